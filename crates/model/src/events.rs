@@ -1,0 +1,294 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, RecordId, Value};
+
+/// The `ce-type` of every message on the bus.
+pub mod kind {
+    /// [`crate::ChangeEvent`].
+    pub const CHANGE: &str = "change.captured";
+    /// [`crate::CaptureProgress`], in the CHANGES stream behind the last change of a backfill.
+    pub const BACKFILL_FINISHED: &str = "change.backfill_finished";
+    /// [`crate::ApplyWrite`].
+    pub const WRITE: &str = "write.requested";
+    /// [`crate::Written`].
+    pub const WRITTEN: &str = "write.answered";
+    /// [`crate::RecordChanged`] of a new record.
+    pub const RECORD_CREATED: &str = "record.created";
+    /// [`crate::RecordChanged`].
+    pub const RECORD_CHANGED: &str = "record.changed";
+    /// [`crate::RecordChanged`] of an archived record.
+    pub const RECORD_ARCHIVED: &str = "record.archived";
+    /// [`crate::ConflictRecorded`].
+    pub const CONFLICT_RECORDED: &str = "conflict.recorded";
+    /// [`crate::ConnectionChanged`] after a completed authorization.
+    pub const CONNECTION_AUTHORIZED: &str = "connection.authorized";
+    /// [`crate::ConnectionChanged`].
+    pub const CONNECTION_CHANGED: &str = "connection.changed";
+    /// [`crate::ConnectionChanged`] after somebody disconnected it.
+    pub const CONNECTION_DISCONNECTED: &str = "connection.disconnected";
+    /// [`crate::ConnectionChanged`] when an authorization was refused: wrong state, denied, missing scopes.
+    pub const CONNECTION_REFUSED: &str = "connection.refused";
+    /// [`crate::ConnectionChanged`] after a token refresh.
+    pub const TOKEN_REFRESHED: &str = "token.refreshed";
+    /// [`crate::ConnectionChanged`] after a token refresh that the vendor refused.
+    pub const TOKEN_REFRESH_FAILED: &str = "token.refresh_failed";
+    /// [`crate::SchemaRefreshed`].
+    pub const SCHEMA_REFRESHED: &str = "schema.refreshed";
+    /// [`crate::MappingChanged`].
+    pub const MAPPING_CHANGED: &str = "mapping.changed";
+    /// [`crate::CaptureRequested`].
+    pub const CAPTURE_REQUESTED: &str = "capture.requested";
+    /// [`crate::CaptureStopped`].
+    pub const CAPTURE_STOPPED: &str = "capture.stopped";
+    /// [`crate::SyncRunFinished`].
+    pub const SYNC_RUN_FINISHED: &str = "sync.run_finished";
+    /// [`crate::AccessChanged`].
+    pub const ACCESS_CHANGED: &str = "identity.access_changed";
+}
+
+/// A canonical record changed. Public: sibling products subscribe to `record.{org}.{object}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordChanged {
+    /// The record.
+    pub record: RecordId,
+    /// Its object.
+    pub object: CanonicalObject,
+    /// The record's version; it grows by one with every change.
+    pub version: i64,
+    /// The fields that changed, with their new values.
+    pub fields: BTreeMap<String, Value>,
+    /// The values that the fields had before.
+    pub before: BTreeMap<String, Value>,
+    /// Which of the fields are marked as personal data; their values never reach the audit log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pii: Vec<String>,
+    /// Who changed it, in the text form of [`crate::Actor`].
+    pub actor: String,
+    /// When the edit was made.
+    pub at: Timestamp,
+    /// The connection it came through, when a vendor changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+}
+
+/// Both sides moved a field away from the base, and a policy decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictRecorded {
+    /// The record.
+    pub record: RecordId,
+    /// Its object.
+    pub object: CanonicalObject,
+    /// The field.
+    pub field: String,
+    /// The connection at the other side.
+    pub connection: ConnectionId,
+    /// The policy that decided: `platform_wins`, `crm_wins`, `newest_wins`.
+    pub policy: String,
+    /// Who won: `platform` or `crm`.
+    pub winner: String,
+    /// The value that stands.
+    pub kept: Value,
+    /// The value that lost.
+    pub lost: Value,
+    /// Whether the field is marked as personal data.
+    pub pii: bool,
+    /// Whether the two edits were closer in time than the clocks can be trusted.
+    #[serde(default)]
+    pub within_clock_skew: bool,
+    /// When it was decided.
+    pub at: Timestamp,
+}
+
+/// What a connection can do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// It reads and writes.
+    Active,
+    /// Somebody paused it.
+    Paused,
+    /// The vendor keeps failing; it is tried again by itself.
+    Error,
+    /// The vendor no longer accepts the authorization: somebody must connect again.
+    ReauthRequired,
+    /// Somebody disconnected it.
+    Disconnected,
+}
+
+impl ConnectionState {
+    /// Its name in JSON and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Error => "error",
+            Self::ReauthRequired => "reauth_required",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// A connection was authorized, changed its state, was disconnected, or refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionChanged {
+    /// The connection; none when an authorization was refused before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// The vendor.
+    pub vendor: String,
+    /// What it can do now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ConnectionState>,
+    /// The account at the vendor: HubSpot's portal id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Why, as a stable code: `oauth_state_unknown`, `missing_scopes`, `access_revoked` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why, in words for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The vendor's objects and fields were read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaRefreshed {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor.
+    pub vendor: String,
+    /// All objects that the connection offers.
+    pub objects: Vec<ObjectSchema>,
+    /// When they were read.
+    pub at: Timestamp,
+}
+
+/// An object mapping or one of its field mappings changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappingChanged {
+    /// The object mapping.
+    pub mapping: MappingId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// The canonical object.
+    pub object: CanonicalObject,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// What was done, as a stable code: `created`, `suggested`, `field_confirmed`, `field_chosen`,
+    /// `field_ignored`, `field_unmapped`, `field_settings`, `direction_set`, `plan_requested`, `activated`, `paused`,
+    /// `resumed`.
+    pub action: String,
+    /// The canonical field, when one field mapping changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The setting before and after, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, (String, String)>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The sync-engine wants these records read and kept up to date. It states the whole wish for the pair of
+/// connection and vendor object; a later one replaces it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureRequested {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// The vendor fields to read.
+    pub fields: Vec<String>,
+    /// Whether all history is to be read (again).
+    pub backfill: bool,
+    /// Whether our record id must be kept at the vendor, because records will be created there.
+    pub external_id: bool,
+}
+
+/// The sync-engine no longer needs these records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureStopped {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+}
+
+/// How far a backfill is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureProgress {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// Records read so far.
+    pub read: u64,
+    /// Records that the vendor counted at the start.
+    pub total: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One run of reading a vendor's object ended: a poll that found something, a backfill, a manual sync, or a
+/// failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRunFinished {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor.
+    pub vendor: String,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// What kind of run: `poll`, `backfill`, `manual`, `rescan`, `archive_sweep`.
+    pub run: String,
+    /// Records read.
+    pub read: u64,
+    /// Change events published.
+    pub published: u64,
+    /// Why it failed, as a stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why it failed, in words, without record values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// What a change of access is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessSubject {
+    /// A person.
+    User,
+    /// A session.
+    Session,
+    /// An API key.
+    ApiKey,
+    /// An integration key.
+    IntegrationKey,
+}
+
+/// A person signed in or was refused, a key was minted, rotated or revoked, a role changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessChanged {
+    /// What it is about.
+    pub subject: AccessSubject,
+    /// The id of the user, session or key.
+    pub id: String,
+    /// What happened, as a stable code: `signed_in`, `sign_in_refused`, `signed_out`, `invited`, `role_set`,
+    /// `minted`, `rotated`, `revoked`.
+    pub action: String,
+    /// Further facts without secrets: key prefix, scopes, role.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// When.
+    pub at: Timestamp,
+}

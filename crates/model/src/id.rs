@@ -1,0 +1,141 @@
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// A text that is no id of the expected kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("read an id: expected the form {prefix}_… with 32 hexadecimal digits")]
+pub struct InvalidId {
+    /// The prefix that the id should have had.
+    pub prefix: &'static str,
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The prefix of the text form, without the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id that sorts by the given time (UUIDv7).
+            #[must_use]
+            pub fn generate(now: Timestamp) -> Self {
+                Self(uuid_v7(now))
+            }
+
+            /// The id with this UUID inside.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID inside, as it is stored in Postgres.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "_{}"), self.0.simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .filter(|hex| hex.len() == 32)
+                    .and_then(|hex| Uuid::try_parse(hex).ok())
+                    .map(Self)
+                    .ok_or(InvalidId { prefix: $prefix })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id!(
+    /// The tenant. It is on every row, subject, cache key and request.
+    OrganizationId, "org"
+);
+id!(
+    /// A person who signs in.
+    UserId, "user"
+);
+id!(
+    /// One organization's authorized link to a vendor.
+    ConnectionId, "conn"
+);
+id!(
+    /// A canonical record.
+    RecordId, "rec"
+);
+id!(
+    /// An object mapping: a canonical object paired with a vendor object on one connection.
+    MappingId, "map"
+);
+id!(
+    /// A link between a vendor's record and a canonical record.
+    LinkId, "link"
+);
+id!(
+    /// A write that a vendor is asked to make.
+    WriteId, "write"
+);
+id!(
+    /// An API key of the public HTTP API.
+    ApiKeyId, "apikey"
+);
+id!(
+    /// An integration key of a sibling product.
+    IntegrationKeyId, "intkey"
+);
+id!(
+    /// A signed-in session.
+    SessionId, "sess"
+);
+
+fn uuid_v7(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_from_its_text_and_no_other_kind_does() {
+        let id = RecordId::generate(Timestamp::UNIX_EPOCH);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!(id.to_string().parse::<LinkId>().is_err());
+        assert!("rec_1234".parse::<RecordId>().is_err());
+        assert!("rec_é".parse::<RecordId>().is_err());
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod canonical;
+mod change;
+mod clock;
+mod events;
+mod field;
+mod id;
+mod value;
+mod write;
+
+pub use access::{Actor, Caller, Role, Scope, UnknownScope};
+pub use canonical::{CanonicalObject, UnknownObject};
+pub use change::{ChangeEvent, ChangeKind, Lane};
+pub use clock::{Clock, SystemClock};
+pub use events::{
+    AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
+    ConnectionChanged, ConnectionState, MappingChanged, RecordChanged, SchemaRefreshed, SyncRunFinished,
+    kind,
+};
+pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
+pub use id::{
+    ApiKeyId, ConnectionId, IntegrationKeyId, InvalidId, LinkId, MappingId, OrganizationId, RecordId,
+    SessionId, UserId, WriteId,
+};
+pub use value::{InvalidValue, Value};
+pub use write::{ApplyWrite, CoveredValue, IssueCategory, WriteKind, WriteOutcome, Written};
