@@ -1,1 +1,14 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod convert;
+
+include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+
+pub use convert::{InvalidWireValue, field_type, from_wire_time, to_wire_time};
+
+pub use accord::{
+    audit::v1 as audit, connections::v1 as connections, identity::v1 as identity, sync::v1 as sync, v1,
+};
+
+/// The descriptors of all services, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/accord.bin"));

@@ -1,0 +1,302 @@
+//! What every vendor crate signs. A vendor crate never opens NATS or Postgres, never retries, never sleeps, never
+//! reads the clock and never logs a token: the runtime does.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+use model::{ApplyWrite, ChangeKind, ObjectSchema, Value, WriteOutcome};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{Error, Session};
+
+/// A vendor, as the runtime and the console see it.
+#[derive(Clone, Debug)]
+pub struct VendorInfo {
+    /// The internal name, a token of bus subjects: `hubspot`.
+    pub name: &'static str,
+    /// What people see: `HubSpot`.
+    pub label: &'static str,
+    /// What a connection brings, in one sentence.
+    pub summary: &'static str,
+}
+
+/// What a vendor can do, as data: the runtime and the conformance suite read it.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    /// Objects that can be read by [`Connector::fetch_changes`] and written.
+    pub objects: &'static [&'static str],
+    /// Records per page of [`Connector::fetch_changes`], with the vendor's document as its source.
+    pub page_size: usize,
+    /// Writes per call of [`Connector::write`].
+    pub write_batch: usize,
+    /// How long after a change the vendor's listing may still miss it: the rungs of the re-scan ladder.
+    pub late_index: &'static [Duration],
+    /// Whether [`Connector::fetch_deleted`] is to be swept, because deletions do not show in changes.
+    pub sweeps_deleted: bool,
+    /// Whether a refresh always brings a new refresh token.
+    pub rotates_refresh_token: bool,
+    /// Limits per rate class, until the vendor's answers say better.
+    pub rates: &'static [RateClass],
+}
+
+/// A class of calls that shares one limit per connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateClass {
+    /// The name that [`Request::class`] uses.
+    pub name: &'static str,
+    /// Calls per window.
+    pub calls: u32,
+    /// The window.
+    pub window: Duration,
+}
+
+/// What the authorize page needs.
+#[derive(Clone, Debug)]
+pub struct AuthorizeRequest<'a> {
+    /// Where the vendor sends the browser back.
+    pub redirect_uri: &'a str,
+    /// The one-time state.
+    pub state: &'a str,
+    /// The PKCE challenge (S256).
+    pub code_challenge: &'a str,
+}
+
+/// Tokens from an exchange or a refresh.
+#[derive(Debug)]
+pub struct Grant {
+    /// The access token.
+    pub access_token: SecretString,
+    /// The refresh token; none when the vendor gave no new one and the old one stays.
+    pub refresh_token: Option<SecretString>,
+    /// How long the access token lives.
+    pub expires_in: Duration,
+}
+
+/// The account behind a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The vendor's id of it: HubSpot's portal id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// The subscription, where it limits what can sync.
+    pub tier: Option<String>,
+    /// The granted scopes.
+    pub scopes: Vec<String>,
+    /// Required scopes that were not granted, each with what does not work without it, in words.
+    pub missing: Vec<MissingScope>,
+    /// Limits that the user should know, in words.
+    pub notices: Vec<String>,
+}
+
+/// A required scope that was not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingScope {
+    /// The vendor's name of the scope.
+    pub scope: String,
+    /// What does not work without it, in words.
+    pub consequence: String,
+}
+
+/// A position in a vendor's listing: everything before it was read. Times are the vendor's modification times.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cursor {
+    /// Records modified at this moment or later are still to be read …
+    pub time: Timestamp,
+    /// … except, at exactly this moment, those with ids up to this one (in the vendor's order of ids).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl Cursor {
+    /// The position before everything that was modified at this moment or later.
+    #[must_use]
+    pub const fn at(time: Timestamp) -> Self {
+        Self { time, id: None }
+    }
+}
+
+/// A request for changes.
+#[derive(Clone, Debug)]
+pub struct Fetch<'a> {
+    /// The vendor's object.
+    pub object: &'a str,
+    /// The fields to read, by internal name, with their schema for decoding.
+    pub schema: &'a ObjectSchema,
+    /// The names of the fields to read.
+    pub fields: &'a [String],
+    /// Where to go on.
+    pub from: &'a Cursor,
+    /// Leave out what was modified at this moment or later.
+    pub until: Option<Timestamp>,
+}
+
+/// One record as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The vendor's id.
+    pub id: String,
+    /// Upserted or deleted.
+    pub kind: ChangeKind,
+    /// Grows with every change of the record.
+    pub version: i64,
+    /// When it was modified there.
+    pub changed_at: Timestamp,
+    /// The fields that were read.
+    pub fields: BTreeMap<String, Value>,
+    /// Our record id, where the vendor keeps it.
+    pub external_id: Option<String>,
+    /// Ids that were merged into this one.
+    pub merged_ids: Vec<String>,
+}
+
+/// A page of changes, oldest first, without the unfinished last tick.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// Where to go on after them.
+    pub next: Cursor,
+    /// Whether there is more to read now.
+    pub more: bool,
+    /// How many records the vendor counts behind `from`, where it says so.
+    pub total: Option<u64>,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug, Default)]
+pub enum Body {
+    /// None.
+    #[default]
+    Empty,
+    /// JSON text.
+    Json(Bytes),
+    /// Form fields; may hold secrets.
+    Form(Vec<(&'static str, SecretString)>),
+}
+
+/// A call to the vendor.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Which limit it counts against, see [`Capabilities::rates`].
+    pub class: &'static str,
+    /// The verb.
+    pub method: Method,
+    /// The path below the vendor's base address, with its query.
+    pub path: String,
+    /// The body.
+    pub body: Body,
+    /// Whether making it twice does the same as making it once; only such calls are retried after a lost answer.
+    pub idempotent: bool,
+}
+
+/// A vendor's answer.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What an answer says about the rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitHint {
+    /// Calls per window.
+    pub limit: u32,
+    /// Calls left in the window.
+    pub remaining: u32,
+    /// The window.
+    pub window: Duration,
+}
+
+/// Our code for a vendor.
+#[async_trait]
+pub trait Connector: Send + Sync + 'static {
+    /// Name and words.
+    fn vendor(&self) -> VendorInfo;
+
+    /// What it can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// The base address of the vendor's API.
+    fn base_url(&self) -> &Url;
+
+    /// The vendor's consent page.
+    fn authorize_url(&self, request: &AuthorizeRequest<'_>) -> Url;
+
+    /// The request that turns a code into tokens.
+    fn exchange_request(&self, code: &str, redirect_uri: &str, code_verifier: &SecretString) -> Request;
+
+    /// The request for a new access token.
+    fn refresh_request(&self, refresh_token: &SecretString) -> Request;
+
+    /// The request that takes a refresh token back, where the vendor has one.
+    fn revoke_request(&self, refresh_token: &SecretString) -> Option<Request>;
+
+    /// Reads the answer to an exchange or a refresh.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::AccessRevoked`] when the grant is dead and somebody must connect again.
+    fn read_grant(&self, response: &Response) -> Result<Grant, Error>;
+
+    /// Whether an answer is a failure, and which.
+    ///
+    /// # Errors
+    /// The failure, with its kind and when a retry makes sense.
+    fn check(&self, response: &Response) -> Result<(), Error>;
+
+    /// What an answer says about the rate limit of its class.
+    fn limit_hint(&self, class: &str, headers: &HeaderMap) -> Option<LimitHint>;
+
+    /// Who the connection is: account, tier, scopes granted and missing.
+    ///
+    /// # Errors
+    /// The vendor's failure.
+    async fn account(&self, session: &Session) -> Result<Account, Error>;
+
+    /// The objects and fields that the connection offers.
+    ///
+    /// # Errors
+    /// The vendor's failure.
+    async fn describe(&self, session: &Session) -> Result<Vec<ObjectSchema>, Error>;
+
+    /// Records modified since the cursor, oldest first: backfill and polling alike.
+    ///
+    /// # Errors
+    /// The vendor's failure; nothing of the page counts as read then.
+    async fn fetch_changes(&self, session: &Session, fetch: &Fetch<'_>) -> Result<Page, Error>;
+
+    /// Records that were archived or deleted; the whole listing in pages. `page` is the vendor's own token of the
+    /// previous page's end.
+    ///
+    /// # Errors
+    /// The vendor's failure.
+    async fn fetch_deleted(
+        &self,
+        session: &Session,
+        object: &str,
+        page: Option<&str>,
+    ) -> Result<(Vec<Change>, Option<String>), Error>;
+
+    /// Makes sure that the object has a unique field for our record id.
+    ///
+    /// # Errors
+    /// The vendor's failure.
+    async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error>;
+
+    /// Makes writes of one object, at most [`Capabilities::write_batch`], one outcome per write in their order. One
+    /// bad write never fails its neighbours. A transient failure is an error and the runtime tries that write again.
+    async fn write(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        writes: &[ApplyWrite],
+    ) -> Vec<Result<WriteOutcome, Error>>;
+}
