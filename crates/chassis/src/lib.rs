@@ -1,1 +1,13 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod health;
+pub mod local;
+mod migrate;
+mod pool;
+mod shutdown;
+pub mod telemetry;
+
+pub use health::{Health, Readiness};
+pub use migrate::{Migration, migrate};
+pub use pool::{DatabaseError, pool};
+pub use shutdown::{Shutdown, signalled};

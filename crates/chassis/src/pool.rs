@@ -1,0 +1,76 @@
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::{Instant, sleep};
+
+/// How long a service waits at its start for a database that does not answer yet.
+const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why the database cannot be used. The text never contains the address, which holds a password.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The address is not of the form `postgres://user:password@host:port/database`.
+    #[error("read the database address: expected postgres://user:password@host:port/database")]
+    Address,
+    /// It refused us, or did not answer in time.
+    #[error("connect to the database: {0}")]
+    Connect(#[source] sqlx::Error),
+    /// A migration failed.
+    #[error("migrate the schema {schema}: {source}")]
+    Migrate {
+        /// The schema.
+        schema: &'static str,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+/// A pool of at most `max_connections` connections whose `search_path` is `schema`, so that a room's SQL names its
+/// tables unqualified. A database that is still starting is waited for, up to 30 seconds. A statement may take 60
+/// seconds, waiting for a free connection 10.
+///
+/// # Errors
+/// When the address is malformed, the database refuses us, or it does not answer in time.
+pub async fn pool(
+    database_url: &str,
+    schema: &'static str,
+    max_connections: u32,
+) -> Result<PgPool, DatabaseError> {
+    let scheme = database_url.split_once("://").map(|(scheme, _)| scheme);
+    if !matches!(scheme, Some("postgres" | "postgresql")) {
+        return Err(DatabaseError::Address);
+    }
+    let options = PgConnectOptions::from_str(database_url)
+        .map_err(|_| DatabaseError::Address)?
+        .application_name(&format!("accord-{schema}"))
+        .options([("search_path", schema), ("statement_timeout", "60000"), ("timezone", "UTC")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(3600));
+    let deadline = Instant::now() + CONNECT_WITHIN;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Ok(pool) => return Ok(pool),
+            Err(error) if !is_transient(&error) || Instant::now() > deadline => {
+                return Err(DatabaseError::Connect(error));
+            }
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Whether the database may answer soon: it cannot be reached, is starting, or has no connection to spare.
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "53300"))
+        }
+        _ => false,
+    }
+}
