@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use ::http::{HeaderMap, Method};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use model::{ApplyWrite, ChangeKind, ObjectSchema, Value, WriteOutcome};
 use secrecy::SecretString;

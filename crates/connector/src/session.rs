@@ -1,0 +1,235 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use model::{Clock, SystemClock};
+use rand::Rng;
+use secrecy::SecretString;
+
+use crate::{
+    Connector, Error, ErrorKind, Request, Response, Retry,
+    http::{Client, HttpError},
+    limiter::{Limiter, Priority},
+    usage::{CallOutcome, Usage},
+};
+
+const CALL: &str = "call the vendor";
+/// How often one call is tried before its failure is handed back.
+const ATTEMPTS: u32 = 4;
+/// A longer pause than this is not waited for here: the failure goes back with it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+const LAST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// An access token and which of the connection's tokens it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) token: SecretString,
+    pub(crate) generation: i64,
+}
+
+/// Where a session's access token comes from.
+#[async_trait]
+pub(crate) trait Tokens: Send + Sync + 'static {
+    /// A token that should be good.
+    async fn access(&self) -> Result<Access, Error>;
+
+    /// A newer one than this, which the vendor refused.
+    async fn renew(&self, refused: &Access) -> Result<Access, Error>;
+}
+
+/// A token that nobody renews.
+pub(crate) struct FixedToken(pub(crate) SecretString);
+
+#[async_trait]
+impl Tokens for FixedToken {
+    async fn access(&self) -> Result<Access, Error> {
+        Ok(Access { token: self.0.clone(), generation: 0 })
+    }
+
+    async fn renew(&self, _: &Access) -> Result<Access, Error> {
+        Err(Error::new(ErrorKind::TokenExpired, CALL, "the access token is not accepted"))
+    }
+}
+
+/// What calls of one connection share, whoever makes them.
+pub(crate) struct Line {
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) http: Client,
+    pub(crate) limiter: Limiter,
+    pub(crate) usage: Usage,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Line {
+    pub(crate) fn new(connector: Arc<dyn Connector>, http: Client, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let limiter = Limiter::new(connector.capabilities().rates);
+        Arc::new(Self { connector, http, limiter, usage: Usage::default(), clock })
+    }
+
+    /// One call, counted and limited, without a retry. An answer that the vendor crate calls a failure is an error.
+    pub(crate) async fn call(
+        &self,
+        request: &Request,
+        bearer: Option<&SecretString>,
+        priority: Priority,
+    ) -> Result<Response, Error> {
+        let answer = self.exchange(request, bearer, priority).await;
+        let checked = answer.and_then(|answer| self.connector.check(&answer).map(|()| answer));
+        let outcome = match &checked {
+            Ok(_) => CallOutcome::Ok,
+            Err(error) if error.kind == ErrorKind::RateLimit => {
+                let pause = match error.retry {
+                    Retry::After(pause) => pause,
+                    _ => Duration::from_secs(1),
+                };
+                self.limiter.block(request.class, pause);
+                CallOutcome::RateLimited
+            }
+            Err(_) => CallOutcome::Failed,
+        };
+        self.usage.call(self.clock.now(), request.class, outcome);
+        checked
+    }
+
+    /// One call whose answer is handed out whatever its status: for answers that [`Connector::read_grant`] reads.
+    pub(crate) async fn call_unchecked(&self, request: &Request) -> Result<Response, Error> {
+        let answer = self.exchange(request, None, Priority::Live).await;
+        let failed = answer.as_ref().map_or(true, |answer| answer.status >= 400);
+        let outcome = if failed { CallOutcome::Failed } else { CallOutcome::Ok };
+        self.usage.call(self.clock.now(), request.class, outcome);
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        bearer: Option<&SecretString>,
+        priority: Priority,
+    ) -> Result<Response, Error> {
+        self.limiter.pass(request.class, priority).await;
+        let answer = self.http.vendor(self.connector.base_url(), request, bearer).await.map_err(no_answer)?;
+        if let Some(hint) = self.connector.limit_hint(request.class, &answer.headers) {
+            self.limiter.learn(request.class, hint);
+        }
+        Ok(Response { status: answer.status, headers: answer.headers, body: answer.body })
+    }
+}
+
+fn no_answer(error: HttpError) -> Error {
+    let (kind, message) = match &error {
+        HttpError::Unreachable(_) => (ErrorKind::Unavailable, "the vendor cannot be reached"),
+        HttpError::AnswerLost(_) => (ErrorKind::AnswerLost, "no whole answer came"),
+        HttpError::TooLarge => (ErrorKind::Protocol, "the answer is too large"),
+        HttpError::Request(_) | HttpError::Json(_) => (ErrorKind::Protocol, "the call cannot be made"),
+    };
+    Error::new(kind, CALL, message).with_source(error)
+}
+
+/// How a vendor crate calls its vendor, on behalf of one connection. Cheap to clone.
+#[derive(Clone)]
+pub struct Session {
+    line: Arc<Line>,
+    tokens: Arc<dyn Tokens>,
+    priority: Priority,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let vendor = self.line.connector.vendor().name;
+        f.debug_struct("Session").field("vendor", &vendor).field("priority", &self.priority).finish()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(line: Arc<Line>, tokens: Arc<dyn Tokens>) -> Self {
+        Self { line, tokens, priority: Priority::Live }
+    }
+
+    /// A session with a token that nobody renews, for tests of a vendor crate against its sandbox.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn for_tests(connector: Arc<dyn Connector>, token: SecretString) -> Result<Self, Error> {
+        let http = Client::try_new(Duration::from_secs(30)).map_err(no_answer)?;
+        let line = Line::new(connector, http, Arc::new(SystemClock));
+        Ok(Self::new(line, Arc::new(FixedToken(token))))
+    }
+
+    /// The same session, whose calls wait behind live ones.
+    #[must_use]
+    pub(crate) fn in_background(&self) -> Self {
+        Self { priority: Priority::Backfill, ..self.clone() }
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.line.clock.now()
+    }
+
+    /// The access token, for the few calls that carry it elsewhere than in the `Authorization` header. Never log it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AccessRevoked`] when the vendor accepts no token any more; a transient failure of a refresh.
+    pub async fn access_token(&self) -> Result<SecretString, Error> {
+        Ok(self.tokens.access().await?.token)
+    }
+
+    /// Makes a call: waits for the rate limit, adds the access token and renews it when the vendor says that it
+    /// expired, and tries again what may be tried again.
+    ///
+    /// # Errors
+    /// What [`Connector::check`] makes of the answer, or that there was none; after the retries.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        let mut access = self.tokens.access().await?;
+        let mut renewed = false;
+        let mut attempt = 1;
+        loop {
+            let error = match self.line.call(&request, Some(&access.token), self.priority).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if error.kind == ErrorKind::TokenExpired && !renewed {
+                access = self.tokens.renew(&access).await?;
+                renewed = true;
+                continue;
+            }
+            let may_repeat = request.idempotent || error.kind == ErrorKind::RateLimit;
+            let pause = match error.retry {
+                Retry::Never => return Err(error),
+                // The limiter holds the next attempt back for as long as the vendor wants.
+                Retry::After(pause) if error.kind == ErrorKind::RateLimit && pause <= LONGEST_PAUSE => {
+                    Duration::ZERO
+                }
+                Retry::After(pause) => pause,
+                Retry::Backoff => backoff(attempt, rand::rng().random()),
+            };
+            if !may_repeat || attempt >= ATTEMPTS || pause > LONGEST_PAUSE {
+                return Err(error);
+            }
+            tracing::debug!(kind = error.kind.code(), attempt, "calling the vendor again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+}
+
+/// A pause with full jitter after this attempt (1 is the first); `chance` is from 0 to 1.
+pub(crate) fn backoff(attempt: u32, chance: f64) -> Duration {
+    let ceiling = FIRST_BACKOFF * 2_u32.saturating_pow(attempt.saturating_sub(1).min(10));
+    ceiling.min(LAST_BACKOFF).mul_f64(chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backoff_grows_to_its_ceiling_and_takes_any_share_of_it() {
+        assert_eq!(backoff(1, 1.0), Duration::from_millis(200));
+        assert_eq!(backoff(3, 1.0), Duration::from_millis(800));
+        assert_eq!(backoff(60, 1.0), Duration::from_secs(5));
+        assert_eq!(backoff(3, 0.0), Duration::ZERO);
+    }
+}
