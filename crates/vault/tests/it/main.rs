@@ -69,6 +69,19 @@ proptest! {
 }
 
 #[test]
+fn each_part_of_the_scope_counts() {
+    let sealed = vault().seal(&SCOPE, &secret("s3cret")).unwrap();
+    let elsewhere = [
+        Scope { organization: "org_2", ..SCOPE },
+        Scope { connection: "conn_2", ..SCOPE },
+        Scope { purpose: "access_token", ..SCOPE },
+    ];
+    for scope in elsewhere {
+        assert_eq!(vault().open(&scope, &sealed).err(), Some(Error::Mismatch), "{scope:?}");
+    }
+}
+
+#[test]
 fn parts_of_a_scope_cannot_be_shifted_into_each_other() {
     let sealed = vault().seal(&SCOPE, &secret("s3cret")).unwrap();
     for (organization, connection, purpose) in [
