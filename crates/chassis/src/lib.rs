@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod guard;
 mod health;
 pub mod local;
 mod migrate;

@@ -1,0 +1,82 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use moka::{Entry, future::Cache};
+
+/// How long an answer of identity is believed; the bound for a revocation that the bus did not deliver.
+const BELIEVED_FOR: Duration = Duration::from_secs(10);
+/// How long a revocation is remembered: longer than any answer that was asked for before it.
+const FORGOTTEN_FOR: Duration = Duration::from_secs(60);
+const REMEMBERED: u64 = 100_000;
+
+/// Answers about credentials, by the SHA-256 of the secret. An answer that was asked for before a revocation is never
+/// given after it, also when it arrives later.
+#[derive(Clone)]
+pub struct AnswerCache<T: Clone + Send + Sync + 'static> {
+    answers: Cache<[u8; 32], Arc<Answer<T>>>,
+    forgotten: Cache<String, u64>,
+    generation: Arc<AtomicU64>,
+    floor: Arc<AtomicU64>,
+}
+
+struct Answer<T> {
+    generation: u64,
+    credential_id: String,
+    value: T,
+}
+
+impl<T: Clone + Send + Sync + 'static> AnswerCache<T> {
+    /// An empty cache; answers stay for ten seconds.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            answers: Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED_FOR).build(),
+            forgotten: Cache::builder().time_to_live(FORGOTTEN_FOR).build(),
+            generation: Arc::default(),
+            floor: Arc::default(),
+        }
+    }
+
+    /// The answer, unless it was forgotten.
+    pub async fn get(&self, key: &[u8; 32]) -> Option<T> {
+        let answer = self.answers.get(key).await?;
+        let forgotten_at = self.forgotten.get(&answer.credential_id).await.unwrap_or_default();
+        let oldest = forgotten_at.max(self.floor.load(Ordering::SeqCst));
+        (answer.generation >= oldest).then(|| answer.value.clone())
+    }
+
+    /// To be read before asking, and given to [`AnswerCache::put`].
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Keeps the answer that was asked for at `generation`.
+    pub async fn put(&self, key: [u8; 32], generation: u64, credential_id: String, value: T) {
+        self.answers.insert(key, Arc::new(Answer { generation, credential_id, value })).await;
+    }
+
+    /// Forgets the answers about this credential, also those still under way; `*` means every credential.
+    pub async fn forget(&self, credential_id: &str) {
+        let next = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        if credential_id == "*" {
+            self.floor.fetch_max(next, Ordering::SeqCst);
+        } else {
+            let newest = |known: Option<Entry<String, u64>>| {
+                std::future::ready(known.map_or(next, |entry| entry.into_value().max(next)))
+            };
+            self.forgotten.entry_by_ref(credential_id).and_upsert_with(newest).await;
+        }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Default for AnswerCache<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,143 @@
+//! Who is calling, and may they: the check that every room makes before it answers.
+//!
+//! A door forwards the caller's own credential; a room asks identity what it stands for and remembers the answer for
+//! a few seconds. A revocation is told to [`Guard::invalidate`], and the next call asks identity again.
+
+mod answers;
+mod credential;
+mod refusal;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use model::{Actor, Caller, Clock, Scope, SystemClock};
+use proto::identity::{CheckRequest, CheckResponse, identity_client::IdentityClient};
+use secrecy::ExposeSecret;
+use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
+
+pub use answers::AnswerCache;
+pub use credential::{Credential, digest, forward};
+pub use refusal::{at_field, field, stable_code, status};
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A caller whose credential was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorized {
+    /// Who calls, for which organization, with which scopes.
+    pub caller: Caller,
+    /// The id of the session or key; a revocation names it.
+    pub credential_id: String,
+    /// When the credential ends.
+    pub expires_at: Option<Timestamp>,
+    /// The sibling product, when an integration key is calling.
+    pub product: Option<String>,
+}
+
+impl Authorized {
+    /// Refuses a caller who lacks the scope.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED `scope_missing`.
+    pub fn require(self, scope: Scope) -> Result<Self, Status> {
+        if self.caller.may(scope) {
+            return Ok(self);
+        }
+        let message = format!("This needs the scope {scope}, which the credential does not have.");
+        Err(status(Code::PermissionDenied, "scope_missing", message))
+    }
+}
+
+/// Asks identity who is calling and remembers the answer. Cheap to clone; clones share what they remember.
+#[derive(Clone)]
+pub struct Guard {
+    identity: IdentityClient<Channel>,
+    answers: AnswerCache<Authorized>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    /// A guard that asks identity over this channel.
+    #[must_use]
+    pub fn new(identity: Channel) -> Self {
+        Self::with_clock(identity, Arc::new(SystemClock))
+    }
+
+    /// A guard with another clock, by which it sees that a remembered credential has expired.
+    #[must_use]
+    pub fn with_clock(identity: Channel, clock: Arc<dyn Clock>) -> Self {
+        Self { identity: IdentityClient::new(identity), answers: AnswerCache::new(), clock }
+    }
+
+    /// Who is calling.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED for a missing, malformed, unknown, expired or revoked credential; UNAVAILABLE
+    /// `identity_unavailable` while identity does not answer.
+    pub async fn authenticate(&self, metadata: &MetadataMap) -> Result<Authorized, Status> {
+        let credential = Credential::from_metadata(metadata)?;
+        let key = digest(credential.secret());
+        let known = self.answers.get(&key).await;
+        if let Some(known) = known.filter(|known| known.expires_at.is_none_or(|at| at > self.clock.now())) {
+            return Ok(known);
+        }
+        let generation = self.answers.generation();
+        let authorized = self.ask(&credential).await?;
+        self.answers.put(key, generation, authorized.credential_id.clone(), authorized.clone()).await;
+        Ok(authorized)
+    }
+
+    /// Who is calling, when the caller has this scope.
+    ///
+    /// # Errors
+    /// As [`Guard::authenticate`]; PERMISSION_DENIED `scope_missing`.
+    pub async fn authorize(&self, metadata: &MetadataMap, scope: Scope) -> Result<Authorized, Status> {
+        self.authenticate(metadata).await?.require(scope)
+    }
+
+    /// Forgets what is remembered of the session or key with this id; `*` means all of them.
+    pub async fn invalidate(&self, credential_id: &str) {
+        self.answers.forget(credential_id).await;
+    }
+
+    async fn ask(&self, credential: &Credential) -> Result<Authorized, Status> {
+        let request = CheckRequest { credential: credential.secret().expose_secret().to_owned() };
+        let mut identity = self.identity.clone();
+        let answer = tokio::time::timeout(ANSWER_WITHIN, identity.check(request)).await;
+        match answer {
+            Ok(Ok(response)) => authorized(response.into_inner()).ok_or_else(unavailable),
+            Ok(Err(refused)) if refused.code() == Code::Unauthenticated => Err(refused),
+            Ok(Err(_)) | Err(_) => Err(unavailable()),
+        }
+    }
+}
+
+fn authorized(answer: CheckResponse) -> Option<Authorized> {
+    let (kind, id) = answer.actor.split_once(':')?;
+    let actor = match kind {
+        "user" => Actor::User(id.parse().ok()?),
+        "api_key" => Actor::ApiKey(id.parse().ok()?),
+        "integration_key" => Actor::IntegrationKey(id.parse().ok()?),
+        _ => return None,
+    };
+    let role = if answer.role.is_empty() { None } else { Some(answer.role.parse().ok()?) };
+    // A scope that only a newer identity knows gives nothing here.
+    let scopes: BTreeSet<Scope> = answer.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
+    let caller = Caller { organization: answer.organization_id.parse().ok()?, actor, role, scopes };
+    let expires_at = match &answer.expires_at {
+        Some(at) => Some(proto::from_wire_time(at)?),
+        None => None,
+    };
+    let product = Some(answer.product).filter(|product| !product.is_empty());
+    Some(Authorized { caller, credential_id: answer.credential_id, expires_at, product })
+}
+
+fn unavailable() -> Status {
+    status(Code::Unavailable, "identity_unavailable", "Who is calling cannot be checked now. Try again soon.")
+}
