@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectO
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::{TestCluster, server};
+use crate::{TestCluster, fast_cluster};
 
 /// The private cluster of this process, while some test uses it.
 static CLUSTER: Mutex<Weak<TestCluster>> = Mutex::const_new(Weak::new());
@@ -29,7 +29,7 @@ pub async fn database() -> TestDatabase {
             let mut shared = CLUSTER.lock().await;
             let cluster = match shared.upgrade() {
                 Some(cluster) => cluster,
-                None => Arc::new(TestCluster::start_with(server::for_tests()).await),
+                None => Arc::new(fast_cluster().await),
             };
             *shared = Arc::downgrade(&cluster);
             (cluster.url().to_owned(), Some(cluster))

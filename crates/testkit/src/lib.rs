@@ -13,4 +13,4 @@ pub use database::{TestDatabase, database};
 pub use directory::TestDirectory;
 pub use eventually::eventually;
 pub use nats::{TestNats, nats};
-pub use server::{TestCluster, postgres_cluster};
+pub use server::{TestCluster, fast_cluster, postgres_cluster};

@@ -21,13 +21,21 @@ pub async fn postgres_cluster() -> TestCluster {
     TestCluster::start_with(Postgres { durable: true, ..for_tests() }).await
 }
 
+/// A private cluster that forgets its data when the machine fails, for any number of databases of tests.
+///
+/// # Panics
+/// When it cannot be started.
+pub async fn fast_cluster() -> TestCluster {
+    TestCluster::start_with(for_tests()).await
+}
+
 /// The settings of a cluster for tests: fast, and dead when killed.
-pub(crate) fn for_tests() -> Postgres {
+fn for_tests() -> Postgres {
     Postgres { port: None, durable: false, shared_buffers_mb: 64, max_connections: 300, supervise: false }
 }
 
 impl TestCluster {
-    pub(crate) async fn start_with(server: Postgres) -> Self {
+    async fn start_with(server: Postgres) -> Self {
         let directory = TestDirectory::create();
         let port = free_port().expect("a free port");
         let server = Postgres { port: Some(port), ..server };
