@@ -29,9 +29,11 @@ pub(crate) fn health(sim: &mut Sim, call: &Call) -> Outcome {
 /// `POST /_sandbox/seed`
 pub(crate) fn seed(sim: &mut Sim, call: &Call) -> Outcome {
     let order: Order = call.json()?;
-    let (default_seed, delay) = (sim.settings.seed, sim.settings.index_delay_ms);
-    let portal = sim.portal(call)?;
-    let ids = seed::plant(portal, &order, default_seed, delay, call.now_ms)?;
+    let portal_id = sim.portal(call)?.id;
+    let Sim { portals, clock, settings, .. } = sim;
+    let portal = portals.iter_mut().find(|portal| portal.id == portal_id);
+    let portal = portal.ok_or_else(Sim::unknown_path)?;
+    let ids = seed::plant(portal, &order, settings.seed, settings.index_delay_ms, clock)?;
     Reply::ok(
         &json!({"object": order.object, "created": ids.len(), "first_id": ids.first().map(u64::to_string),
                       "last_id": ids.last().map(u64::to_string)}),

@@ -183,7 +183,8 @@ async fn nothing_past_the_ten_thousandth_hit_can_be_paged_to() {
 #[tokio::test]
 async fn many_records_of_one_millisecond_are_paged_by_id() {
     let hub = hub().await;
-    hub.handle.seed("companies", 500).expect("seeded");
+    let import = json!({"object": "companies", "count": 500, "same_moment": true});
+    hub.handle.control("POST", "/_sandbox/seed", import).expect("seeded");
     let row = hub.search("companies", json!({"limit": 1})).await.ok();
     let at = row["results"][0]["updatedAt"].clone();
     let mut seen = 0;
