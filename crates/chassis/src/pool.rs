@@ -1,10 +1,10 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a service waits at its start for a database that does not answer yet.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -54,8 +54,8 @@ pub async fn pool(
         .max_lifetime(Duration::from_secs(3600));
     let deadline = Instant::now() + CONNECT_WITHIN;
     loop {
-        match pool.clone().connect_with(options.clone()).await {
-            Ok(pool) => return Ok(pool),
+        match try_connect(&options).await {
+            Ok(()) => return Ok(pool.connect_lazy_with(options)),
             Err(error) if !is_transient(&error) || Instant::now() > deadline => {
                 return Err(DatabaseError::Connect(error));
             }
@@ -64,10 +64,18 @@ pub async fn pool(
     }
 }
 
+/// Connects once, outside of the pool, which would hide the reason of a failure.
+async fn try_connect(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let connect = async { PgConnection::connect_with(options).await?.close().await };
+    timeout(Duration::from_secs(5), connect)
+        .await
+        .unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())))
+}
+
 /// Whether the database may answer soon: it cannot be reached, is starting, or has no connection to spare.
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Io(_) => true,
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "53300"))
         }

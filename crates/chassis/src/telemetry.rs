@@ -20,6 +20,9 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 /// Where the Prometheus text is read from; empty until [`init`].
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
+/// What talks about itself at level info; the configured filter may say otherwise.
+const QUIET: &str = "opentelemetry=warn,opentelemetry_sdk=warn,sqlx::postgres::notice=warn";
+
 /// What this process tells about itself, and to whom.
 #[derive(Debug, Clone)]
 pub struct TelemetryConfig {
@@ -73,7 +76,7 @@ impl TelemetryGuard {
 /// # Errors
 /// When the filter or the collector's address is malformed, or telemetry is set up already.
 pub fn init(config: &TelemetryConfig) -> Result<TelemetryGuard, TelemetryError> {
-    let filter = EnvFilter::try_new(&config.filter)?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.filter))?;
     let resource = Resource::builder().with_service_name(config.service.clone()).build();
     let registry = Registry::new();
     let prometheus = opentelemetry_prometheus::exporter()

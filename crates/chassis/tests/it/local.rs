@@ -1,12 +1,16 @@
 use std::{
     net::{Ipv4Addr, TcpStream},
-    os::unix::fs::PermissionsExt,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::{CommandExt, ExitStatusExt},
+    },
     path::Path,
-    process::Command,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
 use chassis::local::{Nats, Postgres, Running, StartError};
+use nix::sys::signal::Signal;
 use sqlx::{Connection, PgConnection};
 
 /// A directory that PostgreSQL's user may enter when the tests run as root.
@@ -34,9 +38,13 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn kill(pid: u32) {
+fn send(pid: u32, signal: Signal) {
     let pid = nix::unistd::Pid::from_raw(pid.try_into().unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("a living server");
+    nix::sys::signal::kill(pid, signal).expect("a living server");
+}
+
+fn kill(pid: u32) {
+    send(pid, Signal::SIGKILL);
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -125,7 +133,12 @@ async fn a_note_of_a_process_id_that_now_belongs_to_another_process_does_not_hin
     let note = directory.path().join("data/postmaster.pid");
     let text = std::fs::read_to_string(&note).unwrap();
     let (_, rest) = text.split_once('\n').unwrap();
-    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    let mut stranger = Command::new("sleep");
+    if nix::unistd::geteuid().is_root() {
+        // PostgreSQL itself passes over the processes of other users.
+        stranger.uid(std::fs::metadata(&note).unwrap().uid());
+    }
+    let mut stranger = stranger.arg("60").spawn().unwrap();
     std::fs::write(&note, format!("{}\n{rest}", stranger.id())).unwrap();
     let running = small().start(directory.path()).await.unwrap();
     assert_eq!(run(running.url(), "SELECT 1::bigint").await.unwrap(), 1);
@@ -179,26 +192,59 @@ async fn victim() {
     std::future::pending::<()>().await;
 }
 
+/// A process that runs both servers in a directory, and their process ids.
+struct Victim {
+    process: Child,
+    postgres: u32,
+    nats: u32,
+}
+
+impl Victim {
+    async fn start(directory: &Path) -> Self {
+        let note = directory.join("pids");
+        let process = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "local::victim"])
+            .env("ACCORD_VICTIM_DIRECTORY", directory)
+            .spawn()
+            .unwrap();
+        eventually("the victim's servers run", async || note.exists()).await;
+        let text = std::fs::read_to_string(&note).unwrap();
+        let (postgres, nats) = text.split_once(' ').unwrap();
+        Self { process, postgres: postgres.parse().unwrap(), nats: nats.parse().unwrap() }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
 #[tokio::test]
-async fn servers_die_with_a_killed_parent_and_start_again_on_what_it_left() {
+async fn servers_die_with_a_killed_parent() {
     let directory = directory();
-    let note = directory.path().join("pids");
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "local::victim"])
-        .env("ACCORD_VICTIM_DIRECTORY", directory.path())
-        .spawn()
-        .unwrap();
-    eventually("the victim's servers run", async || note.exists()).await;
-    let pids: Vec<u32> =
-        std::fs::read_to_string(&note).unwrap().split(' ').map(|pid| pid.parse().unwrap()).collect();
-    victim.kill().unwrap();
-    victim.wait().unwrap();
-    // At once, while the old servers are still on their way out.
+    let mut victim = Victim::start(directory.path()).await;
+    victim.kill();
+    eventually("the servers end", async || !is_alive(victim.postgres) && !is_alive(victim.nats)).await;
+}
+
+#[tokio::test]
+async fn a_start_right_after_a_killed_parent_takes_over_its_data() {
+    let directory = directory();
+    Victim::start(directory.path()).await.kill();
     let postgres = small().start(&directory.path().join("postgres")).await.unwrap();
     let nats = Nats::default().start(&directory.path().join("nats")).await.unwrap();
-    for pid in pids {
-        assert!(!is_alive(pid), "a server of the killed parent lives on");
-    }
     assert_eq!(run(postgres.url(), "SELECT 1::bigint").await.unwrap(), 1);
     nats.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_a_former_process_left_running_is_ended_before_a_new_one_starts() {
+    let directory = directory();
+    let program = directory.path().join("nats-server");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let mut left = Command::new(&program).arg("60").spawn().unwrap();
+    std::fs::write(directory.path().join("nats.pid"), left.id().to_string()).unwrap();
+    let running = Nats::default().start(directory.path()).await.unwrap();
+    assert_eq!(left.try_wait().unwrap().and_then(|status| status.signal()), Some(Signal::SIGTERM as i32));
+    running.stop().await;
 }
