@@ -1,0 +1,100 @@
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use model::Scope;
+
+use super::{secret::SecretKind, text};
+use crate::error::Refusal;
+
+/// Which kind of key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Api,
+    Integration,
+}
+
+impl KeyKind {
+    /// As it is stored.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api_key",
+            Self::Integration => "integration_key",
+        }
+    }
+
+    pub(crate) const fn secret(self) -> SecretKind {
+        match self {
+            Self::Api => SecretKind::ApiKey,
+            Self::Integration => SecretKind::IntegrationKey,
+        }
+    }
+}
+
+/// A key that somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// What people call it, 1 to 200 characters.
+    pub label: String,
+    /// The sibling product of an integration key; empty for an API key.
+    pub product: String,
+    /// What it may do; at least one scope.
+    pub scopes: BTreeSet<Scope>,
+    /// When it ends; never when none.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewKey {
+    /// The key as it may be minted by a caller who has these scopes.
+    pub(crate) fn check(self, kind: KeyKind, own: &BTreeSet<Scope>, now: Timestamp) -> Result<Self, Refusal> {
+        let label = text::name("label", &self.label)?;
+        let product = match kind {
+            KeyKind::Api => String::new(),
+            KeyKind::Integration => text::product(&self.product)?,
+        };
+        if self.scopes.is_empty() {
+            return Err(Refusal::invalid("scopes_missing", "A key needs at least one scope.").at("scopes"));
+        }
+        ceiling(&self.scopes, own)?;
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Err(
+                Refusal::invalid("expires_at_invalid", "A key must end in the future.").at("expires_at")
+            );
+        }
+        Ok(Self { label, product, ..self })
+    }
+}
+
+/// Nobody gives a key more than they have.
+pub(crate) fn ceiling(wanted: &BTreeSet<Scope>, own: &BTreeSet<Scope>) -> Result<(), Refusal> {
+    let Some(above) = wanted.difference(own).next() else { return Ok(()) };
+    let message = format!("A key cannot have the scope {above}, which you do not have yourself.");
+    Err(Refusal::denied("scope_above_own", message).at("scopes"))
+}
+
+/// Reads the names of scopes.
+pub(crate) fn scopes(names: &[String]) -> Result<BTreeSet<Scope>, Refusal> {
+    names.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(|_| {
+        let known = Scope::ALL.map(Scope::name).join(", ");
+        Refusal::invalid("scope_unknown", format!("A scope is one of {known}.")).at("scopes")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::subsequence};
+
+    use super::*;
+
+    fn some_scopes() -> impl Strategy<Value = BTreeSet<Scope>> {
+        subsequence(Scope::ALL.to_vec(), 0..=Scope::ALL.len()).prop_map(|scopes| scopes.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_never_has_more_scopes_than_its_maker(wanted in some_scopes(), own in some_scopes()) {
+            let new = NewKey { label: "key".into(), product: String::new(), scopes: wanted.clone(), expires_at: None };
+            let minted = new.check(KeyKind::Api, &own, Timestamp::UNIX_EPOCH);
+            prop_assert_eq!(minted.is_ok(), !wanted.is_empty() && wanted.is_subset(&own));
+        }
+    }
+}

@@ -1,0 +1,44 @@
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use model::OrganizationId;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// The organization with this slug, made where there is none.
+pub(crate) async fn ensure(
+    tx: &mut PgConnection,
+    name: &str,
+    slug: &str,
+    now: Timestamp,
+) -> Result<OrganizationId, Error> {
+    sqlx::query(
+        "INSERT INTO organizations (id, name, slug, created_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (slug) DO NOTHING",
+    )
+    .bind(OrganizationId::generate(now).uuid())
+    .bind(name)
+    .bind(slug)
+    .bind(now.to_sqlx())
+    .execute(&mut *tx)
+    .await?;
+    let (id,): (Uuid,) =
+        sqlx::query_as("SELECT id FROM organizations WHERE slug = $1").bind(slug).fetch_one(tx).await?;
+    Ok(OrganizationId::from_uuid(id))
+}
+
+/// Its name.
+pub(crate) async fn name(pool: &PgPool, id: OrganizationId) -> Result<Option<String>, Error> {
+    let row: Option<(String,)> = sqlx::query_as("SELECT name FROM organizations WHERE id = $1")
+        .bind(id.uuid())
+        .fetch_optional(pool)
+        .await?;
+    Ok(row.map(|(name,)| name))
+}
+
+/// Holds off every other change of roles in this organization until the transaction ends.
+pub(crate) async fn lock(tx: &mut PgConnection, id: OrganizationId) -> Result<(), Error> {
+    sqlx::query("SELECT 1 FROM organizations WHERE id = $1 FOR UPDATE").bind(id.uuid()).execute(tx).await?;
+    Ok(())
+}
