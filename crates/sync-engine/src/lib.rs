@@ -1,1 +1,21 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod connections;
+mod consumer;
+mod domain;
+mod edits;
+mod engine;
+mod error;
+mod grpc;
+mod jobs;
+mod mappings;
+mod publisher;
+mod review;
+mod room;
+mod store;
+mod unit;
+
+pub use config::Config;
+pub use error::{Error, Refusal};
+pub use room::{Deps, Running, start};

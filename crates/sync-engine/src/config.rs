@@ -1,0 +1,18 @@
+/// The sync-engine's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where Postgres is, with its password; the room's tables are in the schema `sync`.
+    pub database_url: String,
+    /// How many connections to Postgres the room may hold.
+    pub max_connections: u32,
+    /// How many changes make one transaction at most.
+    pub batch: usize,
+}
+
+impl Config {
+    /// The usual settings for this database.
+    #[must_use]
+    pub fn new(database_url: impl Into<String>) -> Self {
+        Self { database_url: database_url.into(), max_connections: 8, batch: 500 }
+    }
+}

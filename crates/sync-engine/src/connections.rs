@@ -1,0 +1,85 @@
+//! Facts about connections: their state and their schemas, from the connectors' events.
+
+use std::sync::Arc;
+
+use bus::{ConsumerConfig, Delivery, Message, subject};
+use model::{ConnectionChanged, ConnectionState, SchemaRefreshed, kind};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, engine::Engine, jobs, publisher, store};
+
+const CONSUMER: &str = "sync-engine-connections";
+
+/// Consumes until shutdown. A bus that fails is opened again.
+pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            ended = consume(&engine) => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the consumer of connections stopped and is opened again");
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+async fn consume(engine: &Engine) -> Result<(), Error> {
+    let config = ConsumerConfig::new(subject::EVENTS, CONSUMER).filtered(["connection.>", "schema.>"]);
+    let mut consumer = engine.bus.consumer(config).await?;
+    loop {
+        for delivery in consumer.next_batch().await? {
+            handle(engine, delivery).await?;
+        }
+    }
+}
+
+async fn handle(engine: &Engine, delivery: Delivery) -> Result<(), Error> {
+    match process(engine, &delivery.message, delivery.replayed).await {
+        Ok(()) => delivery.ack().await?,
+        Err(Error::Bus(error)) if error.kind() == bus::ErrorKind::Undecodable => {
+            delivery.dead_letter("event_undecodable", &error.to_string()).await?;
+        }
+        Err(error) => {
+            tracing::warn!(%error, event = %delivery.message.envelope.id, "a connection's event failed");
+            delivery.fail("event_failed").await?;
+        }
+    }
+    Ok(())
+}
+
+async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(), Error> {
+    let (organization, now) = (message.envelope.organization, engine.clock.now());
+    let mut tx = engine.pool.begin().await?;
+    let ids = [message.envelope.id.clone()];
+    if replayed {
+        bus::inbox::forget(&mut tx, CONSUMER, &ids).await?;
+    }
+    if bus::inbox::fresh(&mut tx, CONSUMER, &ids).await?.is_empty() {
+        return Ok(());
+    }
+    match message.envelope.kind.as_str() {
+        kind::SCHEMA_REFRESHED => {
+            let schema: SchemaRefreshed = message.decode()?;
+            let SchemaRefreshed { connection, vendor, objects, .. } = schema;
+            store::connections::put_objects(&mut tx, organization, connection, &vendor, &objects, now)
+                .await?;
+        }
+        kind::CONNECTION_AUTHORIZED | kind::CONNECTION_CHANGED | kind::CONNECTION_DISCONNECTED => {
+            let change: ConnectionChanged = message.decode()?;
+            let (Some(id), Some(state)) = (change.connection, change.state) else { return Ok(()) };
+            store::connections::put_state(&mut tx, organization, id, &change.vendor, state, now).await?;
+            if state == ConnectionState::Disconnected {
+                jobs::reset_connection(engine, &mut tx, organization, id).await?;
+            }
+            if message.envelope.kind == kind::CONNECTION_AUTHORIZED {
+                publisher::request_captures(engine, &mut tx, organization, id).await?;
+            }
+        }
+        _ => {}
+    }
+    tx.commit().await?;
+    engine.waker.wake();
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Facts from connectors: changes at vendors and answers to writes. A batch is one transaction: inbox, merge, state,
+//! outbox; then it is acknowledged.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bus::{ConsumerConfig, Delivery, Message, subject};
+use model::{CaptureProgress, ChangeEvent, ChangeKind, OrganizationId, RecordId, Written, kind};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    domain::{
+        mapping::{Compiled, MappingState},
+        matching,
+        plan::PlanState,
+        sync::Seen,
+    },
+    engine::Engine,
+    mappings::Mappings,
+    store,
+    unit::{Arrived, Cause, Scope, Unit, Wanted},
+};
+
+/// The durable consumer's and the inbox's name.
+const CONSUMER: &str = "sync-engine";
+
+/// How often a failed batch is tried again before its deliveries are tried one by one.
+const TRIES: u32 = 3;
+
+/// How long to wait before a failed batch is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+enum Fact {
+    Change(ChangeEvent),
+    Written(Written),
+    BackfillFinished(CaptureProgress),
+}
+
+struct Arrival {
+    message: Message,
+    replayed: bool,
+    fact: Fact,
+}
+
+/// Consumes until shutdown. A bus that fails is opened again.
+pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        let config = ConsumerConfig {
+            max_batch: engine.config.batch,
+            ..ConsumerConfig::new(subject::CHANGES, CONSUMER)
+                .filtered([subject::ALL_CHANGES, subject::ALL_WRITTEN])
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            ended = consume(&engine, config) => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the consumer of changes stopped and is opened again");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn consume(engine: &Engine, config: ConsumerConfig) -> Result<(), Error> {
+    let mut consumer = engine.bus.consumer(config).await?;
+    loop {
+        let deliveries = consumer.next_batch().await?;
+        if !deliveries.is_empty() {
+            handle(engine, deliveries).await?;
+        }
+    }
+}
+
+async fn handle(engine: &Engine, deliveries: Vec<Delivery>) -> Result<(), Error> {
+    let mut readable = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        match read(&delivery.message) {
+            Ok(fact) => readable.push((delivery, fact)),
+            Err(error) => delivery.dead_letter("change_undecodable", &error.to_string()).await?,
+        }
+    }
+    let (deliveries, arrivals): (Vec<Delivery>, Vec<Arrival>) = readable
+        .into_iter()
+        .filter_map(|(delivery, fact)| {
+            let arrival =
+                Arrival { message: delivery.message.clone(), replayed: delivery.replayed, fact: fact? };
+            Some((delivery, arrival))
+        })
+        .unzip();
+    let mut tries = 0;
+    while let Err(error) = process(engine, &arrivals).await {
+        tries += 1;
+        if tries == TRIES {
+            tracing::warn!(%error, size = arrivals.len(), "a batch failed; its changes are tried one by one");
+            return one_by_one(engine, deliveries, arrivals).await;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    bus::ack_all(deliveries).await?;
+    Ok(())
+}
+
+async fn one_by_one(engine: &Engine, deliveries: Vec<Delivery>, arrivals: Vec<Arrival>) -> Result<(), Error> {
+    for (delivery, arrival) in deliveries.into_iter().zip(&arrivals) {
+        match process(engine, std::slice::from_ref(arrival)).await {
+            Ok(()) => delivery.ack().await?,
+            Err(error) => {
+                tracing::error!(%error, event = %arrival.message.envelope.id, "a change failed");
+                delivery.fail("change_failed").await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The fact in a message; none when it is not for the sync-engine.
+fn read(message: &Message) -> Result<Option<Fact>, bus::Error> {
+    Ok(match message.envelope.kind.as_str() {
+        kind::CHANGE => Some(Fact::Change(message.decode()?)),
+        kind::WRITTEN => Some(Fact::Written(message.decode()?)),
+        kind::BACKFILL_FINISHED => Some(Fact::BackfillFinished(message.decode()?)),
+        _ => None,
+    })
+}
+
+async fn process(engine: &Engine, arrivals: &[Arrival]) -> Result<(), Error> {
+    let mut tx = engine.pool.begin().await?;
+    let again: Vec<String> =
+        arrivals.iter().filter(|a| a.replayed).map(|a| a.message.envelope.id.clone()).collect();
+    if !again.is_empty() {
+        bus::inbox::forget(&mut tx, CONSUMER, &again).await?;
+    }
+    let ids: Vec<String> = arrivals.iter().map(|a| a.message.envelope.id.clone()).collect();
+    let mut fresh = bus::inbox::fresh(&mut tx, CONSUMER, &ids).await?;
+    let arrivals: Vec<&Arrival> = arrivals.iter().filter(|a| fresh.remove(&a.message.envelope.id)).collect();
+    let mut organizations: Vec<OrganizationId> =
+        arrivals.iter().map(|a| a.message.envelope.organization).collect();
+    organizations.sort_unstable();
+    organizations.dedup();
+    let mappings = engine.mappings.load(&mut tx, &organizations).await?;
+    let scope = scope(&mappings, &arrivals);
+    let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings.clone(), scope).await?;
+    let mut planned = false;
+    for arrival in arrivals {
+        match &arrival.fact {
+            Fact::Change(change) => apply_change(&mut unit, &mappings, &arrival.message, change),
+            Fact::Written(written) => apply_written(&mut unit, &mappings, &arrival.message, written),
+            Fact::BackfillFinished(progress) => {
+                for compiled in of(&mappings, &arrival.message, progress.connection, &progress.vendor_object)
+                {
+                    let id = compiled.mapping.id;
+                    let (from, to) = (PlanState::Reading, PlanState::Computing);
+                    planned |= store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
+                }
+            }
+        }
+    }
+    unit.flush(&mut tx).await?;
+    tx.commit().await?;
+    engine.waker.wake();
+    if planned {
+        engine.jobs.notify_one();
+    }
+    Ok(())
+}
+
+fn of<'a>(
+    mappings: &'a Mappings,
+    message: &Message,
+    connection: model::ConnectionId,
+    object: &'a str,
+) -> impl Iterator<Item = &'a Arc<Compiled>> {
+    mappings.of_vendor_object(message.envelope.organization, connection, object)
+}
+
+fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
+    let mut scope = Scope::default();
+    let mut wanted: BTreeMap<(model::MappingId, String), Wanted> = BTreeMap::new();
+    for arrival in arrivals {
+        match &arrival.fact {
+            Fact::Change(change) => {
+                for compiled in of(mappings, &arrival.message, change.connection, &change.object) {
+                    let keys = matching::keys_there(compiled, &change.fields);
+                    let external = external(change);
+                    wanted
+                        .entry((compiled.mapping.id, change.id.clone()))
+                        .and_modify(|known| {
+                            known.keys.extend(keys.iter().cloned());
+                            known.external = known.external.or(external);
+                        })
+                        .or_insert_with(|| Wanted {
+                            mapping: Arc::clone(compiled),
+                            vendor_id: change.id.clone(),
+                            keys: keys.clone(),
+                            external,
+                        });
+                }
+            }
+            Fact::Written(written) => scope.links.push(written.link),
+            Fact::BackfillFinished(_) => {}
+        }
+    }
+    scope.vendor_records = wanted.into_values().collect();
+    scope
+}
+
+fn external(change: &ChangeEvent) -> Option<RecordId> {
+    change.external_id.as_deref().and_then(|id| id.parse().ok())
+}
+
+fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change: &ChangeEvent) {
+    let cause =
+        Arc::new(Cause::vendor(&message.envelope, change.connection, &change.vendor, change.changed_at));
+    for compiled in of(mappings, message, change.connection, &change.object) {
+        for merged in &change.merged_ids {
+            unit.delete(compiled, merged, change.version, change.changed_at);
+        }
+        let arrived = Arrived {
+            vendor_id: &change.id,
+            seen: Seen { version: change.version, at: change.changed_at, fields: &change.fields },
+            external: external(change),
+            lane: change.lane,
+        };
+        match (change.kind, compiled.mapping.state) {
+            (ChangeKind::Deleted, _) => unit.delete(compiled, &change.id, change.version, change.changed_at),
+            (ChangeKind::Upserted, MappingState::Active) => unit.arrive(compiled, arrived, &cause),
+            (ChangeKind::Upserted, _) => unit.stage(compiled, arrived),
+        }
+    }
+}
+
+fn apply_written(unit: &mut Unit, mappings: &Mappings, message: &Message, written: &Written) {
+    let Some(compiled) = mappings.get(written.mapping) else { return };
+    if compiled.mapping.organization != message.envelope.organization {
+        return;
+    }
+    let cause = Arc::new(Cause::vendor(&message.envelope, written.connection, &written.vendor, written.at));
+    unit.answer(compiled, written.link, written.write, &written.outcome, &cause);
+}

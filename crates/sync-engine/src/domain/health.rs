@@ -1,0 +1,51 @@
+//! Sync lag in buckets, so that percentiles of any span are sums.
+
+/// Upper bounds of the lag buckets in milliseconds; the last bucket is open.
+pub(crate) const BOUNDS_MS: [i64; 19] = [
+    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 45_000, 60_000, 120_000, 300_000,
+    900_000, 3_600_000, 86_400_000,
+];
+
+/// How many buckets there are.
+pub(crate) const BUCKETS: usize = BOUNDS_MS.len() + 1;
+
+/// What happened on a connection in one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Activity {
+    pub(crate) applied: i64,
+    pub(crate) failed: i64,
+    pub(crate) echoes: i64,
+    pub(crate) conflicts: i64,
+    pub(crate) lag_max_ms: i64,
+    pub(crate) lag_buckets: [i64; BUCKETS],
+}
+
+impl Activity {
+    /// Counts one change that became visible this long after it was made.
+    pub(crate) fn lag(&mut self, lag_ms: i64) {
+        let lag_ms = lag_ms.max(0);
+        self.lag_max_ms = self.lag_max_ms.max(lag_ms);
+        self.lag_buckets[BOUNDS_MS.partition_point(|bound| *bound < lag_ms)] += 1;
+    }
+}
+
+/// The lag in milliseconds that this share (0 to 1) of the changes stayed under, read off the buckets: the upper
+/// bound of the bucket where it falls. None without changes.
+pub(crate) fn percentile(buckets: &[i64], share: f64) -> Option<i64> {
+    let total: i64 = buckets.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "a count of changes in minutes"
+    )]
+    let rank = ((total as f64) * share).ceil() as i64;
+    let mut below = 0;
+    let bucket = buckets.iter().position(|count| {
+        below += count;
+        below >= rank
+    })?;
+    Some(BOUNDS_MS.get(bucket).copied().unwrap_or(BOUNDS_MS[BOUNDS_MS.len() - 1]))
+}

@@ -1,0 +1,214 @@
+//! The merge of one field: base, seen and pending on the link, the cell on the record, and a value from the vendor.
+//!
+//! `base` is the value both sides last agreed on, `seen` the last value observed at the vendor, `pending` a value the
+//! vendor was asked to write. All three are in canonical form, so that a vendor that trims or rounds a value ends in
+//! agreement after one extra exchange.
+
+use jiff::{SignedDuration, Timestamp};
+use model::Value;
+use serde::{Deserialize, Serialize};
+
+use super::mapping::{Direction, Policy};
+
+/// Two edits that are closer in time than this cannot be told apart by clocks that nobody synchronized; a comparison
+/// within it stands, and is marked.
+pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
+
+/// What a link remembers of one field. The names are short because every link stores them for every mapped field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Field {
+    /// The value that both sides last agreed on; none before they ever did.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base: Option<Value>,
+    /// The last value observed at the vendor.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seen: Option<Value>,
+    /// The vendor's version at that observation.
+    #[serde(rename = "v", default)]
+    pub(crate) version: i64,
+    /// A value that the vendor was asked to write and has not confirmed.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending: Option<Value>,
+    /// A value that the vendor refused; it is not offered again until it changes or somebody retries.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<Value>,
+}
+
+/// A value from the vendor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remote<'a> {
+    /// The value in canonical form.
+    pub(crate) value: &'a Value,
+    /// The vendor's version of the record.
+    pub(crate) version: i64,
+    /// When the vendor says that it was edited.
+    pub(crate) at: Timestamp,
+}
+
+/// The record's side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Local<'a> {
+    /// The value.
+    pub(crate) value: &'a Value,
+    /// When it was set; none when it never was.
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// What a value from the vendor means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Older than what was seen.
+    Stale,
+    /// Seen before.
+    Known,
+    /// Our own write coming back.
+    Echo,
+    /// Both sides hold the same value.
+    Agreed,
+    /// Only the vendor moved, or there is nothing here to lose: the record takes the value.
+    Taken,
+    /// Only this side has something, or values do not flow inward: the record keeps its value.
+    Kept,
+    /// Both moved.
+    Conflict {
+        /// Whether the vendor's value stands.
+        vendor_wins: bool,
+        /// Whether the two edits were closer than [`CLOCK_SKEW`] and their times decided.
+        within_skew: bool,
+    },
+}
+
+impl Decision {
+    /// Whether the record takes the vendor's value.
+    pub(crate) const fn takes(self) -> bool {
+        matches!(self, Self::Taken | Self::Conflict { vendor_wins: true, .. })
+    }
+}
+
+impl Field {
+    /// Decides what a value from the vendor means, and remembers that it was seen.
+    pub(crate) fn observe(
+        &mut self,
+        remote: Remote<'_>,
+        local: Local<'_>,
+        direction: Direction,
+        policy: Policy,
+    ) -> Decision {
+        let decision = self.decide(remote, local, direction, policy);
+        if decision == Decision::Stale {
+            return decision;
+        }
+        self.version = self.version.max(remote.version);
+        self.seen = Some(remote.value.clone());
+        match decision {
+            Decision::Echo => {
+                self.pending = None;
+                self.base = Some(remote.value.clone());
+            }
+            Decision::Agreed | Decision::Taken | Decision::Conflict { .. } => {
+                self.base = Some(remote.value.clone());
+                self.refused = None;
+            }
+            Decision::Stale | Decision::Known | Decision::Kept => {}
+        }
+        decision
+    }
+
+    fn decide(&self, remote: Remote<'_>, local: Local<'_>, direction: Direction, policy: Policy) -> Decision {
+        if self.seen.is_some() && remote.version < self.version {
+            return Decision::Stale;
+        }
+        if self.pending.as_ref() == Some(remote.value) {
+            return Decision::Echo;
+        }
+        if self.seen.as_ref() == Some(remote.value) {
+            return Decision::Known;
+        }
+        if remote.value == local.value {
+            return Decision::Agreed;
+        }
+        if !direction.inward() {
+            return Decision::Kept;
+        }
+        match &self.base {
+            Some(base) if base == local.value => Decision::Taken,
+            None if local.value.is_blank() => Decision::Taken,
+            None if remote.value.is_blank() => Decision::Kept,
+            _ => conflict(remote, local, policy),
+        }
+    }
+
+    /// Takes the vendor's answer to a write: the vendor now holds `remote`, and before that it held what we asked for.
+    pub(crate) fn answered(
+        &mut self,
+        remote: Remote<'_>,
+        local: Local<'_>,
+        direction: Direction,
+        policy: Policy,
+    ) -> Decision {
+        let asked = self.pending.take();
+        self.refused = None;
+        if self.seen.is_some() && remote.version < self.version {
+            return Decision::Stale;
+        }
+        if let Some(asked) = asked {
+            self.base = Some(asked.clone());
+            if asked == *remote.value {
+                self.version = self.version.max(remote.version);
+                self.seen = Some(asked);
+                return Decision::Echo;
+            }
+        }
+        self.observe(remote, local, direction, policy)
+    }
+
+    /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a
+    /// vendor's win brings the covered one back by the next write.
+    pub(crate) fn covered(&self, foreign: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
+        let known = self.base.as_ref() == Some(foreign.value) || self.seen.as_ref() == Some(foreign.value);
+        if foreign.value == local.value {
+            Decision::Agreed
+        } else if known {
+            Decision::Known
+        } else {
+            conflict(foreign, local, policy)
+        }
+    }
+
+    /// The vendor refused the value it was asked to write.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = self.pending.take();
+    }
+
+    /// The value at the vendor could not be read, so ours must not cover it until somebody changes ours.
+    pub(crate) fn hold(&mut self, local: &Value) {
+        self.refused = Some(local.clone());
+    }
+
+    /// Whether the vendor is to be asked to write this value. What flows outward only is written when it changed
+    /// here, not when somebody changed it there; and a blank that nobody set never clears the vendor's value.
+    pub(crate) fn wants(&self, local: &Value, direction: Direction) -> bool {
+        if !direction.outward() || self.refused.as_ref() == Some(local) {
+            return false;
+        }
+        let there = match (&self.pending, &self.base) {
+            (Some(pending), _) => return pending != local,
+            (None, None) if local.is_blank() => return false,
+            (None, Some(base)) if !direction.inward() => base,
+            (None, _) => self.seen.as_ref().unwrap_or(&Value::Null),
+        };
+        there != local
+    }
+}
+
+fn conflict(remote: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
+    let (vendor_wins, within_skew) = match policy {
+        Policy::Platform => (false, false),
+        Policy::Crm => (true, false),
+        Policy::Newest => match local.at {
+            None => (true, false),
+            Some(at) => (remote.at >= at, remote.at.duration_since(at).abs() <= CLOCK_SKEW),
+        },
+    };
+    Decision::Conflict { vendor_wins, within_skew }
+}

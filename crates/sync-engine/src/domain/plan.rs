@@ -1,0 +1,228 @@
+//! What activating a mapping would do, record by record, without doing it.
+
+use std::collections::BTreeMap;
+
+use model::{LinkId, WriteId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    cell::Record,
+    mapping::Compiled,
+    sync::{self, Link, Seen, Staged},
+};
+
+/// How many examples a plan shows of each category.
+const SAMPLES: usize = 5;
+
+named! {
+    /// How far a plan is.
+    PlanState {
+        /// The vendor's records are being read.
+        Reading = "reading",
+        /// All are read; the plan is being worked out.
+        Computing = "computing",
+        /// It can be looked at and applied.
+        Ready = "ready",
+        /// It is being applied.
+        Applying = "applying",
+        /// It was applied.
+        Applied = "applied",
+    }
+}
+
+named! {
+    /// What would become of a record.
+    Category {
+        /// Both sides have it and agree.
+        MatchedEqual = "matched_equal",
+        /// Ours takes values from the vendor.
+        UpdateHere = "update_here",
+        /// The vendor's takes values from ours.
+        UpdateThere = "update_there",
+        /// It would be created here.
+        CreateHere = "create_here",
+        /// It would be created at the vendor.
+        CreateThere = "create_there",
+        /// Both sides have different values; the policy decides.
+        Conflict = "conflict",
+        /// It cannot be synced, and the note says why.
+        Blocked = "blocked",
+        /// The mapping's direction leaves it alone.
+        Skipped = "skipped",
+    }
+}
+
+impl Category {
+    /// What people see.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::MatchedEqual => "Already equal",
+            Self::UpdateHere => "Updated here",
+            Self::UpdateThere => "Updated at the vendor",
+            Self::CreateHere => "Created here",
+            Self::CreateThere => "Created at the vendor",
+            Self::Conflict => "In conflict, settled by policy",
+            Self::Blocked => "Blocked",
+            Self::Skipped => "Left alone",
+        }
+    }
+
+    const fn writes_there(self) -> bool {
+        matches!(self, Self::UpdateThere | Self::CreateThere)
+    }
+}
+
+/// An example of a category.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) title: String,
+    pub(crate) vendor_id: String,
+    pub(crate) record_id: String,
+    pub(crate) note: String,
+}
+
+/// One category of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    pub(crate) count: u64,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// A plan that was worked out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PlanResult {
+    pub(crate) categories: BTreeMap<Category, Tally>,
+    /// Calls to the vendor that applying it takes.
+    pub(crate) vendor_calls: u64,
+    /// The time they take at the vendor's limits.
+    pub(crate) seconds: f64,
+}
+
+/// Works out a plan one record at a time, in the order of ids, so that the same state gives the same hash.
+pub(crate) struct Planner<'a> {
+    mapping: &'a Compiled,
+    result: PlanResult,
+    writes: u64,
+    hash: Sha256,
+}
+
+/// A vendor's record as it was read.
+pub(crate) struct There<'a> {
+    pub(crate) vendor_id: &'a str,
+    pub(crate) version: i64,
+    pub(crate) staged: &'a Staged,
+}
+
+/// How many canonical records a vendor's record matches.
+pub(crate) enum Matched {
+    /// None.
+    None,
+    /// This one.
+    One(Box<Record>),
+    /// Several; a person must decide.
+    Several,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(mapping: &'a Compiled) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(mapping.mapping.id.to_string());
+        hash.update(mapping.mapping.revision.to_be_bytes());
+        Self { mapping, result: PlanResult::default(), writes: 0, hash }
+    }
+
+    /// Plans a vendor's record.
+    pub(crate) fn there(&mut self, there: &There<'_>, matched: Matched) {
+        let title_field = self.mapping.mapping.object.title_field();
+        let title = self
+            .mapping
+            .pairs
+            .iter()
+            .find(|pair| pair.canonical.name == title_field)
+            .and_then(|pair| there.staged.fields.get(&pair.vendor.name))
+            .map_or_else(|| there.vendor_id.to_owned(), ToString::to_string);
+        let (category, record_id, note) = match matched {
+            Matched::Several => (Category::Blocked, String::new(), "several records match it".to_owned()),
+            Matched::None if self.mapping.creates_here() => {
+                (Category::CreateHere, String::new(), String::new())
+            }
+            Matched::None => {
+                (Category::Skipped, String::new(), "the direction is to the vendor only".to_owned())
+            }
+            Matched::One(record) => {
+                let id = record.id.to_string();
+                let (category, note) = self.meet(there, *record);
+                (category, id, note)
+            }
+        };
+        self.add(category, Sample { title, vendor_id: there.vendor_id.to_owned(), record_id, note });
+    }
+
+    /// Plans a record that exists only here.
+    pub(crate) fn here(&mut self, record: &Record) {
+        let (category, note) = if self.mapping.creates_there() {
+            (Category::CreateThere, String::new())
+        } else {
+            (Category::Skipped, "the direction is from the vendor only".to_owned())
+        };
+        let sample = Sample {
+            title: record.title(),
+            vendor_id: String::new(),
+            record_id: record.id.to_string(),
+            note,
+        };
+        self.add(category, sample);
+    }
+
+    /// The plan and its hash. `per_call` writes go into one call of the vendor, `calls_per_second` are allowed.
+    pub(crate) fn finish(mut self, per_call: u64, calls_per_second: f64) -> (PlanResult, String) {
+        self.result.vendor_calls = 2 * self.writes.div_ceil(per_call);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = self.result.vendor_calls as f64 / calls_per_second;
+        self.result.seconds = seconds;
+        let hash = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        (self.result, hash)
+    }
+
+    fn meet(&self, there: &There<'_>, mut record: Record) -> (Category, String) {
+        let nobody = uuid::Uuid::nil();
+        let mut link = Link::new(LinkId::from_uuid(nobody), self.mapping.mapping.id);
+        link.vendor_id = Some(there.vendor_id.to_owned());
+        let seen = Seen { version: there.version, at: there.staged.at, fields: &there.staged.fields };
+        let effect = sync::observe(self.mapping, &mut link, &mut record, seen);
+        let (write, troubles) =
+            sync::next_write(self.mapping, &mut link, &record, WriteId::from_uuid(nobody));
+        let names = |fields: Vec<&str>| fields.join(", ");
+        if let Some(trouble) = effect.troubles.first().or(troubles.first()) {
+            (Category::Blocked, trouble.message.clone())
+        } else if !effect.conflicts.is_empty() {
+            let fields = effect.conflicts.iter().map(|conflict| conflict.field.as_str()).collect();
+            (Category::Conflict, names(fields))
+        } else if !effect.changes.is_empty() {
+            let fields = effect.changes.iter().map(|change| change.field.as_str()).collect();
+            (Category::UpdateHere, names(fields))
+        } else if let Some(write) = write {
+            (Category::UpdateThere, names(write.fields.keys().map(String::as_str).collect()))
+        } else {
+            (Category::MatchedEqual, String::new())
+        }
+    }
+
+    fn add(&mut self, category: Category, sample: Sample) {
+        self.hash.update(category.name());
+        self.hash.update([0]);
+        self.hash.update(&sample.vendor_id);
+        self.hash.update([0]);
+        self.hash.update(&sample.record_id);
+        self.hash.update([0]);
+        if category.writes_there() {
+            self.writes += 1;
+        }
+        let tally = self.result.categories.entry(category).or_default();
+        tally.count += 1;
+        if tally.samples.len() < SAMPLES {
+            tally.samples.push(sample);
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! A link and its record under facts: a change from the vendor, an answer to a write, an edit made here; and the
+//! write that follows from where they stand.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use model::{
+    Actor, ApplyWrite, ConnectionId, IssueCategory, LinkId, MappingId, RecordId, Value, WriteId, WriteKind,
+    WriteOutcome,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cell::{Cell, Record},
+    mapping::{Compiled, Direction, FieldPair, Policy},
+    merge::{Decision, Field, Local, Remote},
+    transform,
+};
+
+named! {
+    /// Where a link stands.
+    LinkState {
+        /// Read before the mapping was activated; no record yet.
+        Staged = "staged",
+        /// Both sides are known, or the vendor's is being created.
+        Linked = "linked",
+        /// The vendor's record was deleted there.
+        Detached = "detached",
+        /// Several records match; a person must decide.
+        Ambiguous = "ambiguous",
+    }
+}
+
+/// A vendor's record and its canonical record under one mapping.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) mapping: MappingId,
+    /// None while it is being created there.
+    pub(crate) vendor_id: Option<String>,
+    pub(crate) record: Option<RecordId>,
+    pub(crate) state: LinkState,
+    /// The vendor's newest version that a listing showed.
+    pub(crate) seen_version: i64,
+    pub(crate) seen_at: Option<Timestamp>,
+    /// The write in flight; there is at most one.
+    pub(crate) write: Option<WriteId>,
+    pub(crate) fields: BTreeMap<String, Field>,
+    /// What was read before the mapping was activated.
+    pub(crate) staged: Option<Staged>,
+}
+
+/// A vendor's record as it was read before activation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Staged {
+    pub(crate) at: Timestamp,
+    pub(crate) fields: BTreeMap<String, Value>,
+}
+
+impl Link {
+    /// A link to a vendor's record that nothing is known of yet.
+    pub(crate) const fn new(id: LinkId, mapping: MappingId) -> Self {
+        Self {
+            id,
+            mapping,
+            vendor_id: None,
+            record: None,
+            state: LinkState::Linked,
+            seen_version: 0,
+            seen_at: None,
+            write: None,
+            fields: BTreeMap::new(),
+            staged: None,
+        }
+    }
+}
+
+/// One field of a record that changed, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FieldChange {
+    #[serde(rename = "f")]
+    pub(crate) field: String,
+    #[serde(rename = "b", default, skip_serializing_if = "Value::is_blank")]
+    pub(crate) before: Value,
+    #[serde(rename = "a", default, skip_serializing_if = "Value::is_blank")]
+    pub(crate) after: Value,
+    #[serde(rename = "r")]
+    pub(crate) reason: Reason,
+}
+
+named! {
+    /// Why a field of a record changed.
+    Reason {
+        /// Only the vendor had moved.
+        VendorMoved = "vendor_moved",
+        /// Somebody edited it here.
+        Edited = "edited",
+        /// Both had moved and the vendor's value won.
+        ConflictCrmWon = "conflict_crm_won",
+        /// The two sides met for the first time.
+        FirstSync = "first_sync",
+        /// Somebody restored the losing value of a conflict.
+        Restored = "restored",
+    }
+}
+
+/// A decided conflict.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Conflict {
+    pub(crate) field: String,
+    pub(crate) policy: Policy,
+    pub(crate) vendor_won: bool,
+    pub(crate) kept: Value,
+    pub(crate) lost: Value,
+    pub(crate) pii: bool,
+    pub(crate) within_skew: bool,
+}
+
+/// A field, or with an empty name the record, that could not be synced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) field: String,
+    pub(crate) category: IssueCategory,
+    pub(crate) message: String,
+}
+
+impl Trouble {
+    /// Several records match and a person must decide.
+    pub(crate) fn ambiguous() -> Self {
+        Self {
+            field: String::new(),
+            category: IssueCategory::Ambiguous,
+            message: "several records here match this one; nothing was guessed".to_owned(),
+        }
+    }
+}
+
+/// What a fact did to a link and its record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Effect {
+    pub(crate) changes: Vec<FieldChange>,
+    pub(crate) conflicts: Vec<Conflict>,
+    pub(crate) troubles: Vec<Trouble>,
+    /// Fields that sync again, so that their issues clear.
+    pub(crate) cleared: Vec<String>,
+    /// How many fields were our own writes coming back.
+    pub(crate) echoes: u64,
+    /// Whether the link is to be stored.
+    pub(crate) touched: bool,
+}
+
+/// A vendor's record as a change event shows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) version: i64,
+    pub(crate) at: Timestamp,
+    pub(crate) fields: &'a BTreeMap<String, Value>,
+}
+
+/// Merges a vendor's record into the canonical one, field by field.
+pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, seen: Seen<'_>) -> Effect {
+    let mut effect = Effect { touched: true, ..Effect::default() };
+    if seen.version > link.seen_version {
+        link.seen_version = seen.version;
+        link.seen_at = Some(seen.at);
+    }
+    if link.state == LinkState::Detached && seen.version >= link.seen_version {
+        link.state = LinkState::Linked;
+    }
+    let actor = Actor::Connection(mapping.mapping.connection).to_string();
+    for pair in &mapping.pairs {
+        let Some(value) = seen.fields.get(&pair.vendor.name) else { continue };
+        let state = link.fields.entry(pair.canonical.name.clone()).or_default();
+        let Some(value) = read(pair, value, state, record, &mut effect) else { continue };
+        let first = state.base.is_none();
+        let local = local(record, pair);
+        let remote = Remote { value: &value, version: seen.version, at: seen.at };
+        let decision = state.observe(remote, local, pair.direction, pair.policy);
+        settle(pair, record, &mut effect, decision, &value, Stamp { at: seen.at, origin: &actor, first });
+    }
+    effect
+}
+
+/// Takes the vendor's answer to the write in flight.
+pub(crate) fn answered(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &mut Record,
+    write: WriteId,
+    outcome: &WriteOutcome,
+    at: Timestamp,
+) -> Effect {
+    if link.write != Some(write) {
+        return Effect::default();
+    }
+    link.write = None;
+    let mut effect = Effect { touched: true, ..Effect::default() };
+    match outcome {
+        WriteOutcome::Applied { vendor_id, version, fields, covered } => {
+            link.vendor_id.get_or_insert_with(|| vendor_id.clone());
+            let origin = Actor::Connection(mapping.mapping.connection).to_string();
+            for pair in &mapping.pairs {
+                if let Some(foreign) = covered.get(&pair.vendor.name) {
+                    settle_covered(pair, link, record, &mut effect, &foreign.value, foreign.at, &origin);
+                }
+                let Some(value) = fields.get(&pair.vendor.name) else { continue };
+                let state = link.fields.entry(pair.canonical.name.clone()).or_default();
+                effect.cleared.push(pair.canonical.name.clone());
+                let Some(value) = read(pair, value, state, record, &mut effect) else { continue };
+                let remote = Remote { value: &value, version: *version, at };
+                let decision = state.answered(remote, local(record, pair), pair.direction, pair.policy);
+                settle(
+                    pair,
+                    record,
+                    &mut effect,
+                    decision,
+                    &value,
+                    Stamp { at, origin: &origin, first: false },
+                );
+            }
+            effect.cleared.push(String::new());
+            for state in link.fields.values_mut() {
+                state.pending = None;
+            }
+        }
+        WriteOutcome::Rejected { category, message, field } => {
+            let named = mapping
+                .pairs
+                .iter()
+                .find(|pair| Some(&pair.vendor.name) == field.as_ref())
+                .map(|pair| pair.canonical.name.clone())
+                .filter(|name| link.fields.get(name).is_some_and(|state| state.pending.is_some()));
+            for (name, state) in &mut link.fields {
+                if named.as_ref().is_none_or(|named| named == name) {
+                    if state.pending.is_some() {
+                        state.refuse();
+                    }
+                } else {
+                    state.pending = None;
+                }
+            }
+            effect.troubles.push(Trouble {
+                field: named.unwrap_or_default(),
+                category: *category,
+                message: message.clone(),
+            });
+        }
+    }
+    effect
+}
+
+/// The vendor's record was deleted there: the default policy detaches it and keeps ours.
+pub(crate) fn deleted(link: &mut Link, version: i64, at: Timestamp) -> Effect {
+    if version < link.seen_version || link.state == LinkState::Detached {
+        return Effect::default();
+    }
+    link.seen_version = version;
+    link.seen_at = Some(at);
+    link.state = LinkState::Detached;
+    link.write = None;
+    for state in link.fields.values_mut() {
+        state.pending = None;
+    }
+    Effect { touched: true, ..Effect::default() }
+}
+
+/// Sets fields of a record as somebody's edit; what does not differ does not change.
+pub(crate) fn edit(
+    record: &mut Record,
+    fields: BTreeMap<String, Value>,
+    at: Timestamp,
+    actor: &str,
+    reason: Reason,
+) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    for (field, value) in fields {
+        if *record.value(&field) != value {
+            changes.push(set(record, &field, value, Stamp { at, origin: actor, first: false }, reason));
+        }
+    }
+    changes
+}
+
+/// The write that brings the vendor to where the record stands, if there is anything to write and none in flight.
+/// Marks its values as pending.
+pub(crate) fn next_write(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &Record,
+    id: WriteId,
+) -> (Option<ApplyWrite>, Vec<Trouble>) {
+    let mut troubles = Vec::new();
+    if link.write.is_some() || link.state != LinkState::Linked || record.archived_at.is_some() {
+        return (None, troubles);
+    }
+    if link.vendor_id.is_none() && !mapping.creates_there() {
+        return (None, troubles);
+    }
+    let mut fields = BTreeMap::new();
+    let mut expected = BTreeMap::new();
+    let mut edited_at = None;
+    for pair in &mapping.pairs {
+        let name = &pair.canonical.name;
+        let local = record.value(name);
+        let state = link.fields.entry(name.clone()).or_default();
+        if !state.wants(local, pair.direction) {
+            continue;
+        }
+        match transform::outbound(pair, local.clone()) {
+            Ok(value) => {
+                state.pending = Some(local.clone());
+                if let Some(seen) = state.seen.clone().and_then(|seen| transform::outbound(pair, seen).ok()) {
+                    expected.insert(pair.vendor.name.clone(), seen);
+                }
+                fields.insert(pair.vendor.name.clone(), value);
+                edited_at = edited_at.max(record.cells.get(name).map(|cell| cell.at));
+            }
+            Err(unfit) => {
+                state.hold(local);
+                troubles.push(Trouble {
+                    field: name.clone(),
+                    category: IssueCategory::Value,
+                    message: unfit.to_string(),
+                });
+            }
+        }
+    }
+    if fields.is_empty() {
+        return (None, troubles);
+    }
+    link.write = Some(id);
+    let write = match &link.vendor_id {
+        Some(vendor_id) => WriteKind::Update { id: vendor_id.clone(), expected },
+        None => WriteKind::Create { external_id: record.id.to_string() },
+    };
+    let write = ApplyWrite {
+        id,
+        connection: mapping.mapping.connection,
+        object: mapping.mapping.vendor_object.clone(),
+        mapping: mapping.mapping.id,
+        link: link.id,
+        record: record.id,
+        write,
+        fields,
+        edited_at: edited_at.unwrap_or(record.updated_at),
+    };
+    (Some(write), troubles)
+}
+
+/// The connection is gone: nothing is in flight any more, and what was refused may be offered again.
+pub(crate) fn reset(link: &mut Link) {
+    link.write = None;
+    for state in link.fields.values_mut() {
+        state.pending = None;
+        state.refused = None;
+    }
+}
+
+/// Where a link's connection is, for events.
+pub(crate) const fn connection(mapping: &Compiled) -> ConnectionId {
+    mapping.mapping.connection
+}
+
+#[derive(Clone, Copy)]
+struct Stamp<'a> {
+    at: Timestamp,
+    origin: &'a str,
+    first: bool,
+}
+
+fn local<'a>(record: &'a Record, pair: &FieldPair) -> Local<'a> {
+    let cell = record.cells.get(&pair.canonical.name);
+    Local { value: cell.map_or(&Value::Null, |cell| &cell.value), at: cell.map(|cell| cell.at) }
+}
+
+fn read(
+    pair: &FieldPair,
+    value: &Value,
+    state: &mut Field,
+    record: &Record,
+    effect: &mut Effect,
+) -> Option<Value> {
+    match transform::inbound(pair, value.clone()) {
+        Ok(value) => Some(value),
+        Err(unfit) => {
+            if pair.direction != Direction::ToVendor {
+                state.hold(record.value(&pair.canonical.name));
+                effect.troubles.push(Trouble {
+                    field: pair.canonical.name.clone(),
+                    category: IssueCategory::Value,
+                    message: unfit.to_string(),
+                });
+            }
+            None
+        }
+    }
+}
+
+fn settle(
+    pair: &FieldPair,
+    record: &mut Record,
+    effect: &mut Effect,
+    decision: Decision,
+    value: &Value,
+    stamp: Stamp<'_>,
+) {
+    if decision == Decision::Echo {
+        effect.echoes += 1;
+    }
+    if matches!(decision, Decision::Taken | Decision::Agreed) {
+        effect.cleared.push(pair.canonical.name.clone());
+    }
+    if let Decision::Conflict { vendor_wins, within_skew } = decision {
+        let here = record.value(&pair.canonical.name).clone();
+        let (kept, lost) = if vendor_wins { (value.clone(), here) } else { (here, value.clone()) };
+        effect.conflicts.push(Conflict {
+            field: pair.canonical.name.clone(),
+            policy: pair.policy,
+            vendor_won: vendor_wins,
+            kept,
+            lost,
+            pii: pair.pii,
+            within_skew,
+        });
+    }
+    if decision.takes() {
+        let reason = match decision {
+            Decision::Conflict { .. } => Reason::ConflictCrmWon,
+            _ if stamp.first => Reason::FirstSync,
+            _ => Reason::VendorMoved,
+        };
+        effect.changes.push(set(record, &pair.canonical.name, value.clone(), stamp, reason));
+    }
+}
+
+fn settle_covered(
+    pair: &FieldPair,
+    link: &Link,
+    record: &mut Record,
+    effect: &mut Effect,
+    value: &Value,
+    at: Timestamp,
+    origin: &str,
+) {
+    let Some(state) = link.fields.get(&pair.canonical.name) else { return };
+    let Ok(value) = transform::inbound(pair, value.clone()) else { return };
+    if !pair.direction.inward() {
+        return;
+    }
+    let foreign = Remote { value: &value, version: at.as_millisecond(), at };
+    let decision = state.covered(foreign, local(record, pair), pair.policy);
+    if matches!(decision, Decision::Conflict { .. }) {
+        settle(pair, record, effect, decision, &value, Stamp { at, origin, first: false });
+    }
+}
+
+fn set(record: &mut Record, field: &str, value: Value, stamp: Stamp<'_>, reason: Reason) -> FieldChange {
+    let cell = Cell { value: value.clone(), at: stamp.at, origin: stamp.origin.to_owned() };
+    let before = record.cells.insert(field.to_owned(), cell).map_or(Value::Null, |cell| cell.value);
+    FieldChange { field: field.to_owned(), before, after: value, reason }
+}

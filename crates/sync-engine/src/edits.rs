@@ -1,0 +1,250 @@
+//! Edits made here: create, update and archive records, restore a conflict's losing value, retry an issue. Each is
+//! one transaction; what follows for connected systems leaves through the outbox.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::{Caller, CanonicalObject, ObjectSchema, OrganizationId, RecordId, Value, kind};
+use uuid::Uuid;
+
+use crate::{
+    Error,
+    domain::{
+        cell::Record,
+        sync::{self, Reason},
+    },
+    engine::Engine,
+    error::Refusal,
+    mappings, store,
+    unit::{Cause, Scope, Unit, non_blank},
+};
+
+/// The longest text of one field, in bytes.
+const MAX_VALUE_BYTES: usize = 256 * 1024;
+
+impl Engine {
+    /// Creates a record. The same idempotency key gives the record that it created the first time.
+    pub(crate) async fn create_record(
+        &self,
+        caller: &Caller,
+        object: CanonicalObject,
+        fields: BTreeMap<String, Value>,
+        idempotency_key: &str,
+    ) -> Result<Record, Error> {
+        let mut tx = self.pool.begin().await?;
+        store::records::lock_creation(&mut tx, caller.organization, object).await?;
+        if !idempotency_key.is_empty()
+            && let Some(id) =
+                store::records::created_by_key(&mut tx, caller.organization, idempotency_key).await?
+        {
+            return store::records::get(&mut tx, caller.organization, id)
+                .await?
+                .ok_or_else(|| Error::not_found("record"));
+        }
+        let schema = mappings::canonical_schema(&mut tx, caller.organization, object).await?;
+        let fields = non_blank(fit(&schema, fields)?);
+        for required in schema.fields.iter().filter(|field| field.required) {
+            if !fields.contains_key(&required.name) {
+                return Err(Error::invalid_field(
+                    "field_required",
+                    &required.name,
+                    "this field cannot be blank",
+                ));
+            }
+        }
+        let now = self.clock.now();
+        let cause = self.cause(caller);
+        let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
+        let mut unit = Unit::load(&mut tx, now, mappings, Scope::default()).await?;
+        let id = RecordId::generate(now);
+        let mut record = Record::new(id, caller.organization, object, now);
+        let changes = sync::edit(&mut record, fields, now, &cause.actor, Reason::Edited);
+        unit.create(record, changes, &cause);
+        let record = unit.record(id).cloned().ok_or_else(|| Error::not_found("record"))?;
+        unit.flush(&mut tx).await?;
+        if !idempotency_key.is_empty() {
+            store::records::put_created_by_key(&mut tx, caller.organization, idempotency_key, id, now)
+                .await?;
+        }
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(record)
+    }
+
+    /// Changes fields of a record.
+    pub(crate) async fn update_record(
+        &self,
+        caller: &Caller,
+        id: RecordId,
+        fields: BTreeMap<String, Value>,
+        if_version: Option<i64>,
+        reason: Reason,
+    ) -> Result<Record, Error> {
+        let mut tx = self.pool.begin().await?;
+        let record = self.update_in(&mut tx, caller, id, fields, if_version, reason).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(record)
+    }
+
+    async fn update_in(
+        &self,
+        tx: &mut sqlx::PgConnection,
+        caller: &Caller,
+        id: RecordId,
+        fields: BTreeMap<String, Value>,
+        if_version: Option<i64>,
+        reason: Reason,
+    ) -> Result<Record, Error> {
+        let mappings = self.mappings.load(tx, &[caller.organization]).await?;
+        let scope = Scope { records: vec![id], ..Scope::default() };
+        let mut unit = Unit::load(tx, self.clock.now(), mappings, scope).await?;
+        let record = own(&unit, caller.organization, id)?;
+        if let Some(version) = if_version.filter(|version| *version != record.version) {
+            let message =
+                format!("the record is at version {}, not {version}; read it again", record.version);
+            return Err(Error::refused(Refusal::Changed, "version_changed", message));
+        }
+        if record.archived_at.is_some() {
+            return Err(Error::refused(Refusal::NotReady, "record_archived", "the record is archived"));
+        }
+        let schema = mappings::canonical_schema(tx, caller.organization, record.object).await?;
+        let fields = fit(&schema, fields)?;
+        for required in schema.fields.iter().filter(|field| field.required) {
+            if fields.get(&required.name).is_some_and(Value::is_blank) {
+                return Err(Error::invalid_field(
+                    "field_required",
+                    &required.name,
+                    "this field cannot be blank",
+                ));
+            }
+        }
+        let cause = self.cause(caller);
+        unit.edit(id, kind::RECORD_CHANGED, &cause, |record| {
+            sync::edit(record, fields, cause.at, &cause.actor, reason)
+        });
+        let record = own(&unit, caller.organization, id)?.clone();
+        unit.flush(tx).await?;
+        Ok(record)
+    }
+
+    /// Archives a record here. Its links stay and nothing is written to vendors any more.
+    pub(crate) async fn archive_record(&self, caller: &Caller, id: RecordId) -> Result<Record, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
+        let scope = Scope { records: vec![id], ..Scope::default() };
+        let mut unit = Unit::load(&mut tx, self.clock.now(), mappings, scope).await?;
+        let record = own(&unit, caller.organization, id)?.clone();
+        if record.archived_at.is_some() {
+            return Ok(record);
+        }
+        let cause = self.cause(caller);
+        unit.edit(id, kind::RECORD_ARCHIVED, &cause, |record| {
+            record.archived_at = Some(cause.at);
+            Vec::new()
+        });
+        let record = own(&unit, caller.organization, id)?.clone();
+        unit.flush(&mut tx).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(record)
+    }
+
+    /// Puts the losing value of a conflict back, as an edit of the caller.
+    pub(crate) async fn restore_conflict(&self, caller: &Caller, id: Uuid) -> Result<Record, Error> {
+        let mut tx = self.pool.begin().await?;
+        let conflict = store::conflicts::lock(&mut tx, caller.organization, id)
+            .await?
+            .ok_or_else(|| Error::not_found("conflict"))?;
+        if conflict.restored_at.is_some() {
+            return Err(Error::refused(
+                Refusal::NotReady,
+                "already_restored",
+                "its value was restored before",
+            ));
+        }
+        store::conflicts::restored(&mut tx, id, self.clock.now()).await?;
+        let fields = BTreeMap::from([(conflict.field, conflict.lost)]);
+        let record = self.update_in(&mut tx, caller, conflict.record, fields, None, Reason::Restored).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(record)
+    }
+
+    /// Offers what an issue is about to the vendor again.
+    pub(crate) async fn retry_issue(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+    ) -> Result<store::issues::StoredIssue, Error> {
+        let mut tx = self.pool.begin().await?;
+        let issue = store::issues::set_state(&mut tx, caller.organization, id, "retrying")
+            .await?
+            .ok_or_else(|| Error::not_found("open issue"))?;
+        let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
+        let scope = Scope { links: vec![issue.link], ..Scope::default() };
+        let mut unit = Unit::load(&mut tx, self.clock.now(), mappings, scope).await?;
+        unit.edit_link(issue.link, &self.cause(caller), |link| {
+            for (_, field) in
+                link.fields.iter_mut().filter(|(n, _)| issue.field.is_empty() || **n == issue.field)
+            {
+                field.refused = None;
+            }
+        });
+        unit.flush(&mut tx).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(issue)
+    }
+
+    /// A request of this caller, now.
+    fn cause(&self, caller: &Caller) -> Arc<Cause> {
+        Arc::new(Cause {
+            id: Uuid::now_v7().to_string(),
+            actor: caller.actor.to_string(),
+            at: self.clock.now(),
+            vendor: None,
+            connection: None,
+            traceparent: None,
+        })
+    }
+}
+
+fn own(unit: &Unit, organization: OrganizationId, id: RecordId) -> Result<&Record, Error> {
+    unit.record(id)
+        .filter(|record| record.organization == organization)
+        .ok_or_else(|| Error::not_found("record"))
+}
+
+/// Brings values into the canonical form of their fields.
+fn fit(schema: &ObjectSchema, fields: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Error> {
+    fields
+        .into_iter()
+        .map(|(name, value)| {
+            let Some(field) = schema.field(&name) else {
+                return Err(Error::invalid_field(
+                    "field_unknown",
+                    &name,
+                    format!("{} has no such field", schema.label),
+                ));
+            };
+            if matches!(&value, Value::Text(text) if text.len() > MAX_VALUE_BYTES) {
+                return Err(Error::invalid_field("value_too_long", &name, "the text is longer than 256 KiB"));
+            }
+            let found = value.type_name();
+            let value = field.field_type.coerce(value).map_err(|_| {
+                let message = format!("a {found} does not fit a {} field", field.field_type.name());
+                Error::invalid_field("value_does_not_fit", &name, message)
+            })?;
+            if let Value::Text(text) = &value
+                && field.field_type == model::FieldType::Picklist
+                && !field.options.is_empty()
+                && !field.options.iter().any(|option| option.value == *text)
+            {
+                let options: Vec<&str> = field.options.iter().map(|option| option.value.as_str()).collect();
+                let message = format!("expected one of {}", options.join(", "));
+                return Err(Error::invalid_field("option_unknown", &name, message));
+            }
+            Ok((name, value))
+        })
+        .collect()
+}

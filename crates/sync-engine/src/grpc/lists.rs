@@ -1,0 +1,192 @@
+use jiff::SignedDuration;
+use model::Caller;
+use proto::{sync as wire, to_wire_time};
+use sqlx::PgConnection;
+
+use super::{id, limit, optional_id, record, uuid};
+use crate::{
+    Error,
+    domain::health::{BUCKETS, percentile},
+    engine::Engine,
+    store::{self, conflicts::StoredConflict, issues::StoredIssue},
+};
+
+pub(super) async fn conflicts(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ListConflictsRequest,
+) -> Result<wire::ListConflictsResponse, Error> {
+    let connection = optional_id("connection", &request.connection_id)?;
+    let record = record::optional_record(&request.record_id)?;
+    let before = if request.page.is_empty() { None } else { Some(uuid("page", &request.page)?) };
+    let limit = limit(request.limit, 50);
+    let mut db = engine.pool.acquire().await?;
+    let found =
+        store::conflicts::list(&mut db, caller.organization, connection, record, before, limit).await?;
+    let full = i64::try_from(found.len()).is_ok_and(|count| count == limit);
+    let next_page = found.last().filter(|_| full).map(|conflict| conflict.id.to_string()).unwrap_or_default();
+    let mut conflicts = Vec::new();
+    for conflict in found {
+        let title = title(&mut db, caller, Some(conflict.record)).await?;
+        conflicts.push(show_conflict(conflict, title));
+    }
+    Ok(wire::ListConflictsResponse { conflicts, next_page })
+}
+
+pub(super) async fn restore_conflict(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::RestoreConflictRequest,
+) -> Result<wire::Record, Error> {
+    let restored = engine.restore_conflict(caller, uuid("conflict", &request.conflict_id)?).await?;
+    let mut db = engine.pool.acquire().await?;
+    record::one(engine, &mut db, restored).await
+}
+
+pub(super) async fn issues(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ListIssuesRequest,
+) -> Result<wire::ListIssuesResponse, Error> {
+    let connection = optional_id("connection", &request.connection_id)?;
+    let mut db = engine.pool.acquire().await?;
+    let mut issues = Vec::new();
+    for issue in
+        store::issues::list(&mut db, caller.organization, connection, limit(request.limit, 100)).await?
+    {
+        issues.push(show_issue(&mut db, caller, issue).await?);
+    }
+    Ok(wire::ListIssuesResponse { issues })
+}
+
+pub(super) async fn retry_issue(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::IssueRequest,
+) -> Result<wire::Issue, Error> {
+    let issue = engine.retry_issue(caller, uuid("open issue", &request.issue_id)?).await?;
+    let mut db = engine.pool.acquire().await?;
+    show_issue(&mut db, caller, issue).await
+}
+
+pub(super) async fn dismiss_issue(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::IssueRequest,
+) -> Result<wire::Issue, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let issue = uuid("open issue", &request.issue_id)?;
+    let issue = store::issues::set_state(&mut db, caller.organization, issue, "dismissed")
+        .await?
+        .ok_or_else(|| Error::not_found("open issue"))?;
+    show_issue(&mut db, caller, issue).await
+}
+
+pub(super) async fn health(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::GetSyncHealthRequest,
+) -> Result<wire::GetSyncHealthResponse, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let connection = engine.connection(&mut db, caller, id("connection", &request.connection_id)?).await?;
+    let minutes = if request.minutes == 0 { 60 } else { request.minutes.min(7 * 24 * 60) };
+    let since = engine.clock.now() - SignedDuration::from_mins(i64::from(minutes));
+    let minutes = store::activity::since(&mut db, connection.id, since).await?;
+    let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    let lag = |buckets: &[i64], share| count(percentile(buckets, share).unwrap_or_default());
+    let mut all = vec![0; BUCKETS];
+    for minute in &minutes {
+        for (sum, bucket) in all.iter_mut().zip(&minute.lag_buckets) {
+            *sum += bucket;
+        }
+    }
+    Ok(wire::GetSyncHealthResponse {
+        lag_p50_ms: lag(&all, 0.5),
+        lag_p99_ms: lag(&all, 0.99),
+        applied: count(minutes.iter().map(|minute| minute.applied).sum()),
+        failed: count(minutes.iter().map(|minute| minute.failed).sum()),
+        echoes: count(minutes.iter().map(|minute| minute.echoes).sum()),
+        conflicts: count(minutes.iter().map(|minute| minute.conflicts).sum()),
+        open_issues: count(store::issues::count(&mut db, connection.id).await?),
+        points: minutes
+            .iter()
+            .map(|minute| wire::HealthPoint {
+                minute: Some(to_wire_time(minute.minute)),
+                applied: count(minute.applied),
+                failed: count(minute.failed),
+                lag_p50_ms: lag(&minute.lag_buckets, 0.5),
+                lag_max_ms: count(minute.lag_max_ms),
+            })
+            .collect(),
+    })
+}
+
+async fn title(
+    db: &mut PgConnection,
+    caller: &Caller,
+    record: Option<model::RecordId>,
+) -> Result<String, Error> {
+    let Some(record) = record else { return Ok(String::new()) };
+    let record = store::records::get(db, caller.organization, record).await?;
+    Ok(record.map(|record| record.title()).unwrap_or_default())
+}
+
+fn show_conflict(conflict: StoredConflict, title: String) -> wire::Conflict {
+    let label = conflict
+        .object
+        .parse::<model::CanonicalObject>()
+        .ok()
+        .and_then(|object| object.schema().field(&conflict.field).map(|field| field.label.clone()));
+    wire::Conflict {
+        id: conflict.id.to_string(),
+        record_id: conflict.record.to_string(),
+        record_title: title,
+        object: conflict.object,
+        field_label: label.unwrap_or_else(|| conflict.field.clone()),
+        field: conflict.field,
+        connection_id: conflict.connection.to_string(),
+        policy: conflict.policy,
+        winner: conflict.winner,
+        kept: Some((&conflict.kept).into()),
+        lost: Some((&conflict.lost).into()),
+        pii: conflict.pii,
+        within_clock_skew: conflict.within_clock_skew,
+        at: Some(to_wire_time(conflict.at)),
+        restored_at: conflict.restored_at.map(to_wire_time),
+    }
+}
+
+async fn show_issue(
+    db: &mut PgConnection,
+    caller: &Caller,
+    issue: StoredIssue,
+) -> Result<wire::Issue, Error> {
+    Ok(wire::Issue {
+        record_title: title(db, caller, issue.record).await?,
+        id: issue.id.to_string(),
+        connection_id: issue.connection.to_string(),
+        record_id: issue.record.map(|record| record.to_string()).unwrap_or_default(),
+        vendor_id: issue.vendor_id.unwrap_or_default(),
+        field: issue.field,
+        suggestion: suggestion(&issue.category).to_owned(),
+        category: issue.category,
+        message: issue.message,
+        state: issue.state,
+        at: Some(to_wire_time(issue.at)),
+    })
+}
+
+/// What to do about an issue of this category.
+fn suggestion(category: &str) -> &'static str {
+    match category {
+        "auth" => "Connect the integration again.",
+        "permission" => "Give the connecting user access to the object at the vendor, then retry.",
+        "rate_limit" | "unavailable" => "Nothing: it is tried again by itself.",
+        "validation" => "Correct the value here so that the vendor takes it; it is then written by itself.",
+        "duplicate" => "Merge the two records at the vendor, then retry.",
+        "missing" => "Restore the record at the vendor, or let the link go.",
+        "schema_drift" => "Refresh the schema and choose another field in the mapping.",
+        "ambiguous" => "Make the match field unique on one of the records, then sync again.",
+        _ => "Change the value, or map the field to one that can hold it.",
+    }
+}

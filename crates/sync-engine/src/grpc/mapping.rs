@@ -1,0 +1,311 @@
+use model::{Caller, CanonicalObject, ObjectSchema};
+use proto::{sync as wire, to_wire_time};
+use sqlx::PgConnection;
+
+use super::{id, optional_id};
+use crate::{
+    Error,
+    domain::{
+        mapping::{Direction, Mapping, Policy},
+        plan::PlanState,
+    },
+    engine::Engine,
+    review::{FieldWish, MappingWish},
+    store::{self, plans::StoredPlan},
+};
+
+/// Pairs of canonical and vendor objects that are offered, by the vendor object's name.
+const OFFERED: [(CanonicalObject, &str, bool); 6] = [
+    (CanonicalObject::Company, "companies", true),
+    (CanonicalObject::Partner, "companies", false),
+    (CanonicalObject::Deal, "deals", true),
+    (CanonicalObject::Contact, "contacts", true),
+    (CanonicalObject::Lead, "contacts", false),
+    (CanonicalObject::Lead, "leads", true),
+];
+
+pub(super) async fn pairs(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ListPairsRequest,
+) -> Result<wire::ListPairsResponse, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let connection = engine.connection(&mut db, caller, id("connection", &request.connection_id)?).await?;
+    let mappings = store::mappings::list(&mut db, caller.organization, Some(connection.id)).await?;
+    let pairs = OFFERED
+        .iter()
+        .filter_map(|(object, name, recommended)| {
+            let vendor = connection.object(name)?;
+            let mapping = mappings.iter().find(|m| m.object == *object && m.vendor_object == *name);
+            Some(wire::Pair {
+                object: object.name().to_owned(),
+                object_label: object.label().to_owned(),
+                vendor_object: vendor.name.clone(),
+                vendor_object_label: vendor.label.clone(),
+                mapping_id: mapping.map(|mapping| mapping.id.to_string()).unwrap_or_default(),
+                recommended: *recommended,
+            })
+        })
+        .collect();
+    Ok(wire::ListPairsResponse { pairs })
+}
+
+pub(super) async fn create(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::CreateMappingRequest,
+) -> Result<wire::Mapping, Error> {
+    let object = request.object.parse().map_err(|_| {
+        Error::invalid_field(
+            "object_unknown",
+            "object",
+            "expected one of partner, company, deal, contact, lead",
+        )
+    })?;
+    let connection = id("connection", &request.connection_id)?;
+    let mapping = engine.create_mapping(caller, connection, object, &request.vendor_object).await?;
+    answer(engine, caller, mapping).await
+}
+
+pub(super) async fn list(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ListMappingsRequest,
+) -> Result<wire::ListMappingsResponse, Error> {
+    let connection = optional_id("connection", &request.connection_id)?;
+    let mut db = engine.pool.acquire().await?;
+    let mut mappings = Vec::new();
+    for mapping in store::mappings::list(&mut db, caller.organization, connection).await? {
+        mappings.push(show(engine, &mut db, caller, mapping).await?);
+    }
+    Ok(wire::ListMappingsResponse { mappings })
+}
+
+pub(super) async fn get(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::MappingRequest,
+) -> Result<wire::Mapping, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let mapping = own(&mut db, caller, &request.mapping_id).await?;
+    show(engine, &mut db, caller, mapping).await
+}
+
+pub(super) async fn suggest(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::MappingRequest,
+) -> Result<wire::Mapping, Error> {
+    let mapping = engine.suggest_mappings(caller, id("mapping", &request.mapping_id)?).await?;
+    answer(engine, caller, mapping).await
+}
+
+pub(super) async fn set_field(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::SetFieldRequest,
+) -> Result<wire::Mapping, Error> {
+    let wish = FieldWish {
+        action: request.action,
+        vendor_field: request.vendor_field,
+        direction: match request.direction.as_deref() {
+            None => None,
+            Some("") => Some(None),
+            Some(name) => Some(Some(direction(name)?)),
+        },
+        policy: request.policy.as_deref().map(policy).transpose()?,
+        pii: request.pii,
+    };
+    let mapping = engine.set_field(caller, id("mapping", &request.mapping_id)?, &request.field, wish).await?;
+    answer(engine, caller, mapping).await
+}
+
+pub(super) async fn set(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::SetMappingRequest,
+) -> Result<wire::Mapping, Error> {
+    let wish = MappingWish {
+        direction: request.direction.as_deref().map(direction).transpose()?,
+        default_policy: request.default_policy.as_deref().map(policy).transpose()?,
+        match_keys: request.match_keys,
+        confirm_all: request.confirm_all,
+    };
+    let mapping = engine.set_mapping(caller, id("mapping", &request.mapping_id)?, wish).await?;
+    answer(engine, caller, mapping).await
+}
+
+pub(super) async fn request_plan(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::MappingRequest,
+) -> Result<wire::Plan, Error> {
+    let plan = engine.request_plan(caller, id("mapping", &request.mapping_id)?).await?;
+    let mut db = engine.pool.acquire().await?;
+    show_plan(&mut db, plan).await
+}
+
+pub(super) async fn get_plan(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::MappingRequest,
+) -> Result<wire::Plan, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let mapping = own(&mut db, caller, &request.mapping_id).await?;
+    let plan = store::plans::get(&mut db, mapping.id).await?.ok_or_else(|| Error::not_found("plan"))?;
+    let stale = plan.state == PlanState::Ready && plan.revision != mapping.revision;
+    let mut plan = show_plan(&mut db, plan).await?;
+    if stale {
+        plan.state = "stale".to_owned();
+    }
+    Ok(plan)
+}
+
+pub(super) async fn activate(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ActivateRequest,
+) -> Result<wire::Mapping, Error> {
+    let mapping = engine.activate(caller, id("mapping", &request.mapping_id)?, &request.plan_hash).await?;
+    answer(engine, caller, mapping).await
+}
+
+pub(super) async fn pause(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::MappingRequest,
+) -> Result<wire::Mapping, Error> {
+    let mapping = engine.pause_mapping(caller, id("mapping", &request.mapping_id)?, true).await?;
+    answer(engine, caller, mapping).await
+}
+
+pub(super) async fn resume(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::MappingRequest,
+) -> Result<wire::Mapping, Error> {
+    let mapping = engine.pause_mapping(caller, id("mapping", &request.mapping_id)?, false).await?;
+    answer(engine, caller, mapping).await
+}
+
+async fn own(db: &mut PgConnection, caller: &Caller, text: &str) -> Result<Mapping, Error> {
+    store::mappings::get(db, id("mapping", text)?)
+        .await?
+        .filter(|mapping| mapping.organization == caller.organization)
+        .ok_or_else(|| Error::not_found("mapping"))
+}
+
+async fn answer(engine: &Engine, caller: &Caller, mapping: Mapping) -> Result<wire::Mapping, Error> {
+    let mut db = engine.pool.acquire().await?;
+    show(engine, &mut db, caller, mapping).await
+}
+
+async fn show(
+    engine: &Engine,
+    db: &mut PgConnection,
+    caller: &Caller,
+    mapping: Mapping,
+) -> Result<wire::Mapping, Error> {
+    let (canonical, vendor) = engine.schemas(db, caller, &mapping).await?;
+    let (_, linked) = store::links::count(db, mapping.id).await?;
+    Ok(wire::Mapping {
+        id: mapping.id.to_string(),
+        connection_id: mapping.connection.to_string(),
+        vendor: mapping.vendor.clone(),
+        object: mapping.object.name().to_owned(),
+        object_label: canonical.label.clone(),
+        vendor_object: vendor.name.clone(),
+        vendor_object_label: vendor.label.clone(),
+        state: mapping.state.name().to_owned(),
+        direction: mapping.settings.direction.name().to_owned(),
+        match_keys: mapping.settings.match_keys.clone(),
+        revision: mapping.revision,
+        fields: canonical.fields.iter().map(|field| show_field(&mapping, field, &vendor)).collect(),
+        vendor_fields: vendor.fields.iter().map(Into::into).collect(),
+        activated_at: mapping.activated_at.map(to_wire_time),
+        activated_by: mapping.activated_by.unwrap_or_default(),
+        linked_records: u64::try_from(linked).unwrap_or_default(),
+        default_policy: mapping.settings.default_policy.name().to_owned(),
+    })
+}
+
+fn show_field(mapping: &Mapping, field: &model::FieldSchema, vendor: &ObjectSchema) -> wire::FieldMapping {
+    let mut wire = wire::FieldMapping {
+        field: field.name.clone(),
+        field_label: field.label.clone(),
+        field_type: field.field_type.name().to_owned(),
+        state: "unmapped".to_owned(),
+        policy: mapping.settings.default_policy.name().to_owned(),
+        ..wire::FieldMapping::default()
+    };
+    let Some(state) = mapping.settings.fields.get(&field.name) else { return wire };
+    state.state.name().clone_into(&mut wire.state);
+    wire.confidence = state.confidence;
+    wire.evidence.clone_from(&state.evidence);
+    wire.direction = state.direction.map_or_else(String::new, |direction| direction.name().to_owned());
+    wire.policy = state.policy.unwrap_or(mapping.settings.default_policy).name().to_owned();
+    wire.pii = state.pii;
+    if let Some(theirs) = state.vendor_field.as_deref() {
+        theirs.clone_into(&mut wire.vendor_field);
+        if let Some(theirs) = vendor.field(theirs) {
+            wire.vendor_field_label.clone_from(&theirs.label);
+            theirs.field_type.name().clone_into(&mut wire.vendor_field_type);
+            wire.vendor_read_only = theirs.read_only;
+        }
+    }
+    wire
+}
+
+async fn show_plan(db: &mut PgConnection, plan: StoredPlan) -> Result<wire::Plan, Error> {
+    let (staged, _) = store::links::count(db, plan.mapping).await?;
+    let read =
+        if matches!(plan.state, PlanState::Reading | PlanState::Computing) { staged } else { plan.read };
+    let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    let result = plan.result.unwrap_or_default();
+    Ok(wire::Plan {
+        mapping_id: plan.mapping.to_string(),
+        state: plan.state.name().to_owned(),
+        hash: plan.hash.unwrap_or_default(),
+        mapping_revision: plan.revision,
+        made_at: Some(to_wire_time(plan.changed_at)),
+        read: count(read),
+        total: count(plan.total),
+        categories: result
+            .categories
+            .into_iter()
+            .map(|(category, tally)| wire::PlanCategory {
+                name: category.name().to_owned(),
+                label: category.label().to_owned(),
+                count: tally.count,
+                samples: tally
+                    .samples
+                    .into_iter()
+                    .map(|sample| wire::PlanSample {
+                        title: sample.title,
+                        vendor_id: sample.vendor_id,
+                        record_id: sample.record_id,
+                        note: sample.note,
+                    })
+                    .collect(),
+            })
+            .collect(),
+        vendor_calls: result.vendor_calls,
+        seconds: result.seconds,
+        applied: count(plan.applied),
+        to_apply: count(plan.to_apply),
+    })
+}
+
+fn direction(name: &str) -> Result<Direction, Error> {
+    name.parse().map_err(|_| {
+        let message = "expected bidirectional, to_vendor or from_vendor";
+        Error::invalid_field("direction_unknown", "direction", message)
+    })
+}
+
+fn policy(name: &str) -> Result<Policy, Error> {
+    name.parse().map_err(|_| {
+        let message = "expected platform_wins, crm_wins or newest_wins";
+        Error::invalid_field("policy_unknown", "policy", message)
+    })
+}

@@ -1,0 +1,135 @@
+//! Requests in: the gRPC service, thin over the engine. Every method first asks the guard.
+
+mod lists;
+mod mapping;
+mod record;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chassis::guard::{self, Guard};
+use model::{Caller, Scope, Value};
+use proto::{sync as wire, v1};
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+
+use crate::{Error, Refusal, engine::Engine};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// The sync-engine's gRPC service.
+#[derive(Clone)]
+pub struct Service {
+    engine: Arc<Engine>,
+    guard: Guard,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("sync_engine::Service").finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    pub(crate) const fn new(engine: Arc<Engine>, guard: Guard) -> Self {
+        Self { engine, guard }
+    }
+
+    async fn caller(&self, metadata: &MetadataMap, scope: Scope) -> Result<Caller, Status> {
+        Ok(self.guard.authorize(metadata, scope).await?.caller)
+    }
+}
+
+/// One method: check the scope, call the function with the caller and the message, wrap the answer.
+macro_rules! methods {
+    ($($name:ident($request:ident) -> $reply:ty, $scope:ident, $call:path;)+) => {
+        #[tonic::async_trait]
+        impl proto::sync::sync_server::Sync for Service {
+            $(
+                async fn $name(&self, request: Request<wire::$request>) -> Answer<$reply> {
+                    let caller = self.caller(request.metadata(), Scope::$scope).await?;
+                    $call(&self.engine, &caller, request.into_inner()).await.map(Response::new).map_err(refuse)
+                }
+            )+
+        }
+    };
+}
+
+methods! {
+    list_objects(ListObjectsRequest) -> wire::ListObjectsResponse, RecordsRead, record::objects;
+    list_records(ListRecordsRequest) -> wire::ListRecordsResponse, RecordsRead, record::list;
+    get_record(GetRecordRequest) -> wire::Record, RecordsRead, record::get;
+    create_record(CreateRecordRequest) -> wire::Record, RecordsWrite, record::create;
+    update_record(UpdateRecordRequest) -> wire::Record, RecordsWrite, record::update;
+    archive_record(ArchiveRecordRequest) -> wire::Record, RecordsWrite, record::archive;
+    get_history(GetHistoryRequest) -> wire::GetHistoryResponse, RecordsRead, record::history;
+    add_custom_field(AddCustomFieldRequest) -> v1::Field, MappingsWrite, record::add_custom_field;
+    list_pairs(ListPairsRequest) -> wire::ListPairsResponse, MappingsRead, mapping::pairs;
+    create_mapping(CreateMappingRequest) -> wire::Mapping, MappingsWrite, mapping::create;
+    list_mappings(ListMappingsRequest) -> wire::ListMappingsResponse, MappingsRead, mapping::list;
+    get_mapping(MappingRequest) -> wire::Mapping, MappingsRead, mapping::get;
+    suggest_mappings(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::suggest;
+    set_field(SetFieldRequest) -> wire::Mapping, MappingsWrite, mapping::set_field;
+    set_mapping(SetMappingRequest) -> wire::Mapping, MappingsWrite, mapping::set;
+    request_plan(MappingRequest) -> wire::Plan, MappingsWrite, mapping::request_plan;
+    get_plan(MappingRequest) -> wire::Plan, MappingsRead, mapping::get_plan;
+    activate(ActivateRequest) -> wire::Mapping, MappingsWrite, mapping::activate;
+    pause_mapping(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::pause;
+    resume_mapping(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::resume;
+    list_conflicts(ListConflictsRequest) -> wire::ListConflictsResponse, MappingsRead, lists::conflicts;
+    restore_conflict(RestoreConflictRequest) -> wire::Record, RecordsWrite, lists::restore_conflict;
+    list_issues(ListIssuesRequest) -> wire::ListIssuesResponse, MappingsRead, lists::issues;
+    retry_issue(IssueRequest) -> wire::Issue, MappingsWrite, lists::retry_issue;
+    dismiss_issue(IssueRequest) -> wire::Issue, MappingsWrite, lists::dismiss_issue;
+    get_sync_health(GetSyncHealthRequest) -> wire::GetSyncHealthResponse, ConnectionsRead, lists::health;
+}
+
+/// An error as the caller sees it. What is not the caller's doing is logged here, once, and told without detail.
+fn refuse(error: Error) -> Status {
+    let Error::Refused { kind, code, message, field } = error else {
+        tracing::error!(%error, "a request failed");
+        return guard::status(
+            Code::Unavailable,
+            "sync_unavailable",
+            "This cannot be done now. Try again soon.",
+        );
+    };
+    let kind = match kind {
+        Refusal::Invalid => Code::InvalidArgument,
+        Refusal::NotFound => Code::NotFound,
+        Refusal::Exists => Code::AlreadyExists,
+        Refusal::NotReady => Code::FailedPrecondition,
+        Refusal::Changed => Code::Aborted,
+    };
+    let status = guard::status(kind, code, message);
+    match field {
+        Some(field) => guard::at_field(status, &field),
+        None => status,
+    }
+}
+
+/// Reads an id of the caller's own organization; what does not read as one is not found.
+fn id<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::not_found(what))
+}
+
+/// An id that may be left out.
+fn optional_id<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<Option<T>, Error> {
+    if text.is_empty() { Ok(None) } else { id(what, text).map(Some) }
+}
+
+fn uuid(what: &'static str, text: &str) -> Result<uuid::Uuid, Error> {
+    uuid::Uuid::try_parse(text).map_err(|_| Error::not_found(what))
+}
+
+fn limit(asked: u32, usual: u32) -> i64 {
+    i64::from(if asked == 0 { usual } else { asked.min(500) })
+}
+
+fn values(fields: std::collections::HashMap<String, v1::Value>) -> Result<BTreeMap<String, Value>, Error> {
+    fields
+        .into_iter()
+        .map(|(name, value)| match Value::try_from(value) {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(Error::invalid_field("value_invalid", &name, "this is not a value")),
+        })
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! Mappings in the form that the merge reads, kept in memory for as long as their revision holds.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use model::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, OrganizationId};
+use sqlx::PgConnection;
+
+use crate::{
+    Error,
+    domain::mapping::{Compiled, Mapping},
+    store,
+};
+
+/// Compiled mappings by id.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<HashMap<MappingId, Arc<Compiled>>>);
+
+/// The mappings of some organizations, as of one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mappings(Vec<Arc<Compiled>>);
+
+impl Cache {
+    /// The mappings of these organizations. Only those whose revision moved are read again.
+    pub(crate) async fn load(
+        &self,
+        db: &mut PgConnection,
+        organizations: &[OrganizationId],
+    ) -> Result<Mappings, Error> {
+        let mut mappings = Vec::new();
+        for head in store::mappings::heads(db, organizations).await? {
+            let cached = self.lock().get(&head.id).filter(|m| m.mapping.revision == head.revision).cloned();
+            let compiled = match cached {
+                Some(compiled) => compiled,
+                None => {
+                    let Some(mapping) = store::mappings::get(db, head.id).await? else { continue };
+                    let compiled = Arc::new(compile(db, mapping).await?);
+                    self.lock().insert(head.id, Arc::clone(&compiled));
+                    compiled
+                }
+            };
+            mappings.push(compiled);
+        }
+        Ok(Mappings(mappings))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<MappingId, Arc<Compiled>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mappings {
+    /// Those that read this object of this connection.
+    pub(crate) fn of_vendor_object<'a>(
+        &'a self,
+        organization: OrganizationId,
+        connection: ConnectionId,
+        vendor_object: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Compiled>> {
+        self.0.iter().filter(move |compiled| {
+            let mapping = &compiled.mapping;
+            mapping.organization == organization
+                && mapping.connection == connection
+                && mapping.vendor_object == vendor_object
+        })
+    }
+
+    /// Those of a canonical object.
+    pub(crate) fn of_object(
+        &self,
+        organization: OrganizationId,
+        object: CanonicalObject,
+    ) -> impl Iterator<Item = &Arc<Compiled>> {
+        self.0.iter().filter(move |compiled| {
+            compiled.mapping.organization == organization && compiled.mapping.object == object
+        })
+    }
+
+    /// The one with this id.
+    pub(crate) fn get(&self, id: MappingId) -> Option<&Arc<Compiled>> {
+        self.0.iter().find(|compiled| compiled.mapping.id == id)
+    }
+
+    /// The canonical fields that any mapping marks as personal data.
+    pub(crate) fn pii(&self, organization: OrganizationId, object: CanonicalObject) -> BTreeSet<&str> {
+        self.of_object(organization, object).flat_map(|compiled| compiled.pii()).collect()
+    }
+}
+
+/// Joins a mapping with the schemas of both sides as they are now.
+pub(crate) async fn compile(db: &mut PgConnection, mapping: Mapping) -> Result<Compiled, Error> {
+    let canonical = canonical_schema(db, mapping.organization, mapping.object).await?;
+    let connection = store::connections::get(db, mapping.connection).await?;
+    let none = ObjectSchema { name: mapping.vendor_object.clone(), label: String::new(), fields: Vec::new() };
+    let vendor =
+        connection.as_ref().and_then(|connection| connection.object(&mapping.vendor_object)).unwrap_or(&none);
+    Ok(Compiled::new(mapping, &canonical, vendor))
+}
+
+/// A canonical object with the fields that the organization added.
+pub(crate) async fn canonical_schema(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    object: CanonicalObject,
+) -> Result<ObjectSchema, Error> {
+    let mut schema = object.schema();
+    schema.fields.extend(store::connections::custom_fields(db, organization, object.name()).await?);
+    Ok(schema)
+}

@@ -1,0 +1,108 @@
+//! What leaves the room besides records, conflicts and writes: which records are wanted from vendors, and who
+//! changed which mapping.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bus::{Message, outbox, subject};
+use model::{CaptureRequested, CaptureStopped, ConnectionId, MappingChanged, OrganizationId, kind};
+use sqlx::PgConnection;
+
+use crate::{
+    Error,
+    domain::{
+        mapping::{Compiled, Mapping, MappingState},
+        plan::PlanState,
+    },
+    engine::Engine,
+    mappings, store,
+    unit::SOURCE,
+};
+
+/// Says what is wanted of a vendor's object, over all mappings that read it. With `backfill`, all history is read.
+pub(crate) async fn request_capture(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    mapping: &Mapping,
+    backfill: bool,
+) -> Result<(), Error> {
+    let (organization, connection) = (mapping.organization, mapping.connection);
+    let mut fields = BTreeSet::new();
+    let mut external_id = false;
+    let mut wanted = false;
+    for other in store::mappings::list(tx, organization, Some(connection)).await? {
+        if other.vendor_object != mapping.vendor_object {
+            continue;
+        }
+        let planned =
+            store::plans::get(tx, other.id).await?.is_some_and(|plan| plan.state != PlanState::Applied);
+        if other.state == MappingState::Draft && !planned || other.state == MappingState::Paused {
+            continue;
+        }
+        wanted = true;
+        let compiled: Compiled = mappings::compile(tx, other).await?;
+        external_id |= compiled.creates_there() && compiled.mapping.state == MappingState::Active;
+        fields.extend(compiled.vendor_fields());
+    }
+    let now = engine.clock.now();
+    let message = if wanted {
+        let body = CaptureRequested {
+            connection,
+            vendor_object: mapping.vendor_object.clone(),
+            fields: fields.into_iter().collect(),
+            backfill,
+            external_id,
+        };
+        let subject = subject::capture(&organization, "requested");
+        Message::json(subject, kind::CAPTURE_REQUESTED, SOURCE, organization, now, &body)?
+    } else {
+        let body = CaptureStopped { connection, vendor_object: mapping.vendor_object.clone() };
+        let subject = subject::capture(&organization, "stopped");
+        Message::json(subject, kind::CAPTURE_STOPPED, SOURCE, organization, now, &body)?
+    };
+    outbox::enqueue(tx, &[message]).await?;
+    Ok(())
+}
+
+/// Says again what is wanted of a connection that was authorized anew.
+pub(crate) async fn request_captures(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    connection: ConnectionId,
+) -> Result<(), Error> {
+    let mappings = store::mappings::list(tx, organization, Some(connection)).await?;
+    let by_object: BTreeMap<String, Mapping> =
+        mappings.into_iter().map(|mapping| (mapping.vendor_object.clone(), mapping)).collect();
+    for mapping in by_object.values() {
+        request_capture(engine, tx, mapping, false).await?;
+    }
+    Ok(())
+}
+
+/// Says who did what to a mapping.
+pub(crate) async fn mapping_changed(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    mapping: &Mapping,
+    actor: &str,
+    action: &str,
+    field: Option<&str>,
+    settings: BTreeMap<String, (String, String)>,
+) -> Result<(), Error> {
+    let now = engine.clock.now();
+    let body = MappingChanged {
+        mapping: mapping.id,
+        connection: mapping.connection,
+        object: mapping.object,
+        vendor_object: mapping.vendor_object.clone(),
+        action: action.to_owned(),
+        field: field.map(str::to_owned),
+        settings,
+        at: now,
+    };
+    let subject = subject::mapping(&mapping.organization, action);
+    let message =
+        Message::json(subject, kind::MAPPING_CHANGED, SOURCE, mapping.organization, now, &body)?.by(actor);
+    outbox::enqueue(tx, &[message]).await?;
+    Ok(())
+}

@@ -1,0 +1,470 @@
+//! The review of mappings by people: create, suggest, confirm, choose, plan, activate, pause. Every change is audited
+//! by its event, which leaves in the same transaction.
+
+use std::collections::BTreeMap;
+
+use model::{Caller, CanonicalObject, ConnectionId, MappingId, ObjectSchema};
+use sqlx::PgConnection;
+
+use crate::{
+    Error,
+    domain::{
+        mapping::{Direction, FieldMapping, FieldState, Mapping, MappingState, Policy, Settings},
+        plan::PlanState,
+        suggest,
+    },
+    engine::Engine,
+    error::Refusal,
+    jobs, mappings,
+    publisher::{mapping_changed, request_capture},
+    store::{self, connections::Connection, plans::StoredPlan},
+};
+
+/// A change of one field mapping.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FieldWish {
+    /// `confirm`, `choose`, `ignore`, `unmap` or `settings`.
+    pub(crate) action: String,
+    pub(crate) vendor_field: String,
+    pub(crate) direction: Option<Option<Direction>>,
+    pub(crate) policy: Option<Policy>,
+    pub(crate) pii: Option<bool>,
+}
+
+/// A change of an object mapping's settings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MappingWish {
+    pub(crate) direction: Option<Direction>,
+    pub(crate) default_policy: Option<Policy>,
+    pub(crate) match_keys: Vec<String>,
+    pub(crate) confirm_all: bool,
+}
+
+type Changed = BTreeMap<String, (String, String)>;
+
+impl Engine {
+    /// Pairs a canonical object with a vendor object, as a draft.
+    pub(crate) async fn create_mapping(
+        &self,
+        caller: &Caller,
+        connection: ConnectionId,
+        object: CanonicalObject,
+        vendor_object: &str,
+    ) -> Result<Mapping, Error> {
+        let mut tx = self.pool.begin().await?;
+        let connection = self.connection(&mut tx, caller, connection).await?;
+        if connection.object(vendor_object).is_none() {
+            let message = "the vendor has no such object; refresh the schema if it is new";
+            return Err(Error::invalid_field("vendor_object_unknown", "vendor_object", message));
+        }
+        let schema = mappings::canonical_schema(&mut tx, caller.organization, object).await?;
+        let now = self.clock.now();
+        let mapping = Mapping {
+            id: MappingId::generate(now),
+            organization: caller.organization,
+            connection: connection.id,
+            vendor: connection.vendor,
+            object,
+            vendor_object: vendor_object.to_owned(),
+            state: MappingState::Draft,
+            revision: 1,
+            settings: Settings {
+                direction: Direction::Bidirectional,
+                default_policy: Policy::Newest,
+                match_keys: object.match_keys().iter().map(|key| (*key).to_owned()).collect(),
+                fields: schema
+                    .fields
+                    .iter()
+                    .map(|field| (field.name.clone(), FieldMapping::unmapped()))
+                    .collect(),
+            },
+            activated_at: None,
+            activated_by: None,
+        };
+        if !store::mappings::insert(&mut tx, &mapping, now).await? {
+            return Err(Error::refused(Refusal::Exists, "mapping_exists", "this pair is mapped already"));
+        }
+        self.say(&mut tx, caller, &mapping, "created", None, Changed::new()).await?;
+        self.done(tx).await?;
+        Ok(mapping)
+    }
+
+    /// Fills what nobody decided yet with suggestions.
+    pub(crate) async fn suggest_mappings(&self, caller: &Caller, id: MappingId) -> Result<Mapping, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
+        let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
+        let decided =
+            |field: &FieldMapping| matches!(field.state, FieldState::Confirmed | FieldState::Ignored);
+        let taken: Vec<String> = mapping
+            .settings
+            .fields
+            .values()
+            .filter(|field| decided(field))
+            .filter_map(|field| field.vendor_field.clone())
+            .collect();
+        let open = ObjectSchema {
+            fields: vendor.fields.iter().filter(|field| !taken.contains(&field.name)).cloned().collect(),
+            ..vendor.clone()
+        };
+        let undecided = ObjectSchema {
+            fields: canonical
+                .fields
+                .iter()
+                .filter(|field| !mapping.settings.fields.get(&field.name).is_some_and(decided))
+                .cloned()
+                .collect(),
+            ..canonical
+        };
+        for field in &undecided.fields {
+            mapping.settings.fields.entry(field.name.clone()).or_insert_with(FieldMapping::unmapped);
+        }
+        let suggestions = suggest::suggest(&undecided, &open);
+        for (name, field) in &mut mapping.settings.fields {
+            if decided(field) {
+                continue;
+            }
+            let kept = FieldMapping {
+                direction: field.direction,
+                policy: field.policy,
+                pii: field.pii,
+                ..FieldMapping::unmapped()
+            };
+            *field = match suggestions.iter().find(|suggestion| suggestion.field == *name) {
+                None => kept,
+                Some(suggestion) => FieldMapping {
+                    vendor_field: Some(suggestion.vendor_field.clone()),
+                    state: if suggestion.confidence >= suggest::AUTO {
+                        FieldState::AutoMapped
+                    } else {
+                        FieldState::Suggested
+                    },
+                    confidence: suggestion.confidence,
+                    evidence: suggestion.evidence.clone(),
+                    ..kept
+                },
+            };
+        }
+        store::mappings::update(&mut tx, &mut mapping).await?;
+        self.say(&mut tx, caller, &mapping, "suggested", None, Changed::new()).await?;
+        self.recapture(&mut tx, &mapping).await?;
+        self.done(tx).await?;
+        Ok(mapping)
+    }
+
+    /// Confirms, chooses, ignores or unmaps a field, or changes its settings.
+    pub(crate) async fn set_field(
+        &self,
+        caller: &Caller,
+        id: MappingId,
+        name: &str,
+        wish: FieldWish,
+    ) -> Result<Mapping, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
+        let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
+        if canonical.field(name).is_none() {
+            return Err(Error::invalid_field("field_unknown", "field", "there is no such field"));
+        }
+        if wish.action == "choose" {
+            check_choice(&mapping, &vendor, name, &wish.vendor_field)?;
+        }
+        let field = mapping.settings.fields.entry(name.to_owned()).or_insert_with(FieldMapping::unmapped);
+        let before = describe(field);
+        let action = apply_wish(field, &wish)?;
+        let changed = differences(&before, &describe(field));
+        store::mappings::update(&mut tx, &mut mapping).await?;
+        self.say(&mut tx, caller, &mapping, action, Some(name), changed).await?;
+        self.recapture(&mut tx, &mapping).await?;
+        self.done(tx).await?;
+        Ok(mapping)
+    }
+
+    /// Changes the settings of an object mapping.
+    pub(crate) async fn set_mapping(
+        &self,
+        caller: &Caller,
+        id: MappingId,
+        wish: MappingWish,
+    ) -> Result<Mapping, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
+        let mut changed = Changed::new();
+        if let Some(direction) = wish.direction {
+            let before = std::mem::replace(&mut mapping.settings.direction, direction);
+            changed.insert("direction".to_owned(), (before.name().to_owned(), direction.name().to_owned()));
+        }
+        if let Some(policy) = wish.default_policy {
+            let before = std::mem::replace(&mut mapping.settings.default_policy, policy);
+            changed.insert("default_policy".to_owned(), (before.name().to_owned(), policy.name().to_owned()));
+        }
+        if !wish.match_keys.is_empty() {
+            if let Some(bad) =
+                wish.match_keys.iter().find(|key| !mapping.object.match_keys().contains(&key.as_str()))
+            {
+                let message =
+                    format!("{bad} is no match key; {} are", mapping.object.match_keys().join(", "));
+                return Err(Error::invalid_field("match_key_unknown", "match_keys", message));
+            }
+            let before = std::mem::replace(&mut mapping.settings.match_keys, wish.match_keys);
+            let after = mapping.settings.match_keys.join(",");
+            changed.insert("match_keys".to_owned(), (before.join(","), after));
+        }
+        if wish.confirm_all {
+            let mut count = 0;
+            for field in mapping.settings.fields.values_mut() {
+                if matches!(field.state, FieldState::Suggested | FieldState::AutoMapped) {
+                    field.state = FieldState::Confirmed;
+                    count += 1;
+                }
+            }
+            changed.insert("confirmed_fields".to_owned(), ("0".to_owned(), count.to_string()));
+        }
+        store::mappings::update(&mut tx, &mut mapping).await?;
+        let action = if wish.confirm_all { "fields_confirmed" } else { "settings_changed" };
+        self.say(&mut tx, caller, &mapping, action, None, changed).await?;
+        self.recapture(&mut tx, &mapping).await?;
+        self.done(tx).await?;
+        Ok(mapping)
+    }
+
+    /// Asks for the vendor's records to be read, so that a plan can be worked out. Nothing moves.
+    pub(crate) async fn request_plan(&self, caller: &Caller, id: MappingId) -> Result<StoredPlan, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mapping = self.own_mapping(&mut tx, caller, id).await?;
+        if mapping.state == MappingState::Active {
+            let message = "the mapping is active; its changes apply as they are made";
+            return Err(Error::refused(Refusal::NotReady, "mapping_active", message));
+        }
+        if mapping.settings.fields.values().all(|field| field.effective().is_none()) {
+            let message = "no field is mapped yet; confirm or choose at least one";
+            return Err(Error::refused(Refusal::NotReady, "nothing_mapped", message));
+        }
+        let plan = StoredPlan::new(id, mapping.revision, self.clock.now());
+        store::plans::put(&mut tx, &plan).await?;
+        request_capture(self, &mut tx, &mapping, true).await?;
+        self.say(&mut tx, caller, &mapping, "plan_requested", None, Changed::new()).await?;
+        self.done(tx).await?;
+        Ok(plan)
+    }
+
+    /// Activates a mapping by the hash of a plan that is still true; its staged records are merged from now on.
+    pub(crate) async fn activate(
+        &self,
+        caller: &Caller,
+        id: MappingId,
+        hash: &str,
+    ) -> Result<Mapping, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
+        let plan = store::plans::get(&mut tx, id).await?;
+        let Some(mut plan) = plan.filter(|plan| plan.state == PlanState::Ready) else {
+            let message = "there is no plan to apply; ask for one and wait until it is ready";
+            return Err(Error::refused(Refusal::NotReady, "plan_missing", message));
+        };
+        let compiled = std::sync::Arc::new(mappings::compile(&mut tx, mapping.clone()).await?);
+        let stale = || {
+            Error::refused(Refusal::NotReady, "plan_stale", "the plan is no longer true; ask for a new one")
+        };
+        if plan.hash.as_deref() != Some(hash) || plan.revision != mapping.revision {
+            return Err(stale());
+        }
+        let (_, now_hash) = jobs::compute(&mut tx, &compiled).await?;
+        if now_hash != hash {
+            return Err(stale());
+        }
+        mapping.state = MappingState::Active;
+        mapping.activated_at = Some(self.clock.now());
+        mapping.activated_by = Some(caller.actor.to_string());
+        store::mappings::update(&mut tx, &mut mapping).await?;
+        plan.state = PlanState::Applying;
+        plan.changed_at = self.clock.now();
+        store::plans::put(&mut tx, &plan).await?;
+        request_capture(self, &mut tx, &mapping, false).await?;
+        self.say(&mut tx, caller, &mapping, "activated", None, Changed::new()).await?;
+        self.done(tx).await?;
+        self.jobs.notify_one();
+        Ok(mapping)
+    }
+
+    /// Stops a mapping for now, or lets it go on: what happened in between is merged then.
+    pub(crate) async fn pause_mapping(
+        &self,
+        caller: &Caller,
+        id: MappingId,
+        pause: bool,
+    ) -> Result<Mapping, Error> {
+        let (from, to, action) = if pause {
+            (MappingState::Active, MappingState::Paused, "paused")
+        } else {
+            (MappingState::Paused, MappingState::Active, "resumed")
+        };
+        let mut tx = self.pool.begin().await?;
+        let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
+        if mapping.state != from {
+            let message = format!("the mapping is {}, not {}", mapping.state.name(), from.name());
+            return Err(Error::refused(Refusal::NotReady, "mapping_state", message));
+        }
+        mapping.state = to;
+        store::mappings::update(&mut tx, &mut mapping).await?;
+        if !pause && let Some(plan) = store::plans::get(&mut tx, id).await? {
+            let plan = StoredPlan { state: PlanState::Applying, changed_at: self.clock.now(), ..plan };
+            store::plans::put(&mut tx, &plan).await?;
+        }
+        request_capture(self, &mut tx, &mapping, false).await?;
+        self.say(&mut tx, caller, &mapping, action, None, Changed::new()).await?;
+        self.done(tx).await?;
+        self.jobs.notify_one();
+        Ok(mapping)
+    }
+
+    /// A connection of the caller's organization.
+    pub(crate) async fn connection(
+        &self,
+        db: &mut PgConnection,
+        caller: &Caller,
+        id: ConnectionId,
+    ) -> Result<Connection, Error> {
+        store::connections::get(db, id)
+            .await?
+            .filter(|connection| connection.organization == caller.organization)
+            .ok_or_else(|| Error::not_found("connection"))
+    }
+
+    async fn own_mapping(
+        &self,
+        tx: &mut PgConnection,
+        caller: &Caller,
+        id: MappingId,
+    ) -> Result<Mapping, Error> {
+        store::mappings::lock(tx, caller.organization, id).await?.ok_or_else(|| Error::not_found("mapping"))
+    }
+
+    /// The schemas of both sides of a mapping.
+    pub(crate) async fn schemas(
+        &self,
+        db: &mut PgConnection,
+        caller: &Caller,
+        mapping: &Mapping,
+    ) -> Result<(ObjectSchema, ObjectSchema), Error> {
+        let canonical = mappings::canonical_schema(db, caller.organization, mapping.object).await?;
+        let connection = self.connection(db, caller, mapping.connection).await?;
+        let vendor = connection.object(&mapping.vendor_object).cloned().ok_or_else(|| {
+            Error::refused(Refusal::NotReady, "vendor_object_gone", "the vendor no longer has this object")
+        })?;
+        Ok((canonical, vendor))
+    }
+
+    /// An active mapping's change asks for the fields it needs, with their history.
+    async fn recapture(&self, tx: &mut PgConnection, mapping: &Mapping) -> Result<(), Error> {
+        if mapping.state == MappingState::Active {
+            request_capture(self, tx, mapping, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(
+        &self,
+        tx: &mut PgConnection,
+        caller: &Caller,
+        mapping: &Mapping,
+        action: &str,
+        field: Option<&str>,
+        changed: Changed,
+    ) -> Result<(), Error> {
+        mapping_changed(self, tx, mapping, &caller.actor.to_string(), action, field, changed).await
+    }
+
+    async fn done(&self, tx: sqlx::Transaction<'_, sqlx::Postgres>) -> Result<(), Error> {
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(())
+    }
+}
+
+fn check_choice(mapping: &Mapping, vendor: &ObjectSchema, name: &str, choice: &str) -> Result<(), Error> {
+    if vendor.field(choice).is_none() {
+        return Err(Error::invalid_field(
+            "vendor_field_unknown",
+            "vendor_field",
+            "the vendor has no such field",
+        ));
+    }
+    let other = mapping
+        .settings
+        .fields
+        .iter()
+        .find(|(other, field)| *other != name && field.effective() == Some(choice));
+    if let Some((other, _)) = other {
+        let message = format!("it is mapped to {other} already; unmap that first");
+        return Err(Error::invalid_field("vendor_field_taken", "vendor_field", message));
+    }
+    Ok(())
+}
+
+fn apply_wish(field: &mut FieldMapping, wish: &FieldWish) -> Result<&'static str, Error> {
+    let action = match wish.action.as_str() {
+        "confirm" if field.vendor_field.is_none() => {
+            return Err(Error::invalid_field(
+                "nothing_to_confirm",
+                "action",
+                "nothing is suggested for this field",
+            ));
+        }
+        "confirm" => {
+            field.state = FieldState::Confirmed;
+            "field_confirmed"
+        }
+        "choose" => {
+            field.vendor_field = Some(wish.vendor_field.clone());
+            field.state = FieldState::Confirmed;
+            field.confidence = 1.0;
+            field.evidence = vec!["somebody chose it".to_owned()];
+            "field_chosen"
+        }
+        "ignore" => {
+            field.state = FieldState::Ignored;
+            field.vendor_field = None;
+            "field_ignored"
+        }
+        "unmap" => {
+            field.state = FieldState::Unmapped;
+            field.vendor_field = None;
+            "field_unmapped"
+        }
+        "settings" => "field_settings",
+        _ => {
+            let message = "expected confirm, choose, ignore, unmap or settings";
+            return Err(Error::invalid_field("action_unknown", "action", message));
+        }
+    };
+    if let Some(direction) = wish.direction {
+        field.direction = direction;
+    }
+    if let Some(policy) = wish.policy {
+        field.policy = Some(policy);
+    }
+    if let Some(pii) = wish.pii {
+        field.pii = pii;
+    }
+    Ok(action)
+}
+
+fn describe(field: &FieldMapping) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("vendor_field", field.vendor_field.clone().unwrap_or_default()),
+        ("state", field.state.name().to_owned()),
+        ("direction", field.direction.map_or_else(String::new, |direction| direction.name().to_owned())),
+        ("policy", field.policy.map_or_else(String::new, |policy| policy.name().to_owned())),
+        ("pii", field.pii.to_string()),
+    ])
+}
+
+fn differences(before: &BTreeMap<&'static str, String>, after: &BTreeMap<&'static str, String>) -> Changed {
+    before
+        .iter()
+        .zip(after.values())
+        .filter(|((_, before), after)| before != after)
+        .map(|((name, before), after)| ((*name).to_owned(), (before.clone(), after.clone())))
+        .collect()
+}

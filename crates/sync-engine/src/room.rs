@@ -1,0 +1,90 @@
+use std::sync::Arc;
+
+use bus::{Bus, outbox};
+use chassis::{Migration, guard::Guard, migrate};
+use model::Clock;
+use proto::sync::sync_server::SyncServer;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Config, Error, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache};
+
+const SCHEMA: &str = "sync";
+
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
+    Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
+];
+
+/// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.
+const INBOX_HOURS: i64 = 8 * 24;
+
+/// What the room is given.
+#[derive(Clone)]
+pub struct Deps {
+    /// The bus, with its streams in place.
+    pub bus: Bus,
+    /// Who checks callers.
+    pub guard: Guard,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Ends the room.
+    pub shutdown: CancellationToken,
+    /// Where the room's tasks are counted.
+    pub tasks: TaskTracker,
+}
+
+/// A started room.
+#[derive(Clone)]
+pub struct Running {
+    engine: Arc<Engine>,
+    guard: Guard,
+}
+
+impl Running {
+    /// The room's gRPC service.
+    #[must_use]
+    pub fn grpc(&self) -> SyncServer<Service> {
+        SyncServer::new(Service::new(Arc::clone(&self.engine), self.guard.clone()))
+    }
+}
+
+/// Migrates the room's schema and starts its consumers, its jobs and its outbox.
+///
+/// # Errors
+/// The database cannot be opened or migrated.
+pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
+    let pool = chassis::pool(&config.database_url, SCHEMA, config.max_connections).await?;
+    migrate(&pool, SCHEMA, &MIGRATIONS).await?;
+    let relay = outbox::Relay::new(pool.clone(), deps.bus.clone(), SCHEMA);
+    let engine = Arc::new(Engine {
+        config,
+        pool,
+        bus: deps.bus,
+        clock: deps.clock,
+        waker: relay.waker(),
+        jobs: Arc::new(Notify::new()),
+        mappings: Cache::default(),
+    });
+    deps.tasks.spawn(relay.run(deps.shutdown.clone()));
+    deps.tasks.spawn(consumer::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(connections::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(jobs::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(prune(Arc::clone(&engine), deps.shutdown));
+    Ok(Running { engine, guard: deps.guard })
+}
+
+/// Forgets what the inbox need not know any more, once an hour.
+async fn prune(engine: Arc<Engine>, shutdown: CancellationToken) {
+    let mut hourly = tokio::time::interval(std::time::Duration::from_secs(3_600));
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = hourly.tick() => {}
+        }
+        let old = engine.clock.now() - jiff::SignedDuration::from_hours(INBOX_HOURS);
+        if let Err(error) = bus::inbox::prune(&engine.pool, old).await {
+            tracing::warn!(%error, "the inbox could not be pruned");
+        }
+    }
+}

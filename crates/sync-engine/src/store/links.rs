@@ -1,0 +1,194 @@
+use jiff::Timestamp;
+use model::{ConnectionId, LinkId, MappingId, RecordId, WriteId};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{at, from_json, json};
+use crate::{
+    Error,
+    domain::{UnknownWord, sync::Link},
+};
+
+macro_rules! columns {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, \
+             fields::text AS fields, staged::text AS staged FROM links ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &PgRow) -> Result<Link, Error> {
+    let state: &str = row.try_get("state")?;
+    let staged: Option<&str> = row.try_get("staged")?;
+    Ok(Link {
+        id: LinkId::from_uuid(row.try_get("id")?),
+        mapping: MappingId::from_uuid(row.try_get("mapping_id")?),
+        vendor_id: row.try_get("vendor_id")?,
+        record: row.try_get::<Option<Uuid>, _>("record_id")?.map(RecordId::from_uuid),
+        state: state.parse().map_err(|error: UnknownWord| Error::stored("a link's state", error))?,
+        seen_version: row.try_get("seen_version")?,
+        seen_at: row
+            .try_get::<Option<jiff_sqlx::Timestamp>, _>("seen_at")?
+            .map(jiff_sqlx::Timestamp::to_jiff),
+        write: row.try_get::<Option<Uuid>, _>("write_id")?.map(WriteId::from_uuid),
+        fields: from_json("a link's fields", row.try_get("fields")?)?,
+        staged: staged.map(|text| from_json("a link's staged fields", text)).transpose()?,
+    })
+}
+
+/// Where a vendor's record is linked, without locking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) link: LinkId,
+    pub(crate) record: Option<RecordId>,
+}
+
+/// Finds links by mapping and vendor id; the answer is in the order of the question.
+pub(crate) async fn find(
+    tx: &mut PgConnection,
+    wanted: &[(MappingId, String)],
+) -> Result<Vec<Option<Found>>, Error> {
+    let mut found = vec![None; wanted.len()];
+    let rows = sqlx::query(
+        "SELECT w.n, l.id, l.record_id FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS w(mapping_id, vendor_id, n) \
+         JOIN links l ON l.mapping_id = w.mapping_id AND l.vendor_id = w.vendor_id",
+    )
+    .bind(wanted.iter().map(|(mapping, _)| mapping.uuid()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|(_, id)| id.as_str()).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        let place = usize::try_from(row.try_get::<i64, _>("n")? - 1).unwrap_or_default();
+        found[place] = Some(Found {
+            link: LinkId::from_uuid(row.try_get("id")?),
+            record: row.try_get::<Option<Uuid>, _>("record_id")?.map(RecordId::from_uuid),
+        });
+    }
+    Ok(found)
+}
+
+/// Which records these links belong to.
+pub(crate) async fn records_of(tx: &mut PgConnection, links: &[LinkId]) -> Result<Vec<RecordId>, Error> {
+    let ids: Vec<Uuid> = links.iter().map(|id| id.uuid()).collect();
+    let records: Vec<Uuid> =
+        sqlx::query_scalar("SELECT record_id FROM links WHERE id = ANY($1) AND record_id IS NOT NULL")
+            .bind(ids)
+            .fetch_all(tx)
+            .await?;
+    Ok(records.into_iter().map(RecordId::from_uuid).collect())
+}
+
+/// Locks links until the transaction ends: these, and all that belong to these records.
+pub(crate) async fn lock(
+    tx: &mut PgConnection,
+    links: &[LinkId],
+    records: &[RecordId],
+) -> Result<Vec<Link>, Error> {
+    let links: Vec<Uuid> = links.iter().map(|id| id.uuid()).collect();
+    let records: Vec<Uuid> = records.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query(columns!(
+        "WHERE id IN (SELECT UNNEST($1::uuid[]) UNION SELECT id FROM links WHERE record_id = ANY($2)) \
+         ORDER BY id FOR UPDATE"
+    ))
+    .bind(links)
+    .bind(records)
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// The links of a record, without locking them.
+pub(crate) async fn of_records(db: &mut PgConnection, records: &[RecordId]) -> Result<Vec<Link>, Error> {
+    let records: Vec<Uuid> = records.iter().map(|id| id.uuid()).collect();
+    let rows =
+        sqlx::query(columns!("WHERE record_id = ANY($1) ORDER BY id")).bind(records).fetch_all(db).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Links of a mapping behind this one, in the order of ids, without locking them.
+pub(crate) async fn page(
+    db: &mut PgConnection,
+    mapping: MappingId,
+    after: Option<LinkId>,
+    only_staged: bool,
+    limit: i64,
+) -> Result<Vec<Link>, Error> {
+    let rows = sqlx::query(columns!(
+        "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) AND (NOT $3 OR (staged IS NOT NULL AND state <> 'ambiguous')) ORDER BY id LIMIT $4"
+    ))
+    .bind(mapping.uuid())
+    .bind(after.map(LinkId::uuid))
+    .bind(only_staged)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// How many links of a mapping are staged, and how many belong to a record.
+pub(crate) async fn count(db: &mut PgConnection, mapping: MappingId) -> Result<(i64, i64), Error> {
+    let row = sqlx::query(
+        "SELECT count(*) FILTER (WHERE staged IS NOT NULL) AS staged, count(record_id) AS linked \
+         FROM links WHERE mapping_id = $1",
+    )
+    .bind(mapping.uuid())
+    .fetch_one(db)
+    .await?;
+    Ok((row.try_get("staged")?, row.try_get("linked")?))
+}
+
+/// The ids of a connection's links with a write in flight or a refused value, behind this one.
+pub(crate) async fn unsettled(
+    db: &mut PgConnection,
+    connection: ConnectionId,
+    after: Option<LinkId>,
+    limit: i64,
+) -> Result<Vec<LinkId>, Error> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT l.id FROM links l JOIN mappings m ON m.id = l.mapping_id WHERE m.connection_id = $1 \
+         AND l.write_id IS NOT NULL AND ($2::uuid IS NULL OR l.id > $2) ORDER BY l.id LIMIT $3",
+    )
+    .bind(connection.uuid())
+    .bind(after.map(LinkId::uuid))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(LinkId::from_uuid).collect())
+}
+
+/// Stores links, new ones and changed ones, in one statement.
+pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Error> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    let fields = links.iter().map(|link| json(&link.fields)).collect::<Result<Vec<_>, _>>()?;
+    let staged =
+        links.iter().map(|link| link.staged.as_ref().map(json).transpose()).collect::<Result<Vec<_>, _>>()?;
+    let seen_at: Vec<Option<jiff_sqlx::Timestamp>> =
+        links.iter().map(|link| link.seen_at.map(|time: Timestamp| at(time))).collect();
+    sqlx::query(
+        "INSERT INTO links (id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged) \
+         SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields::jsonb, staged::jsonb \
+         FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::timestamptz[], \
+                     $8::uuid[], $9::text[], $10::text[]) \
+              AS l(id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged) \
+         ON CONFLICT (id) DO UPDATE SET vendor_id = excluded.vendor_id, record_id = excluded.record_id, \
+             state = excluded.state, seen_version = excluded.seen_version, seen_at = excluded.seen_at, \
+             write_id = excluded.write_id, fields = excluded.fields, staged = excluded.staged",
+    )
+    .bind(links.iter().map(|link| link.id.uuid()).collect::<Vec<_>>())
+    .bind(links.iter().map(|link| link.mapping.uuid()).collect::<Vec<_>>())
+    .bind(links.iter().map(|link| link.vendor_id.as_deref()).collect::<Vec<_>>())
+    .bind(links.iter().map(|link| link.record.map(RecordId::uuid)).collect::<Vec<_>>())
+    .bind(links.iter().map(|link| link.state.name()).collect::<Vec<_>>())
+    .bind(links.iter().map(|link| link.seen_version).collect::<Vec<_>>())
+    .bind(seen_at)
+    .bind(links.iter().map(|link| link.write.map(WriteId::uuid)).collect::<Vec<_>>())
+    .bind(fields)
+    .bind(staged)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

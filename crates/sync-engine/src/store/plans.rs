@@ -1,0 +1,136 @@
+use jiff::Timestamp;
+use model::MappingId;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::{at, from_json, json};
+use crate::{
+    Error,
+    domain::{
+        UnknownWord,
+        plan::{PlanResult, PlanState},
+    },
+};
+
+/// A plan of an activation, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredPlan {
+    pub(crate) mapping: MappingId,
+    pub(crate) state: PlanState,
+    pub(crate) revision: i64,
+    pub(crate) hash: Option<String>,
+    pub(crate) read: i64,
+    pub(crate) total: i64,
+    pub(crate) applied: i64,
+    pub(crate) to_apply: i64,
+    pub(crate) result: Option<PlanResult>,
+    pub(crate) changed_at: Timestamp,
+}
+
+impl StoredPlan {
+    /// A plan that has just been asked for.
+    pub(crate) const fn new(mapping: MappingId, revision: i64, now: Timestamp) -> Self {
+        Self {
+            mapping,
+            state: PlanState::Reading,
+            revision,
+            hash: None,
+            read: 0,
+            total: 0,
+            applied: 0,
+            to_apply: 0,
+            result: None,
+            changed_at: now,
+        }
+    }
+}
+
+/// Stores a plan in place of the mapping's earlier one.
+pub(crate) async fn put(tx: &mut PgConnection, plan: &StoredPlan) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO plans (mapping_id, state, revision, hash, read, total, applied, to_apply, result, changed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10) \
+         ON CONFLICT (mapping_id) DO UPDATE SET state = excluded.state, revision = excluded.revision, \
+             hash = excluded.hash, read = excluded.read, total = excluded.total, applied = excluded.applied, \
+             to_apply = excluded.to_apply, result = excluded.result, changed_at = excluded.changed_at",
+    )
+    .bind(plan.mapping.uuid())
+    .bind(plan.state.name())
+    .bind(plan.revision)
+    .bind(plan.hash.as_deref())
+    .bind(plan.read)
+    .bind(plan.total)
+    .bind(plan.applied)
+    .bind(plan.to_apply)
+    .bind(plan.result.as_ref().map(json).transpose()?)
+    .bind(at(plan.changed_at))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The mapping's plan.
+pub(crate) async fn get(db: &mut PgConnection, mapping: MappingId) -> Result<Option<StoredPlan>, Error> {
+    let row = sqlx::query(
+        "SELECT state, revision, hash, read, total, applied, to_apply, result::text AS result, changed_at \
+         FROM plans WHERE mapping_id = $1",
+    )
+    .bind(mapping.uuid())
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let state: &str = row.try_get("state")?;
+    let result: Option<&str> = row.try_get("result")?;
+    Ok(Some(StoredPlan {
+        mapping,
+        state: state.parse().map_err(|error: UnknownWord| Error::stored("a plan's state", error))?,
+        revision: row.try_get("revision")?,
+        hash: row.try_get("hash")?,
+        read: row.try_get("read")?,
+        total: row.try_get("total")?,
+        applied: row.try_get("applied")?,
+        to_apply: row.try_get("to_apply")?,
+        result: result.map(|text| from_json("a plan", text)).transpose()?,
+        changed_at: row.try_get::<jiff_sqlx::Timestamp, _>("changed_at")?.to_jiff(),
+    }))
+}
+
+/// Takes a plan that waits for work, the longest waiting first; whoever takes it holds it until the transaction ends.
+pub(crate) async fn take_waiting(tx: &mut PgConnection) -> Result<Option<MappingId>, Error> {
+    let id: Option<Uuid> = sqlx::query_scalar(
+        "SELECT mapping_id FROM plans WHERE state IN ('computing', 'applying') ORDER BY changed_at LIMIT 1 \
+         FOR UPDATE SKIP LOCKED",
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(id.map(MappingId::from_uuid))
+}
+
+/// Adds to the number of applied records.
+pub(crate) async fn add_applied(tx: &mut PgConnection, mapping: MappingId, count: i64) -> Result<(), Error> {
+    sqlx::query("UPDATE plans SET applied = applied + $2 WHERE mapping_id = $1")
+        .bind(mapping.uuid())
+        .bind(count)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Puts the plan into another state; false when it was not in the expected one.
+pub(crate) async fn advance(
+    tx: &mut PgConnection,
+    mapping: MappingId,
+    from: PlanState,
+    to: PlanState,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let done =
+        sqlx::query("UPDATE plans SET state = $3, changed_at = $4 WHERE mapping_id = $1 AND state = $2")
+            .bind(mapping.uuid())
+            .bind(from.name())
+            .bind(to.name())
+            .bind(at(now))
+            .execute(tx)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}

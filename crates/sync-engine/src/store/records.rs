@@ -1,0 +1,268 @@
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use model::{CanonicalObject, OrganizationId, RecordId};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{at, from_json, json, times};
+use crate::{Error, domain::cell::Record};
+
+macro_rules! columns {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, organization_id, object, version, cells::text AS cells, created_at, updated_at, archived_at \
+             FROM records ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &PgRow) -> Result<Record, Error> {
+    let object: String = row.try_get("object")?;
+    Ok(Record {
+        id: RecordId::from_uuid(row.try_get("id")?),
+        organization: OrganizationId::from_uuid(row.try_get("organization_id")?),
+        object: object.parse().map_err(|error| Error::stored("a record's object", error))?,
+        version: row.try_get("version")?,
+        cells: from_json("a record's fields", row.try_get("cells")?)?,
+        created_at: row.try_get::<jiff_sqlx::Timestamp, _>("created_at")?.to_jiff(),
+        updated_at: row.try_get::<jiff_sqlx::Timestamp, _>("updated_at")?.to_jiff(),
+        archived_at: row
+            .try_get::<Option<jiff_sqlx::Timestamp>, _>("archived_at")?
+            .map(jiff_sqlx::Timestamp::to_jiff),
+    })
+}
+
+/// Locks records until the transaction ends. Always before their links, and in the order of ids, so that nobody
+/// waits in a circle.
+pub(crate) async fn lock(
+    tx: &mut PgConnection,
+    ids: &[RecordId],
+) -> Result<HashMap<RecordId, Record>, Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows =
+        sqlx::query(columns!("WHERE id = ANY($1) ORDER BY id FOR UPDATE")).bind(ids).fetch_all(tx).await?;
+    rows.iter().map(|row| read(row).map(|record| (record.id, record))).collect()
+}
+
+/// One record of the organization.
+pub(crate) async fn get(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    id: RecordId,
+) -> Result<Option<Record>, Error> {
+    let row = sqlx::query(columns!("WHERE id = $1 AND organization_id = $2"))
+        .bind(id.uuid())
+        .bind(organization.uuid())
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// What a listing asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing {
+    pub(crate) object: CanonicalObject,
+    /// Part of the title, in any case.
+    pub(crate) query: String,
+    /// The vendor and its record that the record is linked to.
+    pub(crate) vendor: Option<(String, String)>,
+    /// Only records before this one.
+    pub(crate) before: Option<RecordId>,
+    pub(crate) archived: bool,
+    pub(crate) limit: i64,
+}
+
+/// A page of the organization's records, the newest first.
+pub(crate) async fn list(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    listing: &Listing,
+) -> Result<Vec<Record>, Error> {
+    let (vendor, vendor_id) = listing.vendor.clone().unzip();
+    let rows = sqlx::query(columns!(
+        "WHERE organization_id = $1 AND object = $2 AND ($3 = '' OR title ILIKE '%' || $3 || '%') \
+         AND ($4::uuid IS NULL OR id < $4) AND ($5 OR archived_at IS NULL) \
+         AND ($6::text IS NULL OR id IN (SELECT l.record_id FROM links l JOIN mappings m ON m.id = l.mapping_id \
+              WHERE m.organization_id = $1 AND m.vendor = $6 AND l.vendor_id = $7)) \
+         ORDER BY id DESC LIMIT $8"
+    ))
+    .bind(organization.uuid())
+    .bind(listing.object.name())
+    .bind(like(&listing.query))
+    .bind(listing.before.map(RecordId::uuid))
+    .bind(listing.archived)
+    .bind(vendor)
+    .bind(vendor_id)
+    .bind(listing.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// How many records the organization has of an object, archived ones not counted.
+pub(crate) async fn count(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    object: CanonicalObject,
+) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM records WHERE organization_id = $1 AND object = $2 AND archived_at IS NULL",
+    )
+    .bind(organization.uuid())
+    .bind(object.name())
+    .fetch_one(db)
+    .await?)
+}
+
+/// Records of an object that no vendor record is linked to under a mapping, in the order of ids.
+pub(crate) async fn unlinked(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    object: CanonicalObject,
+    mapping: model::MappingId,
+    after: Option<RecordId>,
+    limit: i64,
+) -> Result<Vec<Record>, Error> {
+    let rows = sqlx::query(columns!(
+        "WHERE organization_id = $1 AND object = $2 AND archived_at IS NULL AND ($4::uuid IS NULL OR id > $4) \
+         AND NOT EXISTS (SELECT 1 FROM links l WHERE l.record_id = records.id AND l.mapping_id = $3) \
+         ORDER BY id LIMIT $5"
+    ))
+    .bind(organization.uuid())
+    .bind(object.name())
+    .bind(mapping.uuid())
+    .bind(after.map(RecordId::uuid))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Stores records, new ones and changed ones, in one statement.
+pub(crate) async fn put(tx: &mut PgConnection, records: &[&Record]) -> Result<(), Error> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let cells = records.iter().map(|record| json(&record.cells)).collect::<Result<Vec<_>, _>>()?;
+    let archived: Vec<Option<jiff_sqlx::Timestamp>> =
+        records.iter().map(|record| record.archived_at.map(at)).collect();
+    sqlx::query(
+        "INSERT INTO records (id, organization_id, object, version, title, cells, created_at, updated_at, archived_at) \
+         SELECT id, organization_id, object, version, title, cells::jsonb, created_at, updated_at, archived_at \
+         FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], \
+                     $8::timestamptz[], $9::timestamptz[]) \
+              AS r(id, organization_id, object, version, title, cells, created_at, updated_at, archived_at) \
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version, title = excluded.title, cells = excluded.cells, \
+             updated_at = excluded.updated_at, archived_at = excluded.archived_at \
+         WHERE records.version < excluded.version",
+    )
+    .bind(records.iter().map(|record| record.id.uuid()).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.organization.uuid()).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.object.name()).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.version).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.title()).collect::<Vec<_>>())
+    .bind(cells)
+    .bind(times(records.iter().map(|record| record.created_at)))
+    .bind(times(records.iter().map(|record| record.updated_at)))
+    .bind(archived)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Replaces the match keys of records.
+pub(crate) async fn put_keys(
+    tx: &mut PgConnection,
+    records: &[(&Record, BTreeSet<String>)],
+) -> Result<(), Error> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = records.iter().map(|(record, _)| record.id.uuid()).collect();
+    sqlx::query("DELETE FROM match_keys WHERE record_id = ANY($1)").bind(ids).execute(&mut *tx).await?;
+    let rows: Vec<(&Record, &String)> =
+        records.iter().flat_map(|(record, keys)| keys.iter().map(move |key| (*record, key))).collect();
+    sqlx::query(
+        "INSERT INTO match_keys (organization_id, object, key, record_id) \
+         SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[]) ON CONFLICT DO NOTHING",
+    )
+    .bind(rows.iter().map(|(record, _)| record.organization.uuid()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(record, _)| record.object.name()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, key)| key.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(record, _)| record.id.uuid()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Which records have these match keys: key, record.
+pub(crate) async fn by_keys(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    object: CanonicalObject,
+    keys: &[String],
+) -> Result<Vec<(String, RecordId)>, Error> {
+    let rows = sqlx::query(
+        "SELECT k.key, k.record_id FROM match_keys k JOIN records r ON r.id = k.record_id AND r.archived_at IS NULL \
+         WHERE k.organization_id = $1 AND k.object = $2 AND k.key = ANY($3) ORDER BY k.record_id",
+    )
+    .bind(organization.uuid())
+    .bind(object.name())
+    .bind(keys)
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("key")?, RecordId::from_uuid(row.try_get("record_id")?)))).collect()
+}
+
+/// Makes everybody who creates records of this object in this organization wait for the transaction's end, so that
+/// two of them never create the same thing. Taken before any row is locked.
+pub(crate) async fn lock_creation(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    object: CanonicalObject,
+) -> Result<(), Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 7))")
+        .bind(format!("sync.create:{organization}:{object}"))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Remembers which record a request with an idempotency key creates; gives the earlier one when it was made before.
+pub(crate) async fn created_by_key(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    key: &str,
+) -> Result<Option<RecordId>, Error> {
+    let id: Option<Uuid> =
+        sqlx::query_scalar("SELECT record_id FROM created_by_key WHERE organization_id = $1 AND key = $2")
+            .bind(organization.uuid())
+            .bind(key)
+            .fetch_optional(tx)
+            .await?;
+    Ok(id.map(RecordId::from_uuid))
+}
+
+/// Stores that a request with this idempotency key created this record.
+pub(crate) async fn put_created_by_key(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    key: &str,
+    record: RecordId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    sqlx::query("INSERT INTO created_by_key (organization_id, key, record_id, at) VALUES ($1, $2, $3, $4)")
+        .bind(organization.uuid())
+        .bind(key)
+        .bind(record.uuid())
+        .bind(at(now))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+fn like(query: &str) -> String {
+    query.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
