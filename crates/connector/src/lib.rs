@@ -1,15 +1,31 @@
 #![doc = include_str!("../README.md")]
 
+mod capture;
+mod config;
 mod contract;
+mod core;
 mod error;
+mod failure;
+mod grpc;
 pub mod http;
 mod limiter;
+mod oauth;
+mod owner;
+mod publisher;
+mod runtime;
 mod session;
+mod states;
+mod store;
+mod tokens;
 mod usage;
+mod wishes;
+mod writes;
 
+pub use config::Config;
 pub use contract::{
     Account, AuthorizeRequest, Body, Capabilities, Change, Connector, Cursor, Fetch, Grant, LimitHint,
     MissingScope, Page, RateClass, Request, Response, VendorInfo,
 };
 pub use error::{Error, ErrorKind, Retry};
+pub use runtime::{Deps, Running, StartError, serve, start};
 pub use session::Session;

@@ -1,7 +1,15 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
+use ::http::{HeaderMap, header::DATE};
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::{Clock, SystemClock};
 use rand::Rng;
 use secrecy::SecretString;
@@ -59,12 +67,35 @@ pub(crate) struct Line {
     pub(crate) limiter: Limiter,
     pub(crate) usage: Usage,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How far the vendor's clock is ahead of ours, in seconds, by the `Date` of its last answer.
+    ahead_s: AtomicI64,
 }
 
 impl Line {
     pub(crate) fn new(connector: Arc<dyn Connector>, http: Client, clock: Arc<dyn Clock>) -> Arc<Self> {
         let limiter = Limiter::new(connector.capabilities().rates);
-        Arc::new(Self { connector, http, limiter, usage: Usage::default(), clock })
+        Arc::new(Self {
+            connector,
+            http,
+            limiter,
+            usage: Usage::default(),
+            clock,
+            ahead_s: AtomicI64::new(0),
+        })
+    }
+
+    /// The present moment by the vendor's clock.
+    pub(crate) fn vendor_now(&self) -> Timestamp {
+        self.clock.now() + SignedDuration::from_secs(self.ahead_s.load(Ordering::Relaxed))
+    }
+
+    fn compare_clocks(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        if let Some(date) = date {
+            let ahead = date.timestamp().as_second() - self.clock.now().as_second();
+            self.ahead_s.store(ahead, Ordering::Relaxed);
+        }
     }
 
     /// One call, counted and limited, without a retry. An answer that the vendor crate calls a failure is an error.
@@ -109,6 +140,7 @@ impl Line {
     ) -> Result<Response, Error> {
         self.limiter.pass(request.class, priority).await;
         let answer = self.http.vendor(self.connector.base_url(), request, bearer).await.map_err(no_answer)?;
+        self.compare_clocks(&answer.headers);
         if let Some(hint) = self.connector.limit_hint(request.class, &answer.headers) {
             self.limiter.learn(request.class, hint);
         }

@@ -56,6 +56,19 @@ impl Usage {
         taken.into_iter().map(|((at, class), used)| (minute(at), class, used)).collect()
     }
 
+    /// Counts again what could not be stored.
+    pub(crate) fn put_back(&self, taken: Vec<(Timestamp, &'static str, Used)>) {
+        for (minute, class, more) in taken {
+            self.change(minute, class, |used| {
+                used.calls += more.calls;
+                used.failed += more.failed;
+                used.rate_limited += more.rate_limited;
+                used.records_read += more.records_read;
+                used.records_written += more.records_written;
+            });
+        }
+    }
+
     fn change(&self, now: Timestamp, class: &'static str, change: impl FnOnce(&mut Used)) {
         let minute = now.as_second().div_euclid(60);
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);

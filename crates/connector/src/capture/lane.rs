@@ -1,0 +1,155 @@
+use jiff::Timestamp;
+use model::Lane;
+use tokio::sync::mpsc;
+
+use super::{Reader, Run, SEAM};
+use crate::{
+    Change, Error, ErrorKind, Fetch, Page, Session,
+    failure::Failure,
+    store::{Checkpoint, Store},
+};
+
+const READ: &str = "read changes";
+/// Pages that are read ahead of the one being published.
+const READ_AHEAD: usize = 1;
+
+impl Reader {
+    /// Reads a lane up to its end, or up to now. The next page is read while one is published; the checkpoint follows
+    /// the bus's acknowledgement.
+    pub(super) async fn read_lane(
+        &self,
+        checkpoint: &mut Checkpoint,
+        lane: Lane,
+        session: &Session,
+    ) -> Result<Run, Failure> {
+        let (pages, received) = mpsc::channel(READ_AHEAD);
+        let reading = self.read_pages(checkpoint.clone(), session, pages);
+        let publishing = async {
+            // A failure drops the receiver, and reading ends by itself.
+            let mut received = received;
+            let mut run = Run::default();
+            while let Some(page) = received.recv().await {
+                self.take_page(page, checkpoint, lane, &mut run).await?;
+            }
+            Ok::<Run, Failure>(run)
+        };
+        let (read, published) = tokio::join!(reading, publishing);
+        let run = published?;
+        read?;
+        Ok(run)
+    }
+
+    async fn read_pages(
+        &self,
+        checkpoint: Checkpoint,
+        session: &Session,
+        pages: mpsc::Sender<Page>,
+    ) -> Result<(), Failure> {
+        let mut from = checkpoint.position;
+        loop {
+            let fetch = Fetch {
+                object: &self.capture.object,
+                schema: &self.schema,
+                fields: &self.fields,
+                from: &from,
+                until: checkpoint.until,
+            };
+            let page = self.link.connector.fetch_changes(session, &fetch).await?;
+            self.link.line.usage.read(self.core.now(), page.changes.len());
+            let (more, next) = (page.more, page.next.clone());
+            if more && next == from {
+                let message = "the vendor's listing does not advance";
+                return Err(Error::new(ErrorKind::Protocol, READ, message).into());
+            }
+            if pages.send(page).await.is_err() || !more {
+                return Ok(());
+            }
+            from = next;
+        }
+    }
+
+    /// Publishes a page and then stores that it was read.
+    async fn take_page(
+        &self,
+        page: Page,
+        checkpoint: &mut Checkpoint,
+        lane: Lane,
+        run: &mut Run,
+    ) -> Result<(), Failure> {
+        let now = self.core.now();
+        let count = page.changes.len();
+        if checkpoint.read == 0
+            && let Some(total) = page.total
+        {
+            checkpoint.total = i64::try_from(total).unwrap_or(i64::MAX);
+        }
+        if count == 0 && page.next == checkpoint.position {
+            return Ok(());
+        }
+        let changes = if checkpoint.lane.starts_with("rescan") {
+            self.late_ones(page.changes).await?
+        } else {
+            page.changes
+        };
+        let recent: Vec<Change> =
+            changes.iter().filter(|change| self.is_recent(change)).map(outline).collect();
+        run.read += count as u64;
+        run.published += changes.len() as u64;
+        self.publish(changes, lane, now).await?;
+        checkpoint.position = page.next;
+        checkpoint.read += i64::try_from(count).unwrap_or_default();
+        let mut tx = self.core.store.pool.begin().await?;
+        let recent: Vec<&Change> = recent.iter().collect();
+        Store::note_delivered(&mut tx, self.link.id, &self.capture.object, &recent).await?;
+        self.store(&mut tx, checkpoint).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Publishes changes and waits until the bus has stored them.
+    pub(super) async fn publish(
+        &self,
+        changes: Vec<Change>,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let mut messages = Vec::with_capacity(changes.len());
+        for change in changes {
+            messages.push(self.changes.message(change, lane, now)?);
+        }
+        self.core.bus.publish_batch(&messages).await?;
+        Ok(())
+    }
+
+    /// Those that were not handed out in this version or a newer one.
+    async fn late_ones(&self, mut changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
+        let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+        let known = self.core.store.delivered(self.link.id, &self.capture.object, &ids).await?;
+        changes.retain(|change| known.get(&change.id).is_none_or(|version| *version < change.version));
+        Ok(changes)
+    }
+
+    /// Whether a re-scan will come across this change again.
+    fn is_recent(&self, change: &Change) -> bool {
+        change.changed_at >= self.link.line.vendor_now() - self.rescanned_for()
+    }
+
+    /// How far back re-scans look, with a margin.
+    pub(super) fn rescanned_for(&self) -> std::time::Duration {
+        let last_rung = self.link.connector.capabilities().late_index.iter().max();
+        last_rung.copied().unwrap_or_default() * 2 + SEAM * 2
+    }
+}
+
+/// What of a change is noted as handed out.
+fn outline(change: &Change) -> Change {
+    Change {
+        id: change.id.clone(),
+        kind: change.kind,
+        version: change.version,
+        changed_at: change.changed_at,
+        fields: std::collections::BTreeMap::new(),
+        external_id: None,
+        merged_ids: Vec::new(),
+    }
+}

@@ -1,0 +1,256 @@
+//! What all parts of the runtime share, and the connections that it has at hand.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bus::{
+    Bus,
+    outbox::{self, Waker},
+};
+use jiff::Timestamp;
+use model::{Clock, ConnectionId, ConnectionState, ObjectSchema, OrganizationId, SchemaRefreshed};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+use vault::Vault;
+
+use crate::{
+    Config, Connector, Error, ErrorKind, Session,
+    failure::Failure,
+    http::Client,
+    publisher::Publisher,
+    session::Line,
+    states,
+    store::{Connection, Store, Transition},
+    tokens::{Sealer, TokenKeeper},
+};
+
+/// Failures in a row after which people are told.
+const FAILURES_UNTIL_ERROR: u32 = 3;
+
+/// What all parts of the runtime share.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) bus: Bus,
+    pub(crate) waker: Waker,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) http: Client,
+    pub(crate) connectors: BTreeMap<&'static str, Arc<dyn Connector>>,
+    /// This process among the replicas.
+    pub(crate) replica: Uuid,
+    /// Something in the database changed that the supervisor should look at now.
+    pub(crate) changed: Notify,
+    links: Mutex<HashMap<ConnectionId, Arc<Link>>>,
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that the parts share, given once")]
+    pub(crate) fn new(
+        config: Config,
+        store: Store,
+        bus: Bus,
+        waker: Waker,
+        vault: Arc<Vault>,
+        clock: Arc<dyn Clock>,
+        http: Client,
+        connectors: Vec<Arc<dyn Connector>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            store,
+            bus,
+            waker,
+            vault,
+            clock,
+            http,
+            connectors: connectors
+                .into_iter()
+                .map(|connector| (connector.vendor().name, connector))
+                .collect(),
+            replica: Uuid::new_v4(),
+            changed: Notify::new(),
+            links: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What this process has at hand of a connection; none when it does not serve the vendor.
+    pub(crate) fn link(&self, connection: &Connection) -> Option<Arc<Link>> {
+        let connector = self.connectors.get(connection.vendor.as_str())?;
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = links.entry(connection.id).or_insert_with(|| self.open_link(connection, connector));
+        Some(Arc::clone(link))
+    }
+
+    fn open_link(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Arc<Link> {
+        let line = Line::new(Arc::clone(connector), self.http.clone(), Arc::clone(&self.clock));
+        let publisher = Publisher::new(connection.organization, connector.vendor().name);
+        let tokens = TokenKeeper {
+            id: connection.id,
+            publisher: publisher.clone(),
+            sealer: self.sealer(connection.organization, &connection.id.to_string()),
+            store: self.store.clone(),
+            waker: self.waker.clone(),
+            line: Arc::clone(&line),
+            replica: self.replica,
+            patience: self.config.refresh_patience,
+            current: tokio::sync::Mutex::default(),
+        };
+        Arc::new(Link {
+            id: connection.id,
+            session: Session::new(Arc::clone(&line), Arc::new(tokens)),
+            connector: Arc::clone(connector),
+            line,
+            publisher,
+            sync_now: watch::Sender::new(0),
+            failing: Mutex::default(),
+            prepared: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub(crate) fn sealer(&self, organization: OrganizationId, connection: &str) -> Sealer {
+        Sealer::new(Arc::clone(&self.vault), organization.to_string(), connection.to_owned())
+    }
+
+    /// Forgets a connection's tokens and limits: it was authorized again, or is gone.
+    pub(crate) fn forget_link(&self, id: ConnectionId) {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn link_at_hand(&self, id: ConnectionId) -> Option<Arc<Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Reads the vendor's objects and fields again, stores them and tells everyone.
+    pub(crate) async fn refresh_schema(
+        &self,
+        link: &Link,
+        actor: &str,
+    ) -> Result<Vec<ObjectSchema>, Failure> {
+        let objects = link.connector.describe(&link.session).await?;
+        let now = self.now();
+        let fact = SchemaRefreshed {
+            connection: link.id,
+            vendor: link.publisher.vendor.to_owned(),
+            objects,
+            at: now,
+        };
+        let event = link.publisher.schema(actor, &fact)?;
+        let mut tx = self.store.pool.begin().await?;
+        Store::put_schemas(&mut tx, link.id, &fact.objects, now).await?;
+        outbox::enqueue(&mut tx, &[event]).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        self.changed.notify_one();
+        Ok(fact.objects)
+    }
+
+    /// A part of a connection's work failed. A dead grant, a failure that lasts and one that passes by no retry change
+    /// the connection's state.
+    pub(crate) async fn part_failed(&self, link: &Link, part: &str, error: &Error) -> Result<u32, Failure> {
+        let failures = {
+            let mut failing = link.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            let failures = failing.entry(part.to_owned()).or_default();
+            *failures += 1;
+            *failures
+        };
+        let (code, now) = (error.kind.code(), self.now());
+        let mut tx = self.store.pool.begin().await?;
+        let changed = if error.kind == ErrorKind::AccessRevoked {
+            let message = error.message.as_str();
+            states::require_authorization(&mut tx, &link.publisher, link.id, code, message, now).await?
+        } else if failures >= FAILURES_UNTIL_ERROR || !error.is_transient() {
+            let transition = Transition {
+                from: &[ConnectionState::Active, ConnectionState::Error],
+                to: ConnectionState::Error,
+                reason: Some(code),
+                message: Some(&error.message),
+            };
+            states::change(&mut tx, &link.publisher, link.id, &transition, states::SERVICE, now).await?
+        } else {
+            false
+        };
+        tx.commit().await?;
+        if changed {
+            self.waker.wake();
+            self.changed.notify_one();
+        }
+        Ok(failures)
+    }
+
+    /// A part of a connection's work went well; when none fails any more, the connection is active again.
+    pub(crate) async fn part_succeeded(&self, link: &Link, part: &str) -> Result<(), Failure> {
+        let recovered = {
+            let mut failing = link.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            failing.remove(part);
+            let first = !std::mem::replace(&mut failing.checked, true);
+            failing.is_empty() && (first || std::mem::take(&mut failing.was_failing))
+        };
+        if !recovered {
+            return Ok(());
+        }
+        let transition = Transition {
+            from: &[ConnectionState::Error],
+            to: ConnectionState::Active,
+            reason: None,
+            message: None,
+        };
+        let mut tx = self.store.pool.begin().await?;
+        let (publisher, now) = (&link.publisher, self.now());
+        let changed = states::change(&mut tx, publisher, link.id, &transition, states::SERVICE, now).await?;
+        tx.commit().await?;
+        if changed {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+}
+
+/// A connection as this process has it at hand.
+pub(crate) struct Link {
+    pub(crate) id: ConnectionId,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) line: Arc<Line>,
+    pub(crate) session: Session,
+    pub(crate) publisher: Publisher,
+    /// Grows when somebody wants everything read now.
+    pub(crate) sync_now: watch::Sender<u64>,
+    failing: Mutex<Failing>,
+    /// Objects that are known to have the field for our record id.
+    pub(crate) prepared: tokio::sync::Mutex<std::collections::HashSet<String>>,
+}
+
+/// Which parts of a connection's work fail, and how often in a row.
+#[derive(Debug, Default)]
+struct Failing {
+    parts: HashMap<String, u32>,
+    /// Whether a part failed since the last recovery.
+    was_failing: bool,
+    /// Whether this process has looked at the stored state once; an earlier process may have left `error` there.
+    checked: bool,
+}
+
+impl Failing {
+    fn entry(&mut self, part: String) -> std::collections::hash_map::Entry<'_, String, u32> {
+        self.was_failing = true;
+        self.parts.entry(part)
+    }
+
+    fn remove(&mut self, part: &str) {
+        self.parts.remove(part);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+}

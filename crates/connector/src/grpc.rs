@@ -1,0 +1,439 @@
+//! The service `accord.connections.v1.Connections`: requests in.
+
+use std::sync::Arc;
+
+use bus::outbox;
+use chassis::guard::{Authorized, Guard, at_field, status};
+use model::{ConnectionChanged, ConnectionId, ConnectionState, Scope, kind};
+use proto::{connections as wire, to_wire_time};
+use tonic::{Code, Request, Response, Status};
+
+use crate::{
+    Connector,
+    core::{Core, Link},
+    failure::Failure,
+    oauth::{self, Callback, OauthFailure},
+    owner, states,
+    store::{Connection, Store, Transition},
+};
+
+const LONGEST_USAGE_MINUTES: u32 = 31 * 24 * 60;
+
+/// Answers requests about connections.
+pub(crate) struct Service {
+    pub(crate) core: Arc<Core>,
+    pub(crate) guard: Guard,
+}
+
+#[tonic::async_trait]
+impl wire::connections_server::Connections for Service {
+    async fn list_vendors(
+        &self,
+        request: Request<wire::ListVendorsRequest>,
+    ) -> Result<Response<wire::ListVendorsResponse>, Status> {
+        self.guard.authorize(request.metadata(), Scope::ConnectionsRead).await?;
+        let vendor = |connector: &Arc<dyn Connector>| {
+            let info = connector.vendor();
+            wire::Vendor {
+                name: info.name.to_owned(),
+                label: info.label.to_owned(),
+                summary: info.summary.to_owned(),
+                objects: connector.capabilities().objects.iter().map(|object| (*object).to_owned()).collect(),
+            }
+        };
+        let vendors = self.core.connectors.values().map(vendor).collect();
+        Ok(Response::new(wire::ListVendorsResponse { vendors }))
+    }
+
+    async fn list_connections(
+        &self,
+        request: Request<wire::ListConnectionsRequest>,
+    ) -> Result<Response<wire::ListConnectionsResponse>, Status> {
+        let by = self.guard.authorize(request.metadata(), Scope::ConnectionsRead).await?;
+        let stored = self.core.store.connections(by.caller.organization).await.map_err(failed)?;
+        let connections = stored.iter().map(|connection| self.to_wire(connection)).collect();
+        Ok(Response::new(wire::ListConnectionsResponse { connections }))
+    }
+
+    async fn get_connection(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::Connection>, Status> {
+        let (_, connection) = self.find(&request, Scope::ConnectionsRead).await?;
+        Ok(Response::new(self.to_wire(&connection)))
+    }
+
+    async fn begin_authorization(
+        &self,
+        request: Request<wire::BeginAuthorizationRequest>,
+    ) -> Result<Response<wire::BeginAuthorizationResponse>, Status> {
+        let by = self.guard.authorize(request.metadata(), Scope::ConnectionsManage).await?;
+        let asked = request.into_inner();
+        let connector = self.core.connectors.get(asked.vendor.as_str());
+        let connector = connector.ok_or_else(|| {
+            at_field(status(Code::NotFound, "vendor_unknown", "There is no such vendor here."), "vendor")
+        })?;
+        if !oauth::is_return_path(&asked.return_path) {
+            let message = "The return path must be a path of the console, like /settings/integrations.";
+            let refusal = status(Code::InvalidArgument, "return_path_invalid", message);
+            return Err(at_field(refusal, "return_path"));
+        }
+        let again = match asked.connection_id.as_str() {
+            "" => None,
+            id => Some(self.connection_of(&by, id).await?),
+        };
+        if again.as_ref().is_some_and(|connection| connection.vendor != asked.vendor) {
+            let refusal =
+                status(Code::InvalidArgument, "vendor_mismatch", "The connection is to another vendor.");
+            return Err(at_field(refusal, "vendor"));
+        }
+        let organization = by.caller.organization;
+        let actor = by.caller.actor.to_string();
+        let again = again.map(|connection| connection.id);
+        let begun =
+            oauth::begin(&self.core, organization, &actor, connector.as_ref(), again, &asked.return_path);
+        let start_url = begun.await.map_err(failed)?.into();
+        Ok(Response::new(wire::BeginAuthorizationResponse { start_url }))
+    }
+
+    async fn start_authorization(
+        &self,
+        request: Request<wire::StartAuthorizationRequest>,
+    ) -> Result<Response<wire::StartAuthorizationResponse>, Status> {
+        let (url, browser_nonce) =
+            oauth::start(&self.core, &request.into_inner().ticket).await.map_err(oauth_failed)?;
+        let authorize_url = url.into();
+        Ok(Response::new(wire::StartAuthorizationResponse { authorize_url, browser_nonce }))
+    }
+
+    async fn complete_authorization(
+        &self,
+        request: Request<wire::CompleteAuthorizationRequest>,
+    ) -> Result<Response<wire::CompleteAuthorizationResponse>, Status> {
+        let asked = request.into_inner();
+        let callback = Callback {
+            vendor: &asked.vendor,
+            state: &asked.state,
+            code: &asked.code,
+            error: &asked.error,
+            nonce: &asked.browser_nonce,
+        };
+        let (connection, url) = oauth::complete(&self.core, &callback).await.map_err(oauth_failed)?;
+        Ok(Response::new(wire::CompleteAuthorizationResponse {
+            connection: Some(self.to_wire(&connection)),
+            return_url: url.into(),
+        }))
+    }
+
+    async fn disconnect(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::Connection>, Status> {
+        let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
+        if connection.state != ConnectionState::Disconnected {
+            if let Err(failure) = oauth::revoke(&self.core, &connection).await {
+                tracing::warn!(connection = %connection.id, error = %failure, "could not give the authorization back");
+            }
+            self.disconnected(&by, &connection).await.map_err(failed)?;
+        }
+        self.answer(connection.id).await
+    }
+
+    async fn pause(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::Connection>, Status> {
+        use ConnectionState::{Active, Error, Paused};
+        let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
+        let message = Some("Somebody paused the connection; writes wait.");
+        let transition = Transition { from: &[Active, Error], to: Paused, reason: Some("paused"), message };
+        self.transition(&by, &connection, &transition, &[Paused]).await
+    }
+
+    async fn resume(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::Connection>, Status> {
+        use ConnectionState::{Active, Error, Paused};
+        let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
+        let transition = Transition { from: &[Paused], to: Active, reason: None, message: None };
+        self.transition(&by, &connection, &transition, &[Active, Error]).await
+    }
+
+    async fn sync_now(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::SyncNowResponse>, Status> {
+        let (_, connection) = self.find(&request, Scope::ConnectionsManage).await?;
+        must_work(&connection)?;
+        let captures = self.core.store.captures(&[connection.id]).await.map_err(failed)?;
+        owner::sync_now(&self.core, connection.id).await.map_err(failed)?;
+        let objects = captures.into_iter().map(|capture| capture.object).collect();
+        Ok(Response::new(wire::SyncNowResponse { objects }))
+    }
+
+    async fn refresh_schema(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::GetSchemaResponse>, Status> {
+        let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
+        must_work(&connection)?;
+        let link = self.link(&connection)?;
+        let refreshed = self.core.refresh_schema(&link, &by.caller.actor.to_string()).await;
+        if let Err(Failure::Vendor(error)) = &refreshed {
+            self.core.part_failed(&link, "schema", error).await.map_err(failed)?;
+        }
+        refreshed.map_err(failed)?;
+        self.core.part_succeeded(&link, "schema").await.map_err(failed)?;
+        self.schema(&connection).await
+    }
+
+    async fn get_schema(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::GetSchemaResponse>, Status> {
+        let (_, connection) = self.find(&request, Scope::ConnectionsRead).await?;
+        self.schema(&connection).await
+    }
+
+    async fn get_progress(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::GetProgressResponse>, Status> {
+        let (_, connection) = self.find(&request, Scope::ConnectionsRead).await?;
+        let mut objects = Vec::new();
+        for capture in self.core.store.captures(&[connection.id]).await.map_err(failed)? {
+            let lanes = self.core.store.checkpoints(connection.id, &capture.object).await.map_err(failed)?;
+            let backfill = format!("backfill_{}", capture.generation);
+            let backfill = lanes.iter().find(|lane| lane.lane == backfill);
+            let live = lanes.iter().find(|lane| lane.lane == "live");
+            let phase = match (backfill, live) {
+                (Some(lane), _) if !lane.finished => "backfill",
+                (None, _) if capture.generation > 0 => "waiting",
+                (_, None) => "waiting",
+                _ => "live",
+            };
+            let counted = backfill.map(|lane| (lane.read.unsigned_abs(), lane.total.unsigned_abs()));
+            let (read, total) = counted.unwrap_or_default();
+            objects.push(wire::ObjectProgress {
+                vendor_object: capture.object,
+                phase: phase.to_owned(),
+                read,
+                total: total.max(read),
+                watermark: live.map(|lane| to_wire_time(lane.position.time)),
+                last_poll_at: capture.last_poll_at.map(to_wire_time),
+                last_error: capture.last_error.unwrap_or_default(),
+            });
+        }
+        Ok(Response::new(wire::GetProgressResponse { objects }))
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<wire::GetUsageRequest>,
+    ) -> Result<Response<wire::GetUsageResponse>, Status> {
+        let by = self.guard.authorize(request.metadata(), Scope::ConnectionsRead).await?;
+        let asked = request.into_inner();
+        let connection = self.connection_of(&by, &asked.connection_id).await?;
+        let minutes = if asked.minutes == 0 { 60 } else { asked.minutes.min(LONGEST_USAGE_MINUTES) };
+        let since = self.core.now() - std::time::Duration::from_secs(u64::from(minutes) * 60);
+        let points = self.core.store.usage(connection.id, since).await.map_err(failed)?;
+        let point = |point: &crate::store::UsagePoint| wire::UsagePoint {
+            minute: Some(to_wire_time(point.minute)),
+            calls: point.used.calls.unsigned_abs(),
+            failed: point.used.failed.unsigned_abs(),
+            rate_limited: point.used.rate_limited.unsigned_abs(),
+            records_read: point.used.records_read.unsigned_abs(),
+            records_written: point.used.records_written.unsigned_abs(),
+        };
+        let window = self.core.link_at_hand(connection.id).and_then(|link| link.line.limiter.tightest());
+        let window = window.unwrap_or_default();
+        Ok(Response::new(wire::GetUsageResponse {
+            points: points.iter().map(point).collect(),
+            window_limit: window.limit,
+            window_remaining: window.remaining,
+            window_seconds: u32::try_from(window.length.as_secs()).unwrap_or(u32::MAX),
+        }))
+    }
+}
+
+impl Service {
+    async fn find(
+        &self,
+        request: &Request<wire::ConnectionRequest>,
+        scope: Scope,
+    ) -> Result<(Authorized, Connection), Status> {
+        let by = self.guard.authorize(request.metadata(), scope).await?;
+        let connection = self.connection_of(&by, &request.get_ref().connection_id).await?;
+        Ok((by, connection))
+    }
+
+    /// A connection of the caller's organization; another organization's is not there.
+    async fn connection_of(&self, by: &Authorized, id: &str) -> Result<Connection, Status> {
+        let id: ConnectionId = id.parse().map_err(|_| {
+            let refusal = status(Code::InvalidArgument, "connection_id_invalid", "This is no connection id.");
+            at_field(refusal, "connection_id")
+        })?;
+        let found = self.core.store.connection(id).await.map_err(failed)?;
+        found
+            .filter(|connection| connection.organization == by.caller.organization)
+            .ok_or_else(|| status(Code::NotFound, "connection_not_found", "There is no such connection."))
+    }
+
+    fn link(&self, connection: &Connection) -> Result<Arc<Link>, Status> {
+        self.core.link(connection).ok_or_else(|| {
+            status(Code::Unavailable, "vendor_not_served", "The connector of this vendor does not run here.")
+        })
+    }
+
+    async fn answer(&self, id: ConnectionId) -> Result<Response<wire::Connection>, Status> {
+        let connection = self.core.store.connection(id).await.map_err(failed)?;
+        let gone = || status(Code::NotFound, "connection_not_found", "There is no such connection.");
+        Ok(Response::new(self.to_wire(&connection.ok_or_else(gone)?)))
+    }
+
+    async fn schema(&self, connection: &Connection) -> Result<Response<wire::GetSchemaResponse>, Status> {
+        let schemas = self.core.store.schemas(connection.id).await.map_err(failed)?;
+        let schemas = schemas.ok_or_else(|| {
+            status(
+                Code::FailedPrecondition,
+                "schema_not_read",
+                "The schema was not read yet. Try again shortly.",
+            )
+        })?;
+        Ok(Response::new(wire::GetSchemaResponse {
+            objects: schemas.objects.iter().map(Into::into).collect(),
+            refreshed_at: Some(to_wire_time(schemas.refreshed_at)),
+        }))
+    }
+
+    /// Changes the state; being in one of `already` is as good.
+    async fn transition(
+        &self,
+        by: &Authorized,
+        connection: &Connection,
+        transition: &Transition<'_>,
+        already: &[ConnectionState],
+    ) -> Result<Response<wire::Connection>, Status> {
+        if !already.contains(&connection.state) {
+            let link = self.link(connection)?;
+            let change = async {
+                let (actor, now) = (by.caller.actor.to_string(), self.core.now());
+                let mut tx = self.core.store.pool.begin().await?;
+                let publisher = &link.publisher;
+                let changed =
+                    states::change(&mut tx, publisher, connection.id, transition, &actor, now).await?;
+                tx.commit().await?;
+                Ok::<bool, Failure>(changed)
+            };
+            if !change.await.map_err(failed)? {
+                let message = format!("The connection is {}.", connection.state.name().replace('_', " "));
+                return Err(status(Code::FailedPrecondition, "connection_state", message));
+            }
+            self.core.waker.wake();
+            self.core.changed.notify_one();
+        }
+        self.answer(connection.id).await
+    }
+
+    async fn disconnected(&self, by: &Authorized, connection: &Connection) -> Result<(), Failure> {
+        let Some(connector) = self.core.connectors.get(connection.vendor.as_str()) else { return Ok(()) };
+        let publisher = crate::publisher::Publisher::new(connection.organization, connector.vendor().name);
+        let (id, now) = (connection.id, self.core.now());
+        let mut tx = self.core.store.pool.begin().await?;
+        let fact = ConnectionChanged {
+            connection: Some(id),
+            vendor: connection.vendor.clone(),
+            state: Some(ConnectionState::Disconnected),
+            account: Some(connection.account_id.clone()),
+            reason: Some("disconnected".to_owned()),
+            message: Some("Somebody disconnected it.".to_owned()),
+            at: now,
+        };
+        let transition = Transition {
+            from: &[
+                ConnectionState::Active,
+                ConnectionState::Paused,
+                ConnectionState::Error,
+                ConnectionState::ReauthRequired,
+            ],
+            to: ConnectionState::Disconnected,
+            reason: fact.reason.as_deref(),
+            message: fact.message.as_deref(),
+        };
+        if Store::transition(&mut tx, id, &transition).await? {
+            let actor = by.caller.actor.to_string();
+            let event = publisher.connection(kind::CONNECTION_DISCONNECTED, &actor, &fact)?;
+            outbox::enqueue(&mut tx, &[event]).await?;
+        }
+        Store::delete_tokens(&mut tx, id).await?;
+        Store::stop_captures(&mut tx, id).await?;
+        Store::forget_reading(&mut tx, id).await?;
+        tx.commit().await?;
+        self.core.forget_link(id);
+        self.core.waker.wake();
+        self.core.changed.notify_one();
+        Ok(())
+    }
+
+    fn to_wire(&self, connection: &Connection) -> wire::Connection {
+        let connector = self.core.connectors.get(connection.vendor.as_str());
+        let label = connector.map_or("the vendor", |connector| connector.vendor().label);
+        wire::Connection {
+            id: connection.id.to_string(),
+            vendor: connection.vendor.clone(),
+            state: connection.state.name().to_owned(),
+            reason: connection.reason.clone().unwrap_or_default(),
+            message: connection.message.clone().unwrap_or_default(),
+            next_step: states::next_step(connection, label),
+            account_id: connection.account_id.clone(),
+            account_name: connection.account_name.clone(),
+            tier: connection.tier.clone().unwrap_or_default(),
+            scopes: connection.scopes.clone(),
+            connected_by: connection.connected_by.clone(),
+            connected_at: Some(to_wire_time(connection.connected_at)),
+            last_sync_at: connection.last_sync_at.map(to_wire_time),
+            schema_refreshed_at: connection.schema_refreshed_at.map(to_wire_time),
+            poll_interval_seconds: u32::try_from(self.core.config.poll_interval.as_secs())
+                .unwrap_or(u32::MAX),
+            notices: connection.notices.clone(),
+        }
+    }
+}
+
+fn must_work(connection: &Connection) -> Result<(), Status> {
+    if connection.works() {
+        return Ok(());
+    }
+    let message = format!("The connection is {}.", connection.state.name().replace('_', " "));
+    Err(status(Code::FailedPrecondition, "connection_state", message))
+}
+
+/// A failure that is logged here and told without its inside.
+fn failed(failure: impl Into<Failure>) -> Status {
+    match failure.into() {
+        Failure::Vendor(error) => {
+            let code = if error.is_transient() { Code::Unavailable } else { Code::FailedPrecondition };
+            status(code, error.kind.code(), error.message)
+        }
+        failure => {
+            tracing::error!(error = %failure, "could not answer a request");
+            let code = match failure.code() {
+                "database_unavailable" => "database_unavailable",
+                "secret_unreadable" => "secret_unreadable",
+                _ => "bus_unavailable",
+            };
+            status(Code::Unavailable, code, "Accord's own storage does not answer. Try again shortly.")
+        }
+    }
+}
+
+fn oauth_failed(failure: OauthFailure) -> Status {
+    match failure {
+        OauthFailure::Failed(failure) => failed(failure),
+        OauthFailure::Refused(refusal) => {
+            let code = if refusal.forged { Code::PermissionDenied } else { Code::FailedPrecondition };
+            status(code, refusal.code, refusal.message)
+        }
+    }
+}

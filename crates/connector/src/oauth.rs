@@ -1,0 +1,389 @@
+//! The three steps of an authorization in the browser: begin, start, complete.
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bus::outbox;
+use model::{ConnectionChanged, ConnectionId, OrganizationId, kind};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{
+    Account, AuthorizeRequest, Connector, Error, ErrorKind, Grant, Session,
+    core::Core,
+    failure::Failure,
+    publisher::Publisher,
+    session::{FixedToken, Line},
+    store::{Authorization, Connection, NewAuthorization, NewConnection, Store},
+    tokens::{ACCESS, REFRESH_TOKEN},
+};
+
+const FLOW_LASTS: Duration = Duration::from_secs(600);
+const VERIFIER: &str = "pkce_verifier";
+
+/// Why an authorization ended without a connection.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// A stable code.
+    pub(crate) code: &'static str,
+    /// In words for people.
+    pub(crate) message: String,
+    /// Whether the browser did not prove that the flow is its own.
+    pub(crate) forged: bool,
+}
+
+/// How a step of an authorization fails.
+#[derive(Debug)]
+pub(crate) enum OauthFailure {
+    /// It is refused.
+    Refused(Refusal),
+    /// It could not be decided.
+    Failed(Failure),
+}
+
+impl<T: Into<Failure>> From<T> for OauthFailure {
+    fn from(failure: T) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// What the vendor sent back with the browser.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Callback<'a> {
+    pub(crate) vendor: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) code: &'a str,
+    pub(crate) error: &'a str,
+    pub(crate) nonce: &'a str,
+}
+
+/// Step 1: a ticket for the browser.
+pub(crate) async fn begin(
+    core: &Core,
+    organization: OrganizationId,
+    actor: &str,
+    connector: &dyn Connector,
+    connection: Option<ConnectionId>,
+    return_path: &str,
+) -> Result<Url, Failure> {
+    let (ticket, now) = (random_text(), core.now());
+    let authorization = NewAuthorization {
+        id: Uuid::new_v4(),
+        organization,
+        vendor: connector.vendor().name,
+        connection,
+        actor,
+        return_path,
+        ticket_hash: &hash(&ticket),
+        expires_at: now + FLOW_LASTS,
+    };
+    core.store.begin_authorization(&authorization, now).await?;
+    let mut url = below(&core.config.api_url, "oauth/start");
+    url.query_pairs_mut().append_pair("ticket", &ticket);
+    Ok(url)
+}
+
+/// Step 2: the ticket is spent for the vendor's consent page and a nonce for the browser.
+pub(crate) async fn start(core: &Core, ticket: &str) -> Result<(Url, String), OauthFailure> {
+    let unknown =
+        || refused("oauth_ticket_unknown", "This link was used already or is too old. Start again.", true);
+    let authorization = core.store.ticket(&hash(ticket), core.now()).await?.ok_or_else(unknown)?;
+    let connector = core.connectors.get(authorization.vendor.as_str()).ok_or_else(unknown)?;
+    let (state, nonce, verifier) = (random_text(), random_text(), random_text());
+    let challenge = BASE64_URL_SAFE_NO_PAD.encode(hash(&verifier));
+    let sealer = core.sealer(authorization.organization, &authorization.id.to_string());
+    let sealed = sealer.seal(VERIFIER, &SecretString::from(verifier))?;
+    if !core.store.start_authorization(authorization.id, &hash(&state), &hash(&nonce), &sealed).await? {
+        return Err(unknown());
+    }
+    let url = connector.authorize_url(&AuthorizeRequest {
+        redirect_uri: redirect_uri(core, &authorization.vendor).as_str(),
+        state: &state,
+        code_challenge: &challenge,
+    });
+    Ok((url, nonce))
+}
+
+/// Step 3: the browser came back. A connection, and the console's address to go to.
+pub(crate) async fn complete(
+    core: &Core,
+    callback: &Callback<'_>,
+) -> Result<(Connection, Url), OauthFailure> {
+    let spent = core.store.complete_authorization(&hash(callback.state), core.now()).await?;
+    let Some(authorization) = spent.filter(|authorization| authorization.vendor == callback.vendor) else {
+        let refusal = Refusal {
+            code: "oauth_state_unknown",
+            message: "This authorization was not started here, was used already, or is too old. Start again."
+                .to_owned(),
+            forged: true,
+        };
+        // The browser's nonce may tell whose flow this was; else there is no organization to tell.
+        if let Some(authorization) = core.store.authorization_of_nonce(&hash(callback.nonce)).await? {
+            tell_refused(core, &authorization, &refusal).await?;
+        }
+        tracing::warn!(vendor = callback.vendor, "an authorization came back with an unknown state");
+        return Err(OauthFailure::Refused(refusal));
+    };
+    match finish(core, callback, &authorization).await {
+        Ok(done) => Ok(done),
+        Err(OauthFailure::Refused(refusal)) => {
+            tell_refused(core, &authorization, &refusal).await?;
+            Err(OauthFailure::Refused(refusal))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn finish(
+    core: &Core,
+    callback: &Callback<'_>,
+    authorization: &Authorization,
+) -> Result<(Connection, Url), OauthFailure> {
+    let nonce_fits = authorization.nonce_hash == hash(callback.nonce);
+    if !nonce_fits {
+        let message = "This browser did not start the authorization. Start again.";
+        return Err(refused("oauth_nonce_mismatch", message, true));
+    }
+    if !callback.error.is_empty() || callback.code.is_empty() {
+        let message = "The authorization was cancelled at the vendor. Nothing was connected.";
+        return Err(refused("oauth_denied", message, false));
+    }
+    let connector = core
+        .connectors
+        .get(authorization.vendor.as_str())
+        .ok_or_else(|| refused("vendor_unknown", "This vendor is not served here.", false))?;
+    let line = Line::new(connector.clone(), core.http.clone(), core.clock.clone());
+    let grant = exchange(core, &line, callback.code, authorization).await?;
+    let session = Session::new(line.clone(), std::sync::Arc::new(FixedToken(grant.access_token.clone())));
+    let account = match connector.account(&session).await {
+        Ok(account) => account,
+        Err(error) => {
+            take_back(&line, &grant).await;
+            return Err(vendor_refused(error));
+        }
+    };
+    if let Err(refusal) = check_account(core, authorization, &account).await {
+        take_back(&line, &grant).await;
+        return Err(refusal);
+    }
+    let connection = connect(core, connector.as_ref(), authorization, &account, &grant).await?;
+    let mut url = below(&core.config.console_url, authorization.return_path.trim_start_matches('/'));
+    url.query_pairs_mut().append_pair("connected", &authorization.vendor);
+    Ok((connection, url))
+}
+
+async fn exchange(
+    core: &Core,
+    line: &Line,
+    code: &str,
+    authorization: &Authorization,
+) -> Result<Grant, OauthFailure> {
+    let sealer = core.sealer(authorization.organization, &authorization.id.to_string());
+    let sealed = authorization.verifier.as_ref().ok_or_else(|| {
+        refused("oauth_state_unknown", "This authorization was not started. Start again.", true)
+    })?;
+    let verifier = sealer.open(VERIFIER, sealed)?;
+    let redirect_uri = redirect_uri(core, &authorization.vendor);
+    let request = line.connector.exchange_request(code, redirect_uri.as_str(), &verifier);
+    let answer = line.call_unchecked(&request).await.map_err(vendor_refused)?;
+    let grant = line.connector.read_grant(&answer).map_err(vendor_refused)?;
+    if grant.refresh_token.is_none() {
+        let message = "The vendor gave no refresh token, so the connection would end by itself.";
+        return Err(refused("oauth_no_refresh_token", message, false));
+    }
+    Ok(grant)
+}
+
+fn vendor_refused(error: Error) -> OauthFailure {
+    if error.is_transient() {
+        return OauthFailure::Failed(error.into());
+    }
+    let code = match error.kind {
+        ErrorKind::Permission => "missing_scopes",
+        _ => "oauth_exchange_refused",
+    };
+    refused(code, error.message, false)
+}
+
+/// The scopes are enough, and an existing connection stays with its account.
+async fn check_account(
+    core: &Core,
+    authorization: &Authorization,
+    account: &Account,
+) -> Result<(), OauthFailure> {
+    if !account.missing.is_empty() {
+        let words: Vec<String> = account
+            .missing
+            .iter()
+            .map(|missing| format!("{} ({})", missing.consequence, missing.scope))
+            .collect();
+        return Err(refused("missing_scopes", format!("Not connected: {}", words.join("; ")), false));
+    }
+    let Some(id) = authorization.connection else { return Ok(()) };
+    let existing = core.store.connection(id).await?;
+    if existing.is_some_and(|existing| existing.account_id != account.id) {
+        let message = "Another account was chosen at the vendor. To change accounts, disconnect first.";
+        return Err(refused("account_changed", message, false));
+    }
+    Ok(())
+}
+
+async fn connect(
+    core: &Core,
+    connector: &dyn Connector,
+    authorization: &Authorization,
+    account: &Account,
+    grant: &Grant,
+) -> Result<Connection, OauthFailure> {
+    let now = core.now();
+    let new = NewConnection {
+        id: authorization.connection.unwrap_or_else(|| ConnectionId::generate(now)),
+        organization: authorization.organization,
+        vendor: connector.vendor().name,
+        account,
+        actor: &authorization.actor,
+        now,
+    };
+    let mut tx = core.store.pool.begin().await?;
+    let id = Store::upsert_connection(&mut tx, &new).await?;
+    let sealer = core.sealer(authorization.organization, &id.to_string());
+    let access = sealer.seal(ACCESS, &grant.access_token)?;
+    let nothing = SecretString::default();
+    let refresh = sealer.seal(REFRESH_TOKEN, grant.refresh_token.as_ref().unwrap_or(&nothing))?;
+    let lifetime = grant.expires_in;
+    Store::put_tokens(&mut tx, id, &access, &refresh, now + lifetime, lifetime).await?;
+    let fact = ConnectionChanged {
+        connection: Some(id),
+        vendor: new.vendor.to_owned(),
+        state: Some(model::ConnectionState::Active),
+        account: Some(account.id.clone()),
+        reason: None,
+        message: None,
+        at: now,
+    };
+    let publisher = Publisher::new(authorization.organization, new.vendor);
+    let event = publisher.connection(kind::CONNECTION_AUTHORIZED, &authorization.actor, &fact)?;
+    outbox::enqueue(&mut tx, &[event]).await?;
+    tx.commit().await?;
+    core.forget_link(id);
+    core.waker.wake();
+    let stored = core.store.connection(id).await?;
+    let connection = stored.ok_or_else(|| Failure::Store(sqlx::Error::RowNotFound))?;
+    // R10: the schema is read now; when that fails the owner of the partition tries again.
+    if let Some(link) = core.link(&connection)
+        && let Err(failure) = core.refresh_schema(&link, &authorization.actor).await
+    {
+        tracing::warn!(connection = %id, error = %failure, "could not read the schema yet");
+    }
+    core.changed.notify_one();
+    Ok(connection)
+}
+
+async fn tell_refused(core: &Core, authorization: &Authorization, refusal: &Refusal) -> Result<(), Failure> {
+    let Some(connector) = core.connectors.get(authorization.vendor.as_str()) else { return Ok(()) };
+    let fact = ConnectionChanged {
+        connection: authorization.connection,
+        vendor: authorization.vendor.clone(),
+        state: None,
+        account: None,
+        reason: Some(refusal.code.to_owned()),
+        message: Some(refusal.message.clone()),
+        at: core.now(),
+    };
+    let publisher = Publisher::new(authorization.organization, connector.vendor().name);
+    let event = publisher.connection(kind::CONNECTION_REFUSED, &authorization.actor, &fact)?;
+    let mut tx = core.store.pool.begin().await?;
+    outbox::enqueue(&mut tx, &[event]).await?;
+    tx.commit().await?;
+    core.waker.wake();
+    Ok(())
+}
+
+/// Gives a grant back that is not wanted; best effort.
+async fn take_back(line: &Line, grant: &Grant) {
+    let request = grant.refresh_token.as_ref().and_then(|token| line.connector.revoke_request(token));
+    if let Some(request) = request
+        && let Err(error) = line.call_unchecked(&request).await
+    {
+        tracing::warn!(%error, "could not give an authorization back");
+    }
+}
+
+/// Gives the grant of a connection back at the vendor; best effort.
+pub(crate) async fn revoke(core: &Core, connection: &Connection) -> Result<(), Failure> {
+    let Some(link) = core.link(connection) else { return Ok(()) };
+    let Some(row) = core.store.tokens(connection.id).await? else { return Ok(()) };
+    let sealer = core.sealer(connection.organization, &connection.id.to_string());
+    let token = sealer.open(REFRESH_TOKEN, &row.refresh)?;
+    if token.expose_secret().is_empty() {
+        return Ok(());
+    }
+    if let Some(request) = link.connector.revoke_request(&token) {
+        let answer = link.line.call_unchecked(&request).await?;
+        tracing::debug!(connection = %connection.id, status = answer.status, "gave the authorization back");
+    }
+    Ok(())
+}
+
+/// Whether a text is a path of the console and nothing else.
+pub(crate) fn is_return_path(path: &str) -> bool {
+    path.len() <= 512
+        && path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(['\\', '#'])
+        && path.chars().all(|character| character.is_ascii_graphic())
+}
+
+fn redirect_uri(core: &Core, vendor: &str) -> Url {
+    below(&core.config.api_url, &format!("oauth/callback/{vendor}"))
+}
+
+/// The address of a path below another, whether that ends in a slash or not.
+fn below(base: &Url, path: &str) -> Url {
+    let address = format!("{}/{path}", base.as_str().trim_end_matches('/'));
+    Url::parse(&address).unwrap_or_else(|_| base.clone())
+}
+
+fn refused(code: &'static str, message: impl Into<String>, forged: bool) -> OauthFailure {
+    OauthFailure::Refused(Refusal { code, message: message.into(), forged })
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// 256 random bits as text.
+fn random_text() -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_return_path_never_leaves_the_console(path in ".{0,40}") {
+            if is_return_path(&path) {
+                let console = Url::parse("https://console.example/").unwrap();
+                let url = below(&console, path.trim_start_matches('/'));
+                prop_assert_eq!(url.host_str(), Some("console.example"));
+                prop_assert_eq!(url.scheme(), "https");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_elsewhere_are_no_return_paths() {
+        for path in
+            ["https://evil.example", "//evil.example", "/\\evil.example", "", "settings", "/a b", "/a\n"]
+        {
+            assert!(!is_return_path(path), "{path:?}");
+        }
+        assert!(is_return_path("/settings/integrations?tab=1"));
+    }
+}

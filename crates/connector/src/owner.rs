@@ -1,0 +1,368 @@
+//! Which partitions this process owns, and the tasks that run for them.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use model::ConnectionId;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    capture::Reader,
+    core::{Core, Link},
+    failure::Failure,
+    states,
+    store::{Capture, Connection, Lease},
+    writes::Writer,
+};
+
+/// How often the tasks are compared with what the database wants, at the latest.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+/// How long a failed reading of the schema rests.
+const SCHEMA_PAUSE: Duration = Duration::from_secs(10);
+/// Ephemeral: a connection is to be read now; whoever owns it does.
+const SYNC_NOW: &str = "hint.connector.sync_now";
+
+#[derive(Serialize, Deserialize)]
+struct SyncNow {
+    connection: ConnectionId,
+}
+
+/// Wakes the readers of a connection, in whatever process they run.
+pub(crate) async fn sync_now(core: &Core, connection: ConnectionId) -> Result<(), bus::Error> {
+    let body = serde_json::json!({ "connection": connection }).to_string();
+    core.bus.publish_ephemeral(SYNC_NOW, body).await
+}
+
+type Partition = (&'static str, u32);
+type Reading = (ConnectionId, String);
+
+/// Owns partitions and keeps the tasks for them as the database wants them.
+pub(crate) struct Owner {
+    core: Arc<Core>,
+    held: BTreeMap<Partition, Held>,
+    readers: HashMap<Reading, Task<ReaderKey>>,
+    schema_reads: HashMap<ConnectionId, (Instant, JoinHandle<()>)>,
+}
+
+struct Held {
+    lease: Lease,
+    good_until: Instant,
+    writer: Task<()>,
+}
+
+/// When one of these changes, a reader starts again.
+#[derive(Clone, PartialEq, Eq)]
+struct ReaderKey {
+    revision: i64,
+    schema: Option<Timestamp>,
+    fence: i64,
+}
+
+/// A task that ends when it is told to.
+struct Task<K> {
+    key: K,
+    stop: CancellationToken,
+    handle: JoinHandle<()>,
+}
+
+impl<K> Task<K> {
+    fn spawn(key: K, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let handle = tokio::spawn(async move {
+            stopped.run_until_cancelled(work).await;
+        });
+        Self { key, stop, handle }
+    }
+
+    /// Stops it where it is, and returns when nothing of it runs any more.
+    async fn stop(self) {
+        self.stop.cancel();
+        if self.handle.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!("a task of a partition panicked");
+        }
+    }
+}
+
+impl Owner {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core, held: BTreeMap::new(), readers: HashMap::new(), schema_reads: HashMap::new() }
+    }
+
+    /// Works until the shutdown; then stops everything and gives the partitions back.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let ttl = self.core.config.lease_ttl;
+        let mut lease_ticks = interval(ttl / 3);
+        let mut ticks = interval(LOOK_AROUND.min(ttl / 3));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        lease_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let hints = tokio::spawn(listen(Arc::clone(&self.core)));
+        let core = Arc::clone(&self.core);
+        loop {
+            let leases_due = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                _ = lease_ticks.tick() => true,
+                () = core.changed.notified() => false,
+                _ = ticks.tick() => false,
+            };
+            if leases_due {
+                self.guarded(ttl / 2, "keep the leases", Step::Leases).await;
+            }
+            self.drop_overdue().await;
+            self.guarded(ttl, "look after the connections", Step::Connections).await;
+        }
+        hints.abort();
+        self.stop_all().await;
+    }
+
+    /// One step, which must not take longer than this: leases run out while it hangs.
+    async fn guarded(&mut self, limit: Duration, what: &str, step: Step) {
+        let step = async {
+            match step {
+                Step::Leases => self.keep_leases().await,
+                Step::Connections => self.reconcile().await,
+            }
+        };
+        match timeout(limit, step).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => tracing::warn!(error = %failure, "could not {what}"),
+            Err(_) => tracing::warn!("could not {what} in time"),
+        }
+    }
+
+    /// Prolongs what is held, and takes or gives back until this process has its share.
+    async fn keep_leases(&mut self) -> Result<(), Failure> {
+        let (replica, ttl) = (self.core.replica, self.core.config.lease_ttl);
+        let vendors: Vec<&'static str> = self.core.connectors.keys().copied().collect();
+        let alive = self.core.store.heartbeat(replica, ttl).await?;
+        let share = (bus::subject::PARTITIONS as usize).div_ceil(alive);
+        for vendor in vendors {
+            let asked = Instant::now();
+            let renewed = self.core.store.renew_leases(vendor, replica, ttl).await?;
+            let kept: HashSet<(u32, i64)> =
+                renewed.iter().map(|lease| (lease.partition, lease.fence)).collect();
+            for (partition, held) in &mut self.held {
+                if partition.0 == vendor && kept.contains(&(partition.1, held.lease.fence)) {
+                    held.good_until = asked + ttl;
+                }
+            }
+            let lost: Vec<Partition> = self
+                .held
+                .iter()
+                .filter(|(partition, held)| {
+                    partition.0 == vendor && !kept.contains(&(partition.1, held.lease.fence))
+                })
+                .map(|(partition, _)| *partition)
+                .collect();
+            for partition in lost {
+                self.let_go(partition).await;
+            }
+            let mine: Vec<Partition> =
+                self.held.keys().filter(|partition| partition.0 == vendor).copied().collect();
+            for partition in mine.iter().skip(share) {
+                if let Some(lease) = self.let_go(*partition).await {
+                    self.core.store.release_lease(&lease).await?;
+                }
+            }
+            if mine.len() < share {
+                let asked = Instant::now();
+                let taken = self.core.store.take_leases(vendor, replica, ttl, share - mine.len()).await?;
+                for lease in taken {
+                    let writer = Writer { core: Arc::clone(&self.core), lease };
+                    let writer = Task::spawn((), writer.run());
+                    let held = Held { lease, good_until: asked + ttl, writer };
+                    self.held.insert((vendor, lease.partition), held);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops working on partitions whose lease was not prolonged in time: somebody else may have them.
+    async fn drop_overdue(&mut self) {
+        let now = Instant::now();
+        let overdue: Vec<Partition> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.good_until <= now)
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in overdue {
+            tracing::warn!(vendor = partition.0, partition = partition.1, "lost a partition");
+            self.let_go(partition).await;
+        }
+    }
+
+    /// Stops everything of a partition.
+    async fn let_go(&mut self, partition: Partition) -> Option<Lease> {
+        let held = self.held.remove(&partition)?;
+        held.writer.stop().await;
+        let of_partition: Vec<Reading> = self
+            .readers
+            .iter()
+            .filter(|(reading, task)| {
+                bus::subject::partition(&reading.0) == partition.1 && task.key.fence == held.lease.fence
+            })
+            .map(|(reading, _)| reading.clone())
+            .collect();
+        for reading in of_partition {
+            if let Some(task) = self.readers.remove(&reading) {
+                task.stop().await;
+            }
+        }
+        Some(held.lease)
+    }
+
+    /// Starts and stops readers until they are those that the database wants.
+    async fn reconcile(&mut self) -> Result<(), Failure> {
+        let mut wanted: HashMap<Reading, (ReaderKey, Connection, Capture, Lease)> = HashMap::new();
+        let vendors: Vec<&'static str> = self.core.connectors.keys().copied().collect();
+        for vendor in vendors {
+            let partitions: Vec<u32> =
+                self.held.keys().filter(|held| held.0 == vendor).map(|held| held.1).collect();
+            let connections = self.core.store.connections_in(vendor, &partitions).await?;
+            let working: HashMap<ConnectionId, Connection> = connections
+                .into_iter()
+                .filter(Connection::works)
+                .map(|connection| (connection.id, connection))
+                .collect();
+            for connection in working.values().filter(|it| it.schema_refreshed_at.is_none()) {
+                self.read_schema(connection);
+            }
+            let ids: Vec<ConnectionId> = working.keys().copied().collect();
+            for capture in self.core.store.captures(&ids).await? {
+                let Some(connection) = working.get(&capture.connection) else { continue };
+                let Some(held) = self.held.get(&(vendor, connection.partition)) else { continue };
+                let key = ReaderKey {
+                    revision: capture.revision,
+                    schema: connection.schema_refreshed_at,
+                    fence: held.lease.fence,
+                };
+                let reading = (connection.id, capture.object.clone());
+                wanted.insert(reading, (key, connection.clone(), capture, held.lease));
+            }
+        }
+        let stale: Vec<Reading> = self
+            .readers
+            .iter()
+            .filter(|(reading, task)| wanted.get(reading).is_none_or(|(key, ..)| *key != task.key))
+            .map(|(reading, _)| reading.clone())
+            .collect();
+        for reading in stale {
+            if let Some(task) = self.readers.remove(&reading) {
+                task.stop().await;
+            }
+        }
+        for (reading, (key, connection, capture, lease)) in wanted {
+            if !self.readers.contains_key(&reading)
+                && let Some(reader) = self.reader(&connection, capture, lease).await?
+            {
+                self.readers.insert(reading, Task::spawn(key, reader.run()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A reader, once the schema is known and has the object.
+    async fn reader(
+        &self,
+        connection: &Connection,
+        capture: Capture,
+        lease: Lease,
+    ) -> Result<Option<Reader>, Failure> {
+        let Some(schemas) = self.core.store.schemas(connection.id).await? else { return Ok(None) };
+        let Some(link) = self.core.link(connection) else { return Ok(None) };
+        let Some(schema) = schemas.objects.into_iter().find(|schema| schema.name == capture.object) else {
+            let message = format!("the vendor has no object {}", capture.object);
+            if capture.last_error.as_deref() != Some(&message) {
+                let now = self.core.now();
+                self.core.store.note_poll(connection.id, &capture.object, now, Some(&message)).await?;
+            }
+            return Ok(None);
+        };
+        Ok(Some(Reader::new(Arc::clone(&self.core), link, lease, capture, schema)))
+    }
+
+    /// Reads the schema of a connection that has none, in the background.
+    fn read_schema(&mut self, connection: &Connection) {
+        let Some(link) = self.core.link(connection) else { return };
+        let recent = |(started, handle): &(Instant, JoinHandle<()>)| {
+            !handle.is_finished() || started.elapsed() < SCHEMA_PAUSE
+        };
+        if self.schema_reads.get(&connection.id).is_some_and(recent) {
+            return;
+        }
+        let reading = tokio::spawn(first_schema(Arc::clone(&self.core), link));
+        self.schema_reads.insert(connection.id, (Instant::now(), reading));
+    }
+
+    async fn stop_all(mut self) {
+        for (_, (_, handle)) in self.schema_reads.drain() {
+            handle.abort();
+        }
+        let partitions: Vec<Partition> = self.held.keys().copied().collect();
+        for task in self.held.values() {
+            task.writer.stop.cancel();
+        }
+        for task in self.readers.values() {
+            task.stop.cancel();
+        }
+        for partition in partitions {
+            if let Some(lease) = self.let_go(partition).await
+                && let Err(error) = self.core.store.release_lease(&lease).await
+            {
+                tracing::warn!(%error, "could not give a partition back; it runs out by itself");
+            }
+        }
+        if let Err(error) = self.core.store.leave(self.core.replica).await {
+            tracing::warn!(%error, "could not say that this process ends");
+        }
+    }
+}
+
+enum Step {
+    Leases,
+    Connections,
+}
+
+async fn first_schema(core: Arc<Core>, link: Arc<Link>) {
+    match core.refresh_schema(&link, states::SERVICE).await {
+        Ok(_) => {}
+        Err(Failure::Vendor(error)) => {
+            tracing::warn!(connection = %link.id, error = %error, "could not read the schema");
+            if let Err(failure) = core.part_failed(&link, "schema", &error).await {
+                tracing::warn!(connection = %link.id, error = %failure, "could not note a failure");
+            }
+        }
+        Err(failure) => tracing::warn!(connection = %link.id, error = %failure, "could not read the schema"),
+    }
+}
+
+/// Hears who is to be read now.
+async fn listen(core: Arc<Core>) {
+    loop {
+        match core.bus.subscribe_ephemeral(SYNC_NOW).await {
+            Ok(mut hints) => {
+                while let Some(hint) = hints.next().await {
+                    let hint: Result<SyncNow, _> = serde_json::from_slice(&hint.body);
+                    if let Some(link) = hint.ok().and_then(|hint| core.link_at_hand(hint.connection)) {
+                        link.sync_now.send_modify(|count| *count += 1);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "could not listen for manual syncs"),
+        }
+        tokio::time::sleep(LOOK_AROUND).await;
+    }
+}

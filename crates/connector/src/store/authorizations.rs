@@ -1,0 +1,154 @@
+use jiff::Timestamp;
+use model::{ConnectionId, OrganizationId};
+use sqlx::{Error, FromRow};
+use uuid::Uuid;
+use vault::Sealed;
+
+use super::{Store, at};
+
+/// A flow that somebody begins.
+#[derive(Clone, Debug)]
+pub(crate) struct NewAuthorization<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) organization: OrganizationId,
+    pub(crate) vendor: &'static str,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) actor: &'a str,
+    pub(crate) return_path: &'a str,
+    pub(crate) ticket_hash: &'a [u8],
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A flow under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorization {
+    pub(crate) id: Uuid,
+    pub(crate) organization: OrganizationId,
+    pub(crate) vendor: String,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) actor: String,
+    pub(crate) return_path: String,
+    pub(crate) nonce_hash: Vec<u8>,
+    pub(crate) verifier: Option<Sealed>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    organization: Uuid,
+    vendor: String,
+    connection: Option<Uuid>,
+    actor: String,
+    return_path: String,
+    nonce_hash: Option<Vec<u8>>,
+    verifier: Option<Vec<u8>>,
+}
+
+impl From<Row> for Authorization {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            organization: OrganizationId::from_uuid(row.organization),
+            vendor: row.vendor,
+            connection: row.connection.map(ConnectionId::from_uuid),
+            actor: row.actor,
+            return_path: row.return_path,
+            nonce_hash: row.nonce_hash.unwrap_or_default(),
+            verifier: row.verifier.map(Sealed::from_bytes),
+        }
+    }
+}
+
+impl Store {
+    /// Stores a new flow and forgets those that ended long ago.
+    pub(crate) async fn begin_authorization(
+        &self,
+        new: &NewAuthorization<'_>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        sqlx::query("DELETE FROM authorizations WHERE expires_at < $1 - interval '1 day'")
+            .bind(at(now))
+            .execute(&self.pool)
+            .await?;
+        sqlx::query(
+            "INSERT INTO authorizations (id, organization, vendor, connection, actor, return_path, ticket_hash,
+                                         expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(new.id)
+        .bind(new.organization.uuid())
+        .bind(new.vendor)
+        .bind(new.connection.map(ConnectionId::uuid))
+        .bind(new.actor)
+        .bind(new.return_path)
+        .bind(new.ticket_hash)
+        .bind(at(new.expires_at))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The flow of a ticket that was not spent.
+    pub(crate) async fn ticket(&self, hash: &[u8], now: Timestamp) -> Result<Option<Authorization>, Error> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier
+             FROM authorizations WHERE ticket_hash = $1 AND state_hash IS NULL AND expires_at > $2",
+        )
+        .bind(hash)
+        .bind(at(now))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    /// Spends the ticket of a flow; tells whether it was there to spend.
+    pub(crate) async fn start_authorization(
+        &self,
+        id: Uuid,
+        state_hash: &[u8],
+        nonce_hash: &[u8],
+        verifier: &Sealed,
+    ) -> Result<bool, Error> {
+        let started = sqlx::query(
+            "UPDATE authorizations SET state_hash = $2, nonce_hash = $3, verifier = $4
+             WHERE id = $1 AND state_hash IS NULL",
+        )
+        .bind(id)
+        .bind(state_hash)
+        .bind(nonce_hash)
+        .bind(verifier.as_bytes())
+        .execute(&self.pool)
+        .await?;
+        Ok(started.rows_affected() == 1)
+    }
+
+    /// Spends a state: the flow that it belongs to, once.
+    pub(crate) async fn complete_authorization(
+        &self,
+        state_hash: &[u8],
+        now: Timestamp,
+    ) -> Result<Option<Authorization>, Error> {
+        let row: Option<Row> = sqlx::query_as(
+            "UPDATE authorizations SET completed_at = $2
+             WHERE state_hash = $1 AND completed_at IS NULL AND expires_at > $2
+             RETURNING id, organization, vendor, connection, actor, return_path, nonce_hash, verifier",
+        )
+        .bind(state_hash)
+        .bind(at(now))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    /// The flow that a browser's nonce belongs to, whatever became of it: whom to tell about a wrong state.
+    pub(crate) async fn authorization_of_nonce(&self, hash: &[u8]) -> Result<Option<Authorization>, Error> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier
+             FROM authorizations WHERE nonce_hash = $1 LIMIT 1",
+        )
+        .bind(hash)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+}

@@ -1,0 +1,146 @@
+use jiff::Timestamp;
+use model::{CaptureRequested, ConnectionId, OrganizationId};
+use sqlx::{Error, FromRow, PgConnection};
+use uuid::Uuid;
+
+use super::{Store, at};
+
+/// What the sync-engine wants read of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capture {
+    pub(crate) connection: ConnectionId,
+    pub(crate) object: String,
+    pub(crate) fields: Vec<String>,
+    pub(crate) external_id: bool,
+    /// Grows when all history is to be read again; zero means that no history is wanted.
+    pub(crate) generation: i64,
+    /// Grows with every change of the wish.
+    pub(crate) revision: i64,
+    pub(crate) last_poll_at: Option<Timestamp>,
+    pub(crate) last_error: Option<String>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    connection: Uuid,
+    object: String,
+    fields: Vec<String>,
+    external_id: bool,
+    generation: i64,
+    revision: i64,
+    last_poll_at: Option<jiff_sqlx::Timestamp>,
+    last_error: Option<String>,
+}
+
+impl From<Row> for Capture {
+    fn from(row: Row) -> Self {
+        Self {
+            connection: ConnectionId::from_uuid(row.connection),
+            object: row.object,
+            fields: row.fields,
+            external_id: row.external_id,
+            generation: row.generation,
+            revision: row.revision,
+            last_poll_at: row.last_poll_at.map(|at| at.to_jiff()),
+            last_error: row.last_error,
+        }
+    }
+}
+
+impl Store {
+    /// Stores a wish in place of the older one for the same object. Tells whether there is such a connection in the
+    /// organization.
+    pub(crate) async fn put_capture(
+        tx: &mut PgConnection,
+        organization: OrganizationId,
+        wish: &CaptureRequested,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let mut fields = wish.fields.clone();
+        fields.sort_unstable();
+        fields.dedup();
+        let stored = sqlx::query(
+            "INSERT INTO captures (connection, object, fields, external_id, active, generation, requested_at)
+             SELECT c.id, $3, $4, $5, true, $6, $7 FROM connections c WHERE c.id = $1 AND c.organization = $2
+             ON CONFLICT (connection, object) DO UPDATE
+             SET fields = EXCLUDED.fields, external_id = EXCLUDED.external_id, active = true,
+                 generation = captures.generation + EXCLUDED.generation, revision = captures.revision + 1,
+                 requested_at = EXCLUDED.requested_at",
+        )
+        .bind(wish.connection.uuid())
+        .bind(organization.uuid())
+        .bind(&wish.vendor_object)
+        .bind(fields)
+        .bind(wish.external_id)
+        .bind(i64::from(wish.backfill))
+        .bind(at(now))
+        .execute(&mut *tx)
+        .await?;
+        Ok(stored.rows_affected() == 1)
+    }
+
+    /// Ends the reading of an object.
+    pub(crate) async fn stop_capture(
+        tx: &mut PgConnection,
+        organization: OrganizationId,
+        connection: ConnectionId,
+        object: &str,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE captures SET active = false, revision = revision + 1
+             WHERE connection = (SELECT id FROM connections WHERE id = $1 AND organization = $2) AND object = $3",
+        )
+        .bind(connection.uuid())
+        .bind(organization.uuid())
+        .bind(object)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends all reading of a connection.
+    pub(crate) async fn stop_captures(tx: &mut PgConnection, connection: ConnectionId) -> Result<(), Error> {
+        sqlx::query("UPDATE captures SET active = false, revision = revision + 1 WHERE connection = $1")
+            .bind(connection.uuid())
+            .execute(tx)
+            .await?;
+        Ok(())
+    }
+
+    /// What is to be read through these connections.
+    pub(crate) async fn captures(&self, connections: &[ConnectionId]) -> Result<Vec<Capture>, Error> {
+        let ids: Vec<Uuid> = connections.iter().map(|id| id.uuid()).collect();
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT connection, object, fields, external_id, generation, revision, last_poll_at, last_error
+             FROM captures WHERE connection = ANY($1) AND active ORDER BY connection, object",
+        )
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Notes how a poll ended: all read, or why not.
+    pub(crate) async fn note_poll(
+        &self,
+        connection: ConnectionId,
+        object: &str,
+        now: Timestamp,
+        error: Option<&str>,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "WITH polled AS (
+                 UPDATE captures SET last_poll_at = CASE WHEN $4::text IS NULL THEN $3 ELSE last_poll_at END,
+                                     last_error = $4
+                 WHERE connection = $1 AND object = $2)
+             UPDATE connections SET last_sync_at = $3 WHERE id = $1 AND $4::text IS NULL",
+        )
+        .bind(connection.uuid())
+        .bind(object)
+        .bind(at(now))
+        .bind(error)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! The tables of the schema `connector`, one file each; the only place that says sqlx.
+
+mod authorizations;
+mod captures;
+mod checkpoints;
+mod connections;
+mod delivered;
+mod leases;
+mod schemas;
+mod tokens;
+mod usage;
+
+pub(crate) use authorizations::{Authorization, NewAuthorization};
+pub(crate) use captures::Capture;
+pub(crate) use checkpoints::{Checkpoint, Stored};
+pub(crate) use connections::{Connection, NewConnection, Transition};
+pub(crate) use tokens::{IntentAnswer, TokenRow};
+pub(crate) use usage::UsagePoint;
+
+use chassis::Migration;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// The schema's name.
+pub(crate) const SCHEMA: &str = "connector";
+
+/// Its history.
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
+    Migration { version: 2, name: "connector", sql: include_str!("../../migrations/0002_connector.sql") },
+];
+
+/// The right to work on a partition; a store under an older fence than the newest changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) vendor: &'static str,
+    pub(crate) partition: u32,
+    pub(crate) holder: Uuid,
+    pub(crate) fence: i64,
+}
+
+/// All tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    pub(crate) pool: PgPool,
+}
+
+impl Store {
+    pub(crate) const fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+}
+
+fn at(moment: jiff::Timestamp) -> jiff_sqlx::Timestamp {
+    moment.to_sqlx()
+}
+
+fn partition_column(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use model::ConnectionId;
+use sqlx::{Error, FromRow, PgConnection};
+use uuid::Uuid;
+use vault::Sealed;
+
+use super::{Store, at};
+
+/// The sealed tokens of a connection.
+#[derive(Debug)]
+pub(crate) struct TokenRow {
+    pub(crate) generation: i64,
+    pub(crate) access: Sealed,
+    pub(crate) refresh: Sealed,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) lifetime: Duration,
+    /// Whether somebody announced a refresh that has not ended.
+    pub(crate) intent: bool,
+}
+
+/// What became of an announced refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IntentAnswer {
+    /// Go ahead.
+    Granted,
+    /// Somebody else is at it, or was faster.
+    Taken,
+}
+
+#[derive(FromRow)]
+struct Row {
+    generation: i64,
+    access_token: Vec<u8>,
+    refresh_token: Vec<u8>,
+    expires_at: jiff_sqlx::Timestamp,
+    lifetime_ms: i64,
+    intent_by: Option<Uuid>,
+}
+
+impl Store {
+    /// The tokens.
+    pub(crate) async fn tokens(&self, connection: ConnectionId) -> Result<Option<TokenRow>, Error> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT generation, access_token, refresh_token, expires_at, lifetime_ms, intent_by
+             FROM tokens WHERE connection = $1",
+        )
+        .bind(connection.uuid())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| TokenRow {
+            generation: row.generation,
+            access: Sealed::from_bytes(row.access_token),
+            refresh: Sealed::from_bytes(row.refresh_token),
+            expires_at: row.expires_at.to_jiff(),
+            lifetime: Duration::from_millis(u64::try_from(row.lifetime_ms).unwrap_or_default()),
+            intent: row.intent_by.is_some(),
+        }))
+    }
+
+    /// Stores the tokens of a completed authorization, in place of older ones.
+    pub(crate) async fn put_tokens(
+        tx: &mut PgConnection,
+        connection: ConnectionId,
+        access: &Sealed,
+        refresh: &Sealed,
+        expires_at: Timestamp,
+        lifetime: Duration,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO tokens (connection, generation, access_token, refresh_token, expires_at, lifetime_ms)
+             VALUES ($1, 1, $2, $3, $4, $5)
+             ON CONFLICT (connection) DO UPDATE
+             SET generation = tokens.generation + 1, access_token = EXCLUDED.access_token,
+                 refresh_token = EXCLUDED.refresh_token, expires_at = EXCLUDED.expires_at,
+                 lifetime_ms = EXCLUDED.lifetime_ms, intent_by = NULL, intent_until = NULL",
+        )
+        .bind(connection.uuid())
+        .bind(access.as_bytes())
+        .bind(refresh.as_bytes())
+        .bind(at(expires_at))
+        .bind(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX))
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Announces a refresh of this generation, for this long. An announcement that is overdue belongs to a process
+    /// that died, and is taken over.
+    pub(crate) async fn announce_refresh(
+        &self,
+        connection: ConnectionId,
+        generation: i64,
+        by: Uuid,
+        patience: Duration,
+    ) -> Result<IntentAnswer, Error> {
+        let announced = sqlx::query(
+            "UPDATE tokens SET intent_by = $3, intent_until = now() + $4 * interval '1 millisecond'
+             WHERE connection = $1 AND generation = $2 AND (intent_by IS NULL OR intent_until < now())",
+        )
+        .bind(connection.uuid())
+        .bind(generation)
+        .bind(by)
+        .bind(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX))
+        .execute(&self.pool)
+        .await?;
+        Ok(if announced.rows_affected() == 1 { IntentAnswer::Granted } else { IntentAnswer::Taken })
+    }
+
+    /// Takes an announcement back.
+    pub(crate) async fn withdraw_refresh(
+        tx: &mut PgConnection,
+        connection: ConnectionId,
+        generation: i64,
+        by: Uuid,
+    ) -> Result<bool, Error> {
+        let withdrawn = sqlx::query(
+            "UPDATE tokens SET intent_by = NULL, intent_until = NULL
+             WHERE connection = $1 AND generation = $2 AND intent_by = $3",
+        )
+        .bind(connection.uuid())
+        .bind(generation)
+        .bind(by)
+        .execute(tx)
+        .await?;
+        Ok(withdrawn.rows_affected() == 1)
+    }
+
+    /// Replaces the tokens of this generation, if the announcement still stands; tells whether.
+    pub(crate) async fn replace_tokens(
+        tx: &mut PgConnection,
+        connection: ConnectionId,
+        by: Uuid,
+        next: &TokenRow,
+    ) -> Result<bool, Error> {
+        let replaced = sqlx::query(
+            "UPDATE tokens SET generation = $2, access_token = $4, refresh_token = $5, expires_at = $6,
+                               lifetime_ms = $7, intent_by = NULL, intent_until = NULL
+             WHERE connection = $1 AND generation = $2 - 1 AND intent_by = $3",
+        )
+        .bind(connection.uuid())
+        .bind(next.generation)
+        .bind(by)
+        .bind(next.access.as_bytes())
+        .bind(next.refresh.as_bytes())
+        .bind(at(next.expires_at))
+        .bind(i64::try_from(next.lifetime.as_millis()).unwrap_or(i64::MAX))
+        .execute(tx)
+        .await?;
+        Ok(replaced.rows_affected() == 1)
+    }
+
+    /// Deletes the tokens.
+    pub(crate) async fn delete_tokens(tx: &mut PgConnection, connection: ConnectionId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM tokens WHERE connection = $1").bind(connection.uuid()).execute(tx).await?;
+        Ok(())
+    }
+}

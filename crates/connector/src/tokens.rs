@@ -1,0 +1,259 @@
+//! The tokens of one connection: one refresher at a time over all processes, announced before it calls the vendor.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bus::outbox::{self, Waker};
+use jiff::Timestamp;
+use model::{ConnectionChanged, ConnectionId, ConnectionState, kind};
+use tokio::time::Instant;
+use uuid::Uuid;
+use vault::{Scope, Sealed, SecretString, Vault};
+
+use crate::{
+    Error, ErrorKind, Grant,
+    failure::Failure,
+    publisher::Publisher,
+    session::{Access, Line, Tokens},
+    states,
+    store::{IntentAnswer, Store, TokenRow},
+};
+
+const REFRESH: &str = "refresh the access token";
+/// The share of its life that a token is renewed ahead of its end.
+const AHEAD: u32 = 10;
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const STORE_ATTEMPTS: u32 = 20;
+
+/// Seals and opens what belongs to one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealer {
+    vault: Arc<Vault>,
+    organization: String,
+    connection: String,
+}
+
+impl Sealer {
+    pub(crate) fn new(vault: Arc<Vault>, organization: String, connection: String) -> Self {
+        Self { vault, organization, connection }
+    }
+
+    pub(crate) fn seal(&self, purpose: &str, secret: &SecretString) -> Result<Sealed, vault::Error> {
+        self.vault.seal(&self.scope(purpose), secret)
+    }
+
+    pub(crate) fn open(&self, purpose: &str, sealed: &Sealed) -> Result<SecretString, vault::Error> {
+        self.vault.open(&self.scope(purpose), sealed)
+    }
+
+    fn scope<'a>(&'a self, purpose: &'a str) -> Scope<'a> {
+        Scope { organization: &self.organization, connection: &self.connection, purpose }
+    }
+}
+
+/// The purposes that tokens are sealed for.
+pub(crate) const ACCESS: &str = "access_token";
+pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
+
+/// Hands out the access token of one connection and keeps it fresh.
+pub(crate) struct TokenKeeper {
+    pub(crate) id: ConnectionId,
+    pub(crate) publisher: Publisher,
+    pub(crate) sealer: Sealer,
+    pub(crate) store: Store,
+    pub(crate) waker: Waker,
+    pub(crate) line: Arc<Line>,
+    pub(crate) replica: Uuid,
+    pub(crate) patience: Duration,
+    /// The lock lets one task of this process refresh at a time.
+    pub(crate) current: tokio::sync::Mutex<Option<Current>>,
+}
+
+pub(crate) struct Current {
+    access: Access,
+    renew_at: Timestamp,
+}
+
+#[async_trait]
+impl Tokens for TokenKeeper {
+    async fn access(&self) -> Result<Access, Error> {
+        let mut current = self.current.lock().await;
+        if let Some(current) = current.as_ref().filter(|current| self.line.clock.now() < current.renew_at) {
+            return Ok(current.access.clone());
+        }
+        let fresh = self.fresh().await.map_err(|failure| failure.into_vendor(REFRESH))?;
+        Ok(current.insert(fresh).access.clone())
+    }
+
+    async fn renew(&self, refused: &Access) -> Result<Access, Error> {
+        let mut current = self.current.lock().await;
+        let newer = async {
+            let row = self.row().await?;
+            if row.generation > refused.generation && self.is_fresh(&row) {
+                return self.opened(&row);
+            }
+            self.refresh(row).await
+        };
+        let newer = newer.await.map_err(|failure| failure.into_vendor(REFRESH))?;
+        Ok(current.insert(newer).access.clone())
+    }
+}
+
+impl TokenKeeper {
+    async fn fresh(&self) -> Result<Current, Failure> {
+        let row = self.row().await?;
+        if self.is_fresh(&row) {
+            return self.opened(&row);
+        }
+        let still_good = row.expires_at > self.line.clock.now();
+        let present = self.opened(&row);
+        match self.refresh(row).await {
+            Err(Failure::Vendor(error)) if still_good && error.is_transient() => {
+                tracing::warn!(connection = %self.id, kind = error.kind.code(), "could not refresh ahead of time");
+                present
+            }
+            other => other,
+        }
+    }
+
+    async fn row(&self) -> Result<TokenRow, Failure> {
+        let row = self.store.tokens(self.id).await?;
+        let gone = || Error::new(ErrorKind::AccessRevoked, REFRESH, "the connection has no tokens");
+        Ok(row.ok_or_else(gone)?)
+    }
+
+    fn is_fresh(&self, row: &TokenRow) -> bool {
+        self.line.clock.now() < renew_at(row)
+    }
+
+    fn opened(&self, row: &TokenRow) -> Result<Current, Failure> {
+        let token = self.sealer.open(ACCESS, &row.access)?;
+        Ok(Current { access: Access { token, generation: row.generation }, renew_at: renew_at(row) })
+    }
+
+    /// Refreshes, or waits for whoever is at it.
+    async fn refresh(&self, mut row: TokenRow) -> Result<Current, Failure> {
+        let generation = row.generation;
+        let deadline = Instant::now() + self.patience * 2;
+        loop {
+            let announced = self.store.announce_refresh(self.id, generation, self.replica, self.patience);
+            if announced.await? == IntentAnswer::Granted {
+                break;
+            }
+            if Instant::now() > deadline {
+                let message = "another process has not finished refreshing the token";
+                return Err(Error::new(ErrorKind::Unavailable, REFRESH, message).into());
+            }
+            tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            row = self.row().await?;
+            if row.generation > generation {
+                return self.opened(&row);
+            }
+        }
+        match self.ask_vendor(&row).await {
+            Ok(grant) => self.store_grant(&row, grant).await,
+            Err(Failure::Vendor(error)) if error.kind == ErrorKind::AccessRevoked => {
+                self.rejected(&row, error).await
+            }
+            Err(failure) => {
+                let mut tx = self.store.pool.begin().await?;
+                Store::withdraw_refresh(&mut tx, self.id, generation, self.replica).await?;
+                tx.commit().await?;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn ask_vendor(&self, row: &TokenRow) -> Result<Grant, Failure> {
+        let refresh_token = self.sealer.open(REFRESH_TOKEN, &row.refresh)?;
+        let request = self.line.connector.refresh_request(&refresh_token);
+        let answer = self.line.call_unchecked(&request).await?;
+        Ok(self.line.connector.read_grant(&answer)?)
+    }
+
+    /// The vendor may have rotated the refresh token: storing it is tried hard before anybody uses the new access token.
+    async fn store_grant(&self, row: &TokenRow, grant: Grant) -> Result<Current, Failure> {
+        let refresh = match &grant.refresh_token {
+            Some(token) => self.sealer.seal(REFRESH_TOKEN, token)?,
+            None => row.refresh.clone(),
+        };
+        let next = TokenRow {
+            generation: row.generation + 1,
+            access: self.sealer.seal(ACCESS, &grant.access_token)?,
+            refresh,
+            expires_at: self.line.clock.now() + grant.expires_in,
+            lifetime: grant.expires_in,
+            intent: false,
+        };
+        let mut attempt = 1;
+        loop {
+            match self.try_store(&next).await {
+                Ok(true) => break,
+                Ok(false) => {
+                    tracing::warn!(connection = %self.id, "a refreshed token was stored by somebody else first");
+                    let row = self.row().await?;
+                    return self.opened(&row);
+                }
+                Err(failure) if attempt < STORE_ATTEMPTS => {
+                    tracing::warn!(connection = %self.id, error = %failure, "storing a refreshed token again");
+                    tokio::time::sleep(crate::session::backoff(attempt, 1.0)).await;
+                    attempt += 1;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.waker.wake();
+        self.opened(&next)
+    }
+
+    async fn try_store(&self, next: &TokenRow) -> Result<bool, Failure> {
+        let mut tx = self.store.pool.begin().await?;
+        if !Store::replace_tokens(&mut tx, self.id, self.replica, next).await? {
+            return Ok(false);
+        }
+        outbox::enqueue(&mut tx, &[self.event(kind::TOKEN_REFRESHED, None, None)?]).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The grant is dead, unless somebody else stored a newer one meanwhile.
+    async fn rejected(&self, row: &TokenRow, error: Error) -> Result<Current, Failure> {
+        let mut tx = self.store.pool.begin().await?;
+        if !Store::withdraw_refresh(&mut tx, self.id, row.generation, self.replica).await? {
+            drop(tx);
+            let row = self.row().await?;
+            return self.opened(&row);
+        }
+        let reason = if row.intent { "refresh_interrupted" } else { "access_revoked" };
+        let failed = self.event(kind::TOKEN_REFRESH_FAILED, Some(reason), Some(&error.message))?;
+        outbox::enqueue(&mut tx, &[failed]).await?;
+        let now = self.line.clock.now();
+        states::require_authorization(&mut tx, &self.publisher, self.id, reason, &error.message, now).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Err(error.into())
+    }
+
+    fn event(
+        &self,
+        kind: &'static str,
+        reason: Option<&str>,
+        message: Option<&str>,
+    ) -> Result<bus::Message, bus::Error> {
+        let fact = ConnectionChanged {
+            connection: Some(self.id),
+            vendor: self.publisher.vendor.to_owned(),
+            state: (kind == kind::TOKEN_REFRESH_FAILED).then_some(ConnectionState::ReauthRequired),
+            account: None,
+            reason: reason.map(str::to_owned),
+            message: message.map(str::to_owned),
+            at: self.line.clock.now(),
+        };
+        self.publisher.connection(kind, states::SERVICE, &fact)
+    }
+}
+
+/// When a token is to be renewed: a tenth of its life before its end.
+fn renew_at(row: &TokenRow) -> Timestamp {
+    row.expires_at - row.lifetime / AHEAD
+}

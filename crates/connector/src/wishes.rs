@@ -1,0 +1,72 @@
+//! What the sync-engine wants read: events in.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::{Consumer, ConsumerConfig, Delivery, inbox, subject};
+use model::{CaptureRequested, CaptureStopped, kind};
+use tokio_util::sync::CancellationToken;
+
+use crate::{core::Core, failure::Failure, store::Store};
+
+const CONSUMER: &str = "connector-wishes";
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Stores wishes until the shutdown.
+pub(crate) async fn run(core: Arc<Core>, shutdown: CancellationToken) {
+    let work = async {
+        loop {
+            if let Err(failure) = consume(&core).await {
+                tracing::warn!(error = %failure, "could not take what is to be read");
+                tokio::time::sleep(FAILURE_PAUSE).await;
+            }
+        }
+    };
+    shutdown.run_until_cancelled(work).await;
+}
+
+async fn consume(core: &Core) -> Result<(), Failure> {
+    let config = ConsumerConfig::new(subject::EVENTS, CONSUMER).filtered(["capture.>"]);
+    let mut consumer: Consumer = core.bus.consumer(config).await?;
+    loop {
+        for delivery in consumer.next_batch().await? {
+            take(core, delivery).await?;
+        }
+    }
+}
+
+async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
+    let envelope = &delivery.message.envelope;
+    let (organization, id) = (envelope.organization, envelope.id.clone());
+    let mut tx = core.store.pool.begin().await?;
+    if inbox::fresh(&mut tx, CONSUMER, std::slice::from_ref(&id)).await?.is_empty() {
+        return Ok(delivery.ack().await?);
+    }
+    match envelope.kind.as_str() {
+        kind::CAPTURE_REQUESTED => {
+            let wish: CaptureRequested = match delivery.message.decode() {
+                Ok(wish) => wish,
+                Err(error) => {
+                    return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
+                }
+            };
+            if !Store::put_capture(&mut tx, organization, &wish, core.now()).await? {
+                let detail = "no connection of this organization has this id";
+                return Ok(delivery.dead_letter("connection_unknown", detail).await?);
+            }
+        }
+        kind::CAPTURE_STOPPED => {
+            let wish: CaptureStopped = match delivery.message.decode() {
+                Ok(wish) => wish,
+                Err(error) => {
+                    return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
+                }
+            };
+            Store::stop_capture(&mut tx, organization, wish.connection, &wish.vendor_object).await?;
+        }
+        _ => {}
+    }
+    tx.commit().await?;
+    delivery.ack().await?;
+    core.changed.notify_one();
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! Writes: taken from the work queue of a partition, made in the vendor's batches, answered, then acknowledged.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bus::{ConsumerConfig, Delivery, Message, ack_all, subject};
+use futures::future::join_all;
+use model::{ApplyWrite, ConnectionId, ObjectSchema, WriteKind, WriteOutcome};
+use tokio::time::interval;
+
+use crate::{
+    Error, ErrorKind, Retry,
+    core::{Core, Link},
+    failure::Failure,
+    session::backoff,
+    store::Lease,
+};
+
+const ACK_WAIT: Duration = Duration::from_secs(60);
+const STILL_AT_IT: Duration = Duration::from_secs(15);
+/// A write is never given up: it is answered, or its connection does not work yet.
+const MAX_DELIVER: u64 = 1_000_000;
+const MAX_WAITING: usize = 50_000;
+const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Makes the writes of one partition.
+pub(crate) struct Writer {
+    pub(crate) core: Arc<Core>,
+    pub(crate) lease: Lease,
+}
+
+/// A write and its delivery.
+struct Job {
+    write: ApplyWrite,
+    delivery: Delivery,
+}
+
+impl Writer {
+    /// Makes writes until dropped.
+    pub(crate) async fn run(self) {
+        loop {
+            if let Err(failure) = self.consume().await {
+                let (vendor, partition) = (self.lease.vendor, self.lease.partition);
+                tracing::warn!(vendor, partition, error = %failure, "could not take writes");
+                tokio::time::sleep(OWN_FAILURE_PAUSE).await;
+            }
+        }
+    }
+
+    async fn consume(&self) -> Result<(), Failure> {
+        let Lease { vendor, partition, .. } = self.lease;
+        let mut config = ConsumerConfig::new(subject::WRITES, format!("connector-{vendor}-{partition}"))
+            .filtered([subject::writes_of(vendor, partition)]);
+        config.ack_wait = ACK_WAIT;
+        config.max_deliver = MAX_DELIVER;
+        config.max_ack_pending = MAX_WAITING;
+        let mut consumer = self.core.bus.consumer(config).await?;
+        loop {
+            let mut groups: BTreeMap<(ConnectionId, String), Vec<Job>> = BTreeMap::new();
+            for delivery in consumer.next_batch().await? {
+                match delivery.message.decode::<ApplyWrite>() {
+                    Ok(write) => groups
+                        .entry((write.connection, write.object.clone()))
+                        .or_default()
+                        .push(Job { write, delivery }),
+                    Err(error) => delivery.dead_letter("write_undecodable", &error.to_string()).await?,
+                }
+            }
+            let done = join_all(groups.into_iter().map(|((id, _), jobs)| self.make(id, jobs))).await;
+            done.into_iter().collect::<Result<(), Failure>>()?;
+        }
+    }
+
+    /// Makes the writes of one object of one connection.
+    async fn make(&self, id: ConnectionId, jobs: Vec<Job>) -> Result<(), Failure> {
+        let connection = self.core.store.connection(id).await?;
+        let organization = jobs.first().map(|job| job.delivery.message.envelope.organization);
+        let Some(connection) = connection.filter(|connection| Some(connection.organization) == organization)
+        else {
+            for job in jobs {
+                let detail = "no connection of this organization has this id";
+                job.delivery.dead_letter("connection_unknown", detail).await?;
+            }
+            return Ok(());
+        };
+        if connection.state == model::ConnectionState::Disconnected {
+            let gone =
+                Error::new(ErrorKind::AccessRevoked, "write records", "the connection was disconnected");
+            let Some(link) = self.core.link(&connection) else { return Ok(()) };
+            let outcomes = jobs.into_iter().map(|job| (job, rejected(&gone))).collect();
+            return self.answer(&link, outcomes).await;
+        }
+        let link = self.core.link(&connection).filter(|_| connection.works());
+        let Some(link) = link else {
+            return hold(jobs, self.core.config.held_write_pause).await;
+        };
+        let object = jobs.first().map(|job| job.write.object.clone()).unwrap_or_default();
+        let schemas = self.core.store.schemas(id).await?;
+        let Some(schemas) = schemas else { return hold(jobs, self.core.config.held_write_pause).await };
+        let Some(schema) = schemas.objects.iter().find(|schema| schema.name == object) else {
+            let drift = Error::new(ErrorKind::SchemaDrift, "write records", "the vendor has no such object");
+            let outcomes = jobs.into_iter().map(|job| (job, rejected(&drift))).collect();
+            return self.answer(&link, outcomes).await;
+        };
+        let mut jobs = jobs;
+        while !jobs.is_empty() {
+            let rest = jobs.split_off(jobs.len().min(link.connector.capabilities().write_batch.max(1)));
+            self.make_batch(&link, schema, jobs).await?;
+            jobs = rest;
+        }
+        Ok(())
+    }
+
+    async fn make_batch(&self, link: &Link, schema: &ObjectSchema, jobs: Vec<Job>) -> Result<(), Failure> {
+        let writes: Vec<ApplyWrite> = jobs.iter().map(|job| job.write.clone()).collect();
+        let results = {
+            let making = self.write(link, schema, &writes);
+            let mut making = std::pin::pin!(making);
+            let mut ticks = interval(STILL_AT_IT);
+            ticks.tick().await;
+            loop {
+                tokio::select! {
+                    results = &mut making => break results,
+                    _ = ticks.tick() => for job in &jobs { job.delivery.in_progress().await?; },
+                }
+            }
+        };
+        let mut answered = Vec::with_capacity(jobs.len());
+        let mut worst: Option<Error> = None;
+        for (job, result) in jobs.into_iter().zip(results) {
+            match result {
+                Ok(outcome) => answered.push((job, outcome)),
+                Err(error) if waits(&error) => {
+                    let pause = self.pause(&error, job.delivery.attempt);
+                    job.delivery.nak(pause).await?;
+                    worst = Some(error);
+                }
+                Err(error) => answered.push((job, rejected(&error))),
+            }
+        }
+        link.line.usage.written(self.core.now(), answered.len());
+        self.answer(link, answered).await?;
+        let part = format!("write {}", schema.name);
+        match worst {
+            Some(error) => {
+                tracing::warn!(connection = %link.id, object = schema.name, error = %error, "writes wait");
+                self.core.part_failed(link, &part, &error).await?;
+            }
+            None => self.core.part_succeeded(link, &part).await?,
+        }
+        Ok(())
+    }
+
+    /// One result per write, in their order.
+    async fn write(
+        &self,
+        link: &Link,
+        schema: &ObjectSchema,
+        writes: &[ApplyWrite],
+    ) -> Vec<Result<WriteOutcome, Error>> {
+        const WRITE: &str = "write records";
+        if writes.iter().any(|write| matches!(write.write, WriteKind::Create { .. })) {
+            let mut prepared = link.prepared.lock().await;
+            if !prepared.contains(&schema.name) {
+                if let Err(error) = link.connector.prepare_external_id(&link.session, &schema.name).await {
+                    return same_for_all(&error, writes.len());
+                }
+                prepared.insert(schema.name.clone());
+            }
+        }
+        let mut results = link.connector.write(&link.session, schema, writes).await;
+        if results.len() > writes.len() {
+            results.truncate(writes.len());
+        }
+        while results.len() < writes.len() {
+            let message = "the connector left a write unanswered";
+            results.push(Err(Error::new(ErrorKind::Unavailable, WRITE, message)));
+        }
+        results
+    }
+
+    /// Publishes the answers, then acknowledges.
+    async fn answer(&self, link: &Link, answered: Vec<(Job, WriteOutcome)>) -> Result<(), Failure> {
+        let now = self.core.now();
+        let mut messages: Vec<Message> = Vec::with_capacity(answered.len());
+        let mut deliveries = Vec::with_capacity(answered.len());
+        for (job, outcome) in answered {
+            let cause = &job.delivery.message.envelope.id;
+            messages.push(link.publisher.written(&job.write, cause, outcome, now)?);
+            deliveries.push(job.delivery);
+        }
+        self.core.bus.publish_batch(&messages).await?;
+        ack_all(deliveries).await?;
+        Ok(())
+    }
+
+    fn pause(&self, error: &Error, attempt: u64) -> Duration {
+        match error.retry {
+            Retry::After(pause) => pause,
+            Retry::Backoff => backoff(u32::try_from(attempt).unwrap_or(u32::MAX), rand::random())
+                .max(Duration::from_millis(50)),
+            Retry::Never => self.core.config.held_write_pause,
+        }
+    }
+}
+
+/// Whether a write is tried again: the failure passes, or somebody must connect again first.
+fn waits(error: &Error) -> bool {
+    error.is_transient() || matches!(error.kind, ErrorKind::AccessRevoked | ErrorKind::TokenExpired)
+}
+
+fn rejected(error: &Error) -> WriteOutcome {
+    WriteOutcome::Rejected {
+        category: error.kind.category(),
+        message: error.message.clone(),
+        field: error.field.as_deref().map(str::to_owned),
+    }
+}
+
+fn same_for_all(error: &Error, count: usize) -> Vec<Result<WriteOutcome, Error>> {
+    let copy = || {
+        let mut copy = Error::new(error.kind, error.operation, error.message.clone()).with_retry(error.retry);
+        copy.code.clone_from(&error.code);
+        copy
+    };
+    (0..count).map(|_| Err(copy())).collect()
+}
+
+async fn hold(jobs: Vec<Job>, pause: Duration) -> Result<(), Failure> {
+    for job in jobs {
+        job.delivery.nak(pause).await?;
+    }
+    Ok(())
+}

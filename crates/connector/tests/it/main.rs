@@ -1,0 +1,1 @@
+//! Stories of the runtime on a real Postgres and a real NATS.
