@@ -14,8 +14,6 @@ const CONNECT: &str = "connect to NATS";
 const RETRY_EVERY: Duration = Duration::from_millis(100);
 /// How long one request to the server may take before it counts as unanswered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Single publishes under way at once.
-const MAX_UNACKNOWLEDGED: usize = 512;
 
 /// How to connect and how patient to be.
 #[derive(Clone, Debug)]
@@ -80,12 +78,7 @@ impl Bus {
         let (connected, connections) = watch::channel(0);
         let client = dial(&servers, &options, &connected).await?;
         check_version(&client.server_info().version)?;
-        let jetstream = jetstream::ContextBuilder::new()
-            .timeout(ANSWER_WITHIN)
-            .ack_timeout(ANSWER_WITHIN)
-            .max_ack_inflight(MAX_UNACKNOWLEDGED)
-            .backpressure_on_inflight(true)
-            .build(client.clone());
+        let jetstream = jetstream::ContextBuilder::new().timeout(ANSWER_WITHIN).build(client.clone());
         let inner = Inner { jetstream, client, connections, metrics: Metrics::new(), options };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -2,10 +2,9 @@ use std::time::Duration;
 
 use async_nats::{
     HeaderMap, Request,
+    client::{PublishErrorKind, RequestErrorKind},
     header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE},
-    jetstream::{
-        context::PublishErrorKind, message::PublishMessage, publish::PublishAck, response::Response,
-    },
+    jetstream::{publish::PublishAck, response::Response},
 };
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -20,6 +19,8 @@ pub const MAX_BATCH_MESSAGES: usize = 1_000;
 const PUBLISH: &str = "publish to the bus";
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
+/// Single publishes under way at once.
+const MAX_UNACKNOWLEDGED: usize = 256;
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A message in the form that goes over the wire.
@@ -104,9 +105,9 @@ impl Bus {
                 let (subject, body) = (message.subject.clone(), message.body.clone());
                 let sent = self.client().publish_with_headers(subject, headers, body).await;
                 sent.map_err(|error| match error.kind() {
-                    async_nats::client::PublishErrorKind::MaxPayloadExceeded => too_large(error),
-                    async_nats::client::PublishErrorKind::InvalidSubject => refused(error),
-                    async_nats::client::PublishErrorKind::Send => unreachable(error),
+                    PublishErrorKind::MaxPayloadExceeded => too_large(error),
+                    PublishErrorKind::InvalidSubject => refused(error),
+                    PublishErrorKind::Send => unreachable(error),
                 })?;
             }
             Ok::<(), Error>(())
@@ -114,31 +115,40 @@ impl Bus {
         tokio::time::timeout(ACKNOWLEDGED_WITHIN, sending).await.map_err(unreachable)??;
         let mut headers = batch_headers(last, &id, rest.len());
         headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-        let request =
-            Request::new().headers(headers).payload(last.body.clone()).timeout(Some(ACKNOWLEDGED_WITHIN));
-        let answer = self.client().send_request(last.subject.clone(), request).await.map_err(unreachable)?;
-        let answer = serde_json::from_slice(&answer.payload).map_err(unreachable)?;
-        match answer {
-            Response::<PublishAck>::Ok(ack) if ack.batch_id.as_deref() == Some(&*id) => Ok(Verdict::Stored),
-            Response::Ok(_) => Ok(Verdict::NotAsBatch),
-            Response::Err { error } => {
-                tracing::debug!(%error, "the server takes no atomic batch, publishing one by one");
+        match self.acknowledged(last, headers).await {
+            Ok(ack) if ack.batch_id.as_deref() == Some(&*id) => Ok(Verdict::Stored),
+            Ok(_) => Ok(Verdict::NotAsBatch),
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the server does not take this batch whole, publishing one by one");
                 Ok(Verdict::NotAsBatch)
             }
         }
     }
 
-    /// Each message by itself, all under way at once; each failure is the server's answer to that message.
+    /// Each message by itself, many under way at once, in order; a failure is the server's answer to one message.
     async fn store_singly(&self, batch: &[Outgoing]) -> Result<(), Error> {
-        let mut acks = Vec::with_capacity(batch.len());
-        for message in batch {
-            let publish =
-                PublishMessage::build().headers(message.headers.clone()).payload(message.body.clone());
-            let ack = self.jetstream().send_publish(message.subject.clone(), publish).await;
-            acks.push(std::future::IntoFuture::into_future(ack.map_err(single_failure)?));
+        for window in batch.chunks(MAX_UNACKNOWLEDGED) {
+            let publishing: Vec<_> =
+                window.iter().map(|message| self.acknowledged(message, message.headers.clone())).collect();
+            try_join_all(publishing).await?;
         }
-        try_join_all(acks).await.map_err(single_failure)?;
         Ok(())
+    }
+
+    async fn acknowledged(&self, message: &Outgoing, headers: HeaderMap) -> Result<PublishAck, Error> {
+        let request = Request::new().headers(headers).payload(message.body.clone());
+        let request = request.timeout(Some(ACKNOWLEDGED_WITHIN));
+        let answer = self.client().send_request(message.subject.clone(), request).await;
+        let answer = answer.map_err(|error| match error.kind() {
+            RequestErrorKind::MaxPayloadExceeded => too_large(error),
+            RequestErrorKind::InvalidSubject => refused(error),
+            _ => unreachable(error),
+        })?;
+        match serde_json::from_slice(&answer.payload).map_err(unreachable)? {
+            Response::Ok(ack) => Ok(ack),
+            Response::Err { error } => Err(Error::jetstream(PUBLISH, error)),
+        }
     }
 }
 
@@ -153,14 +163,6 @@ fn batch_headers(message: &Outgoing, id: &str, index: usize) -> HeaderMap {
     headers.insert(NATS_BATCH_ID, id);
     headers.insert(NATS_BATCH_SEQUENCE, (index + 1).to_string());
     headers
-}
-
-fn single_failure(error: async_nats::jetstream::context::PublishError) -> Error {
-    match error.kind() {
-        PublishErrorKind::MaxPayloadExceeded => too_large(error),
-        PublishErrorKind::WrongLastMessageId | PublishErrorKind::WrongLastSequence => refused(error),
-        _ => Error::jetstream(PUBLISH, error),
-    }
 }
 
 fn too_large(error: impl Into<crate::error::Source>) -> Error {

@@ -1,0 +1,237 @@
+use std::time::{Duration, Instant};
+
+use bus::{Bus, ConnectOptions, ErrorKind, MAX_BODY_BYTES, Message, ack_all, subject};
+use futures::StreamExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::{ORG, SOON, assert_silent, change, connect, noon, number, outside, reader, record, take};
+
+#[tokio::test]
+async fn a_published_message_arrives_as_it_was_sent() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let mut sent = change(7).caused_by("earlier").by("user:ann");
+    sent.envelope.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+    bus.publish(&sent).await.unwrap();
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    let got = take(&mut consumer, 1).await;
+    assert_eq!(got[0].message, sent);
+    assert_eq!((got[0].attempt, got[0].stream_sequence, got[0].replayed), (1, 1, false));
+}
+
+#[tokio::test]
+async fn a_reader_in_any_language_finds_cloudevents_headers_and_json() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let client = outside(&nats).await;
+    let mut subscriber = client.subscribe("record.>").await.unwrap();
+    client.flush().await.unwrap();
+    bus.publish(&record(1).by("user:ann")).await.unwrap();
+    let seen = tokio::time::timeout(SOON, subscriber.next()).await.unwrap().unwrap();
+    let headers = seen.headers.unwrap();
+    let text = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+    assert_eq!(text("ce-specversion").as_deref(), Some("1.0"));
+    assert_eq!(text("ce-id").as_deref(), Some("record-1"));
+    assert_eq!(text("Nats-Msg-Id").as_deref(), Some("record-1"));
+    assert_eq!(text("ce-type").as_deref(), Some("record.changed"));
+    assert_eq!(text("ce-time").as_deref(), Some("2026-11-20T12:00:00Z"));
+    assert_eq!(text("ce-organization"), Some(ORG.to_string()));
+    assert_eq!(text("ce-actor").as_deref(), Some("user:ann"));
+    assert_eq!(&seen.payload[..], b"1");
+}
+
+#[tokio::test]
+async fn the_same_id_published_twice_is_stored_once() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    bus.publish(&change(1)).await.unwrap();
+    bus.publish(&change(1)).await.unwrap();
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    ack_all(take(&mut consumer, 1).await).await.unwrap();
+    assert_silent(&mut consumer).await;
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_in_order_and_whole() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let batch: Vec<Message> = (0..2_500).map(change).collect();
+    bus.publish_batch(&batch).await.unwrap();
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    let got: Vec<u64> = take(&mut consumer, 2_500).await.iter().map(number).collect();
+    assert_eq!(got, (0..2_500).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_batch_with_a_message_that_cannot_be_carried_stores_nothing() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let mut batch: Vec<Message> = (0..10).map(change).collect();
+    batch[9].envelope.id = "no\nheader".into();
+    assert_eq!(bus.publish_batch(&batch).await.unwrap_err().kind(), ErrorKind::Invalid);
+    batch[9] = record(9);
+    assert_eq!(bus.publish_batch(&batch).await.unwrap_err().kind(), ErrorKind::Invalid);
+    batch[9] = change(9);
+    batch[9].body = vec![b' '; MAX_BODY_BYTES + 1].into();
+    assert_eq!(bus.publish_batch(&batch).await.unwrap_err().kind(), ErrorKind::TooLarge);
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    assert_silent(&mut consumer).await;
+}
+
+#[tokio::test]
+async fn an_uncommitted_batch_leaves_nothing_behind() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let client = outside(&nats).await;
+    // What a publisher leaves that dies in the middle of a batch.
+    for number in 1..=3 {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Batch-Id", "interrupted");
+        headers.insert("Nats-Batch-Sequence", number.to_string());
+        let subject = subject::change(&ORG, "hubspot", "companies");
+        client.publish_with_headers(subject, headers, "0".into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    bus.publish_batch(&[change(1), change(2)]).await.unwrap();
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    let got = take(&mut consumer, 2).await;
+    assert_eq!(got.iter().map(number).collect::<Vec<_>>(), [1, 2]);
+    ack_all(got).await.unwrap();
+    assert_silent(&mut consumer).await;
+}
+
+#[tokio::test]
+async fn a_batch_with_a_known_id_is_stored_without_the_repeat() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    bus.publish(&change(3)).await.unwrap();
+    let batch: Vec<Message> = (0..600).map(change).collect();
+    bus.publish_batch(&batch).await.unwrap();
+    bus.publish_batch(&batch).await.unwrap();
+    bus.publish_batch(&[change(600), change(601), change(600)]).await.unwrap();
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    let got = take(&mut consumer, 602).await;
+    let mut numbers: Vec<u64> = got.iter().map(number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..602).collect::<Vec<_>>());
+    ack_all(got).await.unwrap();
+    assert_silent(&mut consumer).await;
+}
+
+#[tokio::test]
+async fn the_largest_message_fits_the_stream_and_the_dead_letters() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let mut large = change(1);
+    large.body = vec![b'1'; MAX_BODY_BYTES].into();
+    bus.publish(&large).await.unwrap();
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    let delivery = take(&mut consumer, 1).await.remove(0);
+    delivery.dead_letter("too_much", &"x".repeat(5_000)).await.unwrap();
+    let letters = bus::dead::list(&bus, &bus::dead::Filter::default(), 10).await.unwrap();
+    assert_eq!(letters[0].body.len(), MAX_BODY_BYTES);
+}
+
+#[tokio::test]
+async fn a_server_older_than_2_12_is_refused_in_one_sentence() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let info = "INFO {\"server_id\":\"x\",\"version\":\"2.9.10\",\"max_payload\":1048576,\"headers\":true}\r\n";
+            socket.write_all(info.as_bytes()).await.unwrap();
+            let mut read = [0; 1_024];
+            while socket.read(&mut read).await.is_ok_and(|count| count > 0) {
+                socket.write_all(b"PONG\r\n").await.unwrap();
+            }
+        }
+    });
+    let error = Bus::connect(&format!("nats://{address}"), ConnectOptions::named("test")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ServerTooOld);
+    let sentence = format!("failed to {error}");
+    assert_eq!(
+        sentence,
+        "failed to connect to NATS: the server is version 2.9.10, and Accord needs 2.12 or newer"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_a_dead_address_are_told_apart() {
+    let nats = testkit::nats().await;
+    let (_, host) = nats.url().split_once('@').unwrap();
+    let options =
+        ConnectOptions { connect_within: Duration::from_millis(300), ..ConnectOptions::named("test") };
+    let wrong = Bus::connect(&format!("nats://someone:else@{host}"), options.clone()).await.unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Unauthorized);
+    let dead = Bus::connect("nats://127.0.0.1:1", options.clone()).await.unwrap_err();
+    assert_eq!(dead.kind(), ErrorKind::Unreachable);
+    let nonsense = Bus::connect("nats://:::", options).await.unwrap_err();
+    assert_eq!(nonsense.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn streams_can_be_ensured_again_and_keep_their_messages() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    bus.publish(&change(1)).await.unwrap();
+    bus.ensure_streams().await.unwrap();
+    connect(&nats).await;
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    assert_eq!(take(&mut consumer, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn ephemeral_messages_reach_who_listens_and_are_not_stored() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let other = connect(&nats).await;
+    let mut listening = other.subscribe_ephemeral(subject::CACHE_IDENTITY_REVOKED).await.unwrap();
+    // A call that the server answers: it has read the subscription by then.
+    other.ensure_streams().await.unwrap();
+    bus.publish_ephemeral(subject::CACHE_IDENTITY_REVOKED, "key").await.unwrap();
+    let heard = tokio::time::timeout(SOON, listening.next()).await.unwrap().unwrap();
+    assert_eq!((heard.subject.as_str(), &heard.body[..]), (subject::CACHE_IDENTITY_REVOKED, &b"key"[..]));
+}
+
+/// Not a test of time: it prints what the machine gives.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn measure_publishing_in_batches_of_500() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let body = "x".repeat(1_000);
+    let batches: Vec<Vec<Message>> = (0..100)
+        .map(|batch| {
+            (0..500)
+                .map(|number| {
+                    let subject = subject::change(&ORG, "hubspot", "companies");
+                    Message::json(subject, "change.captured", "test", *ORG, noon(), &body)
+                        .unwrap()
+                        .with_id(format!("{batch}-{number}"))
+                })
+                .collect()
+        })
+        .collect();
+    let began = Instant::now();
+    for batch in &batches {
+        bus.publish_batch(batch).await.unwrap();
+    }
+    println!(
+        "published {:.0} messages/s of 1 kB, durable, in batches of 500",
+        50_000.0 / began.elapsed().as_secs_f64()
+    );
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    let began = Instant::now();
+    let (mut taken, mut rounds) = (0, 0);
+    while taken < 50_000 {
+        let batch = consumer.next_batch().await.unwrap();
+        taken += batch.len();
+        rounds += 1;
+        ack_all(batch).await.unwrap();
+    }
+    let rate = 50_000.0 / began.elapsed().as_secs_f64();
+    println!("consumed and acknowledged {rate:.0} messages/s in batches of {} on average", taken / rounds);
+}
