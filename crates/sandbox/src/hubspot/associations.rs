@@ -225,7 +225,7 @@ fn check_types(portal: &Portal, from: usize, to: usize, types: &[u32]) -> Result
 
 /// `PUT /crm/v4/objects/{from}/{id}/associations/{to}/{toId}`
 pub(crate) fn put(sim: &mut Sim, call: &Call) -> Outcome {
-    let types: Vec<TypeRef> = call.json()?;
+    let types: Vec<TypeRef> = call.json_list()?;
     let types: Vec<u32> = types.iter().map(|one| one.association_type_id).collect();
     let portal = sim.portal(call)?;
     let (from, to) = sides(portal, call)?;

@@ -48,7 +48,7 @@ impl Call {
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.query(name) == Some("true")
+        self.query(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// A list given as `a,b`, as repeated parameters, or both.
@@ -72,7 +72,20 @@ impl Call {
         }
     }
 
+    /// The body, which must be a JSON object: a list would pass for a struct whose fields are optional.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Failure::validation("Invalid input JSON: a JSON object is expected"));
+        }
+        self.json_value()
+    }
+
+    /// The body, which must be a JSON list.
+    pub(crate) fn json_list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Failure> {
+        self.json_value()
+    }
+
+    fn json_value<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body)
             .map_err(|error| Failure::validation(format!("Invalid input JSON: {error}")))
     }

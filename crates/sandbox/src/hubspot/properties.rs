@@ -161,7 +161,8 @@ fn check_new(object: &Object, input: &NewProperty) -> Result<(), Failure> {
     if needs_options && input.options.as_ref().is_none_or(Vec::is_empty) {
         return Err(Failure::validation("an enumeration property needs options"));
     }
-    let unique = object.definitions.values().filter(|known| known.has_unique_value).count();
+    let unique =
+        object.definitions.values().filter(|known| known.has_unique_value && !known.hubspot_defined).count();
     if input.has_unique_value == Some(true) && unique >= UNIQUE_MOST {
         return Err(Failure::validation(format!("an object has at most {UNIQUE_MOST} unique properties")));
     }

@@ -159,7 +159,7 @@ async fn free_text_and_associations_can_be_searched() {
         .await
         .ok();
     let found = hub.search("companies", json!({"query": "robotics"})).await;
-    assert_eq!(found.ids(), [company.clone()]);
+    assert_eq!(found.ids(), std::slice::from_ref(&company));
     let linked =
         json!([{"filters": [{"propertyName": "associations.company", "operator": "EQ", "value": company}]}]);
     let found = hub.search("deals", json!({"filterGroups": linked})).await;
