@@ -69,11 +69,12 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
         kind::CONNECTION_AUTHORIZED | kind::CONNECTION_CHANGED | kind::CONNECTION_DISCONNECTED => {
             let change: ConnectionChanged = message.decode()?;
             let (Some(id), Some(state)) = (change.connection, change.state) else { return Ok(()) };
+            let before = store::connections::state(&mut tx, id).await?;
             store::connections::put_state(&mut tx, organization, id, &change.vendor, state, now).await?;
-            if state == ConnectionState::Disconnected {
-                jobs::reset_connection(engine, &mut tx, organization, id).await?;
-            }
             if message.envelope.kind == kind::CONNECTION_AUTHORIZED {
+                if before.as_deref() == Some(ConnectionState::Disconnected.name()) {
+                    jobs::reset_connection(engine, &mut tx, organization, id).await?;
+                }
                 publisher::request_captures(engine, &mut tx, organization, id).await?;
             }
         }

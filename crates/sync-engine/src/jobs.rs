@@ -253,9 +253,12 @@ pub(crate) async fn reset_connection(
         after = Some(*last);
         let mappings = engine.mappings.load(tx, &[organization]).await?;
         let scope = Scope { links: links.clone(), ..Scope::default() };
-        let mut unit = Unit::load(tx, engine.clock.now(), mappings, scope).await?;
+        let mut unit = Unit::load(tx, engine.clock.now(), mappings.clone(), scope).await?;
         for link in links {
-            unit.reset(link);
+            let mapping = unit.link(link).and_then(|link| mappings.get(link.mapping)).cloned();
+            if let Some(mapping) = mapping {
+                unit.reset(&mapping, link, &cause(&mapping, engine.clock.now()));
+            }
         }
         unit.flush(tx).await?;
     }

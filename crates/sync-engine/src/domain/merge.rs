@@ -32,6 +32,18 @@ pub(crate) struct Field {
     /// A value that the vendor refused; it is not offered again until it changes or somebody retries.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Value>,
+    /// A value that the vendor showed while our write was in flight: whether it is ours in the vendor's spelling, or
+    /// somebody else's, is decided when the vendor answers.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deferred: Option<Deferred>,
+}
+
+/// See [`Field::deferred`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deferred {
+    pub(crate) value: Value,
+    pub(crate) version: i64,
+    pub(crate) at: Timestamp,
 }
 
 /// A value from the vendor.
@@ -63,6 +75,8 @@ pub(crate) enum Decision {
     Known,
     /// Our own write coming back.
     Echo,
+    /// Put aside until the vendor answers our write.
+    Deferred,
     /// Both sides hold the same value.
     Agreed,
     /// Only the vendor moved, or there is nothing here to lose: the record takes the value.
@@ -95,6 +109,14 @@ impl Field {
         policy: Policy,
     ) -> Decision {
         let decision = self.decide(remote, local, direction, policy);
+        let moves = matches!(decision, Decision::Taken | Decision::Kept | Decision::Conflict { .. });
+        if moves && self.pending.is_some() {
+            if self.deferred.as_ref().is_none_or(|deferred| deferred.version <= remote.version) {
+                let (value, version, at) = (remote.value.clone(), remote.version, remote.at);
+                self.deferred = Some(Deferred { value, version, at });
+            }
+            return Decision::Deferred;
+        }
         if decision == Decision::Stale {
             return decision;
         }
@@ -109,7 +131,7 @@ impl Field {
                 self.base = Some(remote.value.clone());
                 self.refused = None;
             }
-            Decision::Stale | Decision::Known | Decision::Kept => {}
+            Decision::Stale | Decision::Known | Decision::Kept | Decision::Deferred => {}
         }
         decision
     }
@@ -138,28 +160,20 @@ impl Field {
         }
     }
 
-    /// Takes the vendor's answer to a write: the vendor now holds `remote`, and before that it held what we asked for.
-    pub(crate) fn answered(
-        &mut self,
-        remote: Remote<'_>,
-        local: Local<'_>,
-        direction: Direction,
-        policy: Policy,
-    ) -> Decision {
+    /// Takes the vendor's answer to a write: it now holds `remote`, which is what we asked for in its own spelling.
+    pub(crate) fn answered(&mut self, remote: Remote<'_>, local: &Value, direction: Direction) -> Decision {
         let asked = self.pending.take();
         self.refused = None;
         if self.seen.is_some() && remote.version < self.version {
             return Decision::Stale;
         }
-        if let Some(asked) = asked {
-            self.base = Some(asked.clone());
-            if asked == *remote.value {
-                self.version = self.version.max(remote.version);
-                self.seen = Some(asked);
-                return Decision::Echo;
-            }
+        self.version = self.version.max(remote.version);
+        self.seen = Some(remote.value.clone());
+        self.base = Some(remote.value.clone());
+        match asked {
+            Some(asked) if asked != *remote.value && asked == *local && direction.inward() => Decision::Taken,
+            _ => Decision::Echo,
         }
-        self.observe(remote, local, direction, policy)
     }
 
     /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a

@@ -41,3 +41,6 @@ pub(crate) mod plan;
 pub(crate) mod suggest;
 pub(crate) mod sync;
 pub(crate) mod transform;
+
+#[cfg(test)]
+mod world;

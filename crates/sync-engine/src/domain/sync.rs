@@ -208,7 +208,7 @@ pub(crate) fn answered(
                 effect.cleared.push(pair.canonical.name.clone());
                 let Some(value) = read(pair, value, state, record, &mut effect) else { continue };
                 let remote = Remote { value: &value, version: *version, at };
-                let decision = state.answered(remote, local(record, pair), pair.direction, pair.policy);
+                let decision = state.answered(remote, record.value(&pair.canonical.name), pair.direction);
                 settle(
                     pair,
                     record,
@@ -222,6 +222,7 @@ pub(crate) fn answered(
             for state in link.fields.values_mut() {
                 state.pending = None;
             }
+            observe_deferred(mapping, link, record, &mut effect);
         }
         WriteOutcome::Rejected { category, message, field } => {
             let named = mapping
@@ -244,9 +245,23 @@ pub(crate) fn answered(
                 category: *category,
                 message: message.clone(),
             });
+            observe_deferred(mapping, link, record, &mut effect);
         }
     }
     effect
+}
+
+/// Decides what was put aside while a write was in flight.
+fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, effect: &mut Effect) {
+    let origin = Actor::Connection(mapping.mapping.connection).to_string();
+    for pair in &mapping.pairs {
+        let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
+        let Some(deferred) = state.deferred.take() else { continue };
+        let remote = Remote { value: &deferred.value, version: deferred.version, at: deferred.at };
+        let decision = state.observe(remote, local(record, pair), pair.direction, pair.policy);
+        let stamp = Stamp { at: deferred.at, origin: &origin, first: false };
+        settle(pair, record, effect, decision, &deferred.value, stamp);
+    }
 }
 
 /// The vendor's record was deleted there: the default policy detaches it and keeps ours.
@@ -260,6 +275,7 @@ pub(crate) fn deleted(link: &mut Link, version: i64, at: Timestamp) -> Effect {
     link.write = None;
     for state in link.fields.values_mut() {
         state.pending = None;
+        state.deferred = None;
     }
     Effect { touched: true, ..Effect::default() }
 }
@@ -348,12 +364,15 @@ pub(crate) fn next_write(
 }
 
 /// The connection is gone: nothing is in flight any more, and what was refused may be offered again.
-pub(crate) fn reset(link: &mut Link) {
+pub(crate) fn reset(mapping: &Compiled, link: &mut Link, record: &mut Record) -> Effect {
     link.write = None;
     for state in link.fields.values_mut() {
         state.pending = None;
         state.refused = None;
     }
+    let mut effect = Effect { touched: true, ..Effect::default() };
+    observe_deferred(mapping, link, record, &mut effect);
+    effect
 }
 
 /// Where a link's connection is, for events.

@@ -21,6 +21,14 @@ impl Connection {
     }
 }
 
+/// A connection's state, by its name.
+pub(crate) async fn state(db: &mut PgConnection, id: ConnectionId) -> Result<Option<String>, Error> {
+    Ok(sqlx::query_scalar("SELECT state FROM connections WHERE id = $1")
+        .bind(id.uuid())
+        .fetch_optional(db)
+        .await?)
+}
+
 /// Stores a connection's state.
 pub(crate) async fn put_state(
     tx: &mut PgConnection,

@@ -1,0 +1,372 @@
+//! A small world for the tests of the merge: one record, one vendor's record, people who edit both, and deliveries
+//! that come late, twice and out of order. It drives the real decision code and knows nothing of its inside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use model::{
+    ApplyWrite, CanonicalObject, ConnectionId, CoveredValue, LinkId, MappingId, OrganizationId, RecordId,
+    Value, WriteId, WriteKind, WriteOutcome,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{
+    cell::Record,
+    mapping::{Compiled, Direction, FieldMapping, FieldState, Mapping, MappingState, Policy, Settings},
+    sync::{self, Conflict, FieldChange, Link, Reason, Seen},
+};
+
+const FIELDS: [(&str, &str); 2] = [("name", "name"), ("phone", "phone")];
+
+#[derive(Clone, Debug)]
+enum Step {
+    EditHere(usize),
+    EditThere(usize),
+    Read,
+    Deliver(usize),
+    ApplyWrite,
+    DeliverAnswer(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..FIELDS.len()).prop_map(Step::EditHere),
+        3 => (0..FIELDS.len()).prop_map(Step::EditThere),
+        4 => Just(Step::Read),
+        4 => any::<usize>().prop_map(Step::Deliver),
+        4 => Just(Step::ApplyWrite),
+        4 => any::<usize>().prop_map(Step::DeliverAnswer),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    value: Value,
+    at: Timestamp,
+    ours: bool,
+}
+
+struct World {
+    mapping: Compiled,
+    record: Record,
+    link: Link,
+    /// The vendor's fields with their history, the newest last.
+    there: BTreeMap<String, Vec<Entry>>,
+    version: i64,
+    now: Timestamp,
+    reads: Vec<(i64, Timestamp, BTreeMap<String, Value>)>,
+    queue: Vec<ApplyWrite>,
+    answers: Vec<(WriteId, WriteOutcome, Timestamp)>,
+    conflicts: Vec<Conflict>,
+    changes: Vec<FieldChange>,
+    writes: usize,
+    edits: u64,
+    /// What the vendor does to a text it stores.
+    reformat: fn(&str) -> String,
+}
+
+fn mapping(policy: Policy) -> Compiled {
+    let nobody = Uuid::nil();
+    let fields = FIELDS
+        .iter()
+        .map(|(ours, theirs)| {
+            let field = FieldMapping {
+                vendor_field: Some((*theirs).to_owned()),
+                state: FieldState::Confirmed,
+                ..FieldMapping::unmapped()
+            };
+            ((*ours).to_owned(), field)
+        })
+        .collect();
+    let mapping = Mapping {
+        id: MappingId::from_uuid(nobody),
+        organization: OrganizationId::from_uuid(nobody),
+        connection: ConnectionId::from_uuid(nobody),
+        vendor: "hubspot".to_owned(),
+        object: CanonicalObject::Company,
+        vendor_object: "companies".to_owned(),
+        state: MappingState::Active,
+        revision: 1,
+        settings: Settings {
+            direction: Direction::Bidirectional,
+            default_policy: policy,
+            match_keys: Vec::new(),
+            fields,
+        },
+        activated_at: None,
+        activated_by: None,
+    };
+    let schema = CanonicalObject::Company.schema();
+    Compiled::new(mapping, &schema, &schema)
+}
+
+impl World {
+    fn new(policy: Policy, reformat: fn(&str) -> String) -> Self {
+        let mapping = mapping(policy);
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let nobody = Uuid::nil();
+        let mut record = Record::new(
+            RecordId::from_uuid(nobody),
+            mapping.mapping.organization,
+            CanonicalObject::Company,
+            now,
+        );
+        record.version = 1;
+        let mut link = Link::new(LinkId::from_uuid(nobody), mapping.mapping.id);
+        link.vendor_id = Some("1".to_owned());
+        link.record = Some(record.id);
+        let there = FIELDS
+            .iter()
+            .map(|(_, name)| {
+                ((*name).to_owned(), vec![Entry { value: Value::text("start"), at: now, ours: false }])
+            })
+            .collect();
+        let mut world = Self {
+            mapping,
+            record,
+            link,
+            there,
+            version: now.as_millisecond(),
+            now,
+            reads: Vec::new(),
+            queue: Vec::new(),
+            answers: Vec::new(),
+            conflicts: Vec::new(),
+            changes: Vec::new(),
+            writes: 0,
+            edits: 0,
+            reformat,
+        };
+        world.take(&Step::Read);
+        world.take(&Step::Deliver(0));
+        world
+    }
+
+    fn latest(&self, field: &str) -> &Entry {
+        self.there[field].last().unwrap()
+    }
+
+    fn take(&mut self, step: &Step) {
+        self.now += SignedDuration::from_secs(1);
+        match step {
+            Step::EditHere(field) => {
+                self.edits += 1;
+                let value = Value::text(format!("here {} ", self.edits));
+                let fields = BTreeMap::from([(FIELDS[*field].0.to_owned(), value)]);
+                let changes = sync::edit(&mut self.record, fields, self.now, "user:u", Reason::Edited);
+                self.changes.extend(changes);
+            }
+            Step::EditThere(field) => {
+                self.edits += 1;
+                let value = Value::text((self.reformat)(&format!("there {} ", self.edits)));
+                self.store(FIELDS[*field].1, value, false);
+            }
+            Step::Read => {
+                let fields = self
+                    .there
+                    .iter()
+                    .map(|(name, history)| (name.clone(), history.last().unwrap().value.clone()))
+                    .collect();
+                let at = Timestamp::from_millisecond(self.version).unwrap();
+                self.reads.push((self.version, at, fields));
+            }
+            Step::Deliver(which) if !self.reads.is_empty() => {
+                let (version, at, fields) = self.reads[which % self.reads.len()].clone();
+                let seen = Seen { version, at, fields: &fields };
+                let effect = sync::observe(&self.mapping, &mut self.link, &mut self.record, seen);
+                self.note(effect);
+            }
+            Step::ApplyWrite if !self.queue.is_empty() => {
+                let write = self.queue.remove(0);
+                self.apply(&write);
+            }
+            Step::DeliverAnswer(which) if !self.answers.is_empty() => {
+                let (write, outcome, at) = self.answers[which % self.answers.len()].clone();
+                let effect =
+                    sync::answered(&self.mapping, &mut self.link, &mut self.record, write, &outcome, at);
+                self.note(effect);
+            }
+            _ => {}
+        }
+        let id = WriteId::from_uuid(Uuid::from_u128(self.writes as u128 + 1));
+        if let (Some(write), _) = sync::next_write(&self.mapping, &mut self.link, &self.record, id) {
+            self.writes += 1;
+            self.queue.push(write);
+        }
+    }
+
+    fn store(&mut self, field: &str, value: Value, ours: bool) {
+        self.version = self.now.as_millisecond();
+        let at = self.now;
+        self.there.get_mut(field).unwrap().push(Entry { value, at, ours });
+    }
+
+    fn apply(&mut self, write: &ApplyWrite) {
+        let WriteKind::Update { expected, .. } = &write.write else { panic!("a linked record is updated") };
+        let mut covered = BTreeMap::new();
+        let mut fields = BTreeMap::new();
+        for (name, value) in &write.fields {
+            let before = self.latest(name).clone();
+            if !before.ours && expected.get(name) != Some(&before.value) {
+                covered.insert(name.clone(), CoveredValue { value: before.value, at: before.at });
+            }
+            let stored = Value::text((self.reformat)(&value.to_string()));
+            self.store(name, stored.clone(), true);
+            fields.insert(name.clone(), stored);
+        }
+        let outcome =
+            WriteOutcome::Applied { vendor_id: "1".to_owned(), version: self.version, fields, covered };
+        self.answers.push((write.id, outcome, self.now));
+    }
+
+    fn note(&mut self, effect: sync::Effect) {
+        assert_eq!(effect.troubles, Vec::new());
+        self.conflicts.extend(effect.conflicts);
+        self.changes.extend(effect.changes);
+    }
+
+    /// Nobody edits any more and everything is delivered.
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            self.take(&Step::Read);
+            for which in (0..self.reads.len()).rev() {
+                self.take(&Step::Deliver(which));
+            }
+            while !self.queue.is_empty() {
+                self.take(&Step::ApplyWrite);
+            }
+            for which in 0..self.answers.len() {
+                self.take(&Step::DeliverAnswer(which));
+            }
+        }
+    }
+
+    fn is_equal(&self) -> bool {
+        FIELDS.iter().all(|(ours, theirs)| *self.record.value(ours) == self.latest(theirs).value)
+    }
+
+    /// Values that were set at the vendor and neither stand, nor were ever taken, nor lost a recorded conflict, nor
+    /// were overtaken there by somebody else's.
+    fn lost_edits(&self) -> Vec<String> {
+        let lost: BTreeSet<String> =
+            self.conflicts.iter().map(|conflict| conflict.lost.to_string()).collect();
+        let taken: BTreeSet<String> = self.changes.iter().map(|change| change.after.to_string()).collect();
+        let mut missing = Vec::new();
+        for (ours, theirs) in FIELDS {
+            let history = &self.there[theirs];
+            for (index, entry) in history.iter().enumerate().filter(|(_, entry)| !entry.ours) {
+                let overtaken = history.get(index + 1).is_some_and(|next| !next.ours);
+                let text = entry.value.to_string();
+                if !overtaken
+                    && self.record.value(ours).to_string() != text
+                    && !taken.contains(&text)
+                    && !lost.contains(&text)
+                {
+                    missing.push(text);
+                }
+            }
+            let edits: Vec<&FieldChange> =
+                self.changes.iter().filter(|c| c.field == ours && c.reason == Reason::Edited).collect();
+            if let Some(last) = edits.last() {
+                let text = last.after.to_string();
+                let reached = history
+                    .iter()
+                    .any(|entry| entry.ours && entry.value.to_string() == (self.reformat)(&text));
+                if !reached && self.record.value(ours).to_string() != text && !lost.contains(&text) {
+                    missing.push(text);
+                }
+            }
+        }
+        missing
+    }
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    prop_oneof![Just(Policy::Platform), Just(Policy::Crm), Just(Policy::Newest)]
+}
+
+fn reformats() -> impl Strategy<Value = fn(&str) -> String> {
+    prop_oneof![
+        Just((|text| text.to_owned()) as fn(&str) -> String),
+        Just((|text| text.trim().to_owned()) as fn(&str) -> String),
+        Just((|text| text.trim().to_uppercase()) as fn(&str) -> String),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn when_edits_stop_both_sides_are_equal_and_no_edit_is_lost(
+        policy in policies(),
+        reformat in reformats(),
+        steps in proptest::collection::vec(step(), 0..40),
+    ) {
+        let mut world = World::new(policy, reformat);
+        for step in &steps {
+            world.take(step);
+        }
+        world.settle();
+        prop_assert!(world.is_equal(), "record {:?} and vendor {:?} differ", world.record.cells, world.there);
+        prop_assert_eq!(world.lost_edits(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn after_the_last_edit_writes_stop(
+        policy in policies(),
+        reformat in reformats(),
+        steps in proptest::collection::vec(step(), 0..40),
+    ) {
+        let mut world = World::new(policy, reformat);
+        for step in &steps {
+            world.take(step);
+        }
+        let before = world.writes;
+        world.settle();
+        prop_assert!(world.writes - before <= 2 * FIELDS.len(), "{} more writes", world.writes - before);
+        let settled = world.writes;
+        world.settle();
+        prop_assert_eq!(world.writes, settled);
+    }
+
+    #[test]
+    fn deliveries_in_any_order_and_doubled_give_the_same_values(
+        policy in policies(),
+        versions in proptest::collection::vec(0..5_u8, 1..6),
+        order in proptest::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let run = |picks: &[usize]| {
+            let mut world = World::new(policy, |text| text.to_owned());
+            world.take(&Step::EditHere(0));
+            for _ in &versions {
+                world.take(&Step::EditThere(0));
+                world.take(&Step::Read);
+            }
+            for which in picks {
+                world.take(&Step::Deliver(*which));
+            }
+            for which in 0..world.reads.len() {
+                world.take(&Step::Deliver(which));
+            }
+            world.record.value("name").clone()
+        };
+        prop_assert_eq!(run(&order), run(&[]));
+    }
+}
+
+#[test]
+fn each_policy_keeps_its_winner_and_records_the_loser() {
+    for (policy, expected) in
+        [(Policy::Platform, "here 1 "), (Policy::Crm, "there 2 "), (Policy::Newest, "there 2 ")]
+    {
+        let mut world = World::new(policy, |text| text.to_owned());
+        for step in [Step::EditHere(0), Step::EditThere(0), Step::Read, Step::Deliver(1)] {
+            world.take(&step);
+        }
+        world.settle();
+        assert_eq!(world.record.value("name").to_string(), expected, "{policy:?}");
+        assert!(world.is_equal());
+        assert_eq!(world.conflicts.len(), 1, "{policy:?}: {:?}", world.conflicts);
+    }
+}

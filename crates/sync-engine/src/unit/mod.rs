@@ -1,0 +1,383 @@
+//! A unit of work: the records and links that some facts touch, locked, changed in memory by the pure core, and
+//! stored with everything that follows from it in one transaction.
+
+mod load;
+mod resolve;
+mod say;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use bus::{Message, subject};
+use jiff::Timestamp;
+use model::{
+    Actor, CanonicalObject, ConnectionId, Lane, LinkId, MappingId, OrganizationId, RecordId, Value, WriteId,
+    WriteOutcome, kind,
+};
+use sqlx::PgConnection;
+
+use crate::{
+    Error,
+    domain::{
+        cell::Record,
+        health::Activity,
+        mapping::{Compiled, MappingState},
+        matching,
+        sync::{self, Effect, FieldChange, Link, LinkState, Seen, Staged},
+    },
+    mappings::Mappings,
+    store::{self, conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
+};
+
+/// The name under which the sync-engine speaks on the bus.
+pub(crate) const SOURCE: &str = "sync-engine";
+
+/// A vendor's record that a unit will touch.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) mapping: Arc<Compiled>,
+    pub(crate) vendor_id: String,
+    /// Match keys, best first.
+    pub(crate) keys: Vec<String>,
+    /// The record that the vendor says it was created from.
+    pub(crate) external: Option<RecordId>,
+}
+
+/// What a unit will touch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    pub(crate) vendor_records: Vec<Wanted>,
+    pub(crate) links: Vec<LinkId>,
+    pub(crate) records: Vec<RecordId>,
+}
+
+/// What caused a change.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    /// The id of the message or request.
+    pub(crate) id: String,
+    pub(crate) actor: String,
+    /// When the edit was made.
+    pub(crate) at: Timestamp,
+    pub(crate) vendor: Option<String>,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) traceparent: Option<String>,
+}
+
+/// A vendor's record, with where it was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived<'a> {
+    pub(crate) vendor_id: &'a str,
+    pub(crate) seen: Seen<'a>,
+    pub(crate) external: Option<RecordId>,
+    pub(crate) lane: Lane,
+}
+
+struct HeldRecord {
+    record: Record,
+    keys: BTreeSet<String>,
+    dirty: bool,
+}
+
+struct HeldLink {
+    link: Link,
+    dirty: bool,
+}
+
+type Key = (OrganizationId, CanonicalObject, String);
+
+/// See the module.
+pub(crate) struct Unit {
+    now: Timestamp,
+    mappings: Mappings,
+    records: HashMap<RecordId, HeldRecord>,
+    links: BTreeMap<LinkId, HeldLink>,
+    by_vendor: HashMap<(MappingId, String), LinkId>,
+    by_record: HashMap<RecordId, Vec<LinkId>>,
+    by_key: HashMap<Key, Vec<RecordId>>,
+    /// Links whose write is to be worked out anew, and what caused it.
+    check: BTreeMap<LinkId, Arc<Cause>>,
+    revisions: Vec<Revision>,
+    conflicts: Vec<StoredConflict>,
+    issues: BTreeMap<(LinkId, String), StoredIssue>,
+    cleared: BTreeSet<(LinkId, String)>,
+    activity: BTreeMap<ConnectionId, Activity>,
+    messages: Vec<Message>,
+}
+
+impl Unit {
+    /// A record of the scope.
+    pub(crate) fn record(&self, id: RecordId) -> Option<&Record> {
+        self.records.get(&id).map(|held| &held.record)
+    }
+
+    /// A link of the scope.
+    pub(crate) fn link(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(&id).map(|held| &held.link)
+    }
+
+    /// Keeps what was read for later: the mapping is not active.
+    pub(crate) fn stage(&mut self, mapping: &Compiled, arrived: Arrived<'_>) {
+        let id = self.vendor_link(mapping, arrived.vendor_id);
+        let Some(held) = self.links.get_mut(&id) else { return };
+        let newer = held.link.staged.is_none() || arrived.seen.version >= held.link.seen_version;
+        if newer {
+            held.link.seen_version = arrived.seen.version;
+            held.link.seen_at = Some(arrived.seen.at);
+            held.link.staged = Some(Staged { at: arrived.seen.at, fields: arrived.seen.fields.clone() });
+            held.dirty = true;
+        }
+        if held.link.record.is_none() {
+            held.link.state = LinkState::Staged;
+        }
+    }
+
+    /// Merges a vendor's record into its canonical one, which is found, matched or created.
+    pub(crate) fn arrive(&mut self, mapping: &Arc<Compiled>, arrived: Arrived<'_>, cause: &Arc<Cause>) {
+        let Some(link_id) = self.resolve(mapping, arrived, cause) else { return };
+        let Some(held) = self.links.get_mut(&link_id) else { return };
+        let Some(record_id) = held.link.record else { return };
+        let Some(record) = self.records.get_mut(&record_id) else { return };
+        held.link.staged = None;
+        let effect = sync::observe(mapping, &mut held.link, &mut record.record, arrived.seen);
+        held.dirty |= effect.touched;
+        if arrived.lane == Lane::Live && !effect.changes.is_empty() {
+            let lag_ms = self.now.as_millisecond() - arrived.seen.at.as_millisecond();
+            self.activity.entry(sync::connection(mapping)).or_default().lag(lag_ms);
+        }
+        self.take(mapping, link_id, record_id, effect, cause);
+    }
+
+    /// The vendor's record was deleted there.
+    pub(crate) fn delete(&mut self, mapping: &Compiled, vendor_id: &str, version: i64, at: Timestamp) {
+        let Some(id) = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned())) else { return };
+        let Some(held) = self.links.get_mut(id) else { return };
+        held.link.staged = None;
+        held.dirty |= sync::deleted(&mut held.link, version, at).touched;
+    }
+
+    /// Takes the answer to a write.
+    pub(crate) fn answer(
+        &mut self,
+        mapping: &Arc<Compiled>,
+        link_id: LinkId,
+        write: WriteId,
+        outcome: &WriteOutcome,
+        cause: &Arc<Cause>,
+    ) {
+        let Some(held) = self.links.get_mut(&link_id) else { return };
+        let Some(record_id) = held.link.record else { return };
+        let Some(record) = self.records.get_mut(&record_id) else { return };
+        let effect = sync::answered(mapping, &mut held.link, &mut record.record, write, outcome, cause.at);
+        held.dirty |= effect.touched;
+        if let Some(vendor_id) = &held.link.vendor_id {
+            self.by_vendor.insert((held.link.mapping, vendor_id.clone()), link_id);
+        }
+        self.check.insert(link_id, Arc::clone(cause));
+        self.take(mapping, link_id, record_id, effect, cause);
+    }
+
+    /// Stores a new record, made here.
+    pub(crate) fn create(&mut self, record: Record, changes: Vec<FieldChange>, cause: &Arc<Cause>) {
+        let (id, organization, object) = (record.id, record.organization, record.object);
+        self.hold(record, true);
+        self.revise(id, changes, cause, kind::RECORD_CREATED);
+        let mappings: Vec<Arc<Compiled>> = self.mappings.of_object(organization, object).cloned().collect();
+        for mapping in mappings {
+            if mapping.mapping.state == MappingState::Active && mapping.creates_there() {
+                self.link_here(&mapping, id, cause);
+            }
+        }
+    }
+
+    /// Links a record that exists only here to a record that is to be created at the vendor.
+    pub(crate) fn link_here(&mut self, mapping: &Compiled, record: RecordId, cause: &Arc<Cause>) {
+        let linked = self.by_record.get(&record).into_iter().flatten();
+        if linked.filter_map(|id| self.links.get(id)).any(|held| held.link.mapping == mapping.mapping.id) {
+            return;
+        }
+        let mut link = Link::new(LinkId::generate(self.now), mapping.mapping.id);
+        link.record = Some(record);
+        self.check.insert(link.id, Arc::clone(cause));
+        self.hold_link(link, true);
+    }
+
+    /// Changes a record of the scope with pure code, and stores what it says it changed.
+    pub(crate) fn edit(
+        &mut self,
+        id: RecordId,
+        event: &'static str,
+        cause: &Arc<Cause>,
+        change: impl FnOnce(&mut Record) -> Vec<FieldChange>,
+    ) {
+        let Some(held) = self.records.get_mut(&id) else { return };
+        let changes = change(&mut held.record);
+        if changes.is_empty() && event == kind::RECORD_CHANGED {
+            return;
+        }
+        self.revise(id, changes, cause, event);
+    }
+
+    /// Changes a link of the scope; its write is worked out anew.
+    pub(crate) fn edit_link(&mut self, id: LinkId, cause: &Arc<Cause>, change: impl FnOnce(&mut Link)) {
+        let Some(held) = self.links.get_mut(&id) else { return };
+        change(&mut held.link);
+        held.dirty = true;
+        self.check.insert(id, Arc::clone(cause));
+    }
+
+    /// Works out a link's write anew.
+    pub(crate) fn check(&mut self, id: LinkId, cause: &Arc<Cause>) {
+        self.check.insert(id, Arc::clone(cause));
+    }
+
+    /// What was staged is about to be merged.
+    pub(crate) fn unstage(&mut self, id: LinkId) {
+        if let Some(held) = self.links.get_mut(&id) {
+            held.link.staged = None;
+            held.dirty = true;
+        }
+    }
+
+    /// Forgets a link's write in flight: the connection is gone.
+    pub(crate) fn reset(&mut self, mapping: &Compiled, id: LinkId, cause: &Arc<Cause>) {
+        let Some(held) = self.links.get_mut(&id) else { return };
+        let Some(record_id) = held.link.record else { return };
+        let Some(record) = self.records.get_mut(&record_id) else { return };
+        let effect = sync::reset(mapping, &mut held.link, &mut record.record);
+        held.dirty = true;
+        self.take(mapping, id, record_id, effect, cause);
+    }
+
+    fn vendor_link(&mut self, mapping: &Compiled, vendor_id: &str) -> LinkId {
+        if let Some(id) = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned())) {
+            return *id;
+        }
+        let mut link = Link::new(LinkId::generate(self.now), mapping.mapping.id);
+        link.vendor_id = Some(vendor_id.to_owned());
+        let id = link.id;
+        self.hold_link(link, true);
+        id
+    }
+
+    fn take(
+        &mut self,
+        mapping: &Compiled,
+        link: LinkId,
+        record: RecordId,
+        effect: Effect,
+        cause: &Arc<Cause>,
+    ) {
+        let activity = self.activity.entry(sync::connection(mapping)).or_default();
+        activity.echoes += i64::try_from(effect.echoes).unwrap_or(i64::MAX);
+        activity.conflicts += i64::try_from(effect.conflicts.len()).unwrap_or(i64::MAX);
+        activity.failed += i64::from(!effect.troubles.is_empty());
+        activity.applied += i64::from(effect.touched && effect.troubles.is_empty());
+        for field in effect.cleared {
+            self.cleared.insert((link, field));
+        }
+        for conflict in effect.conflicts {
+            self.record_conflict(mapping, record, conflict, cause);
+        }
+        for trouble in effect.troubles {
+            self.trouble(mapping, link, trouble);
+        }
+        let is_new = self.records.get(&record).is_some_and(|held| held.record.version == 0);
+        if is_new {
+            self.revise(record, effect.changes, cause, kind::RECORD_CREATED);
+        } else if !effect.changes.is_empty() {
+            self.revise(record, effect.changes, cause, kind::RECORD_CHANGED);
+        } else {
+            self.check.insert(link, Arc::clone(cause));
+        }
+    }
+
+    /// Works out the writes that follow from where the links stand now.
+    fn write_out(&mut self) {
+        for (id, cause) in std::mem::take(&mut self.check) {
+            let Some(held) = self.links.get_mut(&id) else { continue };
+            let Some(mapping) = self.mappings.get(held.link.mapping).cloned() else { continue };
+            let Some(record) = held.link.record.and_then(|record| self.records.get(&record)) else {
+                continue;
+            };
+            if mapping.mapping.state != MappingState::Active {
+                continue;
+            }
+            let write = WriteId::generate(self.now);
+            let (write, troubles) = sync::next_write(&mapping, &mut held.link, &record.record, write);
+            held.dirty |= write.is_some() || !troubles.is_empty();
+            for trouble in troubles {
+                self.trouble(&mapping, id, trouble);
+            }
+            if let Some(write) = write {
+                let (organization, connection) = (mapping.mapping.organization, mapping.mapping.connection);
+                let partition = subject::partition(&connection);
+                let subject = subject::write(
+                    &mapping.mapping.vendor,
+                    partition,
+                    &organization,
+                    &mapping.mapping.vendor_object,
+                );
+                let name = write.id.to_string();
+                self.say(subject, kind::WRITE, organization, &write, &cause, name);
+            }
+        }
+    }
+
+    /// Stores everything in the transaction.
+    pub(crate) async fn flush(mut self, tx: &mut PgConnection) -> Result<(), Error> {
+        self.write_out();
+        let dirty: Vec<&Record> =
+            self.records.values().filter(|held| held.dirty).map(|held| &held.record).collect();
+        store::records::put(tx, &dirty).await?;
+        let rekeyed: Vec<(&Record, BTreeSet<String>)> = self
+            .records
+            .values()
+            .filter(|held| held.dirty)
+            .map(|held| (&held.record, matching::keys_of(&held.record), &held.keys))
+            .filter(|(_, keys, before)| keys != *before)
+            .map(|(record, keys, _)| (record, keys))
+            .collect();
+        store::records::put_keys(tx, &rekeyed).await?;
+        let links: Vec<&Link> =
+            self.links.values().filter(|held| held.dirty).map(|held| &held.link).collect();
+        store::links::put(tx, &links).await?;
+        store::revisions::append(tx, &self.revisions).await?;
+        store::conflicts::append(tx, &self.conflicts).await?;
+        let issues: Vec<StoredIssue> = self.issues.into_values().collect();
+        store::issues::open(tx, &issues).await?;
+        let cleared: Vec<(LinkId, String)> = self.cleared.into_iter().collect();
+        store::issues::clear(tx, &cleared, self.now).await?;
+        for (connection, activity) in &self.activity {
+            store::activity::add(tx, *connection, self.now, activity).await?;
+        }
+        bus::outbox::enqueue(tx, &self.messages).await?;
+        Ok(())
+    }
+}
+
+impl Cause {
+    /// A connection's vendor said so, in this message.
+    pub(crate) fn vendor(
+        message: &bus::Envelope,
+        connection: ConnectionId,
+        vendor: &str,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id: message.id.clone(),
+            actor: Actor::Connection(connection).to_string(),
+            at,
+            vendor: Some(vendor.to_owned()),
+            connection: Some(connection),
+            traceparent: message.traceparent.clone(),
+        }
+    }
+}
+
+/// The fields of a record that are not blank, for a first revision.
+pub(crate) fn non_blank(fields: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    fields.into_iter().filter(|(_, value)| !value.is_blank()).collect()
+}
