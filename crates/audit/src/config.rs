@@ -1,0 +1,31 @@
+use std::net::SocketAddr;
+
+/// How the audit room runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The Postgres address, `postgres://user:password@host:port/database`.
+    pub database_url: String,
+    /// The most database connections at once.
+    pub max_connections: u32,
+}
+
+impl Config {
+    /// The usual settings on this database.
+    #[must_use]
+    pub fn new(database_url: impl Into<String>) -> Self {
+        Self { database_url: database_url.into(), max_connections: 8 }
+    }
+}
+
+/// How the audit room runs as a process of its own.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// The room itself.
+    pub room: Config,
+    /// The bus, `nats://user:password@host:4222`.
+    pub nats_url: String,
+    /// Identity, which checks callers, `http://identity:8080`.
+    pub identity_url: String,
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+}

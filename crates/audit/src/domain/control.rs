@@ -1,0 +1,172 @@
+//! What people and services decide: connections, mappings, captures, runs, access.
+
+use model::{
+    AccessChanged, AccessSubject, CaptureRequested, CaptureStopped, ConnectionChanged, ConnectionState,
+    MappingChanged, SchemaRefreshed, SyncRunFinished, kind,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    describe::{Facts, REDACTED, keys},
+    entry::Outcome,
+    flow::before_and_after,
+};
+
+/// Facts about access that name a person.
+const PERSONAL_FACTS: [&str; 3] = ["email", "name", "client"];
+
+pub(crate) fn connection(kind: &str, changed: &ConnectionChanged) -> Facts {
+    let ConnectionChanged { connection, vendor, state, reason, message, account, .. } = changed;
+    let (action, outcome, what) = match kind {
+        kind::CONNECTION_REFUSED => {
+            ("oauth.refused", Outcome::Refused, "authorization was refused".to_owned())
+        }
+        kind::CONNECTION_AUTHORIZED => (kind, Outcome::Ok, "was connected".to_owned()),
+        kind::CONNECTION_DISCONNECTED => (kind, Outcome::Ok, "was disconnected".to_owned()),
+        kind::TOKEN_REFRESHED => (kind, Outcome::Ok, "token was refreshed".to_owned()),
+        kind::TOKEN_REFRESH_FAILED => (kind, Outcome::Failed, "token could not be refreshed".to_owned()),
+        other => {
+            let broken = matches!(state, Some(ConnectionState::Error | ConnectionState::ReauthRequired));
+            let outcome = if broken { Outcome::Failed } else { Outcome::Ok };
+            (other, outcome, format!("is {}", state.map_or("changed", ConnectionState::name)))
+        }
+    };
+    let why = message.as_deref().or(reason.as_deref()).map(|why| format!(": {why}")).unwrap_or_default();
+    Facts {
+        action: action.to_owned(),
+        target: connection.map_or_else(|| vendor.clone(), |id| id.to_string()),
+        connection: *connection,
+        outcome,
+        actor: None,
+        summary: format!("{vendor} {what}{why}"),
+        details: json!({
+            "vendor": vendor, "state": state, "account": account, "reason": reason, "message": message,
+        }),
+    }
+}
+
+pub(crate) fn schema(refreshed: &SchemaRefreshed) -> Facts {
+    let objects: Vec<Value> = refreshed
+        .objects
+        .iter()
+        .map(|object| json!({ "name": object.name, "fields": object.fields.len() }))
+        .collect();
+    Facts {
+        action: kind::SCHEMA_REFRESHED.to_owned(),
+        target: refreshed.connection.to_string(),
+        connection: Some(refreshed.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("The schema of {} was read: {} objects", refreshed.vendor, objects.len()),
+        details: json!({ "vendor": refreshed.vendor, "objects": objects }),
+    }
+}
+
+pub(crate) fn mapping(changed: &MappingChanged) -> Facts {
+    let MappingChanged { object, vendor_object, action, field, .. } = changed;
+    let about = field.as_deref().map(|field| format!(", field {field}")).unwrap_or_default();
+    let done = action.replace('_', " ");
+    Facts {
+        action: format!("mapping.{action}"),
+        target: changed.mapping.to_string(),
+        connection: Some(changed.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("Mapping of {} and {vendor_object}{about}: {done}", object.name()),
+        details: json!({
+            "object": object,
+            "vendor_object": vendor_object,
+            "field": field,
+            "settings": before_and_after(&changed.settings),
+        }),
+    }
+}
+
+pub(crate) fn capture_requested(wish: &CaptureRequested) -> Facts {
+    let history = if wish.backfill { " with their history" } else { "" };
+    Facts {
+        action: kind::CAPTURE_REQUESTED.to_owned(),
+        target: wish.connection.to_string(),
+        connection: Some(wish.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("{} are to be read{history}", wish.vendor_object),
+        details: json!({
+            "object": wish.vendor_object, "backfill": wish.backfill, "fields": wish.fields,
+            "external_id": wish.external_id,
+        }),
+    }
+}
+
+pub(crate) fn capture_stopped(stopped: &CaptureStopped) -> Facts {
+    Facts {
+        action: kind::CAPTURE_STOPPED.to_owned(),
+        target: stopped.connection.to_string(),
+        connection: Some(stopped.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("{} are no longer read", stopped.vendor_object),
+        details: json!({ "object": stopped.vendor_object }),
+    }
+}
+
+pub(crate) fn run_finished(run: &SyncRunFinished) -> Facts {
+    let SyncRunFinished { vendor, vendor_object, run: kind_of_run, read, error, message, .. } = run;
+    let why = message.as_deref().or(error.as_deref());
+    let summary = match why {
+        None => format!("{vendor} {vendor_object}: {kind_of_run} read {read} records"),
+        Some(why) => format!("{vendor} {vendor_object}: {kind_of_run} failed: {why}"),
+    };
+    Facts {
+        action: kind::SYNC_RUN_FINISHED.to_owned(),
+        target: run.connection.to_string(),
+        connection: Some(run.connection),
+        outcome: if error.is_some() { Outcome::Failed } else { Outcome::Ok },
+        actor: None,
+        summary,
+        details: json!({
+            "vendor": vendor, "object": vendor_object, "operation": kind_of_run, "read": read,
+            "published": run.published, "error": error, "message": message,
+            "started_at": run.started_at, "finished_at": run.finished_at,
+        }),
+    }
+}
+
+pub(crate) fn access(changed: &AccessChanged) -> Facts {
+    let AccessChanged { subject, id, action, facts, .. } = changed;
+    let noun = match subject {
+        AccessSubject::User => "user",
+        AccessSubject::Session => "session",
+        AccessSubject::ApiKey => "API key",
+        AccessSubject::IntegrationKey => "integration key",
+    };
+    let refused = action.ends_with("_refused");
+    let mut shown = Map::new();
+    for (name, value) in facts {
+        let personal = PERSONAL_FACTS.contains(&name.as_str());
+        shown.insert(name.clone(), if personal { REDACTED.into() } else { value.as_str().into() });
+    }
+    Facts {
+        action: format!("identity.{action}"),
+        target: id.clone(),
+        connection: None,
+        outcome: if refused { Outcome::Refused } else { Outcome::Ok },
+        actor: None,
+        summary: format!("{noun} {id}: {}", action.replace('_', " ")),
+        details: json!({ "subject": subject, "facts": shown }),
+    }
+}
+
+/// An event that this version does not know: that it happened, and the names of what it says.
+pub(crate) fn unknown(kind: &str, body: &Value) -> Facts {
+    let names = body.as_object().map(keys);
+    Facts {
+        action: kind.to_owned(),
+        target: String::new(),
+        connection: None,
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: kind.replace(['.', '_'], " "),
+        details: json!({ "keys": names }),
+    }
+}

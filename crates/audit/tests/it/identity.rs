@@ -1,0 +1,59 @@
+//! An identity that knows two credentials, for the guard.
+
+use proto::identity::{self as wire, identity_server::Identity};
+use tonic::{Request, Response, Status};
+
+/// Answers `Check`: `ak_auditor` may read the audit log of its organization, `ak_other` may not.
+pub(crate) struct FakeIdentity {
+    pub(crate) organization: String,
+}
+
+macro_rules! identity {
+    ($($method:ident: $request:ident -> $response:ident),* $(,)?) => {
+        #[tonic::async_trait]
+        impl Identity for FakeIdentity {
+            async fn check(
+                &self,
+                request: Request<wire::CheckRequest>,
+            ) -> Result<Response<wire::CheckResponse>, Status> {
+                let scopes = match request.into_inner().credential.as_str() {
+                    "ak_auditor" => vec!["audit:read".to_owned()],
+                    "ak_other" => vec!["records:read".to_owned()],
+                    _ => return Err(Status::unauthenticated("unknown")),
+                };
+                Ok(Response::new(wire::CheckResponse {
+                    organization_id: self.organization.clone(),
+                    actor: format!("api_key:{}", model::ApiKeyId::from_uuid(uuid::Uuid::nil())),
+                    scopes,
+                    credential_id: "apikey_1".to_owned(),
+                    ..Default::default()
+                }))
+            }
+
+            $(async fn $method(
+                &self,
+                _request: Request<wire::$request>,
+            ) -> Result<Response<wire::$response>, Status> {
+                Err(Status::unimplemented("the stories need only Check"))
+            })*
+        }
+    };
+}
+
+identity! {
+    sign_in_with_link: SignInWithLinkRequest -> Session,
+    sign_in_with_password: SignInWithPasswordRequest -> Session,
+    sign_out: SignOutRequest -> SignOutResponse,
+    who_am_i: WhoAmIRequest -> WhoAmIResponse,
+    list_users: ListUsersRequest -> ListUsersResponse,
+    invite_user: InviteUserRequest -> InviteUserResponse,
+    set_role: SetRoleRequest -> User,
+    set_password: SetPasswordRequest -> SetPasswordResponse,
+    mint_integration_key: MintIntegrationKeyRequest -> MintedKey,
+    rotate_integration_key: RotateIntegrationKeyRequest -> MintedKey,
+    revoke_integration_key: RevokeKeyRequest -> Key,
+    list_integration_keys: ListKeysRequest -> ListKeysResponse,
+    mint_api_key: MintApiKeyRequest -> MintedKey,
+    revoke_api_key: RevokeKeyRequest -> Key,
+    list_api_keys: ListKeysRequest -> ListKeysResponse,
+}
