@@ -1,0 +1,98 @@
+use std::{sync::Arc, time::Duration};
+
+use chassis::guard::Guard;
+use model::{Role, Scope};
+use proto::identity::{RevokeKeyRequest, SetRoleRequest, SignOutRequest};
+use testkit::eventually;
+use tonic::Code;
+
+use crate::house::{SOON, call, house, key_of, refused};
+
+/// Far less than the ten seconds for which a guard believes an answer.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn another_process_refuses_a_revoked_key_at_once() {
+    let house = house().await;
+    let (admin, guard) = (house.sign_in(Role::Admin).await, house.guard_elsewhere().await);
+    let key = admin.mint_integration_key("psa", &[Scope::RecordsRead]).await.unwrap();
+    let other = admin.mint_integration_key("books", &[Scope::RecordsRead]).await.unwrap();
+    for key in [&key, &other] {
+        call(&guard, &key.secret, Scope::RecordsRead).await.unwrap();
+    }
+    let request = RevokeKeyRequest { key_id: key_of(&key).id };
+    admin.client.clone().revoke_integration_key(admin.ask(request)).await.unwrap();
+    eventually(AT_ONCE, "the guard elsewhere refuses the key", || async {
+        call(&guard, &key.secret, Scope::RecordsRead).await.err()
+    })
+    .await;
+    call(&guard, &other.secret, Scope::RecordsRead).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guard_that_hears_nothing_of_it_is_why_the_bus_is_told() {
+    let house = house().await;
+    let admin = house.sign_in(Role::Admin).await;
+    let deaf = Guard::with_clock(house.channel.clone(), Arc::new(house.clock.clone()));
+    let key = admin.mint_api_key(&[Scope::RecordsRead]).await.unwrap();
+    call(&deaf, &key.secret, Scope::RecordsRead).await.unwrap();
+    let request = RevokeKeyRequest { key_id: key_of(&key).id };
+    admin.client.clone().revoke_api_key(admin.ask(request)).await.unwrap();
+    // Without the bus the answer is still believed, but for no more than ten seconds.
+    call(&deaf, &key.secret, Scope::RecordsRead).await.unwrap();
+    eventually(SOON, "the answer is no longer believed", || async {
+        call(&deaf, &key.secret, Scope::RecordsRead).await.err()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_role_holds_at_once_and_everywhere() {
+    let house = house().await;
+    let (owner, member) = (house.sign_in(Role::Owner).await, house.sign_in(Role::Member).await);
+    let guard = house.guard_elsewhere().await;
+    call(&guard, &member.session.token, Scope::RecordsWrite).await.unwrap();
+    let request = SetRoleRequest { user_id: member.id(), role: "viewer".into() };
+    owner.client.clone().set_role(owner.ask(request)).await.unwrap();
+    let refusal = eventually(AT_ONCE, "the guard elsewhere knows the new role", || async {
+        call(&guard, &member.session.token, Scope::RecordsWrite).await.err()
+    })
+    .await;
+    assert_eq!(refused::<()>(Err(refusal)), (Code::PermissionDenied, "scope_missing".to_owned()));
+    let reading = call(&guard, &member.session.token, Scope::RecordsRead).await.unwrap();
+    assert_eq!(reading.caller.role, Some(Role::Viewer));
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_at_once() {
+    let house = house().await;
+    let (viewer, guard) = (house.sign_in(Role::Viewer).await, house.guard_elsewhere().await);
+    call(&guard, &viewer.session.token, Scope::RecordsRead).await.unwrap();
+    viewer.client.clone().sign_out(viewer.ask(SignOutRequest {})).await.unwrap();
+    let answer = viewer.client.clone().sign_out(viewer.ask(SignOutRequest {})).await;
+    assert_eq!(refused(answer), (Code::Unauthenticated, "credential_revoked".to_owned()));
+    eventually(AT_ONCE, "the guard elsewhere refuses the session", || async {
+        call(&guard, &viewer.session.token, Scope::RecordsRead).await.err()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guard_that_lost_the_bus_for_a_while_forgets_everything() {
+    let house = house().await;
+    let (admin, guard) = (house.sign_in(Role::Admin).await, house.guard_elsewhere().await);
+    let key = admin.mint_api_key(&[Scope::RecordsRead]).await.unwrap();
+    house.nats.kill().await;
+    call(&guard, &key.secret, Scope::RecordsRead).await.unwrap();
+    // Revoking works without the bus; the event waits in the outbox.
+    let request = RevokeKeyRequest { key_id: key_of(&key).id };
+    admin.client.clone().revoke_api_key(admin.ask(request)).await.unwrap();
+    call(&guard, &key.secret, Scope::RecordsRead).await.unwrap();
+    house.nats.start().await;
+    eventually(Duration::from_secs(5), "the guard elsewhere asks again", || async {
+        call(&guard, &key.secret, Scope::RecordsRead).await.err()
+    })
+    .await;
+    let prefix = key_of(&key).prefix;
+    house.publishes("revoked", ("prefix", &prefix)).await;
+}
