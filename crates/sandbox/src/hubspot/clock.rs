@@ -61,3 +61,23 @@ pub(crate) fn parse_date(text: &str) -> Option<Date> {
     }
     text.parse::<Date>().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_time_reads_back_from_the_form_it_is_written_in(ms in -62_000_000_000_000_i64..253_000_000_000_000) {
+            prop_assert_eq!(parse_ms(&iso(ms)), Some(ms));
+            prop_assert_eq!(parse_ms(&ms.to_string()), Some(ms));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in ".{0,40}") {
+            let _read = (parse_ms(&text), parse_date(&text));
+        }
+    }
+}

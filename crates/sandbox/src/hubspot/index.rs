@@ -72,3 +72,49 @@ impl Index {
         if start >= end { &[] } else { &self.order[start..end] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_span_holds_what_an_ordered_set_would(
+            steps in prop::collection::vec((any::<bool>(), 0_i64..50, 0_u64..20), 0..200),
+            from in 0_i64..50,
+            to in 0_i64..50,
+        ) {
+            let (mut index, mut model) = (Index::default(), BTreeSet::new());
+            for (insert, modified, id) in steps {
+                if insert {
+                    index.insert(modified, id);
+                    model.insert((modified, id));
+                } else {
+                    index.remove(modified, id);
+                    model.remove(&(modified, id));
+                }
+            }
+            let expected: Vec<_> = model.into_iter().filter(|(at, _)| (from..=to).contains(at)).collect();
+            prop_assert_eq!(index.between(from, to), expected);
+        }
+
+        #[test]
+        fn writes_come_due_in_the_order_of_their_time_and_never_early(
+            times in prop::collection::vec(0_i64..100, 0..50),
+            now in 0_i64..100,
+        ) {
+            let mut index = Index::default();
+            for (id, visible_at) in (0..).zip(&times) {
+                index.announce(Pending { visible_at: *visible_at, id, modified_ms: 0 });
+            }
+            let due: Vec<i64> = std::iter::from_fn(|| index.due(now)).map(|one| one.visible_at).collect();
+            let mut expected: Vec<i64> = times.into_iter().filter(|at| *at <= now).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(due, expected);
+        }
+    }
+}

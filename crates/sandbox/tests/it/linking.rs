@@ -116,6 +116,13 @@ async fn a_merge_moves_links_and_a_deletion_ends_them() {
     hub.handle.merge("companies", &keep, &company).expect("merged");
     let list = hub.get(&format!("/crm/v4/objects/deals/{deal}/associations/companies")).await.ok();
     assert_eq!(list["results"][0]["toObjectId"].to_string(), keep);
+    hub.handle.change_settings(json!({"merge_issues_new_id": true})).expect("changed");
+    let third = hub.make("companies", json!({"name": "Third"})).await;
+    let survivor = hub.handle.merge("companies", &keep, &third).expect("merged");
+    let keep = survivor["id"].as_str().expect("an id");
+    let list = hub.get(&format!("/crm/v4/objects/deals/{deal}/associations/companies")).await.ok();
+    assert_eq!(list["results"].as_array().map(Vec::len), Some(1));
+    assert_eq!(list["results"][0]["toObjectId"].to_string(), keep);
     hub.post("/crm/v3/objects/companies/gdpr-delete", json!({"objectId": keep})).await.ok();
     let list = hub.get(&format!("/crm/v4/objects/deals/{deal}/associations/companies")).await.ok();
     assert_eq!(list["results"], json!([]));

@@ -229,6 +229,8 @@ async fn an_upsert_finds_its_record_by_a_unique_property() {
     let by =
         hub.get("/crm/v3/objects/companies/rec_1?idProperty=accord_record_id&properties=city").await.ok();
     assert_eq!(by["properties"]["city"], "Bern");
+    let twins = json!({"inputs": [{"properties": {"accord_record_id": "rec_2"}}, {"properties": {"accord_record_id": "REC_2"}}]});
+    hub.post("/crm/v3/objects/companies/batch/create", twins).await.refused(400, "VALIDATION_ERROR");
     let other = json!({"inputs": [{"id": "x", "idProperty": "name", "properties": {}}]});
     hub.post("/crm/v3/objects/companies/batch/upsert", other).await.refused(400, "VALIDATION_ERROR");
 }

@@ -244,6 +244,7 @@ async fn search_lags_behind_and_then_shows_a_newer_record_at_its_indexed_place()
 async fn archived_records_are_never_found() {
     let hub = hub().await;
     let id = hub.make("companies", json!({"name": "Gone"})).await;
+    assert_eq!(hub.search("companies", json!({})).await.body["total"], 1);
     hub.delete(&format!("/crm/v3/objects/companies/{id}")).await.ok();
     assert_eq!(hub.search("companies", json!({})).await.body["total"], 0);
     hub.handle.restore("companies", &id).expect("restored");
