@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -25,6 +26,9 @@ use super::server::{Shared, router};
 use super::sim::{Dials, Sim};
 use super::wiretap::{Scissors, Wires};
 use super::{Settings, living};
+
+/// How long a shutdown waits for clients that are in the middle of a call.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A running simulator. Clones share it; it ends with [`Handle::shutdown`] or with the runtime.
 #[derive(Debug, Clone)]
@@ -99,12 +103,19 @@ fn build(settings: Settings) -> Sim {
 
 async fn run(shared: Shared, listener: TcpListener, done: CancellationToken) {
     let service = router(shared.clone()).into_make_service_with_connect_info::<Scissors>();
-    let stop = shared.stop.clone();
-    let served = axum::serve(Wires(listener), service)
+    let (stop, stopped) = (shared.stop.clone(), shared.stop.clone());
+    let serving = axum::serve(Wires(listener), service)
         .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the HubSpot sandbox stopped serving");
+        .into_future();
+    let patience = async move {
+        stopped.cancelled().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        served = serving => if let Err(error) = served {
+            tracing::error!(%error, "the HubSpot sandbox stopped serving");
+        },
+        () = patience => {}
     }
     let mut sim = shared.lock();
     if let Some(journal) = sim.journal.take()

@@ -108,3 +108,14 @@ async fn shutting_down_does_not_wait_for_a_held_answer() {
     answer.expect_err("the connection ended");
     assert!(began.elapsed() < Duration::from_secs(10));
 }
+
+#[tokio::test]
+async fn shutting_down_does_not_wait_for_a_client_that_never_finishes() {
+    let hub = hub().await;
+    let address = hub.handle.url().trim_start_matches("http://").to_owned();
+    let mut stalled = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let half = b"POST /crm/v3/objects/companies HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
+    tokio::io::AsyncWriteExt::write_all(&mut stalled, half).await.expect("sent");
+    let down = tokio::time::timeout(Duration::from_secs(10), hub.handle.shutdown()).await;
+    down.expect("the sandbox ends without its client");
+}
