@@ -1,0 +1,64 @@
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit};
+use jiff::Timestamp;
+use model::Clock;
+use secrecy::ExposeSecret;
+use sha2::Sha256;
+use url::Url;
+
+use crate::{Config, Error, Rooms};
+
+/// What every handler may use. Clones share it.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    rooms: Rooms,
+    clock: Arc<dyn Clock>,
+    token_key: Hmac<Sha256>,
+    public_url: Url,
+    gateway_url: Url,
+}
+
+impl App {
+    pub(crate) fn try_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let secret = config.csrf_secret.expose_secret().as_bytes();
+        if secret.len() < 16 {
+            return Err(Error::ShortSecret);
+        }
+        Ok(Self(Arc::new(Inner {
+            rooms: Rooms::try_new(config)?,
+            clock,
+            token_key: Hmac::new_from_slice(secret).map_err(|_| Error::ShortSecret)?,
+            public_url: config.public_url.clone(),
+            gateway_url: config.gateway_url.clone(),
+        })))
+    }
+
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.0.rooms
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Whether browsers reach us by https.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.0.public_url.scheme() == "https"
+    }
+
+    pub(crate) fn public_url(&self) -> &Url {
+        &self.0.public_url
+    }
+
+    pub(crate) fn gateway_url(&self) -> &Url {
+        &self.0.gateway_url
+    }
+
+    /// A keyed digest begun, for the token of a session's forms.
+    pub(crate) fn token_digest(&self) -> Hmac<Sha256> {
+        self.0.token_key.clone()
+    }
+}

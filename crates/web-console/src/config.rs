@@ -1,0 +1,26 @@
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// Everything that the console must be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address that it listens on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The address that browsers know it by. With `https`, cookies are `Secure` and browsers are told to stay on it.
+    pub public_url: Url,
+    /// The address that browsers and programs know the public API by.
+    pub gateway_url: Url,
+    /// Where the identity service answers gRPC, `http://host:port`.
+    pub identity_url: String,
+    /// Where the connector runtime answers gRPC.
+    pub connections_url: String,
+    /// Where the sync-engine answers gRPC.
+    pub sync_url: String,
+    /// Where the audit service answers gRPC.
+    pub audit_url: String,
+    /// The key of the tokens in forms, 16 bytes or more. Replicas share it, and it outlives a restart, so that a
+    /// form opened before can still be sent after.
+    pub csrf_secret: SecretString,
+}

@@ -1,0 +1,26 @@
+/// Why the console cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A service's address is no address.
+    #[error("read the address of {room}: {source}")]
+    RoomAddress {
+        /// The service.
+        room: &'static str,
+        /// Why.
+        source: tonic::transport::Error,
+    },
+    /// The secret for form tokens is too short to be one.
+    #[error("use the secret of the form tokens: it must have 16 bytes or more")]
+    ShortSecret,
+    /// The address to listen on is taken, or not ours.
+    #[error("listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The server ended by itself.
+    #[error("serve pages: {0}")]
+    Serve(#[source] std::io::Error),
+}

@@ -1,0 +1,18 @@
+//! The pages, one file each: a typed context with a sample, and the handlers that fill it.
+
+pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod connect;
+pub(crate) mod connection;
+pub(crate) mod connection_actions;
+pub(crate) mod error;
+pub(crate) mod health;
+pub(crate) mod integrations;
+pub(crate) mod keys;
+pub(crate) mod mapping;
+pub(crate) mod mapping_actions;
+pub(crate) mod plan;
+pub(crate) mod record;
+pub(crate) mod records;
+pub(crate) mod sign_in;
+pub(crate) mod users;

@@ -1,0 +1,135 @@
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    response::{IntoResponse, Response},
+};
+use model::Scope;
+use proto::connections::{
+    BeginAuthorizationRequest, Connection, ConnectionRequest, ListVendorsRequest, Vendor,
+};
+use serde::Deserialize;
+
+use crate::{
+    app::App,
+    failure::Failure,
+    flash::Flash,
+    form::{Form, Nothing},
+    respond, sample,
+    session::Visitor,
+    shell::{Nav, Shell},
+    ui,
+};
+
+const ONLY_MANAGERS: &str = "Only an Owner or Admin can connect and disconnect integrations.";
+
+/// What connecting means, before anything happens.
+#[derive(Template)]
+#[template(path = "connect.html")]
+pub(crate) struct ConnectPage {
+    shell: Shell,
+    vendor: Vendor,
+    /// The connection that is authorized again; empty for a new one.
+    connection: String,
+}
+respond::page_response!(ConnectPage);
+
+impl ConnectPage {
+    pub(crate) fn sample(shell: Shell) -> Self {
+        Self { shell, vendor: sample::hubspot(), connection: String::new() }
+    }
+}
+
+/// The way out to the vendor. It is a page and not a redirect, because browsers hold a form's redirects to the
+/// form's own origin.
+#[derive(Template)]
+#[template(path = "leaving.html")]
+pub(crate) struct LeavingPage {
+    shell: Shell,
+    vendor: String,
+    url: String,
+}
+respond::page_response!(LeavingPage);
+
+impl LeavingPage {
+    pub(crate) fn sample(shell: Shell) -> Self {
+        let url = "https://api.accord.example/oauth/start?ticket=sample".to_owned();
+        Self { shell, vendor: "HubSpot".to_owned(), url }
+    }
+}
+
+/// What disconnecting means, before anything happens.
+#[derive(Template)]
+#[template(path = "disconnect.html")]
+pub(crate) struct DisconnectPage {
+    shell: Shell,
+    connection: Connection,
+}
+respond::page_response!(DisconnectPage);
+
+impl DisconnectPage {
+    pub(crate) fn sample(shell: Shell) -> Self {
+        Self { shell, connection: sample::connection("active") }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Again {
+    #[serde(default)]
+    connection: String,
+}
+
+/// `GET /settings/integrations/{vendor}/connect`.
+pub(crate) async fn confirm(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(vendor): Path<String>,
+    Query(again): Query<Again>,
+) -> Result<ConnectPage, Failure> {
+    visitor.must(Scope::ConnectionsManage, ONLY_MANAGERS)?;
+    let vendors = app.rooms().connections().list_vendors(visitor.ask(ListVendorsRequest {})?).await?;
+    let vendor = vendors.into_inner().vendors.into_iter().find(|served| served.name == vendor);
+    let vendor = vendor.ok_or_else(Failure::not_found)?;
+    let shell = visitor.shell(format!("Connect {}", vendor.label), Nav::Integrations);
+    Ok(ConnectPage { shell, vendor, connection: again.connection })
+}
+
+/// `POST /settings/integrations/{vendor}/connect`.
+pub(crate) async fn begin(
+    State(app): State<App>,
+    Path(vendor): Path<String>,
+    Form(visitor, again): Form<Again>,
+) -> Result<LeavingPage, Failure> {
+    let request = visitor.ask(BeginAuthorizationRequest {
+        vendor: vendor.clone(),
+        return_path: "/settings/integrations".to_owned(),
+        connection_id: again.connection,
+    })?;
+    let url = app.rooms().connections().begin_authorization(request).await?.into_inner().start_url;
+    let vendor = ui::vendor(&vendor);
+    Ok(LeavingPage { shell: visitor.shell(format!("To {vendor}"), Nav::Integrations), vendor, url })
+}
+
+/// `GET /settings/integrations/{vendor}/{connection}/disconnect`.
+pub(crate) async fn confirm_end(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path((vendor, connection)): Path<(String, String)>,
+) -> Result<DisconnectPage, Failure> {
+    visitor.must(Scope::ConnectionsManage, ONLY_MANAGERS)?;
+    let request = visitor.ask(ConnectionRequest { connection_id: connection })?;
+    let connection = app.rooms().connections().get_connection(request).await?.into_inner();
+    let shell = visitor.shell(format!("Disconnect {}", ui::vendor(&vendor)), Nav::Integrations);
+    Ok(DisconnectPage { shell, connection })
+}
+
+/// `POST /settings/integrations/{vendor}/{connection}/disconnect`.
+pub(crate) async fn end(
+    State(app): State<App>,
+    Path((vendor, connection)): Path<(String, String)>,
+    Form(visitor, Nothing {}): Form<Nothing>,
+) -> Result<Response, Failure> {
+    let request = visitor.ask(ConnectionRequest { connection_id: connection })?;
+    app.rooms().connections().disconnect(request).await?;
+    let text = format!("{} is disconnected. Records and mappings stay as they are.", ui::vendor(&vendor));
+    Ok(respond::redirect("/settings/integrations", &Flash::good(text)).into_response())
+}

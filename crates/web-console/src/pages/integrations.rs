@@ -1,0 +1,201 @@
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    http::HeaderMap,
+    response::Response,
+};
+use jiff::Timestamp;
+use proto::{
+    connections::{Connection, ListConnectionsRequest, ListVendorsRequest, Vendor},
+    sync::{ListMappingsRequest, Mapping},
+};
+use serde::Deserialize;
+
+use crate::{
+    app::App,
+    failure::Failure,
+    flash::Flash,
+    respond, sample,
+    session::Visitor,
+    shell::{Nav, Shell},
+    ui,
+};
+
+/// The vendors in the order in which they are shown, with what each will be for.
+const VENDORS: &[(&str, &str)] = &[
+    ("salesforce", "Accounts, contacts, opportunities and leads, both ways and near real time."),
+    ("hubspot", "Companies and deals, both ways, with reviewed field mappings."),
+    ("slack", "Partner news in a channel, and deal registrations decided from the message."),
+    ("google_calendar", "Meetings and their transcripts beside the partner they concern."),
+    ("m365", "Outlook mail and calendar, matched to partners and contacts."),
+];
+
+/// Settings > Integrations: a card for each vendor.
+#[derive(Template)]
+#[template(path = "integrations.html")]
+pub(crate) struct IntegrationsPage {
+    shell: Shell,
+    cards: Cards,
+}
+respond::page_response!(IntegrationsPage);
+
+/// The cards, kept fresh by the script.
+#[derive(Template)]
+#[template(path = "_cards.html")]
+pub(crate) struct Cards {
+    now: Timestamp,
+    may_connect: bool,
+    cards: Vec<Card>,
+}
+
+struct Card {
+    vendor: &'static str,
+    label: String,
+    summary: String,
+    /// Whether a connector for it runs.
+    available: bool,
+    connection: Option<Connection>,
+    /// Further connections to the same vendor.
+    others: Vec<Connection>,
+    /// What to do next, when there is something.
+    next: String,
+}
+
+impl Cards {
+    fn new(shell: &Shell, vendors: &[Vendor], connections: &[Connection], mappings: &[Mapping]) -> Self {
+        let card = |&(vendor, summary): &(&'static str, &str)| {
+            let served = vendors.iter().find(|served| served.name == vendor);
+            let mut own: Vec<Connection> =
+                connections.iter().filter(|connection| connection.vendor == vendor).cloned().collect();
+            // The one in use first; among equals the newest.
+            own.sort_by_key(|connection| {
+                let since = connection.connected_at.as_ref().map_or(0, |at| at.seconds);
+                (connection.state == "disconnected", -since)
+            });
+            let mut own = own.into_iter();
+            let connection = own.next();
+            Card {
+                vendor,
+                label: served.map_or_else(|| ui::vendor(vendor), |served| served.label.clone()),
+                summary: served.map_or(summary, |served| &served.summary).to_owned(),
+                available: served.is_some(),
+                next: connection
+                    .as_ref()
+                    .map(|connection| next_step(connection, mappings))
+                    .unwrap_or_default(),
+                connection,
+                others: own.filter(|other| other.state != "disconnected").collect(),
+            }
+        };
+        Self { now: shell.now, may_connect: shell.may_connect(), cards: VENDORS.iter().map(card).collect() }
+    }
+}
+
+impl Card {
+    /// Whether a person can (again) start the authorization from here.
+    fn wants_connecting(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_none_or(|connection| matches!(&*connection.state, "disconnected" | "reauth_required"))
+    }
+}
+
+fn next_step(connection: &Connection, mappings: &[Mapping]) -> String {
+    if connection.state != "active" {
+        return connection.next_step.clone();
+    }
+    let own = || mappings.iter().filter(|mapping| mapping.connection_id == connection.id);
+    if own().any(|mapping| mapping.state == "active") {
+        connection.next_step.clone()
+    } else if own().next().is_some() {
+        "Next: review the mapping and activate it.".to_owned()
+    } else {
+        "Next: map the fields. Nothing is synced before that.".to_owned()
+    }
+}
+
+impl IntegrationsPage {
+    fn new(shell: Shell, vendors: &[Vendor], connections: &[Connection], mappings: &[Mapping]) -> Self {
+        let cards = Cards::new(&shell, vendors, connections, mappings);
+        Self { shell, cards }
+    }
+
+    pub(crate) fn sample(shell: Shell) -> Self {
+        Self::new(
+            shell,
+            &[sample::hubspot()],
+            &[sample::connection("active")],
+            &[sample::mapping(1, "active"), sample::mapping(2, "draft")],
+        )
+    }
+
+    pub(crate) fn sample_new(shell: Shell) -> Self {
+        Self::new(shell, &[sample::hubspot()], &[], &[])
+    }
+}
+
+/// What the gateway tells about an authorization when it sends the browser back.
+#[derive(Deserialize)]
+pub(crate) struct Came {
+    connected: Option<String>,
+    error: Option<String>,
+}
+
+/// `GET /settings/integrations`.
+pub(crate) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(came): Query<Came>,
+) -> Result<IntegrationsPage, Failure> {
+    let mut shell = visitor.shell("Integrations", Nav::Integrations);
+    if let Some(vendor) = came.connected {
+        let text = format!("{} is connected. Next: open its card and map the fields.", ui::vendor(&vendor));
+        shell.flash = Some(Flash::good(text));
+    } else if let Some(code) = came.error {
+        shell.flash = Some(Flash::bad(why_not_connected(&code), code));
+    }
+    let cards = load(&app, &visitor, &shell).await?;
+    Ok(IntegrationsPage { shell, cards })
+}
+
+/// `GET /settings/integrations/live`.
+pub(crate) async fn live(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let cards = load(&app, &visitor, &visitor.shell("", Nav::Integrations)).await?;
+    Ok(respond::fragment(&headers, &cards))
+}
+
+async fn load(app: &App, visitor: &Visitor, shell: &Shell) -> Result<Cards, Failure> {
+    let (mut connections, mut connector, mut sync) =
+        (app.rooms().connections(), app.rooms().connections(), app.rooms().sync());
+    let (vendors, connections, mappings) = tokio::try_join!(
+        connector.list_vendors(visitor.ask(ListVendorsRequest {})?),
+        connections.list_connections(visitor.ask(ListConnectionsRequest {})?),
+        sync.list_mappings(visitor.ask(ListMappingsRequest::default())?),
+    )?;
+    Ok(Cards::new(
+        shell,
+        &vendors.into_inner().vendors,
+        &connections.into_inner().connections,
+        &mappings.into_inner().mappings,
+    ))
+}
+
+fn why_not_connected(code: &str) -> &'static str {
+    match code {
+        "access_denied" | "denied" => {
+            "The consent was not given, so nothing was connected. You can try again."
+        }
+        "missing_scopes" => {
+            "The HubSpot user lacks CRM read or write permission. Connect with a user who has both, or ask for them."
+        }
+        "oauth_state_unknown" | "oauth_state_expired" | "oauth_nonce_wrong" => {
+            "This authorization was not started in this browser, or it took too long. Start it again from here."
+        }
+        "no_crm_access" => "This portal has no CRM access. Choose another portal, or ask its administrator.",
+        _ => "The connection was not made. Try again; the audit log says more.",
+    }
+}

@@ -1,0 +1,99 @@
+use model::Role;
+
+use crate::{
+    assets,
+    flash::Flash,
+    pages::{
+        account::AccountPage,
+        audit::AuditPage,
+        connect::{ConnectPage, DisconnectPage, LeavingPage},
+        connection::ConnectionPage,
+        error::ErrorPage,
+        health::HealthPage,
+        integrations::IntegrationsPage,
+        keys::KeysPage,
+        mapping::MappingPage,
+        plan::PlanPage,
+        record::{EditPage, RecordPage},
+        records::RecordsPage,
+        sign_in::SignInPage,
+        users::UsersPage,
+    },
+    sample,
+    shell::{Nav, Shell, Who},
+};
+
+/// One page drawn from its sample.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// A short name that is also a file name.
+    pub name: &'static str,
+    /// The whole page.
+    pub html: String,
+}
+
+fn shell(title: &str, nav: Nav, role: Role) -> Shell {
+    let who = Who::new(&sample::user(role), "Northwind Partners", "sample-token", &role.scopes());
+    Shell::signed_in(title, nav, who, None, sample::now())
+}
+
+/// Every page of the console, drawn from its sample: to look at, and to check.
+///
+/// # Errors
+/// A template does not draw.
+pub fn previews() -> Result<Vec<Preview>, askama::Error> {
+    let owner = |title: &str, nav: Nav| shell(title, nav, Role::Owner);
+    let bare = || Shell::bare("Sign in", sample::now());
+    let deals = || Nav::Records("deal".to_owned());
+    let mut previews = Vec::new();
+    macro_rules! draw {
+        ($($name:literal => $page:expr),+ $(,)?) => {
+            $(previews.push(Preview { name: $name, html: askama::Template::render(&$page)? });)+
+        };
+    }
+    draw! {
+        "sign-in" => SignInPage::sample(bare()),
+        "sign-in-refused" => SignInPage::sample_refused(bare()),
+        "integrations" => IntegrationsPage::sample({
+            let mut shell = owner("Integrations", Nav::Integrations);
+            shell.flash = Some(Flash::good("HubSpot is connected. Next: open its card and map the fields."));
+            shell
+        }),
+        "integrations-new" => IntegrationsPage::sample_new(owner("Integrations", Nav::Integrations)),
+        "integrations-viewer" => IntegrationsPage::sample_new(shell("Integrations", Nav::Integrations, Role::Viewer)),
+        "connect" => ConnectPage::sample(owner("Connect HubSpot", Nav::Integrations)),
+        "leaving" => LeavingPage::sample(owner("To HubSpot", Nav::Integrations)),
+        "disconnect" => DisconnectPage::sample(owner("Disconnect HubSpot", Nav::Integrations)),
+        "connection" => ConnectionPage::sample(owner("HubSpot", Nav::Integrations)),
+        "connection-reauth" => ConnectionPage::sample_reauth(owner("HubSpot", Nav::Integrations)),
+        "connection-viewer" => ConnectionPage::sample(shell("HubSpot", Nav::Integrations, Role::Viewer)),
+        "mapping" => MappingPage::sample(owner("Deals mapping", Nav::Integrations)),
+        "mapping-new" => MappingPage::sample_new(owner("Deals mapping", Nav::Integrations)),
+        "mapping-viewer" => MappingPage::sample(shell("Deals mapping", Nav::Integrations, Role::Viewer)),
+        "plan" => PlanPage::sample(owner("Plan", Nav::Integrations)),
+        "plan-reading" => PlanPage::sample_reading(owner("Plan", Nav::Integrations)),
+        "plan-applying" => PlanPage::sample_applying(owner("Plan", Nav::Integrations)),
+        "plan-none" => PlanPage::sample_none(owner("Plan", Nav::Integrations)),
+        "health" => HealthPage::sample(owner("Integration Health", Nav::Health)),
+        "health-new" => HealthPage::sample_new(owner("Integration Health", Nav::Health)),
+        "audit" => AuditPage::sample(owner("Audit log", Nav::Audit)),
+        "audit-none" => AuditPage::sample_none(owner("Audit log", Nav::Audit)),
+        "keys" => KeysPage::sample(owner("Keys", Nav::Keys)),
+        "keys-minted" => KeysPage::sample_minted(owner("Keys", Nav::Keys)),
+        "users" => UsersPage::sample(owner("People", Nav::Users)),
+        "account" => AccountPage::sample(owner("Your account", Nav::Account)),
+        "records" => RecordsPage::sample(owner("Deals", deals())),
+        "records-none" => RecordsPage::sample_none(owner("Partners", Nav::Records("partner".to_owned()))),
+        "record" => RecordPage::sample(owner("Halvorsen Freight — renewal", deals())),
+        "record-edit" => EditPage::sample(owner("Edit Halvorsen Freight — renewal", deals())),
+        "error-down" => ErrorPage::sample(bare()),
+        "error-refused" => ErrorPage::sample_refused(owner("Your role does not allow this", Nav::None)),
+    }
+    Ok(previews)
+}
+
+/// The stylesheet and the script with their addresses, for a preview without a server.
+#[must_use]
+pub fn asset_files() -> [(&'static str, &'static str); 3] {
+    assets::all()
+}

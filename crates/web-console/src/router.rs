@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::MatchedPath,
+    http::{Request, StatusCode},
+    middleware,
+    routing::{get, post},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer, trace::TraceLayer,
+};
+
+use crate::{
+    app::App,
+    assets, headers,
+    pages::{
+        account, audit, connect, connection, connection_actions as actions, health, integrations, keys,
+        mapping, mapping_actions, plan, record, records, sign_in, users,
+    },
+    session,
+};
+
+/// All addresses of the console.
+pub(crate) fn router(app: App) -> Router {
+    let settings = Router::new()
+        .merge(integrations())
+        .merge(mappings())
+        .route("/audit", get(audit::show))
+        .route("/audit/export", get(audit::export))
+        .route("/keys", get(keys::show))
+        .route("/keys/api", post(keys::mint_api))
+        .route("/keys/integration", post(keys::mint_integration))
+        .route("/keys/integration/{key}/rotate", post(keys::rotate))
+        .route("/keys/{kind}/{key}/revoke", post(keys::revoke))
+        .route("/users", get(users::show).post(users::invite))
+        .route("/users/{user}/role", post(users::set_role))
+        .route("/account", get(account::show))
+        .route("/account/password", post(account::set_password))
+        .route("/issues/{issue}/{action}", post(actions::issue));
+    let signed_in = Router::new()
+        .route("/", get(sign_in::home))
+        .route("/sign-out", post(sign_in::out))
+        .nest("/settings", settings)
+        .nest("/records", records())
+        .fallback(sign_in::nowhere)
+        .method_not_allowed_fallback(sign_in::wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), session::layer));
+    Router::new()
+        .route("/assets/{name}", get(assets::serve))
+        .route("/sign-in", get(sign_in::show).post(sign_in::with_password))
+        .route("/sign-in/link/{token}", get(sign_in::with_link))
+        .merge(signed_in)
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), headers::layer))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(30)))
+        .layer(CatchPanicLayer::new())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .with_state(app)
+}
+
+fn integrations() -> Router<App> {
+    Router::new()
+        .route("/integrations", get(integrations::show))
+        .route("/integrations/live", get(integrations::live))
+        .route("/integrations/health", get(health::show))
+        .route("/integrations/health/live", get(health::live))
+        .route("/integrations/{vendor}/connect", get(connect::confirm).post(connect::begin))
+        .route("/integrations/{vendor}/{connection}", get(connection::show))
+        .route("/integrations/{vendor}/{connection}/live", get(connection::live))
+        .route("/integrations/{vendor}/{connection}/disconnect", get(connect::confirm_end).post(connect::end))
+        .route("/integrations/{vendor}/{connection}/sync", post(actions::sync_now))
+        .route("/integrations/{vendor}/{connection}/refresh-schema", post(actions::refresh_schema))
+        .route("/integrations/{vendor}/{connection}/pause", post(actions::pause))
+        .route("/integrations/{vendor}/{connection}/resume", post(actions::resume))
+        .route("/integrations/{vendor}/{connection}/pairs", post(actions::map_pair))
+}
+
+fn mappings() -> Router<App> {
+    let below = Router::new()
+        .route("/", get(mapping::show))
+        .route("/suggest", post(mapping_actions::suggest))
+        .route("/settings", post(mapping_actions::settings))
+        .route("/confirm-all", post(mapping_actions::confirm_all))
+        .route("/fields/{field}", post(mapping_actions::field))
+        .route("/plan", get(plan::show).post(mapping_actions::request_plan))
+        .route("/plan/live", get(plan::live))
+        .route("/activate", post(mapping_actions::activate))
+        .route("/pause", post(mapping_actions::pause))
+        .route("/resume", post(mapping_actions::resume));
+    Router::new().nest("/integrations/{vendor}/{connection}/mappings/{mapping}", below)
+}
+
+fn records() -> Router<App> {
+    Router::new()
+        .route("/", get(records::home))
+        .route("/{object}", get(records::show).post(records::create))
+        .route("/{object}/{record}", get(record::show).post(record::save))
+        .route("/{object}/{record}/edit", get(record::edit))
+        .route("/{object}/{record}/archive", post(record::archive))
+        .route("/conflicts/{conflict}/restore", post(record::restore))
+}
+
+/// The route and not the address is traced: an address may hold a one-time link or what somebody searched for.
+fn span<B>(request: &Request<B>) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    tracing::info_span!("page", method = %request.method(), route)
+}
