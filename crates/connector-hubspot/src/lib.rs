@@ -1,1 +1,16 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod client;
+mod config;
+mod connector;
+mod error;
+mod objects;
+mod read;
+mod wire;
+mod write;
+
+pub use self::{
+    config::{ApiVersion, Config},
+    connector::HubSpot,
+};

@@ -1,0 +1,188 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connector::{
+    Account, AuthorizeRequest, Capabilities, Change, Connector, Error, ErrorKind, Fetch, Grant, LimitHint,
+    Page, RateClass, Request, Response, Session, VendorInfo,
+};
+use http::HeaderMap;
+use model::{ApplyWrite, ObjectSchema, WriteOutcome};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{
+    auth,
+    client::{CORE, Client, SEARCH},
+    config::Config,
+    error,
+    objects::{self, Object, RECORD_ID},
+    read, wire, write,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+static CAPABILITIES: Capabilities = Capabilities {
+    objects: &objects::NAMES,
+    // "limit" of the search endpoint: 200 at most, https://developers.hubspot.com/docs/api-reference/search/guide
+    page_size: read::PAGE_SIZE,
+    write_batch: read::BATCH_SIZE,
+    // "A few moments", says HubSpot; connectors in the field look back by up to an hour.
+    late_index: &[
+        Duration::from_secs(10),
+        Duration::from_secs(60),
+        Duration::from_secs(600),
+        Duration::from_secs(3600),
+    ],
+    sweeps_deleted: true,
+    // It always brings one, and often the same: what came last is kept.
+    rotates_refresh_token: true,
+    // https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines: a public app may make 110 calls
+    // in ten seconds per account, and an account 5 searches a second. Nothing is published for tokens.
+    rates: &[
+        RateClass { name: SEARCH, calls: 5, window: SECOND },
+        RateClass { name: CORE, calls: 110, window: Duration::from_secs(10) },
+        RateClass { name: auth::OAUTH, calls: 10, window: SECOND },
+    ],
+};
+
+/// HubSpot: companies and deals, read by search and written in batches.
+#[derive(Clone, Debug)]
+pub struct HubSpot {
+    config: Config,
+}
+
+impl HubSpot {
+    /// HubSpot by this installation's app.
+    #[must_use]
+    pub const fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    fn client<'a>(&self, session: &'a Session) -> Client<'a> {
+        Client::new(session, self.config.api_version)
+    }
+}
+
+fn known(object: &str) -> Result<&'static Object, Error> {
+    Object::named(object).ok_or_else(|| {
+        Error::new(
+            ErrorKind::SchemaDrift,
+            "find the HubSpot object",
+            "HubSpot's companies and deals sync only",
+        )
+    })
+}
+
+#[async_trait]
+impl Connector for HubSpot {
+    fn vendor(&self) -> VendorInfo {
+        VendorInfo {
+            name: "hubspot",
+            label: "HubSpot",
+            summary: "Keeps companies and deals of a HubSpot portal in step with partners, companies and deals here.",
+        }
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    fn base_url(&self) -> &Url {
+        &self.config.base_url
+    }
+
+    fn authorize_url(&self, request: &AuthorizeRequest<'_>) -> Url {
+        auth::authorize_url(&self.config, request)
+    }
+
+    fn exchange_request(&self, code: &str, redirect_uri: &str, code_verifier: &SecretString) -> Request {
+        auth::exchange_request(&self.config, code, redirect_uri, code_verifier)
+    }
+
+    fn refresh_request(&self, refresh_token: &SecretString) -> Request {
+        auth::refresh_request(&self.config, refresh_token)
+    }
+
+    fn revoke_request(&self, refresh_token: &SecretString) -> Option<Request> {
+        Some(auth::revoke_request(&self.config, refresh_token))
+    }
+
+    fn read_grant(&self, response: &Response) -> Result<Grant, Error> {
+        auth::read_grant(response)
+    }
+
+    fn check(&self, response: &Response) -> Result<(), Error> {
+        error::check(response)
+    }
+
+    fn limit_hint(&self, class: &str, headers: &HeaderMap) -> Option<LimitHint> {
+        // Searches carry no such headers, and a failed proxy none at all.
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
+        (class == CORE).then_some(())?;
+        Some(LimitHint {
+            limit: number("x-hubspot-ratelimit-max")?,
+            remaining: number("x-hubspot-ratelimit-remaining")?,
+            window: Duration::from_millis(number("x-hubspot-ratelimit-interval-milliseconds")?.into()),
+        })
+    }
+
+    async fn account(&self, session: &Session) -> Result<Account, Error> {
+        auth::account(&self.config, session).await
+    }
+
+    async fn describe(&self, session: &Session) -> Result<Vec<ObjectSchema>, Error> {
+        let client = self.client(session);
+        let mut schemas = Vec::with_capacity(objects::OBJECTS.len());
+        for object in objects::OBJECTS {
+            let properties: wire::PropertyList = client.properties(object.name).await?.read()?;
+            let mut schema = objects::schema_from_wire(object, properties);
+            if object.pipelines {
+                let pipelines: wire::PipelineList = client.pipelines(object.name).await?.read()?;
+                objects::add_pipelines(&mut schema, pipelines);
+            }
+            schemas.push(schema);
+        }
+        Ok(schemas)
+    }
+
+    async fn fetch_changes(&self, session: &Session, fetch: &Fetch<'_>) -> Result<Page, Error> {
+        known(fetch.object)?;
+        read::fetch_changes(self.client(session), fetch).await
+    }
+
+    async fn fetch_deleted(
+        &self,
+        session: &Session,
+        object: &str,
+        page: Option<&str>,
+    ) -> Result<(Vec<Change>, Option<String>), Error> {
+        read::fetch_deleted(self.client(session), known(object)?.name, page).await
+    }
+
+    async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error> {
+        let object = known(object)?;
+        let client = self.client(session);
+        match client.create_property(object.name, &object.record_id_property()).await {
+            Ok(_) => return Ok(()),
+            // It is there already: from the last time, or because somebody made one of the same name.
+            Err(error) if error.kind == ErrorKind::Duplicate => {}
+            Err(error) => return Err(error),
+        }
+        let property: wire::Property = client.property(object.name, RECORD_ID).await?.read()?;
+        if property.has_unique_value {
+            return Ok(());
+        }
+        let message =
+            "HubSpot has a property accord_record_id whose values are not unique: rename or archive it";
+        Err(Error::new(ErrorKind::Validation, "create a HubSpot property", message).with_field(RECORD_ID))
+    }
+
+    async fn write(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        writes: &[ApplyWrite],
+    ) -> Vec<Result<WriteOutcome, Error>> {
+        write::write(self.client(session), schema, writes).await
+    }
+}

@@ -1,0 +1,21 @@
+use model::FieldType;
+
+use super::Object;
+
+/// Companies. Two may have the same domain: HubSpot does not refuse that.
+pub(crate) const COMPANIES: Object = Object {
+    name: "companies",
+    label: "Companies",
+    group: "companyinformation",
+    refined: &[
+        ("domain", FieldType::Url),
+        ("website", FieldType::Url),
+        ("linkedin_company_page", FieldType::Url),
+        ("facebook_company_page", FieldType::Url),
+        ("annualrevenue", FieldType::Currency),
+        ("total_revenue", FieldType::Currency),
+        ("recent_deal_amount", FieldType::Currency),
+        ("hs_parent_company_id", FieldType::Reference),
+    ],
+    pipelines: false,
+};

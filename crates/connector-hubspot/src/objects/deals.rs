@@ -1,0 +1,20 @@
+use model::FieldType;
+
+use super::Object;
+
+/// Deals. `closedate` is a moment although its editor is a date picker; stages are options of pipelines.
+pub(crate) const DEALS: Object = Object {
+    name: "deals",
+    label: "Deals",
+    group: "dealinformation",
+    refined: &[
+        ("amount", FieldType::Currency),
+        ("amount_in_home_currency", FieldType::Currency),
+        ("hs_acv", FieldType::Currency),
+        ("hs_arr", FieldType::Currency),
+        ("hs_mrr", FieldType::Currency),
+        ("hs_tcv", FieldType::Currency),
+        ("hs_deal_stage_probability", FieldType::Percent),
+    ],
+    pipelines: true,
+};
