@@ -1,0 +1,215 @@
+//! The law of the house, executed: who may import whom, who owns which dangerous dependency, and how large a file may
+//! grow. `docs/architecture.md` says why.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Package};
+
+/// Every crate and its floor. A crate imports from lower floors only.
+const FLOORS: [(u8, &[&str]); 8] = [
+    (0, &["model"]),
+    (1, &["proto"]),
+    (2, &["bus", "vault", "chassis"]),
+    (3, &["connector"]),
+    (4, &["identity", "sync-engine", "audit", "connector-hubspot"]),
+    (5, &["gateway", "web-console"]),
+    (6, &["accord"]),
+    (7, &["tests"]),
+];
+
+/// Rooms meet on the bus or over gRPC; only these open their doors.
+const OPENERS: [&str; 2] = ["accord", "tests"];
+const ROOM_FLOOR: u8 = 4;
+
+/// Outside the floors: `sandbox` uses no crate of ours, so that it cannot agree with the connector it tests by
+/// accident; `testkit` serves tests only.
+const YARD: [&str; 2] = ["sandbox", "testkit"];
+
+/// Who may use what could do harm in many hands. `tests` may use everything, as an outside tool would.
+const OWNERS: [(&str, &[&str]); 10] = [
+    ("async-nats", &["bus"]),
+    ("reqwest", &["connector"]),
+    ("aes-gcm", &["vault"]),
+    ("argon2", &["identity"]),
+    ("askama", &["web-console"]),
+    ("clap", &["accord"]),
+    ("indicatif", &["accord"]),
+    ("mimalloc", &["accord"]),
+    ("sqlx", &["identity", "sync-engine", "audit", "connector", "bus", "chassis", "testkit", "accord"]),
+    ("jiff-sqlx", &["identity", "sync-engine", "audit", "connector", "bus"]),
+];
+
+const MAX_LIB_LINES: usize = 60;
+const MAX_FILE_LINES: usize = 600;
+
+fn house() -> Metadata {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap()
+}
+
+fn floor(name: &str) -> Option<u8> {
+    FLOORS.iter().find(|(_, crates)| crates.contains(&name)).map(|(floor, _)| *floor)
+}
+
+fn is_ours(dependency: &Dependency) -> bool {
+    dependency.path.is_some()
+}
+
+/// What is wrong with an import of ours; none when it is lawful.
+fn fault(package: &str, dependency: &Dependency) -> Option<&'static str> {
+    let (name, for_tests) = (dependency.name.as_str(), dependency.kind == DependencyKind::Development);
+    match (package, name) {
+        ("tests", _) => None,
+        ("sandbox", _) => Some("sandbox uses no crate of ours"),
+        ("testkit", _) if floor(name).is_some_and(|floor| floor <= 2) => None,
+        ("testkit", _) => Some("testkit stands on the pipes"),
+        (_, "testkit") if !for_tests => Some("testkit is for tests only"),
+        ("accord", "sandbox") => None,
+        (_, "sandbox") if !for_tests => Some("sandbox is for tests and the demonstration only"),
+        (_, "sandbox" | "testkit") => None,
+        _ if floor(name) >= floor(package) => Some("imports go downward, never sideways or upward"),
+        _ if floor(name) == Some(ROOM_FLOOR) && !OPENERS.contains(&package) => {
+            Some("rooms meet on the bus or over gRPC, never by import")
+        }
+        _ => None,
+    }
+}
+
+/// The Rust files of a directory, at any depth.
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn folder(package: &Package) -> &Path {
+    package.manifest_path.parent().unwrap().as_std_path()
+}
+
+fn none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn every_crate_has_a_floor_and_the_name_of_its_folder() {
+    let mut faults = Vec::new();
+    for package in house().packages {
+        let name = package.name.as_str();
+        if floor(name).is_none() && !YARD.contains(&name) {
+            faults.push(format!("{name} has no floor"));
+        }
+        if !folder(&package).ends_with(name) {
+            faults.push(format!("{name} is not in a folder of its name"));
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn imports_go_downward_and_rooms_do_not_import_each_other() {
+    let mut faults = Vec::new();
+    for package in house().packages {
+        for dependency in package.dependencies.iter().filter(|dependency| is_ours(dependency)) {
+            if let Some(fault) = fault(&package.name, dependency) {
+                faults.push(format!("{} -> {}: {fault}", package.name, dependency.name));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn every_dangerous_dependency_stays_with_its_owner() {
+    let mut faults = Vec::new();
+    for package in house().packages.iter().filter(|package| package.name.as_str() != "tests") {
+        for dependency in &package.dependencies {
+            let Some((name, owners)) = OWNERS.iter().find(|(name, _)| dependency.name == *name) else {
+                continue;
+            };
+            // The sandbox's own tests call it as a customer's program would.
+            let as_a_customer = package.name.as_str() == "sandbox"
+                && *name == "reqwest"
+                && dependency.kind == DependencyKind::Development;
+            if !owners.contains(&package.name.as_str()) && !as_a_customer {
+                faults.push(format!("{} uses {name}, which belongs to {}", package.name, owners.join(", ")));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn every_shared_dependency_says_what_it_is_for() {
+    let root = house().workspace_root;
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let table = manifest.split("[workspace.dependencies]").nth(1).unwrap();
+    let lines = table.lines().take_while(|line| !line.starts_with('['));
+    let faults: Vec<String> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.contains("path = "))
+        .filter(|line| !line.contains(" # "))
+        .map(|line| format!("no comment: {line}"))
+        .collect();
+    none(&faults);
+}
+
+#[test]
+fn dependencies_are_declared_once_for_the_whole_house() {
+    let mut faults = Vec::new();
+    for package in house().packages {
+        let manifest = fs::read_to_string(&package.manifest_path).unwrap();
+        let mut table = "";
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                table = line;
+            } else if table.contains("dependencies") && line.contains('=') && !line.contains("workspace") {
+                faults.push(format!("{}: {line}", package.name));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn files_keep_their_budgets_and_silence_no_lint() {
+    let silenced = ["#[", "#!["].map(|opening| format!("{opening}allow("));
+    let mut faults = Vec::new();
+    for package in house().packages {
+        for path in sources(folder(&package)) {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.lines().count();
+            let in_src = path.starts_with(folder(&package).join("src"));
+            let most = if path.ends_with("src/lib.rs") { MAX_LIB_LINES } else { MAX_FILE_LINES };
+            if in_src && package.name.as_str() != "tests" && lines > most {
+                faults.push(format!("{} has {lines} lines, at most {most} are allowed", path.display()));
+            }
+            if silenced.iter().any(|attribute| text.contains(attribute.as_str())) {
+                faults.push(format!("{} silences a lint; use expect with a reason", path.display()));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn every_crate_explains_itself_on_one_page() {
+    let mut faults = BTreeMap::new();
+    for package in house().packages.iter().filter(|package| package.name.as_str() != "tests") {
+        let page = fs::read_to_string(folder(package).join("README.md")).unwrap_or_default();
+        if page.trim().is_empty() {
+            faults.insert(package.name.to_string(), "has no README.md");
+        }
+    }
+    none(&faults.iter().map(|(name, fault)| format!("{name} {fault}")).collect::<Vec<_>>());
+}
