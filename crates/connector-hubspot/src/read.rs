@@ -31,6 +31,8 @@ const LIST_SIZE: usize = 100;
 const INDEX_DELAY: Duration = Duration::from_secs(3600);
 /// So many records at a page's end must agree that time went on, where all were modified a moment ago.
 const WITNESSES: usize = 3;
+/// So many pages are read of one millisecond at a time.
+const TICK_PAGES: usize = 20;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// A record of a search answer: what it says about itself, and when it says it was modified.
@@ -66,22 +68,29 @@ pub(crate) async fn fetch_changes(client: Client<'_>, fetch: &Fetch<'_>) -> Resu
     Ok(page)
 }
 
-/// A page out of one millisecond that holds more records than a page does.
+/// Records out of one millisecond that holds more than a page does, by id. That it does takes a search to find out, so
+/// that several pages are read at once.
 async fn tick(client: Client<'_>, plan: &Plan<'_>, fetch: &Fetch<'_>) -> Result<Page, Error> {
     let time = fetch.from.time;
-    let mut filters = vec![filter(MODIFIED, "EQ", time)];
-    if let Some(id) = &fetch.from.id {
-        filters.push(Filter { property_name: ID, operator: "GT", value: id.clone() });
+    let mut next = fetch.from.clone();
+    let mut changes = Vec::new();
+    for _ in 0..TICK_PAGES {
+        let mut filters = vec![filter(MODIFIED, "EQ", time)];
+        filters.extend(next.id.map(|id| Filter { property_name: ID, operator: "GT", value: id }));
+        let (mut rows, _, full) = plan.search(client, filters, ID).await?;
+        rows.sort_by(|a, b| id_order(&a.change.id).cmp(&id_order(&b.change.id)));
+        let last = rows.last().filter(|_| full).map(|row| row.change.id.clone());
+        // One that was modified meanwhile shows a later time, at which the index will bring it again.
+        changes.extend(in_order(rows.into_iter().filter(|row| row.time == time), fetch));
+        next = match last {
+            Some(id) => Cursor { time, id: Some(id) },
+            None => Cursor::at(time.checked_add(MILLISECOND).unwrap_or(Timestamp::MAX)),
+        };
+        if next.id.is_none() {
+            break;
+        }
     }
-    let (mut rows, _, full) = plan.search(client, filters, ID).await?;
-    rows.sort_by(|a, b| id_order(&a.change.id).cmp(&id_order(&b.change.id)));
-    let next = match rows.last().filter(|_| full) {
-        Some(last) => Cursor { time, id: Some(last.change.id.clone()) },
-        None => Cursor::at(time.checked_add(MILLISECOND).unwrap_or(Timestamp::MAX)),
-    };
-    // One that was modified meanwhile shows a later time, at which the index will bring it again.
-    let unmoved = rows.into_iter().filter(|row| row.time == time);
-    Ok(Page { changes: in_order(unmoved, fetch), next, more: true, total: None })
+    Ok(Page { changes, next, more: true, total: None })
 }
 
 /// The time up to which a full page is complete: all records of the index before it are on the page. `times` are what

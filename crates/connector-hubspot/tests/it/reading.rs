@@ -48,6 +48,8 @@ async fn past_ten_thousand_records_of_one_millisecond_reading_goes_on() {
     portal.seed("companies", 10_500, json!({"same_moment": true}));
     portal.seed("companies", 150, json!({}));
     assert_all_once(&portal, "companies").await;
+    // 54 pages, and a few searches to find out that one millisecond fills them.
+    assert!(portal.calls_of("/search") <= 62, "{} searches", portal.calls_of("/search"));
 }
 
 #[tokio::test]
