@@ -80,3 +80,32 @@ impl<T: Clone + Send + Sync + 'static> Default for AnswerCache<T> {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_asked_for_before_a_revocation_is_not_given_after_it() {
+        let cache = AnswerCache::new();
+        let asked_at = cache.generation();
+        cache.forget("key").await;
+        cache.put([1; 32], asked_at, "key".to_owned(), "valid").await;
+        cache.put([2; 32], asked_at, "other".to_owned(), "valid").await;
+        assert_eq!(cache.get(&[1; 32]).await, None);
+        assert_eq!(cache.get(&[2; 32]).await, Some("valid"));
+        cache.put([1; 32], cache.generation(), "key".to_owned(), "valid again").await;
+        assert_eq!(cache.get(&[1; 32]).await, Some("valid again"));
+    }
+
+    #[tokio::test]
+    async fn forgetting_all_leaves_nothing() {
+        let cache = AnswerCache::new();
+        let asked_at = cache.generation();
+        cache.put([1; 32], asked_at, "key".to_owned(), "valid").await;
+        cache.forget("*").await;
+        cache.put([2; 32], asked_at, "other".to_owned(), "valid").await;
+        assert_eq!(cache.get(&[1; 32]).await, None);
+        assert_eq!(cache.get(&[2; 32]).await, None);
+    }
+}

@@ -141,3 +141,36 @@ fn authorized(answer: CheckResponse) -> Option<Authorized> {
 fn unavailable() -> Status {
     status(Code::Unavailable, "identity_unavailable", "Who is calling cannot be checked now. Try again soon.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_identity_nobody_is_let_in() {
+        let nobody_listens = Channel::from_static("http://127.0.0.1:1").connect_lazy();
+        let mut metadata = MetadataMap::new();
+        Credential::Bearer("ak_secret".into()).apply(&mut metadata).unwrap();
+        let refused = Guard::new(nobody_listens).authorize(&metadata, Scope::RecordsRead).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(stable_code(&refused), Some("identity_unavailable"));
+    }
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_no_answer() {
+        let sound = CheckResponse {
+            organization_id: format!("org_{}", "0".repeat(32)),
+            actor: format!("user:user_{}", "0".repeat(32)),
+            role: "owner".to_owned(),
+            scopes: vec!["records:read".to_owned(), "moon:land".to_owned()],
+            ..CheckResponse::default()
+        };
+        let known = authorized(sound.clone()).unwrap();
+        assert_eq!(known.caller.scopes, [Scope::RecordsRead].into());
+        for actor in ["", "user:", "service:accord", "connection:conn_1"] {
+            assert_eq!(authorized(CheckResponse { actor: actor.to_owned(), ..sound.clone() }), None);
+        }
+        assert_eq!(authorized(CheckResponse { role: "boss".to_owned(), ..sound.clone() }), None);
+        assert_eq!(authorized(CheckResponse { organization_id: String::new(), ..sound }), None);
+    }
+}
