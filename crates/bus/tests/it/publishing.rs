@@ -63,6 +63,15 @@ async fn a_batch_is_stored_in_order_and_whole() {
     let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
     let got: Vec<u64> = take(&mut consumer, 2_500).await.iter().map(number).collect();
     assert_eq!(got, (0..2_500).collect::<Vec<_>>());
+    let jetstream = async_nats::jetstream::new(outside(&nats).await);
+    let stream = jetstream.get_stream(subject::CHANGES).await.unwrap();
+    let mut batches = Vec::new();
+    for sequence in [1, 1_000, 1_001, 2_500] {
+        let headers = stream.get_raw_message(sequence).await.unwrap().headers;
+        batches.push(headers.get("Nats-Batch-Id").expect("stored by an atomic batch").to_string());
+    }
+    assert_eq!(batches[0], batches[1], "a thousand are stored by one write");
+    assert_ne!(batches[1], batches[2]);
 }
 
 #[tokio::test]
