@@ -91,7 +91,7 @@ impl Reader {
             .iter()
             .map(|rung| Rescan {
                 behind: *rung,
-                checkpoint: lane(format!("rescan_{}", rung.as_secs()), now - SEAM - *rung, None),
+                checkpoint: lane(format!("rescan_{}", rung.as_millis()), now - SEAM - *rung, None),
                 due: Instant::now() + *rung,
             })
             .collect();

@@ -1,0 +1,285 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, Method};
+use connector::{
+    Account, AuthorizeRequest, Body, Capabilities, Change, Connector, Cursor, Error, ErrorKind, Fetch, Grant,
+    LimitHint, MissingScope, Page, RateClass, Request, Response, Retry, Session, VendorInfo,
+};
+use jiff::Timestamp;
+use model::{
+    ApplyWrite, ChangeKind, FieldSchema, FieldType, IssueCategory, ObjectSchema, Value, WriteKind,
+    WriteOutcome,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value as Json, json};
+use url::Url;
+
+const RATES: &[RateClass] = &[RateClass { name: "core", calls: 2_000, window: Duration::from_secs(1) }];
+const SEARCH: RateClass = RateClass { name: "search", calls: 5, window: Duration::from_secs(1) };
+
+/// A vendor without limits to speak of, whose index is up to 400 ms late.
+pub(crate) const FAST: Capabilities = Capabilities {
+    objects: &["companies", "deals"],
+    page_size: 50,
+    write_batch: 10,
+    late_index: &[Duration::from_millis(400)],
+    sweeps_deleted: true,
+    rotates_refresh_token: true,
+    rates: RATES,
+};
+
+/// The same with five searches a second.
+pub(crate) const SLOW: Capabilities = Capabilities { rates: &[SEARCH, RATES[0]], ..FAST };
+
+/// The connector of the scripted vendor.
+pub(crate) struct AcmeConnector {
+    pub(crate) url: Url,
+    pub(crate) capabilities: Capabilities,
+}
+
+fn request(class: &'static str, method: Method, path: impl Into<String>, body: Body) -> Request {
+    Request { class, method, path: path.into(), body, idempotent: true }
+}
+
+fn json_body(json: &Json) -> Body {
+    Body::Json(json.to_string().into())
+}
+
+fn read(response: &Response) -> Result<Json, Error> {
+    serde_json::from_slice(&response.body)
+        .map_err(|error| Error::new(ErrorKind::Protocol, "read an answer", "no JSON").with_source(error))
+}
+
+fn moment(json: &Json) -> Timestamp {
+    Timestamp::from_millisecond(json.as_i64().unwrap()).unwrap()
+}
+
+impl AcmeConnector {
+    fn token_request(&self, fields: Vec<(&'static str, SecretString)>) -> Request {
+        request("oauth", Method::POST, "/token", Body::Form(fields))
+    }
+}
+
+#[async_trait]
+impl Connector for AcmeConnector {
+    fn vendor(&self) -> VendorInfo {
+        VendorInfo { name: "acme", label: "Acme", summary: "Companies and deals." }
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn base_url(&self) -> &Url {
+        &self.url
+    }
+
+    fn authorize_url(&self, request: &AuthorizeRequest<'_>) -> Url {
+        let query = [
+            ("redirect_uri", request.redirect_uri),
+            ("state", request.state),
+            ("code_challenge", request.code_challenge),
+        ];
+        Url::parse_with_params(&format!("{}authorize", self.url), query).unwrap()
+    }
+
+    fn exchange_request(&self, code: &str, redirect_uri: &str, code_verifier: &SecretString) -> Request {
+        self.token_request(vec![
+            ("grant_type", "authorization_code".into()),
+            ("code", code.into()),
+            ("redirect_uri", redirect_uri.into()),
+            ("code_verifier", code_verifier.clone()),
+        ])
+    }
+
+    fn refresh_request(&self, refresh_token: &SecretString) -> Request {
+        self.token_request(vec![
+            ("grant_type", "refresh_token".into()),
+            ("refresh_token", refresh_token.clone()),
+        ])
+    }
+
+    fn revoke_request(&self, refresh_token: &SecretString) -> Option<Request> {
+        let path = format!("/token/{}", refresh_token.expose_secret());
+        Some(request("oauth", Method::DELETE, path, Body::Empty))
+    }
+
+    fn read_grant(&self, response: &Response) -> Result<Grant, Error> {
+        const READ: &str = "read the grant";
+        if response.status == 400 {
+            let message = "the refresh token is not valid any more";
+            return Err(Error::new(ErrorKind::AccessRevoked, READ, message));
+        }
+        self.check(response)?;
+        let json = read(response)?;
+        Ok(Grant {
+            access_token: json["access_token"].as_str().unwrap().into(),
+            refresh_token: json["refresh_token"].as_str().map(Into::into),
+            expires_in: Duration::from_secs(json["expires_in"].as_u64().unwrap()),
+        })
+    }
+
+    fn check(&self, response: &Response) -> Result<(), Error> {
+        let error = |kind| Err(Error::new(kind, "call acme", format!("status {}", response.status)));
+        match response.status {
+            200..300 => Ok(()),
+            401 => error(ErrorKind::TokenExpired),
+            403 => error(ErrorKind::Permission),
+            429 => error(ErrorKind::RateLimit)
+                .map_err(|error| error.with_retry(Retry::After(Duration::from_millis(300)))),
+            500.. => error(ErrorKind::Unavailable),
+            _ => error(ErrorKind::Validation),
+        }
+    }
+
+    fn limit_hint(&self, _: &str, _: &HeaderMap) -> Option<LimitHint> {
+        None
+    }
+
+    async fn account(&self, session: &Session) -> Result<Account, Error> {
+        let json = read(&session.send(request("core", Method::GET, "/me", Body::Empty)).await?)?;
+        let scopes: Vec<String> = serde_json::from_value(json["scopes"].clone()).unwrap();
+        let missing =
+            ["read", "write"].into_iter().filter(|scope| !scopes.iter().any(|granted| granted == scope));
+        let missing = missing.map(|scope| MissingScope {
+            scope: scope.into(),
+            consequence: format!("Accord cannot {scope} records"),
+        });
+        Ok(Account {
+            id: json["id"].as_str().unwrap().into(),
+            name: "Acme Inc".into(),
+            tier: None,
+            missing: missing.collect(),
+            scopes,
+            notices: vec!["It is only a test.".into()],
+        })
+    }
+
+    async fn describe(&self, session: &Session) -> Result<Vec<ObjectSchema>, Error> {
+        let json = read(&session.send(request("core", Method::GET, "/schema", Body::Empty)).await?)?;
+        let field = |name: &Json| FieldSchema {
+            name: name.as_str().unwrap().into(),
+            label: name.as_str().unwrap().to_uppercase(),
+            field_type: FieldType::Text,
+            description: String::new(),
+            options: Vec::new(),
+            read_only: false,
+            required: false,
+            unique: false,
+            custom: false,
+        };
+        let fields: Vec<FieldSchema> = json.as_array().unwrap().iter().map(field).collect();
+        let object = |name: &&str| ObjectSchema {
+            name: (*name).into(),
+            label: (*name).into(),
+            fields: fields.clone(),
+        };
+        Ok(self.capabilities.objects.iter().map(object).collect())
+    }
+
+    async fn fetch_changes(&self, session: &Session, fetch: &Fetch<'_>) -> Result<Page, Error> {
+        let limit = self.capabilities.page_size;
+        // Without an id, everything at exactly this moment is still to be read.
+        let (from, id) = match &fetch.from.id {
+            Some(id) => (fetch.from.time.as_millisecond(), id.as_str()),
+            None => (fetch.from.time.as_millisecond() - 1, "\u{10ffff}"),
+        };
+        let ask = json!({"object": fetch.object, "from": from, "id": id, "limit": limit,
+            "until": fetch.until.map(Timestamp::as_millisecond)});
+        let answer = session.send(request("search", Method::POST, "/search", json_body(&ask))).await?;
+        let json = read(&answer)?;
+        let results = json["results"].as_array().unwrap();
+        let changes: Vec<Change> = results
+            .iter()
+            .map(|result| Change {
+                id: result["id"].as_str().unwrap().into(),
+                kind: ChangeKind::Upserted,
+                version: result["modified"].as_i64().unwrap(),
+                changed_at: moment(&result["modified"]),
+                fields: fetch
+                    .fields
+                    .iter()
+                    .map(|name| {
+                        (name.clone(), Value::text(result["fields"][name].as_str().unwrap_or_default()))
+                    })
+                    .collect(),
+                external_id: result["external_id"].as_str().map(Into::into),
+                merged_ids: Vec::new(),
+            })
+            .collect();
+        let next = changes.last().map_or_else(
+            || fetch.from.clone(),
+            |last| Cursor { time: last.changed_at, id: Some(last.id.clone()) },
+        );
+        Ok(Page { more: changes.len() == limit, changes, next, total: json["total"].as_u64() })
+    }
+
+    async fn fetch_deleted(
+        &self,
+        session: &Session,
+        object: &str,
+        page: Option<&str>,
+    ) -> Result<(Vec<Change>, Option<String>), Error> {
+        let path = format!("/deleted/{object}?after={}", page.unwrap_or_default());
+        let json = read(&session.send(request("core", Method::GET, path, Body::Empty)).await?)?;
+        let change = |result: &Json| Change {
+            id: result["id"].as_str().unwrap().into(),
+            kind: ChangeKind::Deleted,
+            version: result["at"].as_i64().unwrap(),
+            changed_at: moment(&result["at"]),
+            fields: [].into(),
+            external_id: None,
+            merged_ids: Vec::new(),
+        };
+        let changes = json["results"].as_array().unwrap().iter().map(change).collect();
+        Ok((changes, json["next"].as_str().map(Into::into)))
+    }
+
+    async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error> {
+        session.send(request("core", Method::POST, format!("/prepare/{object}"), Body::Empty)).await?;
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        writes: &[ApplyWrite],
+    ) -> Vec<Result<WriteOutcome, Error>> {
+        let wire = |write: &ApplyWrite| {
+            let fields: serde_json::Map<String, Json> =
+                write.fields.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
+            match &write.write {
+                WriteKind::Create { external_id } => json!({"external_id": external_id, "fields": fields}),
+                WriteKind::Update { id, .. } => json!({"id": id, "fields": fields}),
+            }
+        };
+        let ask = json!({"object": schema.name, "writes": writes.iter().map(wire).collect::<Vec<_>>()});
+        let answer = session.send(request("core", Method::POST, "/write", json_body(&ask))).await;
+        let json = match answer.and_then(|answer| read(&answer)) {
+            Ok(json) => json,
+            Err(error) => {
+                let again =
+                    || Error::new(error.kind, error.operation, error.message.clone()).with_retry(error.retry);
+                return writes.iter().map(|_| Err(again())).collect();
+            }
+        };
+        let outcome = |(write, result): (&ApplyWrite, &Json)| {
+            Ok(match result["error"].as_str() {
+                Some(message) => WriteOutcome::Rejected {
+                    category: IssueCategory::Validation,
+                    message: message.into(),
+                    field: result["field"].as_str().map(Into::into),
+                },
+                None => WriteOutcome::Applied {
+                    vendor_id: result["id"].as_str().unwrap().into(),
+                    version: result["modified"].as_i64().unwrap(),
+                    fields: write.fields.clone(),
+                    covered: [].into(),
+                },
+            })
+        };
+        writes.iter().zip(json["results"].as_array().unwrap()).map(outcome).collect()
+    }
+}

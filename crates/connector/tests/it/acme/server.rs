@@ -1,0 +1,332 @@
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use axum::{
+    Form, Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use model::{Clock, SystemClock};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use url::Url;
+
+/// How the server misbehaves once, at a path that begins like this.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    Status(u16),
+    /// Half of the answer.
+    Cut,
+    /// It does what it is asked and never says so.
+    ApplyThenHang,
+}
+
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) modified: i64,
+    pub(crate) fields: BTreeMap<String, String>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) archived: Option<i64>,
+    pub(crate) hidden: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Inner {
+    pub(crate) records: BTreeMap<String, BTreeMap<String, Record>>,
+    pub(crate) account: String,
+    pub(crate) scopes: Vec<String>,
+    codes: HashMap<String, String>,
+    access: HashSet<String>,
+    pub(crate) refresh: Option<String>,
+    pub(crate) expires_in: u64,
+    pub(crate) rotate: bool,
+    pub(crate) refresh_delay: Duration,
+    pub(crate) latency: Duration,
+    pub(crate) refreshes: usize,
+    pub(crate) revoked: usize,
+    pub(crate) prepared: Vec<String>,
+    pub(crate) faults: VecDeque<(&'static str, Fault)>,
+    pub(crate) calls: Vec<(String, Instant)>,
+    counter: u64,
+    clock: i64,
+}
+
+/// A vendor on a port of its own.
+#[derive(Clone)]
+pub(crate) struct Acme {
+    inner: Arc<Mutex<Inner>>,
+    url: Url,
+}
+
+impl Acme {
+    pub(crate) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let inner = Inner {
+            account: "acme-1".into(),
+            scopes: vec!["read".into(), "write".into()],
+            expires_in: 1_800,
+            rotate: true,
+            ..Inner::default()
+        };
+        let acme = Self { inner: Arc::new(Mutex::new(inner)), url };
+        let app = Router::new()
+            .route("/token", post(token))
+            .route("/token/{token}", delete(revoke))
+            .route("/me", get(me))
+            .route("/schema", get(schema))
+            .route("/search", post(search))
+            .route("/deleted/{object}", get(deleted))
+            .route("/prepare/{object}", post(prepare))
+            .route("/write", post(write))
+            .layer(axum::middleware::from_fn_with_state(acme.clone(), front))
+            .with_state(acme.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        acme
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// Somebody says yes on the consent page: the code and the state that go back with the browser.
+    pub(crate) fn approve(&self, authorize_url: &str) -> (String, String) {
+        let url = Url::parse(authorize_url).unwrap();
+        let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+        let mut inner = self.lock();
+        let code = inner.secret("code");
+        inner.codes.insert(code.clone(), query["code_challenge"].clone());
+        (code, query["state"].clone())
+    }
+
+    /// Somebody edits or creates a record there.
+    pub(crate) fn edit(&self, object: &str, id: &str, field: &str, value: &str) -> i64 {
+        let mut inner = self.lock();
+        let now = inner.tick();
+        let record = inner.records.entry(object.into()).or_default().entry(id.into()).or_default();
+        record.modified = now;
+        record.fields.insert(field.into(), value.into());
+        now
+    }
+
+    /// Records of the past, `per_tick` of them modified at the same moment.
+    pub(crate) fn seed(&self, object: &str, count: usize, per_tick: usize) {
+        let mut inner = self.lock();
+        let start = SystemClock.now().as_millisecond() - 30 * 24 * 3_600_000;
+        let records = inner.records.entry(object.into()).or_default();
+        for index in 0..count {
+            let modified = start + (index / per_tick) as i64;
+            let fields = BTreeMap::from([("name".into(), format!("record {index}"))]);
+            records.insert(format!("{index:06}"), Record { modified, fields, ..Record::default() });
+        }
+    }
+
+    pub(crate) fn fault(&self, path: &'static str, fault: Fault) {
+        self.lock().faults.push_back((path, fault));
+    }
+
+    pub(crate) fn calls(&self, path: &str) -> Vec<Instant> {
+        let inner = self.lock();
+        inner.calls.iter().filter(|(called, _)| called.starts_with(path)).map(|(_, at)| *at).collect()
+    }
+
+    /// Somebody removes the app: all tokens are dead.
+    pub(crate) fn revoke_everything(&self) {
+        let mut inner = self.lock();
+        inner.access.clear();
+        inner.refresh = None;
+    }
+
+    pub(crate) fn expire_access(&self) {
+        self.lock().access.clear();
+    }
+}
+
+impl Inner {
+    fn secret(&mut self, kind: &str) -> String {
+        self.counter += 1;
+        format!("acme-{kind}-{}", self.counter)
+    }
+
+    /// Now, and never the same moment twice.
+    fn tick(&mut self) -> i64 {
+        self.clock = SystemClock.now().as_millisecond().max(self.clock + 1);
+        self.clock
+    }
+
+    fn grant(&mut self, form: &HashMap<String, String>) -> Option<Value> {
+        let exchange = form["grant_type"] == "authorization_code";
+        if exchange {
+            let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(form["code_verifier"].as_bytes()));
+            if self.codes.remove(&form["code"]) != Some(challenge) {
+                return None;
+            }
+        } else {
+            self.refreshes += 1;
+            if self.refresh.is_none() || self.refresh.as_ref() != form.get("refresh_token") {
+                return None;
+            }
+        }
+        let access = self.secret("access");
+        self.access.insert(access.clone());
+        let rotates = exchange || self.rotate;
+        if rotates {
+            self.refresh = Some(self.secret("refresh"));
+        }
+        let refresh = self.refresh.as_ref().filter(|_| rotates);
+        Some(json!({"access_token": access, "refresh_token": refresh, "expires_in": self.expires_in}))
+    }
+
+    fn take_fault(&mut self, path: &str) -> Option<Fault> {
+        let index = self.faults.iter().position(|(prefix, _)| path.starts_with(prefix))?;
+        self.faults.remove(index).map(|(_, fault)| fault)
+    }
+}
+
+async fn front(State(acme): State<Acme>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let authorized = |inner: &Inner, headers: &HeaderMap| {
+        let token = headers.get("authorization").and_then(|header| header.to_str().ok());
+        token
+            .and_then(|token| token.strip_prefix("Bearer "))
+            .is_some_and(|token| inner.access.contains(token))
+    };
+    let (fault, latency) = {
+        let mut inner = acme.lock();
+        inner.calls.push((path.clone(), Instant::now()));
+        if !path.starts_with("/token") && !authorized(&inner, request.headers()) {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
+        (inner.take_fault(&path), inner.latency)
+    };
+    tokio::time::sleep(latency).await;
+    match fault {
+        None => next.run(request).await,
+        Some(Fault::Status(status)) => StatusCode::from_u16(status).unwrap().into_response(),
+        Some(Fault::Cut) => {
+            let chunks = futures::stream::iter([Ok(Bytes::from_static(b"{\"res")), Err("cut")]);
+            Body::from_stream(chunks).into_response()
+        }
+        Some(Fault::ApplyThenHang) => {
+            next.run(request).await;
+            std::future::pending().await
+        }
+    }
+}
+
+async fn token(State(acme): State<Acme>, Form(form): Form<HashMap<String, String>>) -> Response {
+    let delay = acme.lock().refresh_delay;
+    let granted = acme.lock().grant(&form);
+    tokio::time::sleep(delay).await;
+    match granted {
+        Some(grant) => Json(grant).into_response(),
+        None => (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_grant"}))).into_response(),
+    }
+}
+
+async fn revoke(State(acme): State<Acme>, Path(token): Path<String>) -> StatusCode {
+    let mut inner = acme.lock();
+    inner.revoked += 1;
+    if inner.refresh.as_ref() == Some(&token) {
+        inner.refresh = None;
+    }
+    StatusCode::NO_CONTENT
+}
+
+async fn me(State(acme): State<Acme>) -> Json<Value> {
+    let inner = acme.lock();
+    Json(json!({"id": inner.account, "scopes": inner.scopes}))
+}
+
+async fn schema() -> Json<Value> {
+    Json(json!(["name", "phone", "city"]))
+}
+
+async fn search(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value> {
+    let inner = acme.lock();
+    let from = (ask["from"].as_i64().unwrap(), ask["id"].as_str().unwrap_or_default());
+    let until = ask["until"].as_i64().unwrap_or(i64::MAX);
+    let limit = ask["limit"].as_u64().unwrap() as usize;
+    let empty = BTreeMap::new();
+    let records = inner.records.get(ask["object"].as_str().unwrap()).unwrap_or(&empty);
+    let mut found: Vec<_> = records
+        .iter()
+        .filter(|(_, record)| record.archived.is_none() && !record.hidden && record.modified < until)
+        .filter(|(id, record)| (record.modified, id.as_str()) > from)
+        .collect();
+    found.sort_by_key(|(id, record)| (record.modified, id.as_str()));
+    let total = found.len();
+    found.truncate(limit);
+    let results: Vec<Value> = found
+        .iter()
+        .map(|(id, record)| {
+            json!({"id": id, "modified": record.modified, "fields": record.fields, "external_id": record.external_id})
+        })
+        .collect();
+    Json(json!({"results": results, "total": total}))
+}
+
+async fn deleted(
+    State(acme): State<Acme>,
+    Path(object): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Json<Value> {
+    let inner = acme.lock();
+    let after = query.get("after").map_or("", String::as_str);
+    let empty = BTreeMap::new();
+    let records = inner.records.get(&object).unwrap_or(&empty);
+    let mut found = records.iter().filter_map(|(id, record)| Some((id, record.archived?)));
+    let page: Vec<_> = found.by_ref().filter(|(id, _)| id.as_str() > after).take(2).collect();
+    let next = (page.len() == 2).then(|| page[1].0);
+    let results: Vec<Value> = page.iter().map(|(id, at)| json!({"id": id, "at": at})).collect();
+    Json(json!({"results": results, "next": next}))
+}
+
+async fn prepare(State(acme): State<Acme>, Path(object): Path<String>) -> StatusCode {
+    acme.lock().prepared.push(object);
+    StatusCode::OK
+}
+
+async fn write(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value> {
+    let mut inner = acme.lock();
+    let object = ask["object"].as_str().unwrap().to_owned();
+    let mut results = Vec::new();
+    for write in ask["writes"].as_array().unwrap() {
+        let fields: BTreeMap<String, String> = serde_json::from_value(write["fields"].clone()).unwrap();
+        if fields.values().any(|value| value == "bad") {
+            results.push(json!({"error": "the name is not allowed", "field": "name"}));
+            continue;
+        }
+        let now = inner.tick();
+        let fresh = inner.secret("record");
+        let records = inner.records.entry(object.clone()).or_default();
+        let external = write["external_id"].as_str();
+        let known = records
+            .iter()
+            .find(|(_, record)| external.is_some() && record.external_id.as_deref() == external);
+        let id = match (write["id"].as_str(), known) {
+            (Some(id), _) => id.to_owned(),
+            (None, Some((id, _))) => id.clone(),
+            (None, None) => fresh,
+        };
+        let record = records.entry(id.clone()).or_default();
+        record.modified = now;
+        record.fields.extend(fields);
+        record.external_id = external.map(str::to_owned).or(record.external_id.take());
+        results.push(json!({"id": id, "modified": now}));
+    }
+    Json(json!({"results": results}))
+}

@@ -1,0 +1,181 @@
+use model::{ConnectionChanged, ConnectionState, SchemaRefreshed, kind};
+use proto::connections::{
+    BeginAuthorizationRequest, CompleteAuthorizationRequest, ListConnectionsRequest, ListVendorsRequest,
+    StartAuthorizationRequest,
+};
+use tonic::Code;
+use url::Url;
+
+use crate::{
+    acme::FAST,
+    world::{World, about, by},
+};
+
+fn code(status: &tonic::Status) -> &str {
+    chassis::guard::stable_code(status).unwrap_or_default()
+}
+
+/// The query parameters of an address.
+fn parameter(url: &str, name: &str) -> String {
+    let url = Url::parse(url).unwrap();
+    url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned()
+}
+
+#[tokio::test]
+async fn an_authorized_account_is_an_active_connection_with_its_schema_and_no_plain_token() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let done = replica.authorize(&world.acme, "").await.unwrap();
+    assert_eq!(done.return_url, "http://console.test/settings/integrations?connected=acme");
+    let connection = done.connection.unwrap();
+    assert_eq!((connection.state.as_str(), connection.account_id.as_str()), ("active", "acme-1"));
+    let id = connection.id.parse().unwrap();
+
+    let authorized = |fact: &ConnectionChanged| fact.connection == Some(id);
+    let fact = world.wait_for("the event", kind::CONNECTION_AUTHORIZED, authorized).await;
+    assert_eq!(fact.state, Some(ConnectionState::Active));
+    let schema: SchemaRefreshed = world
+        .wait_for("the schema", kind::SCHEMA_REFRESHED, |fact: &SchemaRefreshed| fact.connection == id)
+        .await;
+    assert_eq!(schema.objects.len(), 2);
+    let shown = replica.api.get_schema(about("viewer", id)).await.unwrap().into_inner();
+    assert_eq!(shown.objects[0].fields.len(), 3);
+
+    // R7, R8: what the vendor gave is nowhere in the clear.
+    let dump: String = world
+        .query(
+            "SELECT string_agg(t::text, ' ') FROM (
+                 SELECT row_to_json(c)::text AS t FROM connections c UNION ALL
+                 SELECT encode(access_token, 'escape') || encode(refresh_token, 'escape') FROM tokens UNION ALL
+                 SELECT row_to_json(a)::text FROM authorizations a UNION ALL
+                 SELECT convert_from(body, 'UTF8') FROM outbox) AS all_rows (t)",
+        )
+        .await;
+    assert!(!dump.contains("acme-access") && !dump.contains("acme-refresh"), "{dump}");
+    let seen = world.seen.lock().unwrap();
+    assert!(seen.iter().all(|message| !String::from_utf8_lossy(&message.body).contains("acme-access")));
+    drop(seen);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_callback_that_this_browser_did_not_start_is_refused_and_told() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let ticket = parameter(&replica.begin("").await.unwrap(), "ticket");
+    let started = StartAuthorizationRequest { ticket: ticket.clone() };
+    let started = replica.api.start_authorization(started).await.unwrap().into_inner();
+    let (code_of_vendor, state) = world.acme.approve(&started.authorize_url);
+    let callback = |state: &str, nonce: &str| CompleteAuthorizationRequest {
+        vendor: "acme".into(),
+        state: state.into(),
+        code: code_of_vendor.clone(),
+        browser_nonce: nonce.into(),
+        ..CompleteAuthorizationRequest::default()
+    };
+
+    let twice = replica.api.start_authorization(StartAuthorizationRequest { ticket }).await.unwrap_err();
+    assert_eq!((twice.code(), code(&twice)), (Code::PermissionDenied, "oauth_ticket_unknown"));
+
+    let wrong = callback("forged", &started.browser_nonce);
+    let wrong = replica.api.complete_authorization(wrong).await.unwrap_err();
+    assert_eq!((wrong.code(), code(&wrong)), (Code::PermissionDenied, "oauth_state_unknown"));
+    let told = |reason: &'static str| move |fact: &ConnectionChanged| fact.reason.as_deref() == Some(reason);
+    world.wait_for("the wrong state", kind::CONNECTION_REFUSED, told("oauth_state_unknown")).await;
+
+    let other_browser = callback(&state, "other");
+    let other_browser = replica.api.complete_authorization(other_browser).await.unwrap_err();
+    assert_eq!(code(&other_browser), "oauth_nonce_mismatch");
+    world.wait_for("the wrong browser", kind::CONNECTION_REFUSED, told("oauth_nonce_mismatch")).await;
+
+    // The state is spent, also for the right browser.
+    let again = callback(&state, &started.browser_nonce);
+    let again = replica.api.complete_authorization(again).await.unwrap_err();
+    assert_eq!(code(&again), "oauth_state_unknown");
+    let none = replica.api.list_connections(by("owner", ListConnectionsRequest {})).await.unwrap();
+    assert!(none.into_inner().connections.is_empty());
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn missing_scopes_refuse_the_connection_in_words_and_give_the_grant_back() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    world.acme.lock().scopes = vec!["read".into()];
+    let refused = replica.authorize(&world.acme, "").await.unwrap_err();
+    assert_eq!((refused.code(), code(&refused)), (Code::FailedPrecondition, "missing_scopes"));
+    assert!(refused.message().contains("Accord cannot write records"), "{}", refused.message());
+    assert_eq!(world.acme.lock().revoked, 1);
+    let told = |fact: &ConnectionChanged| fact.reason.as_deref() == Some("missing_scopes");
+    world.wait_for("the refusal", kind::CONNECTION_REFUSED, told).await;
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn authorizing_again_keeps_the_connection_and_refuses_another_account() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    let again = replica.authorize(&world.acme, &id.to_string()).await.unwrap();
+    assert_eq!(again.connection.unwrap().id, id.to_string());
+    world.acme.lock().account = "acme-2".into();
+    let refused = replica.authorize(&world.acme, &id.to_string()).await.unwrap_err();
+    assert_eq!(code(&refused), "account_changed");
+    assert_eq!(replica.get(id).await.account_id, "acme-1");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_disconnected_connection_has_no_token_here_and_none_at_the_vendor() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    let gone = replica.api.disconnect(about("owner", id)).await.unwrap().into_inner();
+    assert_eq!(gone.state, "disconnected");
+    assert!(!gone.next_step.is_empty());
+    assert_eq!(world.acme.lock().revoked, 1);
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM tokens").await, 0);
+    let told = |fact: &ConnectionChanged| fact.connection == Some(id);
+    world.wait_for("the event", kind::CONNECTION_DISCONNECTED, told).await;
+    // Connecting the same account again is the same connection.
+    assert_eq!(replica.connect(&world.acme).await, id);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn roles_credentials_and_organizations_are_checked_at_the_api() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    let api = &mut replica.api;
+
+    assert_eq!(api.get_connection(about("nobody", id)).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(api.get_connection(about("stranger", id)).await.unwrap_err().code(), Code::NotFound);
+    assert!(api.get_connection(about("viewer", id)).await.is_ok());
+    for refused in [
+        api.disconnect(about("viewer", id)).await.unwrap_err(),
+        api.pause(about("viewer", id)).await.unwrap_err(),
+        api.sync_now(about("viewer", id)).await.unwrap_err(),
+        api.refresh_schema(about("viewer", id)).await.unwrap_err(),
+    ] {
+        assert_eq!((refused.code(), code(&refused)), (Code::PermissionDenied, "scope_missing"));
+    }
+    let begin = |vendor: &str, path: &str| BeginAuthorizationRequest {
+        vendor: vendor.into(),
+        return_path: path.into(),
+        connection_id: String::new(),
+    };
+    let refused = api.begin_authorization(by("viewer", begin("acme", "/"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let elsewhere = api.begin_authorization(by("owner", begin("acme", "//evil.test"))).await.unwrap_err();
+    assert_eq!((elsewhere.code(), code(&elsewhere)), (Code::InvalidArgument, "return_path_invalid"));
+    let unknown = api.begin_authorization(by("owner", begin("nobody", "/"))).await.unwrap_err();
+    assert_eq!((unknown.code(), code(&unknown)), (Code::NotFound, "vendor_unknown"));
+    let mut garbled = about("owner", id);
+    garbled.get_mut().connection_id = "conn_x".into();
+    assert_eq!(api.get_connection(garbled).await.unwrap_err().code(), Code::InvalidArgument);
+    let vendors = api.list_vendors(by("viewer", ListVendorsRequest {})).await.unwrap().into_inner().vendors;
+    assert_eq!(vendors[0].label, "Acme");
+    replica.stop().await;
+}

@@ -1,0 +1,59 @@
+use testkit::eventually;
+
+use crate::{
+    acme::FAST,
+    world::{SOON, World},
+};
+
+const HELD: &str = "SELECT count(*) FROM leases WHERE holder IS NOT NULL AND expires_at > now()";
+const HOLDERS: &str = "SELECT coalesce(string_agg(n::text, ',' ORDER BY n), '') FROM (
+    SELECT count(*) AS n FROM leases WHERE holder IS NOT NULL AND expires_at > now() GROUP BY holder) AS counted";
+
+#[tokio::test]
+async fn one_process_takes_all_partitions_and_two_share_them() {
+    let world = World::new(FAST).await;
+    let mut one = world.start().await;
+    eventually(SOON, "all sixteen", || async { (world.query::<i64>(HELD).await == 16).then_some(()) }).await;
+    let id = one.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    let other = world.start().await;
+    eventually(SOON, "eight each", || async {
+        (world.query::<String>(HOLDERS).await == "8,8").then_some(())
+    })
+    .await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    one.stop().await;
+    eventually(SOON, "all again", || async { (world.query::<String>(HOLDERS).await == "16").then_some(()) })
+        .await;
+    world.acme.edit("companies", "a", "name", "2");
+    world.wait_for_change("a", "name", "2").await;
+    assert_eq!(world.changes().len(), 2, "moving a partition publishes nothing again");
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_whose_lease_was_taken_stores_no_checkpoint() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    let pool = world.database.pool("connector").await;
+    sqlx::query("UPDATE leases SET holder = gen_random_uuid(), fence = fence + 1, expires_at = now() + interval '1 hour'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let position = "SELECT position::text FROM checkpoints WHERE lane = 'live'";
+    let before: String = world.query(position).await;
+    world.acme.edit("companies", "a", "name", "2");
+    let ends = || async {
+        let polls = world.acme.calls("/search").len();
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        (world.acme.calls("/search").len() == polls).then_some(())
+    };
+    eventually(SOON, "the old owner stops reading", ends).await;
+    assert_eq!(world.query::<String>(position).await, before);
+    replica.stop().await;
+}

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use model::{ConnectionChanged, kind};
+use testkit::eventually;
+
+use crate::{
+    acme::FAST,
+    world::{SOON, World, about},
+};
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once_however_many_calls_need_it() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    world.capture(id, "deals", &["name"], true).await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    world.acme.lock().refresh_delay = Duration::from_millis(150);
+    world.acme.expire_access();
+    world.acme.edit("companies", "a", "name", "2");
+    world.acme.edit("deals", "b", "name", "2");
+    world.wait_for_change("a", "name", "2").await;
+    world.wait_for_change("b", "name", "2").await;
+    assert_eq!(world.acme.lock().refreshes, 1);
+    world.wait_for("the event", kind::TOKEN_REFRESHED, |_: &ConnectionChanged| true).await;
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends_and_the_rotated_one_is_kept() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    world.acme.lock().expires_in = 1;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    eventually(SOON, "three refreshes", || async { (world.acme.lock().refreshes >= 3).then_some(()) }).await;
+    assert_eq!(replica.get(id).await.state, "active");
+    replica.stop().await;
+    // The newest refresh token was stored: the next process goes on with it.
+    let mut next = world.start().await;
+    let before = world.acme.lock().refreshes;
+    eventually(SOON, "another", || async { (world.acme.lock().refreshes > before + 1).then_some(()) }).await;
+    assert_eq!(next.get(id).await.state, "active");
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_vendor_that_keeps_the_refresh_token_keeps_working() {
+    let world = World::new(FAST).await;
+    world.acme.lock().rotate = false;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    for value in ["1", "2"] {
+        world.acme.expire_access();
+        replica.api.refresh_schema(about("owner", id)).await.unwrap();
+        world.acme.edit("companies", "a", "name", value);
+    }
+    assert_eq!(world.acme.lock().refreshes, 2);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn revoked_access_needs_somebody_to_connect_again_and_then_reading_goes_on() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    world.acme.revoke_everything();
+    let stopped = replica.wait_for_state(id, "reauth_required").await;
+    assert_eq!(stopped.reason, "access_revoked");
+    assert!(stopped.next_step.contains("Connect Acme again"));
+    world.wait_for("the event", kind::TOKEN_REFRESH_FAILED, |_: &ConnectionChanged| true).await;
+    let refreshes = world.acme.lock().refreshes;
+    assert_eq!(refreshes, 1, "a dead grant is not asked again and again");
+    world.acme.edit("companies", "a", "name", "2");
+    replica.authorize(&world.acme, &id.to_string()).await.unwrap();
+    world.wait_for_change("a", "name", "2").await;
+    assert_eq!(replica.get(id).await.state, "active");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_refresh_whose_process_died_is_tried_once_more_and_then_needs_a_person() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    replica.stop().await;
+    // A process announced a refresh, the vendor rotated, and the process died before it stored the answer.
+    let pool = world.database.pool("connector").await;
+    sqlx::query(
+        "UPDATE tokens SET intent_by = gen_random_uuid(), intent_until = now() + interval '1 second'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    world.acme.lock().refresh = Some("rotated, and nobody knows".into());
+    world.acme.expire_access();
+    let mut next = world.start().await;
+    world.capture(id, "companies", &["name"], true).await;
+    let stopped = next.wait_for_state(id, "reauth_required").await;
+    assert_eq!(stopped.reason, "refresh_interrupted");
+    assert_eq!(world.acme.lock().refreshes, 1);
+    next.authorize(&world.acme, &id.to_string()).await.unwrap();
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn two_processes_that_need_a_new_token_ask_the_vendor_once() {
+    let world = World::new(FAST).await;
+    let (mut one, mut other) = (world.start().await, world.start().await);
+    let id = one.connect(&world.acme).await;
+    world.acme.lock().refresh_delay = Duration::from_millis(300);
+    world.acme.expire_access();
+    let (a, b) = tokio::join!(
+        one.api.refresh_schema(about("owner", id)),
+        other.api.refresh_schema(about("owner", id))
+    );
+    a.unwrap();
+    b.unwrap();
+    assert_eq!(world.acme.lock().refreshes, 1);
+    one.stop().await;
+    other.stop().await;
+}

@@ -1,0 +1,272 @@
+//! A database, a bus, identity, the vendor, and as many replicas of the runtime as a story needs.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bus::{Bus, ConnectOptions, ConsumerConfig, Message, subject};
+use chassis::{Health, guard::Guard};
+use connector::{Capabilities, Config, Deps};
+use model::{CaptureRequested, ChangeEvent, ConnectionId, OrganizationId, SystemClock, kind};
+use proto::connections::{
+    BeginAuthorizationRequest, CompleteAuthorizationRequest, CompleteAuthorizationResponse, Connection,
+    ConnectionRequest, StartAuthorizationRequest, connections_client::ConnectionsClient,
+};
+use serde::de::DeserializeOwned;
+use testkit::{TestDatabase, TestNats, eventually};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint, Server},
+};
+use url::Url;
+use vault::{Keyring, Vault};
+
+use crate::{
+    acme::{Acme, AcmeConnector},
+    identity::Identity,
+};
+
+/// What a story may wait for.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) nats: TestNats,
+    pub(crate) acme: Acme,
+    pub(crate) bus: Bus,
+    pub(crate) identity: Identity,
+    pub(crate) vault: Arc<Vault>,
+    guard_channel: Channel,
+    /// Everything that the streams brought, in order.
+    pub(crate) seen: Arc<Mutex<Vec<Message>>>,
+    capabilities: Capabilities,
+}
+
+pub(crate) struct Replica {
+    pub(crate) api: ConnectionsClient<Channel>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    pub(crate) async fn new(capabilities: Capabilities) -> Self {
+        let (database, nats, acme) = tokio::join!(testkit::database(), testkit::nats(), Acme::start());
+        let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
+        bus.ensure_streams().await.unwrap();
+        let now = model::Clock::now(&SystemClock);
+        let identity =
+            Identity { organization: OrganizationId::generate(now), other: OrganizationId::generate(now) };
+        let guard_channel = serve_identity(identity.clone()).await;
+        let key = "test".parse().unwrap();
+        let vault = Arc::new(Vault::new(Keyring::generate(key)));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for stream in [subject::CHANGES, subject::EVENTS] {
+            tokio::spawn(collect(bus.clone(), stream, Arc::clone(&seen)));
+        }
+        Self { database, nats, acme, bus, identity, vault, guard_channel, seen, capabilities }
+    }
+
+    pub(crate) fn organization(&self) -> OrganizationId {
+        self.identity.organization
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new(
+            self.database.url(),
+            Url::parse("http://api.test").unwrap(),
+            Url::parse("http://console.test").unwrap(),
+        );
+        config.max_connections = 8;
+        config.poll_interval = Duration::from_millis(200);
+        config.poll_interval_min = Duration::from_millis(50);
+        config.sweep_interval = Duration::from_millis(300);
+        config.lease_ttl = Duration::from_secs(2);
+        config.call_timeout = Duration::from_secs(2);
+        config.refresh_patience = Duration::from_secs(3);
+        config.held_write_pause = Duration::from_millis(200);
+        config
+    }
+
+    pub(crate) async fn start(&self) -> Replica {
+        self.start_with(self.config()).await
+    }
+
+    pub(crate) async fn start_with(&self, config: Config) -> Replica {
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let connector =
+            AcmeConnector { url: self.acme.url().clone(), capabilities: self.capabilities.clone() };
+        let deps = Deps {
+            bus: Bus::connect(self.nats.url(), ConnectOptions::named("connector")).await.unwrap(),
+            guard: Guard::new(self.guard_channel.clone()),
+            vault: Arc::clone(&self.vault),
+            clock: Arc::new(SystemClock),
+            connectors: vec![Arc::new(connector)],
+            shutdown: shutdown.clone(),
+            tasks: tasks.clone(),
+            health: Health::new(),
+        };
+        let running = connector::start(config, deps).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let serving = Server::builder().add_service(running.grpc()).serve_with_incoming_shutdown(
+            TcpListenerStream::new(listener),
+            shutdown.clone().cancelled_owned(),
+        );
+        let server = tokio::spawn(async move { serving.await.unwrap() });
+        let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+        Replica { api: ConnectionsClient::new(channel), shutdown, tasks, server }
+    }
+
+    /// Messages of this kind so far, decoded.
+    pub(crate) fn all<T: DeserializeOwned>(&self, kind: &str) -> Vec<T> {
+        let seen = self.seen.lock().unwrap();
+        let of_kind = seen.iter().filter(|message| message.envelope.kind == kind);
+        of_kind.map(|message| message.decode().unwrap()).collect()
+    }
+
+    pub(crate) fn changes(&self) -> Vec<ChangeEvent> {
+        self.all(kind::CHANGE)
+    }
+
+    /// Waits for a message that fits.
+    pub(crate) async fn wait_for<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        kind: &str,
+        fits: impl Fn(&T) -> bool,
+    ) -> T {
+        eventually(SOON, what, || async { self.all(kind).into_iter().find(|fact| fits(fact)) }).await
+    }
+
+    /// Waits for the change of this field of this record.
+    pub(crate) async fn wait_for_change(&self, id: &str, field: &str, value: &str) -> ChangeEvent {
+        let fits = |change: &ChangeEvent| {
+            change.id == id && change.fields.get(field).is_some_and(|found| found.to_string() == value)
+        };
+        self.wait_for(&format!("{id}.{field} = {value}"), kind::CHANGE, fits).await
+    }
+
+    pub(crate) async fn capture(
+        &self,
+        connection: ConnectionId,
+        object: &str,
+        fields: &[&str],
+        backfill: bool,
+    ) {
+        let wish = CaptureRequested {
+            connection,
+            vendor_object: object.to_owned(),
+            fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+            backfill,
+            external_id: true,
+        };
+        let organization = self.organization();
+        let subject = subject::capture(&organization, "requested");
+        let now = model::Clock::now(&SystemClock);
+        let message =
+            Message::json(subject, kind::CAPTURE_REQUESTED, "test", organization, now, &wish).unwrap();
+        self.bus.publish(&message).await.unwrap();
+    }
+
+    /// A value of the runtime's database.
+    pub(crate) async fn query<T>(&self, sql: &'static str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        let pool = self.database.pool("connector").await;
+        let value = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        value
+    }
+}
+
+impl Replica {
+    pub(crate) async fn begin(&mut self, connection: &str) -> Result<String, Status> {
+        let asked = BeginAuthorizationRequest {
+            vendor: "acme".into(),
+            return_path: "/settings/integrations".into(),
+            connection_id: connection.into(),
+        };
+        Ok(self.api.begin_authorization(by("owner", asked)).await?.into_inner().start_url)
+    }
+
+    /// The whole walk through the browser.
+    pub(crate) async fn authorize(
+        &mut self,
+        acme: &Acme,
+        connection: &str,
+    ) -> Result<CompleteAuthorizationResponse, Status> {
+        let start = Url::parse(&self.begin(connection).await?).unwrap();
+        let ticket = start.query_pairs().find(|(name, _)| name == "ticket").unwrap().1.into_owned();
+        let started = self.api.start_authorization(StartAuthorizationRequest { ticket }).await?.into_inner();
+        let (code, state) = acme.approve(&started.authorize_url);
+        let completed = CompleteAuthorizationRequest {
+            vendor: "acme".into(),
+            state,
+            code,
+            browser_nonce: started.browser_nonce,
+            ..CompleteAuthorizationRequest::default()
+        };
+        Ok(self.api.complete_authorization(completed).await?.into_inner())
+    }
+
+    pub(crate) async fn connect(&mut self, acme: &Acme) -> ConnectionId {
+        let done = self.authorize(acme, "").await.unwrap();
+        done.connection.unwrap().id.parse().unwrap()
+    }
+
+    pub(crate) async fn get(&mut self, id: ConnectionId) -> Connection {
+        self.api.get_connection(about("owner", id)).await.unwrap().into_inner()
+    }
+
+    /// Waits until the connection is in this state.
+    pub(crate) async fn wait_for_state(&mut self, id: ConnectionId, state: &str) -> Connection {
+        let api = &self.api;
+        eventually(SOON, state, || async {
+            let connection = api.clone().get_connection(about("owner", id)).await.unwrap().into_inner();
+            (connection.state == state).then_some(connection)
+        })
+        .await
+    }
+
+    /// Ends in good order.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.server.abort();
+    }
+}
+
+/// A request by the holder of this credential.
+pub(crate) fn by<T>(credential: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer as_{credential}").parse().unwrap());
+    request
+}
+
+pub(crate) fn about(credential: &str, id: ConnectionId) -> Request<ConnectionRequest> {
+    by(credential, ConnectionRequest { connection_id: id.to_string() })
+}
+
+async fn serve_identity(identity: Identity) -> Channel {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let serving =
+        Server::builder().add_service(identity).serve_with_incoming(TcpListenerStream::new(listener));
+    tokio::spawn(serving);
+    Endpoint::from_shared(address).unwrap().connect().await.unwrap()
+}
+
+async fn collect(bus: Bus, stream: &'static str, seen: Arc<Mutex<Vec<Message>>>) {
+    let mut consumer = bus.consumer(ConsumerConfig::new(stream, format!("test-{stream}"))).await.unwrap();
+    while let Ok(batch) = consumer.next_batch().await {
+        let new = batch.iter().map(|delivery| delivery.message.clone());
+        seen.lock().unwrap().extend(new);
+        bus::ack_all(batch).await.unwrap();
+    }
+}
