@@ -1,8 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chassis::guard::Guard;
+use identity::{Config, NewKey, Operator};
 use model::{Role, Scope};
-use proto::identity::{RevokeKeyRequest, SetRoleRequest, SignOutRequest};
+use proto::identity::{CheckRequest, RevokeKeyRequest, SetRoleRequest, SignOutRequest};
+use secrecy::ExposeSecret;
 use testkit::eventually;
 use tonic::Code;
 
@@ -80,19 +82,40 @@ async fn signing_out_ends_the_session_at_once() {
 #[tokio::test]
 async fn a_guard_that_lost_the_bus_for_a_while_forgets_everything() {
     let house = house().await;
-    let (admin, guard) = (house.sign_in(Role::Admin).await, house.guard_elsewhere().await);
-    let key = admin.mint_api_key(&[Scope::RecordsRead]).await.unwrap();
-    house.nats.kill().await;
-    call(&guard, &key.secret, Scope::RecordsRead).await.unwrap();
-    // Revoking works without the bus; the event waits in the outbox.
-    let request = RevokeKeyRequest { key_id: key_of(&key).id };
-    admin.client.clone().revoke_api_key(admin.ask(request)).await.unwrap();
-    call(&guard, &key.secret, Scope::RecordsRead).await.unwrap();
-    house.nats.start().await;
+    let guard = house.guard_elsewhere().await;
+    // This operator has no bus: as if the bus had lost what was told.
+    let config = Config::new(house.database.url());
+    let operator = Operator::connect(config, None, Arc::new(house.clock.clone())).await.unwrap();
+    let new = NewKey {
+        label: "Operator".into(),
+        product: String::new(),
+        scopes: [Scope::RecordsRead].into(),
+        expires_at: None,
+    };
+    let key = operator.mint_api_key(house.organization(), new).await.unwrap();
+    let secret = key.secret.expose_secret();
+    call(&guard, secret, Scope::RecordsRead).await.unwrap();
+    assert_eq!(operator.revoke_keys_labelled(house.organization(), "Operator").await.unwrap(), 1);
+    call(&guard, secret, Scope::RecordsRead).await.unwrap();
+    house.nats.restart().await;
     eventually(Duration::from_secs(5), "the guard elsewhere asks again", || async {
-        call(&guard, &key.secret, Scope::RecordsRead).await.err()
+        call(&guard, secret, Scope::RecordsRead).await.err()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_also_while_the_bus_is_away() {
+    let house = house().await;
+    let admin = house.sign_in(Role::Admin).await;
+    let key = admin.mint_api_key(&[Scope::RecordsRead]).await.unwrap();
+    house.nats.kill().await;
+    let request = RevokeKeyRequest { key_id: key_of(&key).id };
+    admin.client.clone().revoke_api_key(admin.ask(request)).await.unwrap();
+    let answer = house.client().check(CheckRequest { credential: key.secret.clone() }).await;
+    assert_eq!(refused(answer), (Code::Unauthenticated, "credential_revoked".to_owned()));
+    // The event waits in the outbox.
+    house.nats.start().await;
     let prefix = key_of(&key).prefix;
     house.publishes("revoked", ("prefix", &prefix)).await;
 }

@@ -113,9 +113,14 @@ async fn after_five_wrong_passwords_even_the_right_one_waits() {
     with_password(&house, OWNER, PASSWORD, "10.0.0.9").await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_attempts_at_once_are_five() {
     let (house, _) = house_with_password().await;
+    // Every database connection is open before the rush begins.
+    let strangers = (0..50).map(|_| async {
+        house.client().check(CheckRequest { credential: format!("ak_{}", "A".repeat(43)) }).await
+    });
+    assert!(join_all(strangers).await.iter().all(Result::is_err));
     let house = &house;
     let attempts = (0..100)
         .map(|client| async move { with_password(house, OWNER, "wrong", &format!("10.0.0.{client}")).await });
