@@ -17,6 +17,7 @@ pub enum WriteKind {
     /// Change fields of the record with this vendor id.
     Update {
         /// The vendor's id of the record.
+        #[serde(rename = "vendor_id")]
         id: String,
         /// For guarded fields, the value we believe to be there. A different one that our write covers is
         /// reported as [`CoveredValue`].
@@ -133,4 +134,30 @@ pub struct Written {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: WriteOutcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_write_survive_the_bus() {
+        let at = Timestamp::UNIX_EPOCH;
+        let update = WriteKind::Update { id: "512".into(), expected: BTreeMap::new() };
+        for write in [WriteKind::Create { external_id: "rec_1".into() }, update] {
+            let write = ApplyWrite {
+                id: WriteId::generate(at),
+                connection: ConnectionId::generate(at),
+                object: "companies".into(),
+                mapping: MappingId::generate(at),
+                link: LinkId::generate(at),
+                record: RecordId::generate(at),
+                write,
+                fields: BTreeMap::from([("name".into(), Value::text("Acme"))]),
+                edited_at: at,
+            };
+            let json = serde_json::to_string(&write).unwrap();
+            assert_eq!(serde_json::from_str::<ApplyWrite>(&json).unwrap(), write);
+        }
+    }
 }
