@@ -1,1 +1,18 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod app;
+mod config;
+mod error;
+mod extract;
+mod failure;
+mod oauth;
+mod openapi;
+mod pages;
+mod rooms;
+mod view;
+
+pub use app::{app, serve, serve_on};
+pub use config::Config;
+pub use error::Error;
+pub use openapi::openapi;

@@ -1,0 +1,247 @@
+use axum::extract::State;
+use proto::{connections as wire, sync};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    extract::{Caller, Json, Path, Query},
+    failure::{ApiError, Conflicts, Refusals},
+    rooms::Rooms,
+    view::connection::{
+        Authorization, Authorize, Connection, ConnectionList, Health, PairList, Progress, Schema, Span,
+        SyncStarted, Usage, VendorList,
+    },
+};
+
+pub(super) fn router() -> OpenApiRouter<Rooms> {
+    OpenApiRouter::new()
+        .routes(routes!(vendors))
+        .routes(routes!(list))
+        .routes(routes!(authorize))
+        .routes(routes!(get))
+        .routes(routes!(sync_now))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(disconnect))
+        .routes(routes!(refresh_schema))
+        .routes(routes!(schema))
+        .routes(routes!(usage))
+        .routes(routes!(progress))
+        .routes(routes!(health))
+        .routes(routes!(pairs))
+}
+
+const fn named(connection_id: String) -> wire::ConnectionRequest {
+    wire::ConnectionRequest { connection_id }
+}
+
+/// List the vendors that can be connected.
+///
+/// Scope `connections:read`.
+#[utoipa::path(get, path = "/vendors", tag = "connections", responses((status = 200, body = VendorList), Refusals))]
+async fn vendors(State(rooms): State<Rooms>, caller: Caller) -> Result<Json<VendorList>, ApiError> {
+    let request = caller.asks(wire::ListVendorsRequest {})?;
+    Ok(Json(rooms.connections().list_vendors(request).await?.into_inner().into()))
+}
+
+/// List the connections.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections", tag = "connections", responses((status = 200, body = ConnectionList), Refusals)
+)]
+async fn list(State(rooms): State<Rooms>, caller: Caller) -> Result<Json<ConnectionList>, ApiError> {
+    let request = caller.asks(wire::ListConnectionsRequest {})?;
+    Ok(Json(rooms.connections().list_connections(request).await?.into_inner().into()))
+}
+
+/// Begin to connect a vendor: an address to be opened in a browser.
+///
+/// Scope `connections:manage`.
+#[utoipa::path(
+    post, path = "/connections/authorize", tag = "connections", request_body = Authorize,
+    responses((status = 200, body = Authorization), Refusals, Conflicts)
+)]
+async fn authorize(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Json(wish): Json<Authorize>,
+) -> Result<Json<Authorization>, ApiError> {
+    let request = wire::BeginAuthorizationRequest {
+        vendor: wish.vendor,
+        return_path: wish.return_path,
+        connection_id: wish.connection_id.unwrap_or_default(),
+    };
+    let begun = rooms.connections().begin_authorization(caller.asks(request)?).await?.into_inner();
+    Ok(Json(Authorization { start_url: begun.start_url }))
+}
+
+/// Read a connection.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}", tag = "connections", params(("id" = String, Path, description = "`conn_…`")),
+    responses((status = 200, body = Connection), Refusals)
+)]
+async fn get(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Connection>, ApiError> {
+    Ok(Json(rooms.connections().get_connection(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Read the vendor's changes now instead of at the next poll.
+///
+/// Scope `connections:manage`.
+#[utoipa::path(
+    post, path = "/connections/{id}/sync", tag = "connections", params(("id" = String, Path)),
+    responses((status = 202, body = SyncStarted), Refusals, Conflicts)
+)]
+async fn sync_now(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(http::StatusCode, Json<SyncStarted>), ApiError> {
+    let started = rooms.connections().sync_now(caller.asks(named(id))?).await?.into_inner();
+    Ok((http::StatusCode::ACCEPTED, Json(SyncStarted { objects: started.objects })))
+}
+
+/// Pause a connection: nothing is read or written until it is resumed.
+///
+/// Scope `connections:manage`.
+#[utoipa::path(
+    post, path = "/connections/{id}/pause", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Connection), Refusals, Conflicts)
+)]
+async fn pause(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Connection>, ApiError> {
+    Ok(Json(rooms.connections().pause(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Resume a paused connection.
+///
+/// Scope `connections:manage`.
+#[utoipa::path(
+    post, path = "/connections/{id}/resume", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Connection), Refusals, Conflicts)
+)]
+async fn resume(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Connection>, ApiError> {
+    Ok(Json(rooms.connections().resume(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Disconnect: the authorization is given back to the vendor.
+///
+/// Scope `connections:manage`.
+#[utoipa::path(
+    post, path = "/connections/{id}/disconnect", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Connection), Refusals, Conflicts)
+)]
+async fn disconnect(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Connection>, ApiError> {
+    Ok(Json(rooms.connections().disconnect(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Read the vendor's objects and fields anew.
+///
+/// Scope `connections:manage`.
+#[utoipa::path(
+    post, path = "/connections/{id}/refresh-schema", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Schema), Refusals, Conflicts)
+)]
+async fn refresh_schema(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Schema>, ApiError> {
+    Ok(Json(rooms.connections().refresh_schema(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Read the vendor's objects and fields as they were read last.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/schema", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Schema), Refusals)
+)]
+async fn schema(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Schema>, ApiError> {
+    Ok(Json(rooms.connections().get_schema(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Read the calls of the vendor's API over time.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/usage", tag = "connections", params(("id" = String, Path), Span),
+    responses((status = 200, body = Usage), Refusals)
+)]
+async fn usage(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(connection_id): Path<String>,
+    Query(span): Query<Span>,
+) -> Result<Json<Usage>, ApiError> {
+    let request = wire::GetUsageRequest { connection_id, minutes: span.minutes.unwrap_or(60) };
+    Ok(Json(rooms.connections().get_usage(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Read how far reading the vendor's objects is.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/progress", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Progress), Refusals)
+)]
+async fn progress(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Progress>, ApiError> {
+    Ok(Json(rooms.connections().get_progress(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Read sync lag and applied and failed changes over time.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/health", tag = "connections", params(("id" = String, Path), Span),
+    responses((status = 200, body = Health), Refusals)
+)]
+async fn health(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(connection_id): Path<String>,
+    Query(span): Query<Span>,
+) -> Result<Json<Health>, ApiError> {
+    let request = sync::GetSyncHealthRequest { connection_id, minutes: span.minutes.unwrap_or(60) };
+    Ok(Json(rooms.sync().get_sync_health(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// List the pairs of objects that can be mapped.
+///
+/// Scope `mappings:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/pairs", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = PairList), Refusals)
+)]
+async fn pairs(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(connection_id): Path<String>,
+) -> Result<Json<PairList>, ApiError> {
+    let request = sync::ListPairsRequest { connection_id };
+    Ok(Json(rooms.sync().list_pairs(caller.asks(request)?).await?.into_inner().into()))
+}

@@ -1,0 +1,23 @@
+//! The public HTTP API: each operation is one call of a room, in the caller's name.
+
+mod access;
+mod audit;
+mod connections;
+mod mappings;
+mod records;
+mod review;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::rooms::Rooms;
+
+/// All operations, without their common prefix.
+pub(crate) fn router() -> OpenApiRouter<Rooms> {
+    OpenApiRouter::new()
+        .merge(records::router())
+        .merge(connections::router())
+        .merge(mappings::router())
+        .merge(review::router())
+        .merge(audit::router())
+        .merge(access::router())
+}

@@ -1,0 +1,109 @@
+use axum::extract::State;
+use proto::sync as wire;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    extract::{Caller, Json, Path, Query},
+    failure::{ApiError, Conflicts, Refusals},
+    rooms::Rooms,
+    view::{
+        record::Record,
+        review::{ConflictList, Issue, IssueList, ListConflicts, ListIssues},
+    },
+};
+
+pub(super) fn router() -> OpenApiRouter<Rooms> {
+    OpenApiRouter::new()
+        .routes(routes!(conflicts))
+        .routes(routes!(restore))
+        .routes(routes!(issues))
+        .routes(routes!(retry))
+        .routes(routes!(dismiss))
+}
+
+/// List the conflicts that policies decided, newest first.
+///
+/// Scope `mappings:read`.
+#[utoipa::path(
+    get, path = "/conflicts", tag = "review", params(ListConflicts),
+    responses((status = 200, body = ConflictList), Refusals)
+)]
+async fn conflicts(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Query(query): Query<ListConflicts>,
+) -> Result<Json<ConflictList>, ApiError> {
+    let request = wire::ListConflictsRequest {
+        connection_id: query.connection_id.unwrap_or_default(),
+        record_id: query.record_id.unwrap_or_default(),
+        limit: query.limit.unwrap_or_default(),
+        page: query.page.unwrap_or_default(),
+    };
+    Ok(Json(rooms.sync().list_conflicts(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Put the value back that lost, as an edit of the caller.
+///
+/// Scope `records:write`.
+#[utoipa::path(
+    post, path = "/conflicts/{id}/restore", tag = "review", params(("id" = String, Path)),
+    responses((status = 200, body = Record), Refusals, Conflicts)
+)]
+async fn restore(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(conflict_id): Path<String>,
+) -> Result<Json<Record>, ApiError> {
+    let request = wire::RestoreConflictRequest { conflict_id };
+    Ok(Json(rooms.sync().restore_conflict(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// List the records that could not be read or written.
+///
+/// Scope `mappings:read`.
+#[utoipa::path(
+    get, path = "/issues", tag = "review", params(ListIssues), responses((status = 200, body = IssueList), Refusals)
+)]
+async fn issues(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Query(query): Query<ListIssues>,
+) -> Result<Json<IssueList>, ApiError> {
+    let request = wire::ListIssuesRequest {
+        connection_id: query.connection_id.unwrap_or_default(),
+        limit: query.limit.unwrap_or_default(),
+    };
+    Ok(Json(rooms.sync().list_issues(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Try again what an issue is about.
+///
+/// Scope `mappings:write`.
+#[utoipa::path(
+    post, path = "/issues/{id}/retry", tag = "review", params(("id" = String, Path)),
+    responses((status = 200, body = Issue), Refusals, Conflicts)
+)]
+async fn retry(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(issue_id): Path<String>,
+) -> Result<Json<Issue>, ApiError> {
+    let request = wire::IssueRequest { issue_id };
+    Ok(Json(rooms.sync().retry_issue(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Leave an issue as it is.
+///
+/// Scope `mappings:write`.
+#[utoipa::path(
+    post, path = "/issues/{id}/dismiss", tag = "review", params(("id" = String, Path)),
+    responses((status = 200, body = Issue), Refusals, Conflicts)
+)]
+async fn dismiss(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(issue_id): Path<String>,
+) -> Result<Json<Issue>, ApiError> {
+    let request = wire::IssueRequest { issue_id };
+    Ok(Json(rooms.sync().dismiss_issue(caller.asks(request)?).await?.into_inner().into()))
+}

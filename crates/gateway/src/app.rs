@@ -1,0 +1,133 @@
+use std::any::Any;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use opentelemetry::propagation::Extractor;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, Any as AnyOf, CorsLayer},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+    trace::TraceLayer,
+};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::{Config, Error, failure::ApiError, oauth, openapi, pages, rooms::Rooms};
+
+/// The largest body that is read, in bytes.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// The gateway as a router, to be served by whoever has a listener.
+///
+/// # Errors
+/// A room's address is no address.
+pub fn app(config: Config) -> Result<Router, Error> {
+    let cors = cors(&config.cors_origins);
+    let rooms = Rooms::try_new(config)?;
+    let (api, description) = openapi::documented().split_for_parts();
+    let index = pages::index(&description, &rooms);
+    let description = description.to_json().unwrap_or_default();
+    let router = api
+        .route("/api/openapi.json", get(|| async move { pages::json(description) }))
+        .route("/llms.txt", get(|| async move { index }))
+        .route("/", get(pages::root))
+        .route("/oauth/start", get(oauth::start))
+        .route("/oauth/callback/{vendor}", get(oauth::callback))
+        .fallback(pages::not_found)
+        .method_not_allowed_fallback(pages::method_not_allowed)
+        .with_state(rooms)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY));
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    Ok(router
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
+        .layer(SetResponseHeaderLayer::overriding(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid)))
+}
+
+/// Listens and serves until the shutdown; requests under way are answered.
+///
+/// # Errors
+/// A room's address is no address, or ours cannot be listened on.
+pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+    let address = config.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    serve_on(listener, config, shutdown).await
+}
+
+/// Serves on a listener until the shutdown; requests under way are answered.
+///
+/// # Errors
+/// A room's address is no address, or the server ends by itself.
+pub async fn serve_on(
+    listener: TcpListener,
+    config: Config,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let app = app(config)?;
+    axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await.map_err(Error::Serve)
+}
+
+/// Pages of these origins may call the API with a key; cookies mean nothing here.
+fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods(AnyOf)
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("x-integration-key"),
+            HeaderName::from_static("idempotency-key"),
+        ]);
+    (!origins.is_empty()).then_some(layer)
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request made the gateway panic");
+    let message = "Something went wrong here. It was logged.";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message).into_response()
+}
+
+/// The span of a request: its method and path, never its query, which may hold a ticket or somebody's name.
+fn span(request: &Request) -> tracing::Span {
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let span = tracing::info_span!(
+        "request", method = %request.method(), path = request.uri().path(), request_id = id
+    );
+    let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.extract(&Headers(request.headers()))
+    });
+    // Without telemetry there is nothing to set it on.
+    let _without_telemetry = span.set_parent(parent);
+    span
+}
+
+struct Headers<'r>(&'r HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}

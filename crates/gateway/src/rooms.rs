@@ -1,0 +1,64 @@
+use std::{sync::Arc, time::Duration};
+
+use proto::{
+    audit::audit_client::AuditClient, connections::connections_client::ConnectionsClient,
+    identity::identity_client::IdentityClient, sync::sync_client::SyncClient,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{Config, Error};
+
+/// The largest answer of a room, in bytes.
+const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// The rooms behind the API and what the gateway was told. Clones share the connections, which are made when they are
+/// first needed and made again when a room comes back.
+#[derive(Clone, Debug)]
+pub(crate) struct Rooms {
+    identity: Channel,
+    sync: Channel,
+    audit: Channel,
+    connections: Channel,
+    config: Arc<Config>,
+}
+
+impl Rooms {
+    /// Nothing is contacted yet.
+    pub(crate) fn try_new(config: Config) -> Result<Self, Error> {
+        Ok(Self {
+            identity: channel("identity", &config.identity_url)?,
+            sync: channel("the sync-engine", &config.sync_url)?,
+            audit: channel("audit", &config.audit_url)?,
+            connections: channel("the connector runtime", &config.connections_url)?,
+            config: Arc::new(config),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn identity(&self) -> IdentityClient<Channel> {
+        IdentityClient::new(self.identity.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn sync(&self) -> SyncClient<Channel> {
+        SyncClient::new(self.sync.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn audit(&self) -> AuditClient<Channel> {
+        AuditClient::new(self.audit.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn connections(&self) -> ConnectionsClient<Channel> {
+        ConnectionsClient::new(self.connections.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+}
+
+fn channel(room: &'static str, url: &str) -> Result<Channel, Error> {
+    Ok(Endpoint::from_shared(url.to_owned())
+        .map_err(|source| Error::RoomAddress { room, source })?
+        .connect_timeout(Duration::from_secs(2))
+        .tcp_nodelay(true)
+        .connect_lazy())
+}

@@ -1,0 +1,309 @@
+use jiff::Timestamp;
+use proto::{connections as wire, sync};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{moment, text, value::ObjectSchema};
+
+/// A kind of outside system that can be connected.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Vendor {
+    /// `hubspot`
+    name: String,
+    /// `HubSpot`
+    label: String,
+    summary: String,
+    objects: Vec<String>,
+}
+
+/// The vendors.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct VendorList {
+    data: Vec<Vendor>,
+}
+
+/// An authorized link to a vendor.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Connection {
+    /// `conn_…`
+    id: String,
+    vendor: String,
+    /// `active`, `paused`, `error`, `reauth_required` or `disconnected`.
+    state: String,
+    /// Why, as a stable code.
+    reason: Option<String>,
+    /// Why, in words.
+    message: Option<String>,
+    /// What to do next.
+    next_step: Option<String>,
+    /// The account at the vendor: HubSpot's portal id.
+    account_id: Option<String>,
+    account_name: Option<String>,
+    tier: Option<String>,
+    scopes: Vec<String>,
+    connected_by: Option<String>,
+    connected_at: Option<Timestamp>,
+    last_sync_at: Option<Timestamp>,
+    schema_refreshed_at: Option<Timestamp>,
+    poll_interval_seconds: u32,
+    /// Limits that people should know.
+    notices: Vec<String>,
+}
+
+/// The connections.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConnectionList {
+    data: Vec<Connection>,
+}
+
+/// A wish to connect.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Authorize {
+    /// `hubspot`
+    pub(crate) vendor: String,
+    /// The path of the console where the browser ends.
+    #[serde(default = "settings")]
+    pub(crate) return_path: String,
+    /// Set when an existing connection is authorized again.
+    #[serde(default)]
+    pub(crate) connection_id: Option<String>,
+}
+
+fn settings() -> String {
+    "/settings/integrations".to_owned()
+}
+
+/// How to go on with connecting.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Authorization {
+    /// The address to open in a browser; it leads to the vendor's consent page and can be used once.
+    pub(crate) start_url: String,
+}
+
+/// The vendor objects that are read at once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SyncStarted {
+    pub(crate) objects: Vec<String>,
+}
+
+/// The vendor's objects and fields.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Schema {
+    objects: Vec<ObjectSchema>,
+    refreshed_at: Option<Timestamp>,
+}
+
+/// How far reading is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Progress {
+    objects: Vec<ObjectProgress>,
+}
+
+/// How far reading one vendor object is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ObjectProgress {
+    vendor_object: String,
+    /// `backfill`, `live` or `waiting`.
+    phase: String,
+    read: u64,
+    total: u64,
+    /// Everything up to here was read.
+    watermark: Option<Timestamp>,
+    last_poll_at: Option<Timestamp>,
+    last_error: Option<String>,
+}
+
+/// Over which time.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Span {
+    /// The last so many minutes; 60 when not given.
+    #[serde(default)]
+    pub(crate) minutes: Option<u32>,
+}
+
+/// Calls of the vendor's API.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Usage {
+    points: Vec<UsagePoint>,
+    /// The vendor's window of calls, where it says so.
+    window_limit: u32,
+    window_remaining: u32,
+    window_seconds: u32,
+}
+
+/// The calls of one minute.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UsagePoint {
+    minute: Option<Timestamp>,
+    calls: u64,
+    failed: u64,
+    rate_limited: u64,
+    records_read: u64,
+    records_written: u64,
+}
+
+/// How well a connection keeps up.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    points: Vec<HealthPoint>,
+    /// Milliseconds from the edit at the vendor to the merged record: half of the changes took at most this long.
+    lag_p50_ms: u64,
+    /// 99 of 100 took at most this long.
+    lag_p99_ms: u64,
+    applied: u64,
+    failed: u64,
+    echoes: u64,
+    conflicts: u64,
+    open_issues: u64,
+}
+
+/// The changes of one minute.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct HealthPoint {
+    minute: Option<Timestamp>,
+    applied: u64,
+    failed: u64,
+    lag_p50_ms: u64,
+    lag_max_ms: u64,
+}
+
+/// The objects that can be mapped to each other.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PairList {
+    data: Vec<Pair>,
+}
+
+/// An object of ours and one of the vendor's.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Pair {
+    object: String,
+    object_label: String,
+    vendor_object: String,
+    vendor_object_label: String,
+    /// Set when the pair has a mapping.
+    mapping_id: Option<String>,
+    recommended: bool,
+}
+
+impl From<wire::ListVendorsResponse> for VendorList {
+    fn from(list: wire::ListVendorsResponse) -> Self {
+        let vendor = |vendor: wire::Vendor| Vendor {
+            name: vendor.name,
+            label: vendor.label,
+            summary: vendor.summary,
+            objects: vendor.objects,
+        };
+        Self { data: list.vendors.into_iter().map(vendor).collect() }
+    }
+}
+
+impl From<wire::Connection> for Connection {
+    fn from(connection: wire::Connection) -> Self {
+        Self {
+            id: connection.id,
+            vendor: connection.vendor,
+            state: connection.state,
+            reason: text(connection.reason),
+            message: text(connection.message),
+            next_step: text(connection.next_step),
+            account_id: text(connection.account_id),
+            account_name: text(connection.account_name),
+            tier: text(connection.tier),
+            scopes: connection.scopes,
+            connected_by: text(connection.connected_by),
+            connected_at: moment(connection.connected_at),
+            last_sync_at: moment(connection.last_sync_at),
+            schema_refreshed_at: moment(connection.schema_refreshed_at),
+            poll_interval_seconds: connection.poll_interval_seconds,
+            notices: connection.notices,
+        }
+    }
+}
+
+impl From<wire::ListConnectionsResponse> for ConnectionList {
+    fn from(list: wire::ListConnectionsResponse) -> Self {
+        Self { data: list.connections.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl From<wire::GetSchemaResponse> for Schema {
+    fn from(schema: wire::GetSchemaResponse) -> Self {
+        Self {
+            objects: schema.objects.into_iter().map(Into::into).collect(),
+            refreshed_at: moment(schema.refreshed_at),
+        }
+    }
+}
+
+impl From<wire::GetProgressResponse> for Progress {
+    fn from(progress: wire::GetProgressResponse) -> Self {
+        let object = |object: wire::ObjectProgress| ObjectProgress {
+            vendor_object: object.vendor_object,
+            phase: object.phase,
+            read: object.read,
+            total: object.total,
+            watermark: moment(object.watermark),
+            last_poll_at: moment(object.last_poll_at),
+            last_error: text(object.last_error),
+        };
+        Self { objects: progress.objects.into_iter().map(object).collect() }
+    }
+}
+
+impl From<wire::GetUsageResponse> for Usage {
+    fn from(usage: wire::GetUsageResponse) -> Self {
+        let point = |point: wire::UsagePoint| UsagePoint {
+            minute: moment(point.minute),
+            calls: point.calls,
+            failed: point.failed,
+            rate_limited: point.rate_limited,
+            records_read: point.records_read,
+            records_written: point.records_written,
+        };
+        Self {
+            points: usage.points.into_iter().map(point).collect(),
+            window_limit: usage.window_limit,
+            window_remaining: usage.window_remaining,
+            window_seconds: usage.window_seconds,
+        }
+    }
+}
+
+impl From<sync::GetSyncHealthResponse> for Health {
+    fn from(health: sync::GetSyncHealthResponse) -> Self {
+        let point = |point: sync::HealthPoint| HealthPoint {
+            minute: moment(point.minute),
+            applied: point.applied,
+            failed: point.failed,
+            lag_p50_ms: point.lag_p50_ms,
+            lag_max_ms: point.lag_max_ms,
+        };
+        Self {
+            points: health.points.into_iter().map(point).collect(),
+            lag_p50_ms: health.lag_p50_ms,
+            lag_p99_ms: health.lag_p99_ms,
+            applied: health.applied,
+            failed: health.failed,
+            echoes: health.echoes,
+            conflicts: health.conflicts,
+            open_issues: health.open_issues,
+        }
+    }
+}
+
+impl From<sync::ListPairsResponse> for PairList {
+    fn from(list: sync::ListPairsResponse) -> Self {
+        let pair = |pair: sync::Pair| Pair {
+            object: pair.object,
+            object_label: pair.object_label,
+            vendor_object: pair.vendor_object,
+            vendor_object_label: pair.vendor_object_label,
+            mapping_id: text(pair.mapping_id),
+            recommended: pair.recommended,
+        };
+        Self { data: list.pairs.into_iter().map(pair).collect() }
+    }
+}

@@ -1,0 +1,255 @@
+use jiff::Timestamp;
+use proto::sync as wire;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{moment, text, value::Field};
+
+/// A pair of objects whose records are kept in sync.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Mapping {
+    /// `map_…`
+    id: String,
+    connection_id: String,
+    vendor: String,
+    object: String,
+    object_label: String,
+    vendor_object: String,
+    vendor_object_label: String,
+    /// `draft`, `active` or `paused`.
+    state: String,
+    /// `bidirectional`, `to_vendor` or `from_vendor`.
+    direction: String,
+    /// Fields whose equal values make two records the same.
+    match_keys: Vec<String>,
+    revision: i64,
+    /// One per field of our object.
+    fields: Vec<FieldMapping>,
+    /// The vendor's fields, to choose from.
+    vendor_fields: Vec<Field>,
+    activated_at: Option<Timestamp>,
+    activated_by: Option<String>,
+    linked_records: u64,
+    /// What newly mapped fields start with: `platform_wins`, `crm_wins` or `newest_wins`.
+    default_policy: String,
+}
+
+/// A pair of fields.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FieldMapping {
+    field: String,
+    field_label: String,
+    field_type: String,
+    vendor_field: Option<String>,
+    vendor_field_label: Option<String>,
+    vendor_field_type: Option<String>,
+    /// `auto_mapped`, `suggested`, `confirmed`, `unmapped` or `ignored`.
+    state: String,
+    /// 0 to 1.
+    confidence: f64,
+    evidence: Vec<String>,
+    /// Null: as the object mapping.
+    direction: Option<String>,
+    policy: Option<String>,
+    /// Whether it is personal data, whose values never reach the audit log.
+    pii: bool,
+    vendor_read_only: bool,
+}
+
+/// The mappings.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MappingList {
+    data: Vec<Mapping>,
+}
+
+/// Which mappings.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListMappings {
+    /// Of this connection only.
+    #[serde(default)]
+    pub(crate) connection_id: Option<String>,
+}
+
+/// A new mapping, a draft.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewMapping {
+    pub(crate) connection_id: String,
+    /// `company`
+    pub(crate) object: String,
+    /// `companies`
+    pub(crate) vendor_object: String,
+}
+
+/// Changes of a mapping; what is not named stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MappingEdit {
+    /// `bidirectional`, `to_vendor` or `from_vendor`.
+    #[serde(default)]
+    pub(crate) direction: Option<String>,
+    /// `platform_wins`, `crm_wins` or `newest_wins`.
+    #[serde(default)]
+    pub(crate) default_policy: Option<String>,
+    /// Fields whose equal values make two records the same.
+    #[serde(default)]
+    pub(crate) match_keys: Vec<String>,
+    /// Confirm every suggested field at once.
+    #[serde(default)]
+    pub(crate) confirm_all: bool,
+}
+
+/// What is decided about one field.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FieldEdit {
+    /// `confirm`, `choose` (with `vendor_field`), `ignore`, `unmap` or `settings`.
+    pub(crate) action: String,
+    #[serde(default)]
+    pub(crate) vendor_field: Option<String>,
+    /// With `choose` and `settings`; an empty text: as the object mapping.
+    #[serde(default)]
+    pub(crate) direction: Option<String>,
+    /// With `choose` and `settings`: `platform_wins`, `crm_wins` or `newest_wins`.
+    #[serde(default)]
+    pub(crate) policy: Option<String>,
+    /// With `choose` and `settings`: whether it is personal data.
+    #[serde(default)]
+    pub(crate) pii: Option<bool>,
+}
+
+/// What activation would do.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Plan {
+    mapping_id: String,
+    /// `reading`, `ready`, `applying`, `applied` or `stale`.
+    state: String,
+    /// To be given when activating.
+    hash: Option<String>,
+    mapping_revision: i64,
+    made_at: Option<Timestamp>,
+    read: u64,
+    total: u64,
+    categories: Vec<PlanCategory>,
+    /// Calls of the vendor's API that it takes.
+    vendor_calls: u64,
+    /// How long it takes.
+    seconds: f64,
+    applied: u64,
+    to_apply: u64,
+}
+
+/// Records with which the same would happen.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlanCategory {
+    /// `matched_equal`, `update_here`, `update_there`, `create_here`, `create_there`, `conflict` or `blocked`.
+    name: String,
+    label: String,
+    count: u64,
+    samples: Vec<PlanSample>,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlanSample {
+    title: String,
+    vendor_id: Option<String>,
+    record_id: Option<String>,
+    note: Option<String>,
+}
+
+/// The plan to activate.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Activation {
+    /// The `hash` of the plan; 409 `plan_stale` when it is no longer true.
+    pub(crate) plan_hash: String,
+}
+
+impl From<wire::Mapping> for Mapping {
+    fn from(mapping: wire::Mapping) -> Self {
+        Self {
+            id: mapping.id,
+            connection_id: mapping.connection_id,
+            vendor: mapping.vendor,
+            object: mapping.object,
+            object_label: mapping.object_label,
+            vendor_object: mapping.vendor_object,
+            vendor_object_label: mapping.vendor_object_label,
+            state: mapping.state,
+            direction: mapping.direction,
+            match_keys: mapping.match_keys,
+            revision: mapping.revision,
+            fields: mapping.fields.into_iter().map(Into::into).collect(),
+            vendor_fields: mapping.vendor_fields.into_iter().map(Into::into).collect(),
+            activated_at: moment(mapping.activated_at),
+            activated_by: text(mapping.activated_by),
+            linked_records: mapping.linked_records,
+            default_policy: mapping.default_policy,
+        }
+    }
+}
+
+impl From<wire::FieldMapping> for FieldMapping {
+    fn from(field: wire::FieldMapping) -> Self {
+        Self {
+            field: field.field,
+            field_label: field.field_label,
+            field_type: field.field_type,
+            vendor_field: text(field.vendor_field),
+            vendor_field_label: text(field.vendor_field_label),
+            vendor_field_type: text(field.vendor_field_type),
+            state: field.state,
+            confidence: field.confidence,
+            evidence: field.evidence,
+            direction: text(field.direction),
+            policy: text(field.policy),
+            pii: field.pii,
+            vendor_read_only: field.vendor_read_only,
+        }
+    }
+}
+
+impl From<wire::ListMappingsResponse> for MappingList {
+    fn from(list: wire::ListMappingsResponse) -> Self {
+        Self { data: list.mappings.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl From<wire::Plan> for Plan {
+    fn from(plan: wire::Plan) -> Self {
+        Self {
+            mapping_id: plan.mapping_id,
+            state: plan.state,
+            hash: text(plan.hash),
+            mapping_revision: plan.mapping_revision,
+            made_at: moment(plan.made_at),
+            read: plan.read,
+            total: plan.total,
+            categories: plan.categories.into_iter().map(Into::into).collect(),
+            vendor_calls: plan.vendor_calls,
+            seconds: plan.seconds,
+            applied: plan.applied,
+            to_apply: plan.to_apply,
+        }
+    }
+}
+
+impl From<wire::PlanCategory> for PlanCategory {
+    fn from(category: wire::PlanCategory) -> Self {
+        let sample = |sample: wire::PlanSample| PlanSample {
+            title: sample.title,
+            vendor_id: text(sample.vendor_id),
+            record_id: text(sample.record_id),
+            note: text(sample.note),
+        };
+        Self {
+            name: category.name,
+            label: category.label,
+            count: category.count,
+            samples: category.samples.into_iter().map(sample).collect(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use jiff::Timestamp;
+use proto::sync as wire;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    moment, text,
+    value::{Plain, plain_or_null},
+};
+
+/// Which conflicts.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListConflicts {
+    /// Of this connection only.
+    #[serde(default)]
+    pub(crate) connection_id: Option<String>,
+    /// Of this record only.
+    #[serde(default)]
+    pub(crate) record_id: Option<String>,
+    /// How many, at most 500; 50 when not given.
+    #[serde(default)]
+    pub(crate) limit: Option<u32>,
+    /// `next_page` of the page before.
+    #[serde(default)]
+    pub(crate) page: Option<String>,
+}
+
+/// A page of conflicts.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConflictList {
+    data: Vec<Conflict>,
+    /// To be sent as `page` for the next ones; null on the last page.
+    next_page: Option<String>,
+}
+
+/// Both sides changed a field, and a policy decided.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Conflict {
+    id: String,
+    record_id: String,
+    record_title: String,
+    object: String,
+    field: String,
+    field_label: String,
+    connection_id: String,
+    /// `platform_wins`, `crm_wins` or `newest_wins`.
+    policy: String,
+    /// `platform` or `crm`.
+    winner: String,
+    kept: Plain,
+    lost: Plain,
+    pii: bool,
+    /// Whether the two edits were closer in time than the clocks can be trusted.
+    within_clock_skew: bool,
+    at: Option<Timestamp>,
+    restored_at: Option<Timestamp>,
+}
+
+/// Which issues.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListIssues {
+    /// Of this connection only.
+    #[serde(default)]
+    pub(crate) connection_id: Option<String>,
+    /// How many, at most 500; 50 when not given.
+    #[serde(default)]
+    pub(crate) limit: Option<u32>,
+}
+
+/// The issues.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IssueList {
+    data: Vec<Issue>,
+}
+
+/// A record that could not be read or written.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Issue {
+    id: String,
+    connection_id: String,
+    record_id: Option<String>,
+    record_title: Option<String>,
+    vendor_id: Option<String>,
+    field: Option<String>,
+    /// `auth`, `permission`, `rate_limit`, `validation`, `duplicate`, `missing`, `schema_drift`, `value`,
+    /// `unavailable` or `ambiguous`.
+    category: String,
+    message: String,
+    suggestion: Option<String>,
+    /// `open`, `retrying`, `dismissed` or `resolved`.
+    state: String,
+    at: Option<Timestamp>,
+}
+
+impl From<wire::ListConflictsResponse> for ConflictList {
+    fn from(list: wire::ListConflictsResponse) -> Self {
+        let conflict = |conflict: wire::Conflict| Conflict {
+            id: conflict.id,
+            record_id: conflict.record_id,
+            record_title: conflict.record_title,
+            object: conflict.object,
+            field: conflict.field,
+            field_label: conflict.field_label,
+            connection_id: conflict.connection_id,
+            policy: conflict.policy,
+            winner: conflict.winner,
+            kept: plain_or_null(conflict.kept),
+            lost: plain_or_null(conflict.lost),
+            pii: conflict.pii,
+            within_clock_skew: conflict.within_clock_skew,
+            at: moment(conflict.at),
+            restored_at: moment(conflict.restored_at),
+        };
+        Self { data: list.conflicts.into_iter().map(conflict).collect(), next_page: text(list.next_page) }
+    }
+}
+
+impl From<wire::Issue> for Issue {
+    fn from(issue: wire::Issue) -> Self {
+        Self {
+            id: issue.id,
+            connection_id: issue.connection_id,
+            record_id: text(issue.record_id),
+            record_title: text(issue.record_title),
+            vendor_id: text(issue.vendor_id),
+            field: text(issue.field),
+            category: issue.category,
+            message: issue.message,
+            suggestion: text(issue.suggestion),
+            state: issue.state,
+            at: moment(issue.at),
+        }
+    }
+}
+
+impl From<wire::ListIssuesResponse> for IssueList {
+    fn from(list: wire::ListIssuesResponse) -> Self {
+        Self { data: list.issues.into_iter().map(Into::into).collect() }
+    }
+}

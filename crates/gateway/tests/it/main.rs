@@ -1,0 +1,1 @@
+//! Stories of the gateway in front of rooms that are made up.
