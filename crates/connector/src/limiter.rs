@@ -149,7 +149,7 @@ impl Drop for LiveWaiter<'_> {
 impl State {
     /// The vendor's window and a little more, because calls do not all take equally long to arrive.
     fn guarded_window(&self) -> Duration {
-        self.window + (self.window / 200).max(Duration::from_millis(15))
+        self.window + (self.window / 200).max(Duration::from_millis(25))
     }
 
     /// Passes now, or says when to ask again.

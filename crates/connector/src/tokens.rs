@@ -66,10 +66,19 @@ pub(crate) struct TokenKeeper {
     pub(crate) replica: Uuid,
     pub(crate) patience: Duration,
     /// The lock lets one task of this process refresh at a time.
-    pub(crate) current: tokio::sync::Mutex<Option<Current>>,
+    pub(crate) current: tokio::sync::Mutex<Known>,
 }
 
-pub(crate) struct Current {
+/// What this process knows of the tokens.
+#[derive(Default)]
+pub(crate) struct Known {
+    current: Option<Current>,
+    /// The generation whose refresh the vendor rejected, and its words: it is not asked again.
+    dead: Option<(i64, String)>,
+}
+
+#[derive(Clone)]
+struct Current {
     access: Access,
     renew_at: Timestamp,
 }
@@ -77,37 +86,37 @@ pub(crate) struct Current {
 #[async_trait]
 impl Tokens for TokenKeeper {
     async fn access(&self) -> Result<Access, Error> {
-        let mut current = self.current.lock().await;
-        if let Some(current) = current.as_ref().filter(|current| self.line.clock.now() < current.renew_at) {
+        let mut known = self.current.lock().await;
+        if let Some(current) = known.current.as_ref().filter(|it| self.line.clock.now() < it.renew_at) {
             return Ok(current.access.clone());
         }
-        let fresh = self.fresh().await.map_err(|failure| failure.into_vendor(REFRESH))?;
-        Ok(current.insert(fresh).access.clone())
+        let fresh = self.fresh(&mut known).await.map_err(|failure| failure.into_vendor(REFRESH))?;
+        Ok(known.current.insert(fresh).access.clone())
     }
 
     async fn renew(&self, refused: &Access) -> Result<Access, Error> {
-        let mut current = self.current.lock().await;
+        let mut known = self.current.lock().await;
         let newer = async {
             let row = self.row().await?;
             if row.generation > refused.generation && self.is_fresh(&row) {
                 return self.opened(&row);
             }
-            self.refresh(row).await
+            self.refresh(row, &mut known).await
         };
         let newer = newer.await.map_err(|failure| failure.into_vendor(REFRESH))?;
-        Ok(current.insert(newer).access.clone())
+        Ok(known.current.insert(newer).access.clone())
     }
 }
 
 impl TokenKeeper {
-    async fn fresh(&self) -> Result<Current, Failure> {
+    async fn fresh(&self, known: &mut Known) -> Result<Current, Failure> {
         let row = self.row().await?;
         if self.is_fresh(&row) {
             return self.opened(&row);
         }
         let still_good = row.expires_at > self.line.clock.now();
         let present = self.opened(&row);
-        match self.refresh(row).await {
+        match self.refresh(row, known).await {
             Err(Failure::Vendor(error)) if still_good && error.is_transient() => {
                 tracing::warn!(connection = %self.id, kind = error.kind.code(), "could not refresh ahead of time");
                 present
@@ -132,8 +141,11 @@ impl TokenKeeper {
     }
 
     /// Refreshes, or waits for whoever is at it.
-    async fn refresh(&self, mut row: TokenRow) -> Result<Current, Failure> {
+    async fn refresh(&self, mut row: TokenRow, known: &mut Known) -> Result<Current, Failure> {
         let generation = row.generation;
+        if let Some((_, words)) = known.dead.as_ref().filter(|(dead, _)| *dead == generation) {
+            return Err(Error::new(ErrorKind::AccessRevoked, REFRESH, words.as_str()).into());
+        }
         let deadline = Instant::now() + self.patience * 2;
         loop {
             let announced = self.store.announce_refresh(self.id, generation, self.replica, self.patience);
@@ -153,7 +165,12 @@ impl TokenKeeper {
         match self.ask_vendor(&row).await {
             Ok(grant) => self.store_grant(&row, grant).await,
             Err(Failure::Vendor(error)) if error.kind == ErrorKind::AccessRevoked => {
-                self.rejected(&row, error).await
+                let words = error.message.clone();
+                let outcome = self.rejected(&row, error).await;
+                if matches!(&outcome, Err(Failure::Vendor(_))) {
+                    known.dead = Some((generation, words));
+                }
+                outcome
             }
             Err(failure) => {
                 let mut tx = self.store.pool.begin().await?;

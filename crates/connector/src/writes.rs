@@ -15,6 +15,8 @@ use crate::{
     store::Lease,
 };
 
+/// The inbox's name for answered writes.
+const INBOX: &str = "connector-writes";
 const ACK_WAIT: Duration = Duration::from_secs(60);
 const STILL_AT_IT: Duration = Duration::from_secs(15);
 /// A write is never given up: it is answered, or its connection does not work yet.
@@ -56,7 +58,7 @@ impl Writer {
         let mut consumer = self.core.bus.consumer(config).await?;
         loop {
             let mut groups: BTreeMap<(ConnectionId, String), Vec<Job>> = BTreeMap::new();
-            for delivery in consumer.next_batch().await? {
+            for delivery in self.unanswered(consumer.next_batch().await?).await? {
                 match delivery.message.decode::<ApplyWrite>() {
                     Ok(write) => groups
                         .entry((write.connection, write.object.clone()))
@@ -68,6 +70,19 @@ impl Writer {
             let done = join_all(groups.into_iter().map(|((id, _), jobs)| self.make(id, jobs))).await;
             done.into_iter().collect::<Result<(), Failure>>()?;
         }
+    }
+
+    /// The deliveries whose writes have no answer yet. A write that was answered and comes again, because the process
+    /// died before it acknowledged, must not be made again: a later one may have followed it.
+    async fn unanswered(&self, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, Failure> {
+        let ids: Vec<String> =
+            deliveries.iter().map(|delivery| delivery.message.envelope.id.clone()).collect();
+        let mut db = self.core.store.pool.acquire().await?;
+        let answered = bus::inbox::handled(&mut db, INBOX, &ids).await?;
+        let (again, unanswered): (Vec<Delivery>, Vec<Delivery>) =
+            deliveries.into_iter().partition(|delivery| answered.contains(&delivery.message.envelope.id));
+        ack_all(again).await?;
+        Ok(unanswered)
     }
 
     /// Makes the writes of one object of one connection.
@@ -178,17 +193,23 @@ impl Writer {
         results
     }
 
-    /// Publishes the answers, then acknowledges.
+    /// Stores that the writes are answered and the answers themselves together, then acknowledges.
     async fn answer(&self, link: &Link, answered: Vec<(Job, WriteOutcome)>) -> Result<(), Failure> {
         let now = self.core.now();
         let mut messages: Vec<Message> = Vec::with_capacity(answered.len());
         let mut deliveries = Vec::with_capacity(answered.len());
+        let mut ids = Vec::with_capacity(answered.len());
         for (job, outcome) in answered {
             let cause = &job.delivery.message.envelope.id;
             messages.push(link.publisher.written(&job.write, cause, outcome, now)?);
+            ids.push(cause.clone());
             deliveries.push(job.delivery);
         }
-        self.core.bus.publish_batch(&messages).await?;
+        let mut tx = self.core.store.pool.begin().await?;
+        bus::inbox::fresh(&mut tx, INBOX, &ids).await?;
+        bus::outbox::enqueue(&mut tx, &messages).await?;
+        tx.commit().await?;
+        self.core.waker.wake();
         ack_all(deliveries).await?;
         Ok(())
     }

@@ -59,7 +59,8 @@ impl Store {
         }))
     }
 
-    /// Stores the tokens of a completed authorization, in place of older ones.
+    /// Stores the tokens of a completed authorization, in place of older ones. The first generation is the second of
+    /// the clock, so that it is newer than those of an earlier life of the connection.
     pub(crate) async fn put_tokens(
         tx: &mut PgConnection,
         connection: ConnectionId,
@@ -70,7 +71,7 @@ impl Store {
     ) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO tokens (connection, generation, access_token, refresh_token, expires_at, lifetime_ms)
-             VALUES ($1, 1, $2, $3, $4, $5)
+             VALUES ($1, extract(epoch FROM now())::bigint, $2, $3, $4, $5)
              ON CONFLICT (connection) DO UPDATE
              SET generation = tokens.generation + 1, access_token = EXCLUDED.access_token,
                  refresh_token = EXCLUDED.refresh_token, expires_at = EXCLUDED.expires_at,

@@ -1,18 +1,11 @@
-//! Stories of the runtime on a real Postgres and a real NATS, with a vendor that the tests script.
+//! Stories of the runtime on a real Postgres and a real NATS, with a vendor that the tests script. `RUST_LOG` shows what the runtime says.
+#![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
 
-#[cfg(test)]
 mod acme;
-#[cfg(test)]
 mod connecting;
-#[cfg(test)]
 mod identity;
-#[cfg(test)]
 mod reading;
-#[cfg(test)]
 mod replicas;
-#[cfg(test)]
 mod tokens;
-#[cfg(test)]
 mod world;
-#[cfg(test)]
 mod writing;

