@@ -31,6 +31,26 @@ pub async fn fresh(tx: &mut PgConnection, consumer: &str, ids: &[String]) -> Res
     Ok(fresh.into_iter().collect())
 }
 
+/// Which of these messages `consumer` has handled, without recording anything: for a consumer whose effect is outside
+/// the database, which looks before the effect and records after it.
+///
+/// # Errors
+/// Postgres refuses or does not answer.
+pub async fn handled(
+    db: &mut PgConnection,
+    consumer: &str,
+    ids: &[String],
+) -> Result<HashSet<String>, Error> {
+    let handled: Result<Vec<String>, _> =
+        sqlx::query_scalar("SELECT id FROM inbox WHERE consumer = $1 AND id = ANY($2)")
+            .bind(consumer)
+            .bind(ids)
+            .fetch_all(db)
+            .await;
+    let handled = handled.map_err(|error| Error::database("look into the inbox", error))?;
+    Ok(handled.into_iter().collect())
+}
+
 /// Takes back [`fresh`] for messages that this transaction does not handle after all.
 ///
 /// # Errors
