@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::Router;
+use axum::{Router, serve::ListenerExt};
 use chassis::{Health, Readiness, Shutdown};
 use model::Clock;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -64,6 +64,10 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     health.set(SERVICE, Readiness::Ready);
+    let listener = listener.tap_io(|stream| {
+        // Without it a page waits 40 ms for an acknowledgement; a socket that refuses is served all the same.
+        let _ = stream.set_nodelay(true);
+    });
     let server = tokio::spawn(async move {
         let ended = axum::serve(listener, pages)
             .with_graceful_shutdown(async move { shutdown.requested().await })

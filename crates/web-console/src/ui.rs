@@ -96,7 +96,11 @@ impl Tone {
 
 /// A state as a small pill: sign, colour, word.
 pub(crate) fn pill(tone: Tone, text: &str) -> Markup {
-    Markup(format!(r#"<span class="pill {}">{}{}</span>"#, tone.class(), icon(tone.sign()), escape(text)))
+    signed(tone, tone.sign(), text)
+}
+
+fn signed(tone: Tone, sign: &str, text: &str) -> Markup {
+    Markup(format!(r#"<span class="pill {}">{}{}</span>"#, tone.class(), icon(sign), escape(text)))
 }
 
 /// The pill of a state's internal name, anywhere in the console.
@@ -111,7 +115,6 @@ pub(crate) fn state(name: &str) -> Markup {
         "draft" => (Quiet, "Draft"),
         "auto_mapped" => (Good, "Auto-mapped"),
         "confirmed" => (Good, "Confirmed"),
-        "suggested" => (Warn, "Suggested"),
         "unmapped" => (Quiet, "Unmapped"),
         "ignored" => (Quiet, "Ignored"),
         "in_sync" => (Good, "In sync"),
@@ -133,6 +136,7 @@ pub(crate) fn state(name: &str) -> Markup {
         "ok" => (Good, "OK"),
         "failed" => (Bad, "Failed"),
         "refused" => (Warn, "Refused"),
+        "suggested" => return signed(Warn, "spark", "Suggested"),
         other => return pill(Quiet, &spaced(other)),
     };
     pill(tone, text)

@@ -87,7 +87,10 @@ impl Cards {
                 others: own.filter(|other| other.state != "disconnected").collect(),
             }
         };
-        Self { now: shell.now, may_connect: shell.may_connect(), cards: VENDORS.iter().map(card).collect() }
+        let mut cards: Vec<Card> = VENDORS.iter().map(card).collect();
+        // What can be used comes first.
+        cards.sort_by_key(|card| !card.available);
+        Self { now: shell.now, may_connect: shell.may_connect(), cards }
     }
 }
 

@@ -1,1 +1,16 @@
+//! The console through its addresses, over rooms that the test plays.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod console;
+mod failures;
+mod forms;
+mod html;
+mod integrations;
+mod live;
+mod mappings;
+mod pages;
+mod records;
+mod rooms;
+mod settings;
+mod sign_in;

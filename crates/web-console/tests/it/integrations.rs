@@ -1,0 +1,116 @@
+use axum::http::StatusCode;
+use model::Role;
+
+use crate::console::{Browser, connection, mapping};
+
+#[tokio::test]
+async fn there_is_a_card_for_each_of_the_five_tools() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    let page = browser.get("/settings/integrations").await;
+    for name in ["Salesforce", "HubSpot", "Slack", "Google Calendar", "Microsoft 365"] {
+        assert!(page.body.contains(&format!(">{name}<")), "{name} has no card");
+    }
+    assert_eq!(page.body.matches("Not yet available").count(), 4);
+    for shown in ["Active", "48120037", "Integration Health", "Audit log"] {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+}
+
+#[tokio::test]
+async fn connecting_says_first_that_it_concerns_everybody_and_leaves_by_a_page() {
+    let mut browser = Browser::of(Role::Admin).await;
+    let page = browser.get("/settings/integrations/hubspot/connect").await;
+    assert!(page.body.contains("This concerns your whole organization."));
+    assert!(browser.rooms.asked().is_empty(), "something was begun before the confirmation");
+    let page = browser.post("/settings/integrations/hubspot/connect", &[]).await;
+    assert_eq!(page.status, StatusCode::OK, "a redirect of a form would be stopped by form-action");
+    let url = "https://api.accord.test/oauth/start?ticket=t1&#38;x=2";
+    assert!(page.body.contains(&format!(r#"http-equiv="refresh" content="0; url={url}""#)), "{}", page.body);
+    assert!(page.body.contains(&format!(r#"href="{url}""#)));
+    assert_eq!(browser.rooms.asked(), ["begin hubspot /settings/integrations"]);
+}
+
+#[tokio::test]
+async fn members_and_viewers_see_why_they_cannot_connect() {
+    for role in [Role::Member, Role::Viewer] {
+        let mut browser = Browser::of(role).await;
+        let page = browser.get("/settings/integrations").await;
+        assert!(page.body.contains("takes an <strong>Owner</strong> or <strong>Admin</strong>"));
+        let page = browser.get("/settings/integrations/hubspot/connect").await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn coming_back_from_the_vendor_says_how_it_went() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let page = browser.get("/settings/integrations?connected=hubspot").await;
+    assert!(page.body.contains("HubSpot is connected."));
+    let page = browser.get("/settings/integrations?error=missing_scopes").await;
+    assert!(page.body.contains("lacks CRM read or write permission") && page.body.contains("missing_scopes"));
+    let page = browser.get("/settings/integrations?error=%3Cscript%3E").await;
+    assert!(page.body.contains("The connection was not made.") && !page.body.contains("<script>"));
+}
+
+#[tokio::test]
+async fn the_detail_page_shows_steps_progress_pairs_issues_and_audit() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let page = browser.get(&connection()).await;
+    for shown in [
+        "Authorize",
+        "Map",
+        "Sync",
+        "48120037",
+        "318 of 804",
+        "Reading deals",
+        "Needs attention",
+        "Recent conflicts",
+        "Audit log of this connection",
+        "Map fields",
+        "Sync now",
+        "Refresh schema",
+        "Pause",
+        "Disconnect",
+    ] {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    assert!(page.body.contains(&format!("href=\"{}\"", mapping())));
+    assert!(page.body.contains("Mara Lindqvist") && page.body.contains("You"));
+}
+
+#[tokio::test]
+async fn every_button_of_the_connection_does_what_it_says() {
+    let mut browser = Browser::of(Role::Owner).await;
+    for (path, fields, asked) in [
+        ("sync", vec![], "sync_now"),
+        ("refresh-schema", vec![], "refresh_schema"),
+        ("pause", vec![], "pause"),
+        ("resume", vec![], "resume"),
+        (
+            "pairs",
+            vec![("object", "partner"), ("vendor_object", "companies")],
+            "create_mapping partner companies",
+        ),
+        ("disconnect", vec![], "disconnect"),
+    ] {
+        let page = browser.post(&format!("{}/{path}", connection()), &fields).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{path}");
+        assert_eq!(browser.rooms.asked(), [asked]);
+    }
+    for action in ["retry", "dismiss"] {
+        browser.post(&format!("/settings/issues/issue_1/{action}"), &[]).await;
+        assert_eq!(browser.rooms.asked(), [action]);
+    }
+}
+
+#[tokio::test]
+async fn health_shows_success_calls_and_lag_as_numbers_and_pictures() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    let page = browser.get("/settings/integrations/health?minutes=360").await;
+    for shown in ["Success rate", "API calls", "Sync lag", "<svg class=\"chart\"", "The numbers"] {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    assert!(page.body.contains("<option value=\"360\" selected>"));
+    let page = browser.get("/settings/integrations/health?connection=conn_other").await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+}

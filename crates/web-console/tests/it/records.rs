@@ -1,0 +1,80 @@
+use axum::http::StatusCode;
+use model::Role;
+use web_console::sample;
+
+use crate::console::Browser;
+
+fn record() -> String {
+    format!("/records/deal/{}", sample::id("rec", 0))
+}
+
+#[tokio::test]
+async fn records_are_searched_and_paged_by_their_address() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    let page = browser.get("/records/deals?q=freight+%26+co").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(browser.rooms.asked(), ["list deal “freight & co”"]);
+    assert!(page.body.contains("804 records"));
+    assert!(page.body.contains("/records/deal?q=freight+%26+co&#38;page=p2%2F%3D"), "{}", page.body);
+    assert!(page.body.contains("Halvorsen Freight — renewal") && page.body.contains("12,500.00"));
+}
+
+#[tokio::test]
+async fn a_record_shows_who_changed_what_when_and_why() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let page = browser.get(&record()).await;
+    for shown in ["contractsent", "changed in the CRM", "edited here", "first sync", "9188230400", "In sync"]
+    {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    browser.post(&format!("/records/conflicts/{}/restore", sample::id("conf", 1)), &[]).await;
+    assert_eq!(browser.rooms.asked(), ["restore"]);
+}
+
+#[tokio::test]
+async fn an_edit_sends_the_changed_fields_alone_with_the_version_it_was_made_on() {
+    let mut browser = Browser::of(Role::Member).await;
+    let fields = [
+        ("_version", "7"),
+        ("f.name", "Halvorsen Freight — renewal"),
+        ("f.amount", "13000"),
+        ("f.currency", ""),
+        ("f.product_interest", "core; plus"),
+        ("f.probability", ""),
+        ("f.no_such_field", "x"),
+    ];
+    let page = browser.post(&record(), &fields).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, &*record()));
+    assert_eq!(
+        browser.rooms.asked(),
+        [concat!(
+            "update vSome(7) amount=Some(Text(\"13000\")) currency=Some(Null(true)) ",
+            "product_interest=Some(Options(Options { values: [\"core\", \"plus\"] }))"
+        )]
+    );
+    assert!(browser.get(&record()).await.body.contains("3 fields saved."));
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_asks_for_nothing() {
+    let mut browser = Browser::of(Role::Member).await;
+    browser.post(&record(), &[("_version", "7"), ("f.currency", "EUR")]).await;
+    assert!(browser.rooms.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_viewer_can_look_and_not_edit() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    assert!(!browser.get(&record()).await.body.contains("/edit\""));
+    assert_eq!(browser.get(&format!("{}/edit", record())).await.status, StatusCode::FORBIDDEN);
+    let page = browser.post(&record(), &[("_version", "7"), ("f.currency", "USD")]).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(browser.rooms.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_record_begins_with_its_name() {
+    let mut browser = Browser::of(Role::Member).await;
+    let page = browser.post("/records/deal", &[("title", "New one")]).await;
+    assert_eq!(page.location(), format!("/records/deal/{}/edit", sample::id("rec", 9)));
+}

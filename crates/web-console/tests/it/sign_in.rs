@@ -1,0 +1,93 @@
+use axum::http::{Method, StatusCode, header};
+use model::Role;
+
+use crate::console::{Browser, ORIGIN};
+
+#[tokio::test]
+async fn a_stranger_is_sent_to_sign_in_and_then_where_they_wanted_to_go() {
+    let mut browser = Browser::new().await;
+    let page = browser.get("/settings/audit?action=sync.*").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert_eq!(page.location(), "/sign-in?next=%2Fsettings%2Faudit%3Faction%3Dsync.*");
+    let form = browser.get(page.location()).await;
+    assert!(form.body.contains(r#"name="next" value="/settings/audit?action=sync.*""#), "{}", form.body);
+    let body = "email=mara%40northwind.example&password=correct+horse&next=%2Fsettings%2Faudit";
+    let page = browser.send(Method::POST, "/sign-in", &[("origin", ORIGIN)], body.to_owned()).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/audit"));
+    assert_eq!(browser.get("/settings/audit").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
+    let mut browser = Browser::new().await;
+    let page = browser.get("/sign-in/link/al_good").await;
+    let cookie = page.header(header::SET_COOKIE);
+    for part in ["accord_session=as_owner", "HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+        assert!(cookie.contains(part), "{cookie} lacks {part}");
+    }
+    assert_eq!(page.location(), "/settings/integrations");
+}
+
+#[tokio::test]
+async fn a_used_link_says_what_to_do_next() {
+    let mut browser = Browser::new().await;
+    let page = browser.get("/sign-in/link/al_used").await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    assert!(page.body.contains("Ask for a new one"), "{}", page.body);
+    assert!(browser.cookie("accord_session").is_none());
+}
+
+#[tokio::test]
+async fn wrong_passwords_and_too_many_of_them_are_told_in_words() {
+    let mut browser = Browser::new().await;
+    for (email, status, words) in [
+        ("mara%40northwind.example", StatusCode::UNAUTHORIZED, "The email or the password is wrong."),
+        ("locked%40northwind.example", StatusCode::TOO_MANY_REQUESTS, "Too many attempts; wait 30 seconds."),
+    ] {
+        let body = format!("email={email}&password=guess");
+        let page = browser.send(Method::POST, "/sign-in", &[("origin", ORIGIN)], body).await;
+        assert_eq!(page.status, status);
+        assert!(page.body.contains(words), "{}", page.body);
+        assert!(!page.body.contains("guess"));
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_signed_in_from_another_site() {
+    let mut browser = Browser::new().await;
+    let body = "email=mara%40northwind.example&password=correct+horse".to_owned();
+    let headers = [("origin", "https://evil.test")];
+    let page = browser.send(Method::POST, "/sign-in", &headers, body).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(browser.cookie("accord_session").is_none());
+}
+
+#[tokio::test]
+async fn signing_in_never_leads_to_another_site() {
+    let mut browser = Browser::new().await;
+    for next in ["https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)"] {
+        let query = serde_urlencoded::to_string([("next", next)]).unwrap();
+        let page = browser.get(&format!("/sign-in?{query}")).await;
+        assert!(page.body.contains(r#"name="next" value="/settings/integrations""#), "{next}");
+    }
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_there_and_here() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let page = browser.post("/sign-out", &[]).await;
+    assert_eq!(page.location(), "/sign-in");
+    assert_eq!(browser.rooms.asked(), ["sign_out"]);
+    assert!(browser.cookie("accord_session").is_none());
+    assert!(browser.get("/sign-in").await.body.contains("You are signed out."));
+}
+
+#[tokio::test]
+async fn a_session_that_ended_elsewhere_leads_back_to_sign_in() {
+    let mut browser = Browser::new().await;
+    browser.set_cookie("accord_session", "as_revoked");
+    let page = browser.get("/records/deal").await;
+    assert_eq!(page.location(), "/sign-in?next=%2Frecords%2Fdeal");
+    let page = browser.get_with("/settings/integrations/live", &[("x-accord-script", "1")]).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+}
