@@ -105,11 +105,8 @@ fn rounds(planned: Vec<Planned<'_>>) -> Vec<Vec<Planned<'_>>> {
         let fits = |(creates, keys, batch): &(bool, BTreeSet<&str>, Vec<Planned<'_>>)| {
             *creates == plan.creates() && !keys.contains(plan.key) && batch.len() < BATCH_SIZE
         };
-        // Never before a round that has the same record.
-        let first = rounds.iter().rposition(|(_, keys, _)| keys.contains(plan.key)).map_or(0, |at| at + 1);
-        match rounds[first..].iter().position(fits) {
-            Some(at) => {
-                let (_, keys, batch) = &mut rounds[first + at];
+        match rounds.iter_mut().find(|round| fits(round)) {
+            Some((_, keys, batch)) => {
                 keys.insert(plan.key);
                 batch.push(plan);
             }

@@ -154,6 +154,7 @@ async fn two_writes_of_one_record_are_made_in_their_order() {
     assert_eq!(applied(&outcomes[0]).2["city"], Value::text("Ghent"));
     assert_eq!(applied(&outcomes[1]).2["city"], Value::text("Bruges"));
     assert_eq!(portal.property("companies", &id, "city"), "Bruges");
+    assert_eq!(portal.calls_of("/batch/update"), 2, "neither was sent in a batch that HubSpot refuses");
 }
 
 #[tokio::test]
