@@ -155,7 +155,9 @@ impl House {
 
     /// The record that is linked to a HubSpot record.
     pub async fn linked(&self, object: &str, vendor_id: &str) -> Option<Value> {
-        let found = self.ok("GET", &format!("/api/v1/records/{object}?vendor=hubspot&vendor_id={vendor_id}"), None).await;
+        let found = self
+            .ok("GET", &format!("/api/v1/records/{object}?vendor=hubspot&vendor_id={vendor_id}"), None)
+            .await;
         found["data"].as_array().and_then(|records| records.first()).cloned()
     }
 
@@ -252,6 +254,7 @@ fn binary() -> PathBuf {
         return path.into();
     }
     let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.parent().and_then(std::path::Path::parent).expect("tests live in target/<profile>/deps");
+    let profile =
+        test.parent().and_then(std::path::Path::parent).expect("tests live in target/<profile>/deps");
     profile.join("accord")
 }

@@ -29,7 +29,8 @@ impl HubSpotPortal {
     /// Edits a record as somebody in the portal would.
     pub async fn edit(&self, object: &str, id: &str, property: &str, value: &str) {
         let body = json!({ "properties": { property: value } });
-        let (status, answer) = self.call("PATCH", &format!("/crm/v3/objects/{object}/{id}"), Some(body)).await;
+        let (status, answer) =
+            self.call("PATCH", &format!("/crm/v3/objects/{object}/{id}"), Some(body)).await;
         assert_eq!(status, 200, "{answer}");
     }
 

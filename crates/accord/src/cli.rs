@@ -1,0 +1,273 @@
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+use url::Url;
+
+/// Accord connects a partner workspace to the tools around it and keeps records in sync both ways.
+#[derive(Debug, Parser)]
+#[command(name = "accord", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine, with a private PostgreSQL and a private NATS.
+    Up(Box<Up>),
+    /// Run one service.
+    Serve(Box<Serve>),
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Look at, replay or discard dead letters.
+    Dead(Dead),
+    /// Create an organization with its first owner.
+    #[command(subcommand)]
+    Organization(Organization),
+    /// Make encryption keys.
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Add an organization, four users and a living HubSpot sandbox that is connected, mapped and synced.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Where everything is kept.
+    #[arg(long, env = "ACCORD_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Write addresses, links and keys to this file once everything answers.
+    #[arg(long)]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Use this PostgreSQL instead of a private one.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Use this NATS instead of a private one.
+    #[arg(long, env = "NATS_URL", hide_env_values = true)]
+    pub(crate) nats_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) hubspot: HubSpot,
+    /// How many edits a minute the demo's portal users make.
+    #[arg(long, default_value_t = 6)]
+    pub(crate) edits_per_minute: u32,
+    /// How many companies the demo's sandbox has.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) demo_companies: usize,
+    /// How many deals the demo's sandbox has.
+    #[arg(long, default_value_t = 800)]
+    pub(crate) demo_deals: usize,
+    /// Seconds between two polls of an object at rest.
+    #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30)]
+    pub(crate) poll_seconds: u64,
+    /// Do not open the console in a browser.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    #[command(flatten)]
+    pub(crate) telemetry: Telemetry,
+}
+
+/// The HubSpot app that this installation is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HubSpot {
+    /// The client id of the HubSpot app.
+    #[arg(long = "hubspot-client-id", env = "ACCORD_HUBSPOT_CLIENT_ID", default_value = "")]
+    pub(crate) client_id: String,
+    /// The client secret of the HubSpot app.
+    #[arg(
+        long = "hubspot-client-secret",
+        env = "ACCORD_HUBSPOT_CLIENT_SECRET",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub(crate) client_secret: SecretString,
+    /// The address of HubSpot's API.
+    #[arg(
+        long = "hubspot-api-url",
+        env = "ACCORD_HUBSPOT_API_URL",
+        default_value = "https://api.hubapi.com"
+    )]
+    pub(crate) api_url: Url,
+    /// The address of HubSpot's consent page; HubSpot's own unless the API is a sandbox.
+    #[arg(long = "hubspot-app-url", env = "ACCORD_HUBSPOT_APP_URL")]
+    pub(crate) app_url: Option<Url>,
+    /// How HubSpot's paths are spelled.
+    #[arg(long = "hubspot-api-version", env = "ACCORD_HUBSPOT_API_VERSION", value_enum, default_value_t)]
+    pub(crate) api_version: HubSpotApiVersion,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum HubSpotApiVersion {
+    /// /crm/v3/…
+    #[default]
+    Classic,
+    /// /crm/objects/2026-03/…
+    #[value(name = "2026-03")]
+    March2026,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Telemetry {
+    /// Send traces and metrics to this OpenTelemetry collector.
+    #[arg(long, env = "ACCORD_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Log as JSON lines.
+    #[arg(long, env = "ACCORD_LOG_JSON")]
+    pub(crate) log_json: bool,
+    /// Which logs are written.
+    #[arg(long, env = "ACCORD_LOG", default_value = "warn")]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub(crate) enum ServiceName {
+    /// Organizations, users, sessions and keys.
+    Identity,
+    /// Records, mappings and the merge.
+    SyncEngine,
+    /// The audit log.
+    Audit,
+    /// Connections to HubSpot.
+    ConnectorHubspot,
+    /// The public HTTP API.
+    Gateway,
+    /// The pages.
+    WebConsole,
+    /// A HubSpot simulator for trying things out.
+    SandboxHubspot,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Which service.
+    #[arg(value_enum)]
+    pub(crate) service: ServiceName,
+    /// Where the service listens.
+    #[arg(long, env = "ACCORD_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where health and metrics are served.
+    #[arg(long, env = "ACCORD_HEALTH_LISTEN", default_value = "127.0.0.1:9090")]
+    pub(crate) health_listen: SocketAddr,
+    /// PostgreSQL.
+    #[arg(long, env = "DATABASE_URL", default_value = "", hide_env_values = true)]
+    pub(crate) database_url: String,
+    /// NATS.
+    #[arg(long, env = "NATS_URL", default_value = "", hide_env_values = true)]
+    pub(crate) nats_url: String,
+    /// Where identity answers gRPC.
+    #[arg(long, env = "ACCORD_IDENTITY_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) identity_url: String,
+    /// Where the sync-engine answers gRPC.
+    #[arg(long, env = "ACCORD_SYNC_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) sync_url: String,
+    /// Where audit answers gRPC.
+    #[arg(long, env = "ACCORD_AUDIT_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) audit_url: String,
+    /// Where the connector answers gRPC.
+    #[arg(long, env = "ACCORD_CONNECTOR_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) connector_url: String,
+    /// The address by which browsers and programs know the gateway.
+    #[arg(long, env = "ACCORD_PUBLIC_API_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) public_api_url: Url,
+    /// The address by which browsers know the console.
+    #[arg(long, env = "ACCORD_PUBLIC_CONSOLE_URL", default_value = "http://127.0.0.1:8081")]
+    pub(crate) public_console_url: Url,
+    /// Encryption keys, `id:base64`, several separated by commas; the first one writes.
+    #[arg(long, env = "ACCORD_VAULT_KEYS", default_value = "", hide_env_values = true)]
+    pub(crate) vault_keys: SecretString,
+    /// The key of the tokens in the console's forms.
+    #[arg(long, env = "ACCORD_CSRF_SECRET", default_value = "", hide_env_values = true)]
+    pub(crate) csrf_secret: SecretString,
+    /// Seconds between two polls of an object at rest.
+    #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30)]
+    pub(crate) poll_seconds: u64,
+    #[command(flatten)]
+    pub(crate) hubspot: HubSpot,
+    #[command(flatten)]
+    pub(crate) telemetry: Telemetry,
+}
+
+/// Which database and bus an operator's command works on: those of a running `accord up`, or others.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Target {
+    /// Where `accord up` keeps its data.
+    #[arg(long, env = "ACCORD_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// PostgreSQL; without it, the one of the running `accord up`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// NATS; without it, the one of the running `accord up`.
+    #[arg(long, env = "NATS_URL", hide_env_values = true)]
+    pub(crate) nats_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Walk the hash chains and say whether they are whole.
+    Verify {
+        /// Check this export (JSON lines) instead of the database.
+        #[arg(long)]
+        export: Option<PathBuf>,
+        /// Only this organization.
+        #[arg(long)]
+        organization: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dead {
+    /// What to do.
+    #[arg(value_enum, default_value_t = DeadAction::List)]
+    pub(crate) action: DeadAction,
+    /// Which ones, by their number.
+    pub(crate) ids: Vec<u64>,
+    /// All of them.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only those with this reason.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeadAction {
+    /// Show them.
+    List,
+    /// Publish them again where they came from.
+    Replay,
+    /// Forget them.
+    Discard,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Organization {
+    /// Create it, or find it, and print a one-time link for its owner.
+    Create {
+        /// Its name.
+        name: String,
+        /// The owner's e-mail address.
+        #[arg(long)]
+        owner: String,
+        /// The console's address, for the link.
+        #[arg(long, env = "ACCORD_PUBLIC_CONSOLE_URL")]
+        console_url: Option<Url>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Print a new key for ACCORD_VAULT_KEYS.
+    Generate {
+        /// The key's name.
+        #[arg(default_value = "k1")]
+        id: String,
+    },
+}

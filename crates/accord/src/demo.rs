@@ -1,0 +1,382 @@
+//! The demo: an organization whose HubSpot is the sandbox, connected as a person would connect it, mapped, planned,
+//! activated, backfilled, and then living.
+
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use connector::http::Client;
+use identity::FirstUser;
+use indicatif::{ProgressBar, ProgressStyle};
+use model::{OrganizationId, Role};
+use proto::{
+    connections::{self as conn, connections_client::ConnectionsClient},
+    sync::{self as sync, sync_client::SyncClient},
+    v1,
+};
+use sandbox::hubspot::{Handle, Settings, Tier};
+use serde_json::json;
+use tonic::{
+    Request,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+use url::Url;
+
+use crate::up::say;
+
+/// How long a step of the demo may take before something is wrong.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+pub(crate) struct Demo<'a> {
+    pub(crate) sandbox: &'a Handle,
+    pub(crate) organization: OrganizationId,
+    pub(crate) grpc_url: &'a str,
+    pub(crate) api_key: &'a str,
+    pub(crate) companies: usize,
+    pub(crate) deals: usize,
+    pub(crate) edits_per_minute: u32,
+}
+
+/// The demo's organization and its users.
+pub(crate) fn people() -> (&'static str, Vec<FirstUser>) {
+    let people = [
+        ("olivia@northwind.example", "Olivia Owner", Role::Owner),
+        ("adam@northwind.example", "Adam Admin", Role::Admin),
+        ("mia@northwind.example", "Mia Member", Role::Member),
+        ("victor@northwind.example", "Victor Viewer", Role::Viewer),
+    ];
+    let users = people
+        .into_iter()
+        .map(|(email, name, role)| FirstUser { email: email.to_owned(), name: name.to_owned(), role })
+        .collect();
+    ("Northwind Partners", users)
+}
+
+/// The sandbox as the demo wants it.
+pub(crate) fn sandbox_settings(state_file: PathBuf) -> Settings {
+    Settings {
+        tier: Tier::Professional,
+        index_delay_ms: 300,
+        seed: 7,
+        state_file: Some(state_file),
+        ..Settings::default()
+    }
+}
+
+/// Puts the API key on every call.
+#[derive(Clone)]
+struct Key(MetadataValue<Ascii>);
+
+impl Interceptor for Key {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+type Authorized = InterceptedService<Channel, Key>;
+
+struct Rooms {
+    sync: SyncClient<Authorized>,
+    connections: ConnectionsClient<Authorized>,
+}
+
+impl Demo<'_> {
+    /// Sets up what is missing; a demo that was set up before only goes on living.
+    pub(crate) async fn run(&self) -> anyhow::Result<()> {
+        let channel =
+            Channel::from_shared(self.grpc_url.to_owned())?.connect().await.context("reach the rooms")?;
+        let key = Key(format!("Bearer {}", self.api_key).parse()?);
+        let mut rooms = Rooms {
+            sync: SyncClient::with_interceptor(channel.clone(), key.clone()),
+            connections: ConnectionsClient::with_interceptor(channel, key),
+        };
+        self.seed()?;
+        let connection = match rooms.connection().await? {
+            Some(connection) => connection,
+            None => self.connect(&mut rooms).await?,
+        };
+        for (object, vendor_object) in [("company", "companies"), ("deal", "deals")] {
+            self.map(&mut rooms, &connection, object, vendor_object).await?;
+        }
+        self.control(json!({ "living_edits_per_minute": self.edits_per_minute }))?;
+        say(&format!("The sandbox's portal users now make about {} edits a minute", self.edits_per_minute));
+        Ok(())
+    }
+
+    fn control(&self, settings: serde_json::Value) -> anyhow::Result<()> {
+        self.sandbox.change_settings(settings).context("set the sandbox up")?;
+        Ok(())
+    }
+
+    fn seed(&self) -> anyhow::Result<()> {
+        let count = |object: &str| -> anyhow::Result<usize> {
+            let state = self.sandbox.state(object).context("look into the sandbox")?;
+            Ok(state["results"].as_array().or(state.as_array()).map_or(0, Vec::len))
+        };
+        if count("companies")? == 0 {
+            say(&format!(
+                "Filling the HubSpot sandbox with {} companies and {} deals",
+                self.companies, self.deals
+            ));
+            for (object, count) in [("companies", self.companies), ("deals", self.deals)] {
+                let wish = json!({ "object": object, "count": count, "spread_days": 90 });
+                self.sandbox.control("POST", "/_sandbox/seed", wish).context("fill the sandbox")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects through the vendor's consent page, as a person's browser would.
+    async fn connect(&self, rooms: &mut Rooms) -> anyhow::Result<String> {
+        say("Connecting HubSpot: opening its consent page and pressing “Connect app”");
+        let browser = Client::try_with_cookies(Duration::from_secs(20))?;
+        let begin = conn::BeginAuthorizationRequest {
+            vendor: "hubspot".to_owned(),
+            return_path: "/settings/integrations".to_owned(),
+            connection_id: String::new(),
+        };
+        let begin = rooms.connections.begin_authorization(begin).await.map_err(refused)?.into_inner();
+        let start: Url = begin.start_url.parse().context("read the address to start at")?;
+        let consent = follow(&browser, &start).await.context("open the consent page")?;
+        let page = browser.get(&consent, None).await.context("open the consent page")?;
+        let mut fields = hidden_fields(&String::from_utf8_lossy(&page.body));
+        fields.insert("portal_id".to_owned(), self.sandbox.portal_id().to_string());
+        fields.insert("decision".to_owned(), "connect".to_owned());
+        let form: Vec<(&str, &str)> =
+            fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut action = consent.clone();
+        action.set_query(None);
+        let answer = browser.post_form(&action, &form).await.context("press “Connect app”")?;
+        let back: Url =
+            consent.join(answer.header("location").context("be sent back by the consent page")?)?;
+        let landed = follow(&browser, &back).await.context("come back from the consent page")?;
+        match rooms.connection().await? {
+            Some(connection) => Ok(connection),
+            None => bail!("connect: the browser ended at {} without a connection", landed.path()),
+        }
+    }
+
+    /// Maps a pair of objects, shows the plan and applies it; goes on where an earlier start ended.
+    async fn map(
+        &self,
+        rooms: &mut Rooms,
+        connection: &str,
+        object: &str,
+        vendor: &str,
+    ) -> anyhow::Result<()> {
+        let id = match rooms.mapping(connection, object, vendor).await? {
+            Some(mapping) if mapping.state != "draft" => return Ok(()),
+            Some(mapping) => mapping.id,
+            None => {
+                if object == "company" {
+                    self.own_companies(rooms).await?;
+                }
+                rooms.create_mapping(connection, object, vendor).await?
+            }
+        };
+        let request = sync::MappingRequest { mapping_id: id.clone() };
+        rooms.sync.suggest_mappings(request.clone()).await.map_err(refused)?;
+        let confirm = sync::SetMappingRequest {
+            mapping_id: id.clone(),
+            direction: Some("bidirectional".to_owned()),
+            default_policy: Some("newest_wins".to_owned()),
+            match_keys: Vec::new(),
+            confirm_all: true,
+        };
+        let mapping = rooms.sync.set_mapping(confirm).await.map_err(refused)?.into_inner();
+        let mapped = mapping.fields.iter().filter(|field| field.state == "confirmed").count();
+        say(&format!("Mapped {mapped} fields of {} to HubSpot {vendor}", mapping.object_label));
+        loop {
+            rooms.sync.request_plan(request.clone()).await.map_err(refused)?;
+            let plan = rooms.wait_for_plan(connection, &request, vendor).await?;
+            show(&plan);
+            let activate = sync::ActivateRequest { mapping_id: id.clone(), plan_hash: plan.hash.clone() };
+            match rooms.sync.activate(activate).await {
+                Ok(_) => break,
+                Err(status) if status.code() == tonic::Code::FailedPrecondition => {
+                    say("The plan is no longer true; making a new one");
+                }
+                Err(status) => return Err(refused(status)),
+            }
+        }
+        rooms.wait_until_applied(&request).await
+    }
+
+    /// A few companies that exist only here, so that the plan has something for the vendor too.
+    async fn own_companies(&self, rooms: &mut Rooms) -> anyhow::Result<()> {
+        let companies = [
+            ("Fjordlight Analytics", "fjordlight.example", "Bergen"),
+            ("Cedar & Loom Textiles", "cedarloom.example", "Porto"),
+            ("Halcyon Robotics", "halcyon-robotics.example", "Graz"),
+        ];
+        for (name, domain, city) in companies {
+            let text = |text: &str| v1::Value { kind: Some(v1::value::Kind::Text(text.to_owned())) };
+            let request = sync::CreateRecordRequest {
+                object: "company".to_owned(),
+                fields: HashMap::from([
+                    ("name".to_owned(), text(name)),
+                    ("domain".to_owned(), text(domain)),
+                    ("address_city".to_owned(), text(city)),
+                ]),
+                idempotency_key: format!("demo:{}:{domain}", self.organization),
+            };
+            rooms.sync.create_record(request).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+impl Rooms {
+    async fn connection(&mut self) -> anyhow::Result<Option<String>> {
+        let request = conn::ListConnectionsRequest {};
+        let answer = self.connections.list_connections(request).await.map_err(refused)?.into_inner();
+        let found =
+            answer.connections.into_iter().find(|c| c.vendor == "hubspot" && c.state != "disconnected");
+        Ok(found.map(|connection| connection.id))
+    }
+
+    async fn mapping(
+        &mut self,
+        connection: &str,
+        object: &str,
+        vendor: &str,
+    ) -> anyhow::Result<Option<sync::Mapping>> {
+        let request = sync::ListMappingsRequest { connection_id: connection.to_owned() };
+        match self.sync.list_mappings(request).await {
+            Ok(answer) => Ok(answer
+                .into_inner()
+                .mappings
+                .into_iter()
+                .find(|mapping| mapping.object == object && mapping.vendor_object == vendor)),
+            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+            Err(status) => Err(refused(status)),
+        }
+    }
+
+    /// The schema arrives over the bus a moment after the connection.
+    async fn create_mapping(
+        &mut self,
+        connection: &str,
+        object: &str,
+        vendor: &str,
+    ) -> anyhow::Result<String> {
+        let request = sync::CreateMappingRequest {
+            connection_id: connection.to_owned(),
+            object: object.to_owned(),
+            vendor_object: vendor.to_owned(),
+        };
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match self.sync.create_mapping(request.clone()).await {
+                Ok(mapping) => return Ok(mapping.into_inner().id),
+                Err(status) if tokio::time::Instant::now() > deadline => return Err(refused(status)),
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    async fn wait_for_plan(
+        &mut self,
+        connection: &str,
+        request: &sync::MappingRequest,
+        vendor: &str,
+    ) -> anyhow::Result<sync::Plan> {
+        let bar = bar(&format!("Reading {vendor}"));
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let plan = self.sync.get_plan(request.clone()).await.map_err(refused)?.into_inner();
+            if plan.state == "ready" {
+                bar.finish_and_clear();
+                return Ok(plan);
+            }
+            let progress = conn::ConnectionRequest { connection_id: connection.to_owned() };
+            let progress = self.connections.get_progress(progress).await.map_err(refused)?.into_inner();
+            if let Some(object) = progress.objects.iter().find(|object| object.vendor_object == vendor) {
+                bar.set_length(object.total.max(object.read));
+                bar.set_position(object.read);
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("read {vendor}: it takes longer than {} seconds", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn wait_until_applied(&mut self, request: &sync::MappingRequest) -> anyhow::Result<()> {
+        let bar = bar("Applying");
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let plan = self.sync.get_plan(request.clone()).await.map_err(refused)?.into_inner();
+            bar.set_length(plan.to_apply);
+            bar.set_position(plan.applied);
+            if plan.state == "applied" {
+                bar.finish_and_clear();
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("apply the plan: it takes longer than {} seconds", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Follows redirects until a page answers, or one that must be looked at: the vendor's consent page.
+async fn follow(browser: &Client, from: &Url) -> anyhow::Result<Url> {
+    let mut at = from.clone();
+    for _ in 0..6 {
+        if at.path().ends_with("/oauth/authorize") {
+            return Ok(at);
+        }
+        let answer = browser.get(&at, None).await?;
+        match answer.header("location") {
+            Some(next) => at = at.join(next).context("follow a redirect")?,
+            None => return Ok(at),
+        }
+    }
+    bail!("follow redirects: there are too many")
+}
+
+/// The hidden inputs of the page's form, by name.
+fn hidden_fields(page: &str) -> HashMap<String, String> {
+    let attribute = |tag: &str, name: &str| {
+        let start = tag.find(&format!(" {name}=\""))? + name.len() + 3;
+        let value = &tag[start..];
+        let value = &value[..value.find('"')?];
+        Some(value.replace("&amp;", "&").replace("&quot;", "\"").replace("&#39;", "'").replace("&#x2F;", "/"))
+    };
+    page.split("<input")
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next())
+        .filter(|tag| tag.contains("type=\"hidden\""))
+        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))
+        .collect()
+}
+
+fn show(plan: &sync::Plan) {
+    let parts: Vec<String> = plan
+        .categories
+        .iter()
+        .map(|category| format!("{} {}", category.count, category.label.to_lowercase()))
+        .collect();
+    say(&format!(
+        "Plan: {}; {} calls to HubSpot, about {:.0} s",
+        if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") },
+        plan.vendor_calls,
+        plan.seconds
+    ));
+}
+
+fn bar(message: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("    {msg:24} {wide_bar} {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style).with_message(message.to_owned())
+}
+
+fn refused(status: tonic::Status) -> anyhow::Error {
+    anyhow::anyhow!("{} ({})", status.message(), chassis::guard::stable_code(&status).unwrap_or("unknown"))
+}

@@ -1,0 +1,78 @@
+//! `accord serve <service>`: one service in one process.
+
+use std::{collections::HashSet, process::ExitCode};
+
+use anyhow::{Context, bail};
+use chassis::Shutdown;
+use tokio::net::TcpListener;
+use vault::Keyring;
+
+use crate::{
+    cli::{Serve, ServiceName},
+    house::{House, Listeners, Plan},
+};
+
+pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
+    let telemetry = chassis::telemetry::init(&chassis::telemetry::TelemetryConfig {
+        service: format!("accord-{:?}", serve.service).to_lowercase(),
+        otlp_endpoint: serve.telemetry.otlp_endpoint.clone().filter(|endpoint| !endpoint.is_empty()),
+        json_logs: serve.telemetry.log_json,
+        filter: serve.telemetry.log.clone(),
+    })?;
+    let listener =
+        TcpListener::bind(serve.listen).await.with_context(|| format!("listen on {}", serve.listen))?;
+    let shutdown = Shutdown::new();
+    if serve.service == ServiceName::SandboxHubspot {
+        let settings = sandbox::hubspot::Settings::default();
+        let handle = sandbox::hubspot::start(settings, listener).await.context("start the sandbox")?;
+        chassis::signalled(&shutdown).await?;
+        handle.shutdown().await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let health = TcpListener::bind(serve.health_listen)
+        .await
+        .with_context(|| format!("listen on {}", serve.health_listen))?;
+    let mut listeners = Listeners { health: Some(health), ..Listeners::default() };
+    match serve.service {
+        ServiceName::Gateway => listeners.gateway = Some(listener),
+        ServiceName::WebConsole => listeners.console = Some(listener),
+        _ => listeners.grpc = Some(listener),
+    }
+    let house = House::start(plan(serve)?, listeners).await?;
+    tokio::select! {
+        signal = chassis::signalled(&shutdown) => signal?,
+        () = house.broken() => bail!("keep the service running; its log says why"),
+    }
+    house.stop().await;
+    telemetry.flush();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(serve: Serve) -> anyhow::Result<Plan> {
+    use secrecy::ExposeSecret;
+    let is_room = !matches!(serve.service, ServiceName::Gateway | ServiceName::WebConsole);
+    if is_room && (serve.database_url.is_empty() || serve.nats_url.is_empty()) {
+        bail!("start a room: DATABASE_URL and NATS_URL must be set");
+    }
+    if serve.service == ServiceName::WebConsole && serve.csrf_secret.expose_secret().is_empty() {
+        bail!("start the console: ACCORD_CSRF_SECRET must be set");
+    }
+    let keys = serve.vault_keys.expose_secret();
+    let keyring =
+        if keys.is_empty() { None } else { Some(Keyring::parse(keys).context("read ACCORD_VAULT_KEYS")?) };
+    Ok(Plan {
+        services: HashSet::from([serve.service]),
+        database_url: serve.database_url,
+        nats_url: serve.nats_url,
+        identity_url: serve.identity_url,
+        sync_url: serve.sync_url,
+        audit_url: serve.audit_url,
+        connector_url: serve.connector_url,
+        public_api_url: serve.public_api_url,
+        public_console_url: serve.public_console_url,
+        csrf_secret: serve.csrf_secret,
+        keyring,
+        hubspot: serve.hubspot,
+        poll_seconds: serve.poll_seconds,
+    })
+}

@@ -1,0 +1,345 @@
+//! `accord up`: everything on this machine, from nothing to a living console.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use chassis::{
+    Shutdown,
+    local::{Nats, Postgres, Running as Server, find_nats, find_postgres},
+};
+use identity::{FirstUser, NewKey};
+use model::{Role, Scope};
+use sandbox::hubspot::Handle;
+use secrecy::ExposeSecret;
+use url::Url;
+
+use crate::{
+    cli::{ServiceName, Up},
+    demo,
+    files::{Files, Ports, Servers, listen, write_private},
+    house::{House, Listeners, Plan},
+    ready::{Ready, Sandbox},
+};
+
+/// The label of the keys that the ready file holds; those of an earlier start are revoked.
+const KEY_LABEL: &str = "accord up";
+
+/// How long a sign-in link of the terminal can be used.
+const LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// The servers that live and end with this process.
+struct Private {
+    postgres: Option<Server>,
+    nats: Option<Server>,
+}
+
+pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
+    let telemetry = chassis::telemetry::init(&chassis::telemetry::TelemetryConfig {
+        service: "accord".to_owned(),
+        otlp_endpoint: up.telemetry.otlp_endpoint.clone(),
+        json_logs: up.telemetry.log_json,
+        filter: up.telemetry.log.clone(),
+    })?;
+    let shutdown = Shutdown::new();
+    let signal = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { chassis::signalled(&shutdown).await }
+    });
+    let data_dir = up.data_dir.clone().unwrap_or_else(chassis::local::default_data_dir);
+    if let Some(file) = &up.ready_file {
+        // A tool that waits for the file must not read that of an earlier start.
+        let _ = std::fs::remove_file(file);
+    }
+    let files = Files::open(&data_dir)?;
+    let (private, database_url, nats_url) = servers(&up, &data_dir).await?;
+    let (house, sandbox, plan_facts) = start(&up, &files, &database_url, &nats_url).await?;
+    let run = async {
+        let ready =
+            prepare(&up, &files, &house, sandbox.as_ref(), &plan_facts, (&database_url, &nats_url)).await?;
+        announce(&up, &ready, &data_dir)?;
+        anyhow::Ok(())
+    };
+    let outcome = tokio::select! {
+        outcome = run => match outcome {
+            Ok(()) => tokio::select! {
+                () = shutdown.requested() => Ok(()),
+                () = house.broken() => Err(anyhow::anyhow!("keep all services running; the log above says why")),
+            },
+            Err(error) => Err(error),
+        },
+        () = shutdown.requested() => Ok(()),
+    };
+    say("Stopping");
+    house.stop().await;
+    if let Some(sandbox) = sandbox {
+        sandbox.shutdown().await;
+    }
+    if let Some(nats) = private.nats {
+        nats.stop().await;
+    }
+    if let Some(postgres) = private.postgres {
+        postgres.stop().await;
+    }
+    signal.abort();
+    telemetry.flush();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Starts what was not given.
+async fn servers(up: &Up, data_dir: &Path) -> anyhow::Result<(Private, String, String)> {
+    let mut private = Private { postgres: None, nats: None };
+    if up.database_url.is_none() {
+        find_postgres()?;
+    }
+    if up.nats_url.is_none() {
+        find_nats()?;
+    }
+    let database_url = match &up.database_url {
+        Some(url) => url.clone(),
+        None => {
+            say(&format!("Starting a private PostgreSQL in {}", data_dir.join("postgres").display()));
+            let server = Postgres::default().start(&data_dir.join("postgres")).await?;
+            private.postgres.insert(server).url().to_owned()
+        }
+    };
+    let nats_url = match &up.nats_url {
+        Some(url) => url.clone(),
+        None => {
+            say(&format!("Starting a private NATS in {}", data_dir.join("nats").display()));
+            let server = Nats::default().start(&data_dir.join("nats")).await?;
+            private.nats.insert(server).url().to_owned()
+        }
+    };
+    Ok((private, database_url, nats_url))
+}
+
+/// What the rest of the start needs to know of the services.
+struct Addresses {
+    grpc: String,
+    api: Url,
+    console: Url,
+}
+
+async fn start(
+    up: &Up,
+    files: &Files,
+    database_url: &str,
+    nats_url: &str,
+) -> anyhow::Result<(House, Option<Handle>, Addresses)> {
+    let remembered: Ports = files.read("ports.json").unwrap_or_default();
+    let grpc = listen(remembered.grpc).await?;
+    let gateway = listen(remembered.gateway).await?;
+    let console = listen(remembered.console).await?;
+    let mut hubspot = up.hubspot.clone();
+    let mut ports = Ports {
+        grpc: grpc.local_addr()?.port(),
+        gateway: gateway.local_addr()?.port(),
+        console: console.local_addr()?.port(),
+        sandbox: remembered.sandbox,
+    };
+    let sandbox = if up.demo {
+        let listener = listen(remembered.sandbox).await?;
+        ports.sandbox = listener.local_addr()?.port();
+        let settings = demo::sandbox_settings(files.path("hubspot-sandbox.json"));
+        hubspot.client_id.clone_from(&settings.client_id);
+        hubspot.client_secret = settings.client_secret.clone().into();
+        let handle =
+            sandbox::hubspot::start(settings, listener).await.context("start the HubSpot sandbox")?;
+        hubspot.api_url = handle.url().parse().context("read the sandbox's address")?;
+        hubspot.app_url = None;
+        Some(handle)
+    } else {
+        None
+    };
+    files.write("ports.json", &ports)?;
+    let addresses = Addresses {
+        grpc: format!("http://127.0.0.1:{}", ports.grpc),
+        api: format!("http://127.0.0.1:{}", ports.gateway).parse()?,
+        console: format!("http://127.0.0.1:{}", ports.console).parse()?,
+    };
+    let plan = Plan {
+        services: HashSet::from([
+            ServiceName::Identity,
+            ServiceName::SyncEngine,
+            ServiceName::Audit,
+            ServiceName::ConnectorHubspot,
+            ServiceName::Gateway,
+            ServiceName::WebConsole,
+        ]),
+        database_url: database_url.to_owned(),
+        nats_url: nats_url.to_owned(),
+        identity_url: addresses.grpc.clone(),
+        sync_url: addresses.grpc.clone(),
+        audit_url: addresses.grpc.clone(),
+        connector_url: addresses.grpc.clone(),
+        public_api_url: addresses.api.clone(),
+        public_console_url: addresses.console.clone(),
+        csrf_secret: files.secret("csrf.secret")?,
+        keyring: Some(files.keyring()?),
+        hubspot,
+        poll_seconds: up.poll_seconds,
+    };
+    say("Starting identity, sync-engine, audit, connector-hubspot, gateway and web-console");
+    let listeners =
+        Listeners { grpc: Some(grpc), gateway: Some(gateway), console: Some(console), health: None };
+    let house = House::start(plan, listeners).await?;
+    Ok((house, sandbox, addresses))
+}
+
+/// Makes the organization, its users and keys, and the demo; then writes the ready file.
+async fn prepare(
+    up: &Up,
+    files: &Files,
+    house: &House,
+    sandbox: Option<&Handle>,
+    addresses: &Addresses,
+    (database_url, nats_url): (&str, &str),
+) -> anyhow::Result<Ready> {
+    let Some(identity) = &house.identity else { bail!("find identity among the services") };
+    let operator = identity.operator();
+    let (name, users) = if up.demo { demo::people() } else { own_people() };
+    let made = operator.bootstrap(name, &users, LINK_LIFETIME).await?;
+    let organization = made.organization_id;
+    operator.revoke_keys_labelled(organization, KEY_LABEL).await?;
+    let api_key = operator.mint_api_key(organization, new_key(None)).await?.secret;
+    let integration_key = operator.mint_integration_key(organization, new_key(Some("outside"))).await?.secret;
+    let link = |token: &str| format!("{}sign-in/link/{token}", addresses.console);
+    let sign_in: BTreeMap<String, String> = made
+        .users
+        .iter()
+        .map(|user| (user.role.name().to_owned(), link(user.link.token.expose_secret())))
+        .collect();
+    if let Some(sandbox) = sandbox {
+        let demo = demo::Demo {
+            sandbox,
+            organization,
+            grpc_url: &addresses.grpc,
+            api_key: api_key.expose_secret(),
+            companies: up.demo_companies,
+            deals: up.demo_deals,
+            edits_per_minute: up.edits_per_minute,
+        };
+        demo.run().await.context("set the demo up")?;
+    }
+    let ready = Ready {
+        console_url: trimmed(&addresses.console),
+        api_url: trimmed(&addresses.api),
+        grpc_url: addresses.grpc.clone(),
+        nats_url: nats_url.to_owned(),
+        database_url: database_url.to_owned(),
+        organization_id: organization.to_string(),
+        sign_in,
+        api_key: api_key.expose_secret().to_owned(),
+        integration_key: integration_key.expose_secret().to_owned(),
+        sandboxes: sandbox
+            .map(|handle| {
+                let sandbox = Sandbox {
+                    url: handle.url().to_owned(),
+                    access_token: handle.access_token().to_owned(),
+                    portal_id: handle.portal_id(),
+                };
+                ("hubspot".to_owned(), sandbox)
+            })
+            .into_iter()
+            .collect(),
+    };
+    files.write(
+        "servers.json",
+        &Servers {
+            database_url: database_url.to_owned(),
+            nats_url: nats_url.to_owned(),
+            console_url: ready.console_url.clone(),
+        },
+    )?;
+    if let Some(path) = &up.ready_file {
+        write_private(path, &serde_json::to_vec_pretty(&ready)?)?;
+    }
+    Ok(ready)
+}
+
+fn own_people() -> (&'static str, Vec<FirstUser>) {
+    let owner =
+        FirstUser { email: "owner@example.com".to_owned(), name: "Owner".to_owned(), role: Role::Owner };
+    ("My organization", vec![owner])
+}
+
+fn new_key(product: Option<&str>) -> NewKey {
+    NewKey {
+        label: KEY_LABEL.to_owned(),
+        scopes: Scope::ALL.into(),
+        expires_at: None,
+        product: product.unwrap_or_default().to_owned(),
+    }
+}
+
+/// Says where to look, and opens the console where there is a screen.
+fn announce(up: &Up, ready: &Ready, data_dir: &Path) -> anyhow::Result<()> {
+    let owner = ready.sign_in.get("owner").context("find the owner's sign-in link")?;
+    let mut text = String::from("\nAccord is running.\n\n");
+    text += &format!("  Console   {owner}\n            (a one-time link that signs you in as Owner)\n");
+    for role in ["admin", "member", "viewer"] {
+        if let Some(link) = ready.sign_in.get(role) {
+            text += &format!("  as {role:<7}{link}\n");
+        }
+    }
+    text += &format!("  API       {}/api/openapi.json\n", ready.api_url);
+    text += &format!("  Health    {}/health/ready\n", ready.api_url);
+    for (name, sandbox) in &ready.sandboxes {
+        text += &format!("  Sandbox   {} ({name}, portal {})\n", sandbox.url, sandbox.portal_id);
+    }
+    text += &format!("  Data      {}\n", data_dir.display());
+    if up.demo {
+        text += "\n  The sandbox's portal users edit a few records a minute. Watch them arrive under Records, edit one\n  \
+                 yourself and see it reach HubSpot, and read all of it in the audit log.\n";
+    }
+    text += "\n  Ctrl-C stops everything; the next start goes on where this one ended.\n";
+    say_plain(&text);
+    if !up.no_browser && has_screen() {
+        open_browser(owner);
+    }
+    Ok(())
+}
+
+fn has_screen() -> bool {
+    cfg!(target_os = "macos")
+        || ["DISPLAY", "WAYLAND_DISPLAY"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()))
+}
+
+fn open_browser(url: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let quiet = std::process::Stdio::null;
+    // Nobody is harmed when there is no browser: the link is in the terminal.
+    let _ = std::process::Command::new(program).arg(url).stdout(quiet()).stderr(quiet()).spawn();
+}
+
+fn trimmed(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+/// Tells the person at the terminal what happens.
+pub(crate) fn say(text: &str) {
+    say_plain(&format!("==> {text}"));
+}
+
+#[expect(clippy::print_stderr, reason = "the person at the terminal reads along")]
+fn say_plain(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Where a running `accord up` says its servers are.
+pub(crate) fn servers_of(data_dir: Option<PathBuf>) -> anyhow::Result<Servers> {
+    let data_dir = data_dir.unwrap_or_else(chassis::local::default_data_dir);
+    Files::open(&data_dir)?.read("servers.json").with_context(|| {
+        format!(
+            "find a running Accord in {}: start it with `accord up`, or give DATABASE_URL",
+            data_dir.display()
+        )
+    })
+}

@@ -1,0 +1,87 @@
+//! Benchmarks: ours, the floor, and the ratio, in one table. Run by `tests/bench`; arguments choose parts by name.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
+
+mod floor;
+mod load;
+mod servers;
+mod stage;
+mod sync;
+mod table;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use load::Load;
+use model::{ConnectionId, OrganizationId};
+use servers::Servers;
+use table::{Row, ms, ratio, times};
+
+/// The allocator of the `accord` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
+    let mut rows = Vec::new();
+    if chosen("sync") {
+        rows.extend(pipeline().await?);
+    }
+    table::print(&rows);
+    Ok(())
+}
+
+async fn pipeline() -> Result<Vec<Row>> {
+    let servers = Servers::start().await?;
+    let at = Timestamp::UNIX_EPOCH;
+    let load = Load::new(OrganizationId::generate(at), ConnectionId::generate(at));
+    let floor =
+        stage::measure("floor", &servers, load, floor::start, async |_: &Servers, _: &bus::Bus| Ok(()))
+            .await?;
+    servers.stop().await;
+    let servers = Servers::start().await?;
+    let load = sync::seed(&servers).await?;
+    let ours = stage::measure("ours", &servers, load, sync::start, sync::finish).await?;
+    servers.stop().await;
+    let disk = Some(ours.disk);
+    let rate = |number: f64| format!("{number:.0}/s");
+    Ok(vec![
+        Row {
+            what: "Sync pipeline, backlog, audit included",
+            ours: rate(ours.finished),
+            floor: rate(floor.finished),
+            ratio: ratio(ours.finished, floor.finished),
+            goal: ">= 50 %",
+            disk,
+        },
+        Row {
+            what: "Sync pipeline, backlog, to the event out",
+            ours: rate(ours.drained),
+            floor: rate(floor.drained),
+            ratio: ratio(ours.drained, floor.drained),
+            goal: "",
+            disk,
+        },
+        latency("p50 at 500 changes/s", ours.calm.p50, floor.calm.p50, "", disk),
+        latency("p99 at 500 changes/s", ours.calm.p99, floor.calm.p99, "<= 3 x", disk),
+        Row {
+            what: "Sustained at 5,000 changes/s",
+            ours: rate(ours.busy.rate),
+            floor: rate(floor.busy.rate),
+            ratio: ratio(ours.busy.rate, floor.busy.rate),
+            goal: ">= 5,000/s",
+            disk,
+        },
+        latency("p99 at 5,000 changes/s", ours.busy.p99, floor.busy.p99, "< 150 ms", disk),
+    ])
+}
+
+fn latency(
+    what: &'static str,
+    ours: std::time::Duration,
+    floor: std::time::Duration,
+    goal: &'static str,
+    disk: Option<std::time::Duration>,
+) -> Row {
+    Row { what, ours: ms(ours), floor: ms(floor), ratio: times(ours, floor), goal, disk }
+}
