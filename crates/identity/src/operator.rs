@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// What whoever runs Accord may do from the command line, as the actor `service:accord`. It needs no credential but
-/// the database's, and leaves the same events behind as everything else.
+/// the database's, and leaves the same events behind as everything else; where no Accord runs, they are published when one
+/// does.
 #[derive(Clone)]
 pub struct Operator(Arc<Service>);
 

@@ -16,6 +16,9 @@ const NAME: &str = "identity";
 /// Uses of credentials that wait to be written down.
 const MOST_USES_WAITING: usize = 10_000;
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the database may take to answer before identity counts as not ready.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// What identity is given by whoever starts it.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl Running {
 }
 
 /// Migrates the schema and starts the background tasks: the outbox relay, the revocations of other processes, the
-/// notes of what was used, and the hourly clearing away.
+/// notes of what was used, the hourly clearing away, and a look each second whether bus and database answer.
 ///
 /// # Errors
 /// When the database cannot be reached or migrated, or the bus cannot be reached.
@@ -73,8 +76,9 @@ pub async fn start(config: Config, deps: Deps, clock: Arc<dyn Clock>) -> Result<
     tasks.spawn(relay.run(shutdown.clone()));
     tasks.spawn(service::note_uses(service.pool().clone(), uses, shutdown.clone()));
     tasks.spawn(forget_revoked(service.clone(), revocations, shutdown.clone()));
-    tasks.spawn(prune(service.clone(), shutdown));
+    tasks.spawn(prune(service.clone(), shutdown.clone()));
     health.set(NAME, Readiness::Ready);
+    tasks.spawn(look(service.clone(), (bus, health), shutdown));
     Ok(Running(service))
 }
 
@@ -126,5 +130,18 @@ async fn prune(service: Arc<Service>, shutdown: CancellationToken) {
         if let Err(error) = store::prune(service.pool(), service.now()).await {
             tracing::warn!(%error, "what has ended could not be cleared away");
         }
+    }
+}
+
+/// Tells whether identity can work: the bus is connected and the database answers.
+async fn look(service: Arc<Service>, (bus, health): (Bus, Health), shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        let database = tokio::time::timeout(ANSWER_WITHIN, store::answers(service.pool())).await;
+        let readiness = match database {
+            Ok(true) if bus.is_connected() => Readiness::Ready,
+            Ok(true) => Readiness::NotReady("the bus is not connected".to_owned()),
+            _ => Readiness::NotReady("the database does not answer".to_owned()),
+        };
+        health.set(NAME, readiness);
     }
 }

@@ -8,8 +8,6 @@ use std::{
 
 use moka::{Entry, future::Cache};
 
-/// How long an answer of identity is believed; the bound for a revocation that the bus did not deliver.
-const BELIEVED_FOR: Duration = Duration::from_secs(10);
 /// How long a revocation is remembered: longer than any answer that was asked for before it.
 const FORGOTTEN_FOR: Duration = Duration::from_secs(60);
 const REMEMBERED: u64 = 100_000;
@@ -31,11 +29,12 @@ struct Answer<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> AnswerCache<T> {
-    /// An empty cache; answers stay for ten seconds.
+    /// An empty cache. An answer is believed for so long, at most half a minute.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(believed_for: Duration) -> Self {
+        let believed_for = believed_for.min(FORGOTTEN_FOR / 2);
         Self {
-            answers: Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED_FOR).build(),
+            answers: Cache::builder().max_capacity(REMEMBERED).time_to_live(believed_for).build(),
             forgotten: Cache::builder().time_to_live(FORGOTTEN_FOR).build(),
             generation: Arc::default(),
             floor: Arc::default(),
@@ -75,19 +74,13 @@ impl<T: Clone + Send + Sync + 'static> AnswerCache<T> {
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Default for AnswerCache<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
     async fn an_answer_asked_for_before_a_revocation_is_not_given_after_it() {
-        let cache = AnswerCache::new();
+        let cache = AnswerCache::new(Duration::from_secs(10));
         let asked_at = cache.generation();
         cache.forget("key").await;
         cache.put([1; 32], asked_at, "key".to_owned(), "valid").await;
@@ -100,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn forgetting_all_leaves_nothing() {
-        let cache = AnswerCache::new();
+        let cache = AnswerCache::new(Duration::from_secs(10));
         let asked_at = cache.generation();
         cache.put([1; 32], asked_at, "key".to_owned(), "valid").await;
         cache.forget("*").await;

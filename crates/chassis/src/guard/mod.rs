@@ -20,6 +20,9 @@ pub use credential::{Credential, digest, forward};
 pub use refusal::{at_field, field, stable_code, status};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer of identity is believed. With the two seconds for which identity believes its own, this bounds a
+/// revocation that the bus did not deliver to ten seconds.
+const BELIEVED_FOR: Duration = Duration::from_secs(8);
 
 /// A caller whose credential was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl Guard {
     /// A guard with another clock, by which it sees that a remembered credential has expired.
     #[must_use]
     pub fn with_clock(identity: Channel, clock: Arc<dyn Clock>) -> Self {
-        Self { identity: IdentityClient::new(identity), answers: AnswerCache::new(), clock }
+        Self { identity: IdentityClient::new(identity), answers: AnswerCache::new(BELIEVED_FOR), clock }
     }
 
     /// Who is calling.

@@ -29,6 +29,8 @@ use crate::{
 
 /// Password hashes at once; each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
+/// How long an answer of the database is believed, so that checks of one credential do not all ask it.
+const BELIEVED_FOR: Duration = Duration::from_secs(2);
 /// How long a revocation may take to reach the bus before the caches' own expiry has to do.
 const TELL_WITHIN: Duration = Duration::from_secs(1);
 
@@ -56,7 +58,7 @@ impl Service {
             bus: None,
             guard: None,
             waker: Waker::default(),
-            answers: AnswerCache::new(),
+            answers: AnswerCache::new(BELIEVED_FOR),
             uses: None,
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
         })

@@ -27,6 +27,7 @@ pub(crate) struct House {
     pub(crate) operator: Operator,
     pub(crate) channel: Channel,
     pub(crate) northwind: Bootstrapped,
+    pub(crate) health: Health,
     shutdown: CancellationToken,
     // Last, so that the servers outlive what uses them.
     pub(crate) nats: TestNats,
@@ -52,19 +53,19 @@ pub(crate) async fn house() -> House {
     let (database, nats) = tokio::join!(testkit::database(), testkit::nats());
     let bus = connect(&nats).await;
     bus.ensure_streams().await.unwrap();
-    let (clock, shutdown) = (ManualClock::default(), CancellationToken::new());
+    let (clock, shutdown, health) = (ManualClock::default(), CancellationToken::new(), Health::new());
     let deps = Deps {
         bus: bus.clone(),
         guard: None,
         shutdown: shutdown.clone(),
         tasks: TaskTracker::new(),
-        health: Health::new(),
+        health: health.clone(),
     };
     let running = identity::start(Config::new(database.url()), deps, Arc::new(clock.clone())).await.unwrap();
     let channel = serve(&running, &shutdown).await;
     let operator = running.operator();
     let northwind = operator.bootstrap(NORTHWIND, &first_users(), Duration::from_secs(3600)).await.unwrap();
-    House { clock, bus, operator, channel, northwind, shutdown, nats, database }
+    House { clock, bus, operator, channel, northwind, health, shutdown, nats, database }
 }
 
 async fn connect(nats: &TestNats) -> Bus {

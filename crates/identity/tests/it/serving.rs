@@ -11,7 +11,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::house::{SOON, refused};
+use crate::house::{SOON, house, refused};
 
 #[tokio::test]
 async fn alone_it_serves_with_health_and_reflection_and_ends_in_good_order() {
@@ -45,4 +45,14 @@ async fn alone_it_serves_with_health_and_reflection_and_ends_in_good_order() {
 
     shutdown.cancel();
     serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn without_the_bus_it_is_not_ready_until_the_bus_is_back() {
+    let house = house().await;
+    assert!(house.health.is_ready());
+    house.nats.kill().await;
+    eventually(SOON, "identity is not ready", || async { (!house.health.is_ready()).then_some(()) }).await;
+    house.nats.start().await;
+    eventually(SOON, "identity is ready", || async { house.health.is_ready().then_some(()) }).await;
 }
