@@ -2,6 +2,7 @@
 
 mod capture;
 mod config;
+pub mod conformance;
 mod contract;
 mod core;
 mod error;

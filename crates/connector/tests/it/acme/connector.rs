@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method};
@@ -8,8 +8,8 @@ use connector::{
 };
 use jiff::Timestamp;
 use model::{
-    ApplyWrite, ChangeKind, FieldSchema, FieldType, IssueCategory, ObjectSchema, Value, WriteKind,
-    WriteOutcome,
+    ApplyWrite, ChangeKind, CoveredValue, FieldSchema, FieldType, IssueCategory, ObjectSchema, Value,
+    WriteKind, WriteOutcome,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
@@ -276,10 +276,21 @@ impl Connector for AcmeConnector {
                     vendor_id: result["id"].as_str().unwrap().into(),
                     version: result["modified"].as_i64().unwrap(),
                     fields: write.fields.clone(),
-                    covered: [].into(),
+                    covered: covered(write, &result["covered"]),
                 },
             })
         };
         writes.iter().zip(json["results"].as_array().unwrap()).map(outcome).collect()
     }
+}
+
+/// Foreign values that the vendor had, where they are not those that the write expected.
+fn covered(write: &ApplyWrite, json: &Json) -> BTreeMap<String, CoveredValue> {
+    let WriteKind::Update { expected, .. } = &write.write else { return BTreeMap::new() };
+    let values = json.as_object().unwrap().iter().filter_map(|(name, value)| {
+        let value = Value::text(value.as_str()?);
+        let at = Timestamp::UNIX_EPOCH;
+        (*expected.get(name)? != value).then(|| (name.clone(), CoveredValue { value, at }))
+    });
+    values.collect()
 }

@@ -28,11 +28,15 @@ pub(crate) enum Fault {
     Cut,
     /// It does what it is asked and never says so.
     ApplyThenHang,
+    /// It does what it is asked and half of the answer arrives.
+    ApplyThenCut,
 }
 
 #[derive(Default)]
 pub(crate) struct Record {
     pub(crate) modified: i64,
+    /// The fields that somebody else wrote last.
+    foreign: HashSet<String>,
     pub(crate) fields: BTreeMap<String, String>,
     pub(crate) external_id: Option<String>,
     pub(crate) archived: Option<i64>,
@@ -119,6 +123,7 @@ impl Acme {
         let record = inner.records.entry(object.into()).or_default().entry(id.into()).or_default();
         record.modified = now;
         record.fields.insert(field.into(), value.into());
+        record.foreign.insert(field.into());
         now
     }
 
@@ -148,6 +153,10 @@ impl Acme {
         let mut inner = self.lock();
         inner.access.clear();
         inner.refresh = None;
+    }
+
+    pub(crate) fn set_archived(&self, object: &str, id: &str, at: Option<i64>) {
+        self.lock().records.get_mut(object).unwrap().get_mut(id).unwrap().archived = at;
     }
 
     pub(crate) fn expire_access(&self) {
@@ -190,6 +199,14 @@ impl Inner {
         Some(json!({"access_token": access, "refresh_token": refresh, "expires_in": self.expires_in}))
     }
 
+    /// A grant without the walk through the browser: access token and refresh token.
+    pub(crate) fn grant_directly(&mut self) -> (String, String) {
+        let (access, refresh) = (self.secret("access"), self.secret("refresh"));
+        self.access.insert(access.clone());
+        self.refresh = Some(refresh.clone());
+        (access, refresh)
+    }
+
     fn take_fault(&mut self, path: &str) -> Option<Fault> {
         let index = self.faults.iter().position(|(prefix, _)| path.starts_with(prefix))?;
         self.faults.remove(index).map(|(_, fault)| fault)
@@ -216,15 +233,21 @@ async fn front(State(acme): State<Acme>, request: Request, next: Next) -> Respon
     match fault {
         None => next.run(request).await,
         Some(Fault::Status(status)) => StatusCode::from_u16(status).unwrap().into_response(),
-        Some(Fault::Cut) => {
-            let chunks = futures::stream::iter([Ok(Bytes::from_static(b"{\"res")), Err("cut")]);
-            Body::from_stream(chunks).into_response()
+        Some(Fault::Cut) => cut(),
+        Some(Fault::ApplyThenCut) => {
+            next.run(request).await;
+            cut()
         }
         Some(Fault::ApplyThenHang) => {
             next.run(request).await;
             std::future::pending().await
         }
     }
+}
+
+fn cut() -> Response {
+    let chunks = futures::stream::iter([Ok(Bytes::from_static(b"{\"res")), Err("cut")]);
+    Body::from_stream(chunks).into_response()
 }
 
 async fn token(State(acme): State<Acme>, Form(form): Form<HashMap<String, String>>) -> Response {
@@ -323,10 +346,17 @@ async fn write(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value> 
             (None, None) => fresh,
         };
         let record = records.entry(id.clone()).or_default();
+        let covered: BTreeMap<&String, &String> = fields
+            .keys()
+            .filter(|name| record.foreign.contains(*name))
+            .filter_map(|name| Some((name, record.fields.get(name)?)))
+            .collect();
+        let covered = json!(covered);
         record.modified = now;
+        record.foreign.retain(|name| !fields.contains_key(name));
         record.fields.extend(fields);
         record.external_id = external.map(str::to_owned).or(record.external_id.take());
-        results.push(json!({"id": id, "modified": now}));
+        results.push(json!({"id": id, "modified": now, "covered": covered}));
     }
     Json(json!({"results": results}))
 }

@@ -1,0 +1,74 @@
+//! The conformance suite against the scripted vendor: each check holds for a sound connector.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use connector::{
+    Connector,
+    conformance::{self, Driver, Fault, Sample},
+};
+use secrecy::SecretString;
+
+use crate::acme::{self, Acme, AcmeConnector, FAST};
+
+struct AcmeDriver(Acme);
+
+#[async_trait]
+impl Driver for AcmeDriver {
+    fn connector(&self) -> Arc<dyn Connector> {
+        Arc::new(AcmeConnector { url: self.0.url().clone(), capabilities: FAST })
+    }
+
+    fn sample(&self) -> Sample {
+        Sample { object: "companies", text_field: "name", refused: ("name", "bad") }
+    }
+
+    async fn grant(&self) -> (SecretString, SecretString) {
+        let (access, refresh) = self.0.lock().grant_directly();
+        (access.into(), refresh.into())
+    }
+
+    async fn seed(&self, count: usize, per_moment: usize) {
+        self.0.seed("companies", count, per_moment);
+    }
+
+    async fn edit(&self, id: &str, value: &str) {
+        self.0.edit("companies", id, "name", value);
+    }
+
+    async fn delete(&self, id: &str) {
+        self.0.set_archived("companies", id, Some(1_000));
+    }
+
+    async fn restore(&self, id: &str) {
+        self.0.set_archived("companies", id, None);
+    }
+
+    async fn fault(&self, fault: Fault) {
+        let fault = match fault {
+            Fault::TooManyCalls => acme::Fault::Status(429),
+            Fault::OutOfOrder => acme::Fault::Status(503),
+            Fault::CutAnswer => acme::Fault::Cut,
+            Fault::LostAnswer => acme::Fault::ApplyThenCut,
+        };
+        self.0.fault("/", fault);
+    }
+
+    async fn revoke(&self) {
+        self.0.revoke_everything();
+    }
+
+    async fn records(&self) -> BTreeMap<String, String> {
+        let inner = self.0.lock();
+        let records = inner.records.get("companies").into_iter().flatten();
+        records
+            .filter(|(_, record)| record.archived.is_none())
+            .map(|(id, record)| (id.clone(), record.fields.get("name").cloned().unwrap_or_default()))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_sound_connector_passes_every_check() {
+    conformance::run(|| async { AcmeDriver(Acme::start().await) }).await;
+}
