@@ -3,7 +3,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::api;
+use crate::{api, failure::ErrorBody};
 
 /// Where the operations begin.
 pub(crate) const PREFIX: &str = "/api/v1";
@@ -25,6 +25,7 @@ pub(crate) const PREFIX: &str = "/api/v1";
         (name = "audit", description = "The append-only, hash-chained record of everything"),
         (name = "access", description = "People, roles and keys"),
     ),
+    components(schemas(ErrorBody)),
     security(("bearer" = []), ("integration_key" = [])),
     modifiers(&SecuritySchemes),
 )]
