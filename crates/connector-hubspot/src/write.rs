@@ -244,10 +244,14 @@ impl<'a> Batches<'a> {
             let history = record.properties_with_history.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             let history: Vec<Entry> =
                 history.iter().filter_map(|past| Entry::from_wire(&self.decoder, name, past)).collect();
-            let wrote = plan.write.fields.get(name).map(|value| self.canonical(name, value));
-            if let Some(value) =
-                wrote.and_then(|wrote| covered_value(&history, &wrote, expected, plan.applied))
-            {
+            let Some(wrote) = plan.write.fields.get(name).map(|value| self.canonical(name, value)) else {
+                continue;
+            };
+            // What somebody wrote after us is the next listing's to tell, not this answer's.
+            if let Some(ours) = our_entry(&history, &wrote, plan.applied) {
+                fields.insert(name.clone(), history[ours].value.clone());
+            }
+            if let Some(value) = covered_value(&history, &wrote, expected, plan.applied) {
                 covered.insert(name.clone(), value);
             }
         }
@@ -347,27 +351,33 @@ impl Entry {
     }
 }
 
-/// The value that our write covered although it was not the expected one. `history` is newest first; `applied` is
-/// when HubSpot made the write, by its own clock.
+/// Where in the history, which is newest first, our write stands; `applied` is when HubSpot made it, by its own clock.
 ///
 /// Our entry is the one that an app made with our value at that time. A write that is made again after a lost answer
-/// leaves no second entry, so else it is the newest entry with our value; if a person made that one, our write changed
-/// nothing. HubSpot may have reformatted our value: then it is the newest that an app made at that time.
+/// leaves no second entry, so else it is the newest entry with our value. HubSpot may have reformatted our value: then
+/// it is the newest that an app made at that time.
+fn our_entry(history: &[Entry], wrote: &Value, applied: Option<(Timestamp, Timestamp)>) -> Option<usize> {
+    let then =
+        |entry: &Entry| entry.by_app && applied.is_some_and(|(from, to)| entry.at >= from && entry.at <= to);
+    history
+        .iter()
+        .position(|entry| entry.value == *wrote && then(entry))
+        .or_else(|| history.iter().position(|entry| entry.value == *wrote))
+        .or_else(|| history.iter().position(then))
+}
+
+/// The value that our write covered although it was not the expected one; none where a person had written our value,
+/// so that our write changed nothing.
 fn covered_value(
     history: &[Entry],
     wrote: &Value,
     expected: &Value,
     applied: Option<(Timestamp, Timestamp)>,
 ) -> Option<CoveredValue> {
-    let then =
-        |entry: &Entry| entry.by_app && applied.is_some_and(|(from, to)| entry.at >= from && entry.at <= to);
-    let same = history.iter().position(|entry| entry.value == *wrote);
-    let ours = match (history.iter().position(|entry| entry.value == *wrote && then(entry)), same) {
-        (Some(ours), _) => ours,
-        (None, Some(same)) if history[same].by_app => same,
-        (None, Some(_)) => return None,
-        (None, None) => history.iter().position(then)?,
-    };
+    let ours = our_entry(history, wrote, applied)?;
+    if !history[ours].by_app {
+        return None;
+    }
     let before = history.get(ours + 1)?;
     let foreign = before.value != *expected && before.value != *wrote;
     foreign.then(|| CoveredValue { value: before.value.clone(), at: before.at })

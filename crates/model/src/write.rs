@@ -94,7 +94,8 @@ pub enum WriteOutcome {
         vendor_id: String,
         /// The vendor's version afterwards.
         version: i64,
-        /// The written fields as the vendor has them now; it may have trimmed or rounded them.
+        /// The written fields as the vendor stored them from this write; it may have trimmed or rounded them. What
+        /// somebody wrote afterwards is the next change event's to tell.
         fields: BTreeMap<String, Value>,
         /// Foreign values that the write covered.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -211,30 +211,4 @@ mod tests {
             proptest::prop_assert_eq!(id_order(&x).cmp(&id_order(&y)), a.cmp(&b));
         }
     }
-
-    #[test]
-    #[ignore = "a measurement: cargo test --release -p connector-hubspot -- --ignored --nocapture decoding"]
-    fn decoding_speed() {
-        let one = include_str!("../../fixtures/record_company.json").trim();
-        let body = format!("{{\"total\":200,\"results\":[{}]}}", vec![one; 200].join(","));
-        let schema = schema();
-        let names = [
-            "name",
-            "domain",
-            "phone",
-            "city",
-            "industry",
-            "annualrevenue",
-            "numberofemployees",
-            "createdate",
-        ];
-        let decoder = Decoder::new(&schema, names);
-        let started = std::time::Instant::now();
-        let mut records = 0_usize;
-        while started.elapsed() < std::time::Duration::from_secs(2) {
-            let answer: Records<'_> = serde_json::from_str(&body).unwrap();
-            records += answer.results.iter().filter_map(|record| decoder.change(record)).count();
-        }
-        println!("{:.0} records a second", records as f64 / started.elapsed().as_secs_f64());
-    }
 }

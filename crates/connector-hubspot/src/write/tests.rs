@@ -71,3 +71,10 @@ fn a_cleared_property_is_covered_like_a_value() {
     let entries = [(105, "ours", true), (90, "", false), (10, "base", true)];
     assert_eq!(covered(&entries, "ours", "base"), Some((String::new(), 90)));
 }
+
+#[test]
+fn what_somebody_wrote_after_us_is_not_taken_for_our_value() {
+    let entries = history(&[(120, "later", false), (105, "OURS", true), (10, "base", false)]);
+    let window = Some((Timestamp::from_millisecond(100).unwrap(), Timestamp::from_millisecond(110).unwrap()));
+    assert_eq!(our_entry(&entries, &Value::text("ours"), window), Some(1));
+}
