@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bus::{
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use vault::Vault;
 
 use crate::{
-    Config, Connector, Error, ErrorKind, Session,
+    Config, Connector, Error, ErrorKind, Retry, Session,
     failure::Failure,
     http::Client,
     publisher::Publisher,
@@ -28,6 +29,8 @@ use crate::{
 
 /// Failures in a row after which people are told.
 const FAILURES_UNTIL_ERROR: u32 = 3;
+/// A pause that the vendor asks for and that people are told of at once.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// What all parts of the runtime share.
 pub(crate) struct Core {
@@ -169,7 +172,7 @@ impl Core {
         let changed = if error.kind == ErrorKind::AccessRevoked {
             let message = error.message.as_str();
             states::require_authorization(&mut tx, &link.publisher, link.id, code, message, now).await?
-        } else if failures >= FAILURES_UNTIL_ERROR || !error.is_transient() {
+        } else if failures >= FAILURES_UNTIL_ERROR || lasts(error) {
             let transition = Transition {
                 from: &[ConnectionState::Active, ConnectionState::Error],
                 to: ConnectionState::Error,
@@ -213,6 +216,15 @@ impl Core {
             self.waker.wake();
         }
         Ok(())
+    }
+}
+
+/// Whether waiting a little will not help.
+fn lasts(error: &Error) -> bool {
+    match error.retry {
+        Retry::Never => true,
+        Retry::Backoff => false,
+        Retry::After(pause) => pause > LONG_PAUSE,
     }
 }
 

@@ -114,7 +114,8 @@ impl Line {
                     Retry::After(pause) => pause,
                     _ => Duration::from_secs(1),
                 };
-                self.limiter.block(request.class, pause);
+                // A longer pause is for whoever asked: a call that waits for hours tells nobody.
+                self.limiter.block(request.class, pause.min(LONGEST_PAUSE));
                 CallOutcome::RateLimited
             }
             Err(_) => CallOutcome::Failed,

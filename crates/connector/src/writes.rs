@@ -6,6 +6,7 @@ use bus::{ConsumerConfig, Delivery, Message, ack_all, subject};
 use futures::future::join_all;
 use model::{ApplyWrite, ConnectionId, ObjectSchema, WriteKind, WriteOutcome};
 use tokio::time::interval;
+use tracing::Instrument;
 
 use crate::{
     Error, ErrorKind, Retry,
@@ -128,7 +129,11 @@ impl Writer {
     async fn make_batch(&self, link: &Link, schema: &ObjectSchema, jobs: Vec<Job>) -> Result<(), Failure> {
         let writes: Vec<ApplyWrite> = jobs.iter().map(|job| job.write.clone()).collect();
         let results = {
-            let making = self.write(link, schema, &writes);
+            let span = tracing::info_span!("write_batch", connection = %link.id, object = schema.name, writes = jobs.len());
+            for job in &jobs {
+                job.delivery.message.envelope.link_to(&span);
+            }
+            let making = self.write(link, schema, &writes).instrument(span);
             let mut making = std::pin::pin!(making);
             let mut ticks = interval(STILL_AT_IT);
             ticks.tick().await;

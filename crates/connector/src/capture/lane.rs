@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 use model::Lane;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::{Reader, Run, SEAM};
 use crate::{
@@ -33,7 +34,8 @@ impl Reader {
             }
             Ok::<Run, Failure>(run)
         };
-        let (read, published) = tokio::join!(reading, publishing);
+        let span = tracing::info_span!("read_lane", connection = %self.link.id, object = self.capture.object);
+        let (read, published) = async { tokio::join!(reading, publishing) }.instrument(span).await;
         let run = published?;
         read?;
         Ok(run)

@@ -63,11 +63,10 @@ async fn a_row_that_the_index_shows_late_is_found_by_the_second_look() {
     let mut replica = world.start().await;
     let id = replica.connect(&world.acme).await;
     world.capture(id, "companies", &["name"], false).await;
-    world.acme.edit("companies", "late", "name", "late");
-    world.acme.lock().records.get_mut("companies").unwrap().get_mut("late").unwrap().hidden = true;
+    world.acme.edit_hidden("companies", "late", "name", "late");
     world.acme.edit("companies", "early", "name", "early");
     world.wait_for_change("early", "name", "early").await;
-    world.acme.lock().records.get_mut("companies").unwrap().get_mut("late").unwrap().hidden = false;
+    world.acme.show("companies", "late");
     world.wait_for_change("late", "name", "late").await;
     let rescan = |run: &SyncRunFinished| run.run == "rescan" && run.published == 1;
     world.wait_for("the re-scan", kind::SYNC_RUN_FINISHED, rescan).await;

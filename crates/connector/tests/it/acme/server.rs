@@ -117,14 +117,27 @@ impl Acme {
     }
 
     /// Somebody edits or creates a record there.
-    pub(crate) fn edit(&self, object: &str, id: &str, field: &str, value: &str) -> i64 {
+    pub(crate) fn edit(&self, object: &str, id: &str, field: &str, value: &str) {
+        self.edit_and(object, id, field, value, false);
+    }
+
+    /// The same, and the index does not show the record until [`Acme::show`].
+    pub(crate) fn edit_hidden(&self, object: &str, id: &str, field: &str, value: &str) {
+        self.edit_and(object, id, field, value, true);
+    }
+
+    pub(crate) fn show(&self, object: &str, id: &str) {
+        self.lock().records.get_mut(object).unwrap().get_mut(id).unwrap().hidden = false;
+    }
+
+    fn edit_and(&self, object: &str, id: &str, field: &str, value: &str, hidden: bool) {
         let mut inner = self.lock();
         let now = inner.tick();
         let record = inner.records.entry(object.into()).or_default().entry(id.into()).or_default();
         record.modified = now;
         record.fields.insert(field.into(), value.into());
         record.foreign.insert(field.into());
-        now
+        record.hidden = hidden;
     }
 
     /// Records of the past, `per_tick` of them modified at the same moment.
