@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus::{Bus, ConnectOptions, ErrorKind, MAX_BODY_BYTES, Message, ack_all, subject};
 use futures::StreamExt;
@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::{ORG, SOON, assert_silent, change, connect, noon, number, outside, reader, record, take};
+use crate::{ORG, SOON, assert_silent, change, connect, number, outside, reader, record, take};
 
 #[tokio::test]
 async fn a_published_message_arrives_as_it_was_sent() {
@@ -203,44 +203,4 @@ async fn ephemeral_messages_reach_who_listens_and_are_not_stored() {
     bus.publish_ephemeral(subject::CACHE_IDENTITY_REVOKED, "key").await.unwrap();
     let heard = tokio::time::timeout(SOON, listening.next()).await.unwrap().unwrap();
     assert_eq!((heard.subject.as_str(), &heard.body[..]), (subject::CACHE_IDENTITY_REVOKED, &b"key"[..]));
-}
-
-/// Not a test of time: it prints what the machine gives.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn measure_publishing_in_batches_of_500() {
-    let nats = testkit::nats().await;
-    let bus = connect(&nats).await;
-    let body = "x".repeat(1_000);
-    let batches: Vec<Vec<Message>> = (0..100)
-        .map(|batch| {
-            (0..500)
-                .map(|number| {
-                    let subject = subject::change(&ORG, "hubspot", "companies");
-                    Message::json(subject, "change.captured", "test", *ORG, noon(), &body)
-                        .unwrap()
-                        .with_id(format!("{batch}-{number}"))
-                })
-                .collect()
-        })
-        .collect();
-    let began = Instant::now();
-    for batch in &batches {
-        bus.publish_batch(batch).await.unwrap();
-    }
-    println!(
-        "published {:.0} messages/s of 1 kB, durable, in batches of 500",
-        50_000.0 / began.elapsed().as_secs_f64()
-    );
-    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
-    let began = Instant::now();
-    let (mut taken, mut rounds) = (0, 0);
-    while taken < 50_000 {
-        let batch = consumer.next_batch().await.unwrap();
-        taken += batch.len();
-        rounds += 1;
-        ack_all(batch).await.unwrap();
-    }
-    let rate = 50_000.0 / began.elapsed().as_secs_f64();
-    println!("consumed and acknowledged {rate:.0} messages/s in batches of {} on average", taken / rounds);
 }
