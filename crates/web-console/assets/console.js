@@ -60,11 +60,12 @@ async function poll() {
 
 // A form marked so is sent in place; its answer holds the parts to put in.
 async function send(form, submitter) {
+  // Not form.action: a button of that name would be in its place.
   const body = new URLSearchParams(new FormData(form, submitter ?? undefined));
   const row = document.getElementById(form.dataset.inPlace);
   row?.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(form.action, { method: "POST", body, headers: { "x-accord-script": "1" } });
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { "x-accord-script": "1" } });
     const text = await answer.text();
     if (answer.status === 401) return location.reload();
     if (!answer.ok) return toast(text);

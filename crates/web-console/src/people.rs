@@ -48,4 +48,10 @@ impl People {
             _ => actor.to_owned(),
         }
     }
+
+    /// The same within a sentence: "by you".
+    pub(crate) fn by(&self, actor: &str) -> String {
+        let name = self.name(actor);
+        if name == "You" { "you".to_owned() } else { name }
+    }
 }

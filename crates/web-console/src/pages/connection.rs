@@ -109,7 +109,7 @@ impl Body {
         Self {
             vendor: ui::vendor(&connection.vendor),
             base: format!("/settings/integrations/{}/{}", connection.vendor, connection.id),
-            connected_by: people.name(&connection.connected_by),
+            connected_by: people.by(&connection.connected_by),
             entries: entries
                 .into_iter()
                 .map(|entry| {

@@ -47,7 +47,7 @@ impl KeysPage {
     }
 
     fn sample_with(shell: Shell, secret: Option<(String, String)>) -> Self {
-        let mara = || "You".to_owned();
+        let mara = || "you".to_owned();
         Self {
             shell,
             api_keys: vec![(sample::key(1, "", false), mara()), (sample::key(2, "", true), mara())],
@@ -82,7 +82,7 @@ async fn load(app: &App, visitor: &Visitor, secret: Option<(String, String)>) ->
     let named = |keys: Vec<Key>| {
         keys.into_iter()
             .map(|key| {
-                let by = people.name(&key.created_by);
+                let by = people.by(&key.created_by);
                 (key, by)
             })
             .collect()
