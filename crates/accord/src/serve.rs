@@ -3,7 +3,7 @@
 use std::{collections::HashSet, process::ExitCode};
 
 use anyhow::{Context, bail};
-use chassis::Shutdown;
+use chassis::{Health, Readiness, Shutdown};
 use tokio::net::TcpListener;
 use vault::Keyring;
 
@@ -22,16 +22,12 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let listener =
         TcpListener::bind(serve.listen).await.with_context(|| format!("listen on {}", serve.listen))?;
     let shutdown = Shutdown::new();
-    if serve.service == ServiceName::SandboxHubspot {
-        let settings = sandbox::hubspot::Settings::default();
-        let handle = sandbox::hubspot::start(settings, listener).await.context("start the sandbox")?;
-        chassis::signalled(&shutdown).await?;
-        handle.shutdown().await;
-        return Ok(ExitCode::SUCCESS);
-    }
     let health = TcpListener::bind(serve.health_listen)
         .await
         .with_context(|| format!("listen on {}", serve.health_listen))?;
+    if serve.service == ServiceName::SandboxHubspot {
+        return sandbox(serve, listener, health, &shutdown).await;
+    }
     let mut listeners = Listeners { health: Some(health), ..Listeners::default() };
     match serve.service {
         ServiceName::Gateway => listeners.gateway = Some(listener),
@@ -45,6 +41,31 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     }
     house.stop().await;
     telemetry.flush();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The sandbox knows nothing of the house, so it is served beside it.
+async fn sandbox(
+    serve: Serve,
+    listener: TcpListener,
+    health_listener: TcpListener,
+    shutdown: &Shutdown,
+) -> anyhow::Result<ExitCode> {
+    let mut settings = sandbox::hubspot::Settings::default();
+    if !serve.hubspot.client_id.is_empty() {
+        settings.client_id = serve.hubspot.client_id;
+        settings.client_secret =
+            secrecy::ExposeSecret::expose_secret(&serve.hubspot.client_secret).to_owned();
+    }
+    let handle = sandbox::hubspot::start(settings, listener).await.context("start the sandbox")?;
+    let health = Health::new();
+    health.set("sandbox-hubspot", Readiness::Ready);
+    let served = axum::serve(health_listener, health.router());
+    tokio::select! {
+        signal = chassis::signalled(shutdown) => signal?,
+        ended = async { served.await } => ended.context("serve health")?,
+    }
+    handle.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }
 

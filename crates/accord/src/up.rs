@@ -41,7 +41,7 @@ struct Private {
 pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let telemetry = chassis::telemetry::init(&chassis::telemetry::TelemetryConfig {
         service: "accord".to_owned(),
-        otlp_endpoint: up.telemetry.otlp_endpoint.clone(),
+        otlp_endpoint: up.telemetry.otlp_endpoint.clone().filter(|endpoint| !endpoint.is_empty()),
         json_logs: up.telemetry.log_json,
         filter: up.telemetry.log.clone(),
     })?;

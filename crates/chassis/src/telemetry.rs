@@ -97,10 +97,12 @@ pub fn init(config: &TelemetryConfig) -> Result<TelemetryGuard, TelemetryError> 
     let guard = TelemetryGuard { traces: traces.build(), metrics: metrics.build() };
     let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let output = if config.json_logs { output.json().boxed() } else { output.boxed() };
+    // How much is logged must not decide what is traced.
+    let traced = EnvFilter::try_new(format!("{QUIET},info"))?;
+    let spans = tracing_opentelemetry::layer().with_tracer(guard.traces.tracer("accord"));
     tracing_subscriber::registry()
-        .with(filter)
-        .with(output)
-        .with(tracing_opentelemetry::layer().with_tracer(guard.traces.tracer("accord")))
+        .with(output.with_filter(filter))
+        .with(spans.with_filter(traced))
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
     REGISTRY.set(registry).map_err(|_| TelemetryError::Twice)?;
