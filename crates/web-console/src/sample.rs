@@ -164,6 +164,54 @@ fn field_mapping(
     }
 }
 
+fn field_mappings() -> Vec<FieldMapping> {
+    vec![
+        field_mapping(
+            "name",
+            "Deal Name",
+            "dealname",
+            "auto_mapped",
+            0.97,
+            &["same words in the name", "same type"],
+        ),
+        field_mapping(
+            "amount",
+            "Deal Value",
+            "amount",
+            "confirmed",
+            0.91,
+            &["same type: number", "label is close"],
+        ),
+        field_mapping(
+            "expected_close_date",
+            "Expected Close Date",
+            "closedate",
+            "suggested",
+            0.68,
+            &["“closedate” holds “close date”", "both hold dates"],
+        ),
+        field_mapping(
+            "stage",
+            "Stage",
+            "dealstage",
+            "suggested",
+            0.61,
+            &["name ends in “stage”", "both are picklists"],
+        ),
+        field_mapping(
+            "probability",
+            "Win Probability",
+            "hs_deal_stage_probability",
+            "confirmed",
+            0.74,
+            &["label holds “probability”"],
+        ),
+        field_mapping("phone", "Phone", "", "unmapped", 0.0, &[]),
+        field_mapping("lost_reason", "Lost Reason", "", "unmapped", 0.0, &[]),
+        field_mapping("commission_rate", "Commission Rate", "", "ignored", 0.0, &[]),
+    ]
+}
+
 /// A mapping in this state, with fields in every state.
 #[must_use]
 pub fn mapping(n: u32, state: &str) -> Mapping {
@@ -188,51 +236,7 @@ pub fn mapping(n: u32, state: &str) -> Mapping {
         direction: "bidirectional".to_owned(),
         match_keys: vec!["external_id".to_owned()],
         revision: 14,
-        fields: vec![
-            field_mapping(
-                "name",
-                "Deal Name",
-                "dealname",
-                "auto_mapped",
-                0.97,
-                &["same words in the name", "same type"],
-            ),
-            field_mapping(
-                "amount",
-                "Deal Value",
-                "amount",
-                "confirmed",
-                0.91,
-                &["same type: number", "label is close"],
-            ),
-            field_mapping(
-                "expected_close_date",
-                "Expected Close Date",
-                "closedate",
-                "suggested",
-                0.68,
-                &["“closedate” holds “close date”", "both hold dates"],
-            ),
-            field_mapping(
-                "stage",
-                "Stage",
-                "dealstage",
-                "suggested",
-                0.61,
-                &["name ends in “stage”", "both are picklists"],
-            ),
-            field_mapping(
-                "probability",
-                "Win Probability",
-                "hs_deal_stage_probability",
-                "confirmed",
-                0.74,
-                &["label holds “probability”"],
-            ),
-            field_mapping("phone", "Phone", "", "unmapped", 0.0, &[]),
-            field_mapping("lost_reason", "Lost Reason", "", "unmapped", 0.0, &[]),
-            field_mapping("commission_rate", "Commission Rate", "", "ignored", 0.0, &[]),
-        ],
+        fields: field_mappings(),
         vendor_fields: vec![
             vendor_field("dealname", "Deal Name", "text"),
             vendor_field("amount", "Amount", "number"),

@@ -189,16 +189,16 @@ async fn load(app: &App, visitor: &Visitor, shell: &Shell) -> Result<Cards, Fail
 
 fn why_not_connected(code: &str) -> &'static str {
     match code {
-        "access_denied" | "denied" => {
-            "The consent was not given, so nothing was connected. You can try again."
-        }
+        "oauth_denied" => "The consent was not given, so nothing was connected. You can try again.",
         "missing_scopes" => {
-            "The HubSpot user lacks CRM read or write permission. Connect with a user who has both, or ask for them."
+            "The HubSpot user or portal lacks CRM read or write permission. Connect with one that has both, or ask for them."
         }
-        "oauth_state_unknown" | "oauth_state_expired" | "oauth_nonce_wrong" => {
+        "oauth_state_unknown" | "oauth_nonce_mismatch" | "oauth_ticket_unknown" => {
             "This authorization was not started in this browser, or it took too long. Start it again from here."
         }
-        "no_crm_access" => "This portal has no CRM access. Choose another portal, or ask its administrator.",
+        "oauth_exchange_refused" | "oauth_no_refresh_token" => {
+            "HubSpot did not complete the authorization. Try again; if it stays, check the app's client id and secret."
+        }
         _ => "The connection was not made. Try again; the audit log says more.",
     }
 }

@@ -444,7 +444,7 @@ impl Sync for Rooms {
         }))
     }
     async fn restore_conflict(&self, request: Request<syn::RestoreConflictRequest>) -> Answer<syn::Record> {
-        self.enter(&request, Some(Scope::MappingsWrite), "restore")?;
+        self.enter(&request, Some(Scope::RecordsWrite), "restore")?;
         Ok(Response::new(sample::record(0)))
     }
     async fn list_issues(&self, request: Request<syn::ListIssuesRequest>) -> Answer<syn::ListIssuesResponse> {
