@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) refresh_delay: Duration,
     pub(crate) latency: Duration,
     pub(crate) refreshes: usize,
+    /// Records that searches handed out.
+    pub(crate) served: usize,
     pub(crate) revoked: usize,
     pub(crate) prepared: Vec<String>,
     pub(crate) faults: VecDeque<(&'static str, Fault)>,
@@ -292,7 +294,7 @@ async fn schema() -> Json<Value> {
 }
 
 async fn search(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value> {
-    let inner = acme.lock();
+    let mut inner = acme.lock();
     let from = (ask["from"].as_i64().unwrap(), ask["id"].as_str().unwrap_or_default());
     let until = ask["until"].as_i64().unwrap_or(i64::MAX);
     let limit = ask["limit"].as_u64().unwrap() as usize;
@@ -312,6 +314,7 @@ async fn search(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value>
             json!({"id": id, "modified": record.modified, "fields": record.fields, "external_id": record.external_id})
         })
         .collect();
+    inner.served += results.len();
     Json(json!({"results": results, "total": total}))
 }
 
