@@ -4,17 +4,17 @@
 use std::{collections::HashSet, sync::Arc};
 
 use anyhow::Context;
+use axum::serve::ListenerExt;
 use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
 use connector_hubspot::{ApiVersion, HubSpot};
 use model::{Clock, SystemClock};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     service::Routes,
-    transport::{Endpoint, Server},
+    transport::{Endpoint, Server, server::TcpIncoming},
 };
 use url::Url;
 use vault::{Keyring, Vault};
@@ -218,6 +218,10 @@ impl House {
         let shutdown = self.shutdown.clone();
         self.health.set(name, Readiness::Ready);
         let app = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+        let listener = listener.tap_io(|connection| {
+            // A connection that refuses the option answers all the same, only later.
+            let _ = connection.set_nodelay(true);
+        });
         let served = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
         self.tasks.spawn(async move {
             // A browser that keeps a connection open must not keep the house from ending.
