@@ -23,7 +23,7 @@ const MIGRATIONS: [chassis::Migration; 2] = [
     chassis::Migration { version: 2, name: "floor", sql: TABLES },
 ];
 
-pub async fn start(servers: &Servers) -> Result<Started> {
+pub(crate) async fn start(servers: &Servers) -> Result<Started> {
     let bus = servers.bus("floor").await?;
     let pool = chassis::pool(servers.postgres.url(), "floor", 8).await?;
     chassis::migrate(&pool, "floor", &MIGRATIONS).await?;

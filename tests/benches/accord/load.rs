@@ -21,11 +21,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-pub const VENDOR: &str = "hubspot";
-pub const OBJECT: &str = "companies";
+pub(crate) const VENDOR: &str = "hubspot";
+pub(crate) const OBJECT: &str = "companies";
 
 /// Vendor fields, their types, and the canonical company fields that they are mapped to.
-pub const FIELDS: [(&str, FieldType, &str); 10] = [
+pub(crate) const FIELDS: [(&str, FieldType, &str); 10] = [
     ("name", FieldType::Text, "name"),
     ("domain", FieldType::Text, "domain"),
     ("phone", FieldType::Phone, "phone"),
@@ -44,7 +44,7 @@ const TICK: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The vendor's schema of [`OBJECT`].
-pub fn schema() -> ObjectSchema {
+pub(crate) fn schema() -> ObjectSchema {
     let fields = FIELDS.iter().map(|(name, field_type, _)| FieldSchema {
         name: (*name).to_owned(),
         label: (*name).to_owned(),
@@ -60,15 +60,15 @@ pub fn schema() -> ObjectSchema {
 }
 
 /// Makes changes: a quarter of them create a record, the rest update one, no record twice in a row.
-pub struct Load {
-    pub organization: OrganizationId,
-    pub connection: ConnectionId,
+pub(crate) struct Load {
+    pub(crate) organization: OrganizationId,
+    pub(crate) connection: ConnectionId,
     started: Timestamp,
     made: usize,
 }
 
 impl Load {
-    pub fn new(organization: OrganizationId, connection: ConnectionId) -> Self {
+    pub(crate) fn new(organization: OrganizationId, connection: ConnectionId) -> Self {
         Self {
             organization,
             connection,
@@ -78,7 +78,7 @@ impl Load {
     }
 
     /// The next changes.
-    pub fn next(&mut self, count: usize) -> Result<Vec<Message>> {
+    pub(crate) fn next(&mut self, count: usize) -> Result<Vec<Message>> {
         let records = count / 4;
         let base = self.made / 4;
         let messages =
@@ -88,7 +88,7 @@ impl Load {
     }
 
     /// Changes of records that exist, in turn.
-    pub fn updates(&mut self, count: usize) -> Result<Vec<Message>> {
+    pub(crate) fn updates(&mut self, count: usize) -> Result<Vec<Message>> {
         let records = (self.made / 4).max(1);
         let messages =
             (0..count).map(|n| self.change((self.made + n) % records, self.made + n)).collect::<Result<_>>();
@@ -136,7 +136,7 @@ impl Load {
     }
 
     /// Publishes this many changes a second and notes when each was due, so that falling behind counts.
-    pub async fn publish_live(
+    pub(crate) async fn publish_live(
         &mut self,
         bus: &Bus,
         sink: &Sink,
@@ -159,7 +159,7 @@ impl Load {
 }
 
 /// Receives what comes out: changed records.
-pub struct Sink {
+pub(crate) struct Sink {
     received: Arc<AtomicUsize>,
     due: Arc<Mutex<HashMap<String, Instant>>>,
     took: Arc<Mutex<Vec<Duration>>>,
@@ -167,7 +167,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    pub async fn open(bus: &Bus) -> Result<Self> {
+    pub(crate) async fn open(bus: &Bus) -> Result<Self> {
         let config = ConsumerConfig::new(subject::EVENTS, "bench").filtered([subject::ALL_RECORDS]);
         let mut consumer = bus.consumer(config).await?;
         let (received, due, took) = (Arc::<AtomicUsize>::default(), Arc::default(), Arc::default());
@@ -189,12 +189,12 @@ impl Sink {
         waiting.extend(messages.iter().map(|message| (message.envelope.id.clone(), due)));
     }
 
-    pub fn received(&self) -> usize {
+    pub(crate) fn received(&self) -> usize {
         self.received.load(Ordering::Relaxed)
     }
 
     /// Waits until this many have come in all.
-    pub async fn wait_for(&self, count: usize) -> Result<()> {
+    pub(crate) async fn wait_for(&self, count: usize) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.received() < count {
             ensure!(Instant::now() < deadline, "only {} of {count} changes came out", self.received());
@@ -205,7 +205,7 @@ impl Sink {
     }
 
     /// The latencies since the last call.
-    pub fn take_latencies(&self) -> Vec<Duration> {
+    pub(crate) fn take_latencies(&self) -> Vec<Duration> {
         std::mem::take(&mut self.took.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -2,11 +2,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
 
 mod floor;
+mod keys;
 mod load;
 mod servers;
 mod stage;
 mod sync;
 mod table;
+mod up;
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -26,6 +28,12 @@ async fn main() -> Result<()> {
     let mut rows = Vec::new();
     if chosen("sync") {
         rows.extend(pipeline().await?);
+    }
+    if chosen("keys") {
+        rows.push(keys::measure().await?);
+    }
+    if chosen("up") {
+        rows.extend(up::measure().await?);
     }
     table::print(&rows);
     Ok(())

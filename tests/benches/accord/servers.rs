@@ -14,14 +14,14 @@ use testkit::TestDirectory;
 use crate::table::median;
 
 /// A Postgres cluster and a NATS server of one measurement.
-pub struct Servers {
-    pub postgres: Running,
-    pub nats: Running,
+pub(crate) struct Servers {
+    pub(crate) postgres: Running,
+    pub(crate) nats: Running,
     directory: TestDirectory,
 }
 
 impl Servers {
-    pub async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let directory = TestDirectory::create();
         let postgres = Postgres::default().start(&directory.path().join("postgres")).await?;
         let nats = Nats::default().start(&directory.path().join("nats")).await?;
@@ -29,14 +29,14 @@ impl Servers {
     }
 
     /// A connection to the bus with its streams in place.
-    pub async fn bus(&self, name: &str) -> Result<Bus> {
+    pub(crate) async fn bus(&self, name: &str) -> Result<Bus> {
         let bus = Bus::connect(self.nats.url(), ConnectOptions::named(name)).await?;
         bus.ensure_streams().await?;
         Ok(bus)
     }
 
     /// How long the disk under the servers takes to keep 8 KiB: the median of 100 writes, each with fdatasync.
-    pub fn sync_p50(&self) -> Result<Duration> {
+    pub(crate) fn sync_p50(&self) -> Result<Duration> {
         let mut file = File::create(self.directory.path().join("disk"))?;
         let mut took = Vec::new();
         for _ in 0..100 {
@@ -48,7 +48,7 @@ impl Servers {
         Ok(median(&mut took))
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.postgres.stop().await;
         self.nats.stop().await;
     }

@@ -17,13 +17,13 @@ const RUNS: usize = 3;
 
 /// A pipeline that runs.
 #[derive(Clone, Debug, Default)]
-pub struct Started {
-    pub shutdown: CancellationToken,
-    pub tasks: TaskTracker,
+pub(crate) struct Started {
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Started {
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -31,30 +31,30 @@ impl Started {
 }
 
 /// What was measured of a pipeline.
-pub struct Measured {
+pub(crate) struct Measured {
     /// Changes a second while it drains a backlog; the best run.
-    pub drained: f64,
+    pub(crate) drained: f64,
     /// The same with everything that follows done too, the audit log above all; the best run.
-    pub finished: f64,
+    pub(crate) finished: f64,
     /// At 500 changes a second.
-    pub calm: Latency,
+    pub(crate) calm: Latency,
     /// At 5,000 changes a second.
-    pub busy: Latency,
+    pub(crate) busy: Latency,
     /// The disk's fdatasync.
-    pub disk: Duration,
+    pub(crate) disk: Duration,
 }
 
 /// From when a change was due to be published until its record's change came out.
 #[derive(Clone, Copy, Debug)]
-pub struct Latency {
-    pub p50: Duration,
-    pub p99: Duration,
+pub(crate) struct Latency {
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
     /// Changes a second that came out, the last one included.
-    pub rate: f64,
+    pub(crate) rate: f64,
 }
 
 /// Measures a pipeline on these servers; `finish` waits until nothing is left to do.
-pub async fn measure(
+pub(crate) async fn measure(
     name: &str,
     servers: &Servers,
     mut load: Load,

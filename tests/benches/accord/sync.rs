@@ -32,7 +32,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts the sync-engine and the audit log.
-pub async fn start(servers: &Servers) -> Result<Started> {
+pub(crate) async fn start(servers: &Servers) -> Result<Started> {
     let (started, _) = rooms(servers).await?;
     Ok(started)
 }
@@ -65,7 +65,7 @@ async fn rooms_with(servers: &Servers, guard: Guard) -> Result<(Started, sync_en
 }
 
 /// Waits until every room has handled every message.
-pub async fn finish(_servers: &Servers, bus: &Bus) -> Result<()> {
+pub(crate) async fn finish(_servers: &Servers, bus: &Bus) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     for (stream, durable) in
         [(subject::CHANGES, "sync-engine"), (subject::CHANGES, "audit"), (subject::EVENTS, "audit")]
@@ -83,7 +83,7 @@ pub async fn finish(_servers: &Servers, bus: &Bus) -> Result<()> {
 }
 
 /// An organization with a connection and an active mapping, made as people make them: through gRPC.
-pub async fn seed(servers: &Servers) -> Result<Load> {
+pub(crate) async fn seed(servers: &Servers) -> Result<Load> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus = servers.bus("seed").await?;
     let started = Started::default();
@@ -123,7 +123,7 @@ pub async fn seed(servers: &Servers) -> Result<Load> {
 }
 
 /// A loopback listener and a channel to it.
-pub async fn listen() -> Result<(TcpListener, Channel)> {
+pub(crate) async fn listen() -> Result<(TcpListener, Channel)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     Ok((listener, Endpoint::from_shared(address)?.connect_lazy()))

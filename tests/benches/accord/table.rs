@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 /// One line of the table.
-pub struct Row {
-    pub what: &'static str,
-    pub ours: String,
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) ours: String,
     /// What it is compared with.
-    pub floor: String,
-    pub ratio: String,
-    pub goal: &'static str,
+    pub(crate) floor: String,
+    pub(crate) ratio: String,
+    pub(crate) goal: &'static str,
     /// The disk's fdatasync at the time, where it matters.
-    pub disk: Option<Duration>,
+    pub(crate) disk: Option<Duration>,
 }
 
-pub fn print(rows: &[Row]) {
+pub(crate) fn print(rows: &[Row]) {
     println!(
         "\n{:<44} {:>22} {:>22} {:>8}  {:<22} {:>11}",
         "", "ours", "floor", "ratio", "goal", "fdatasync"
@@ -30,34 +30,34 @@ pub fn print(rows: &[Row]) {
 }
 
 /// What was measured by now, in one line for whoever waits.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     eprintln!("   {text}");
 }
 
-pub fn ms(took: Duration) -> String {
+pub(crate) fn ms(took: Duration) -> String {
     format!("{:.1} ms", took.as_secs_f64() * 1_000.0)
 }
 
-pub fn median(took: &mut [Duration]) -> Duration {
+pub(crate) fn median(took: &mut [Duration]) -> Duration {
     percentile(took, 50)
 }
 
-pub fn percentile(took: &mut [Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(took: &mut [Duration], percent: usize) -> Duration {
     took.sort_unstable();
     let index = (took.len() * percent / 100).min(took.len().saturating_sub(1));
     took.get(index).copied().unwrap_or_default()
 }
 
-pub fn per_second(count: usize, took: Duration) -> f64 {
+pub(crate) fn per_second(count: usize, took: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let count = count as f64;
     count / took.as_secs_f64()
 }
 
-pub fn ratio(ours: f64, floor: f64) -> String {
+pub(crate) fn ratio(ours: f64, floor: f64) -> String {
     format!("{:.0} %", 100.0 * ours / floor)
 }
 
-pub fn times(ours: Duration, floor: Duration) -> String {
+pub(crate) fn times(ours: Duration, floor: Duration) -> String {
     format!("{:.1} x", ours.as_secs_f64() / floor.as_secs_f64())
 }
