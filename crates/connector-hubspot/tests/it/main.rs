@@ -1,6 +1,7 @@
 //! Stories of the HubSpot connector against the simulator of HubSpot's API, over HTTP.
 #![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
 
+mod conformance;
 mod connecting;
 mod portal;
 mod reading;
