@@ -6,7 +6,7 @@ use bus::{ConsumerConfig, Delivery, Message, subject};
 use model::{ConnectionChanged, ConnectionState, SchemaRefreshed, kind};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, engine::Engine, jobs, publisher, store};
+use crate::{Error, consumer::Patience, engine::Engine, jobs, publisher, store};
 
 const CONSUMER: &str = "sync-engine-connections";
 
@@ -29,14 +29,23 @@ async fn consume(engine: &Engine) -> Result<(), Error> {
     let config = ConsumerConfig::new(subject::EVENTS, CONSUMER).filtered(["connection.>", "schema.>"]);
     let mut consumer = engine.bus.consumer(config).await?;
     loop {
-        for delivery in consumer.next_batch().await? {
-            handle(engine, delivery).await?;
+        let mut deliveries = consumer.next_batch().await?;
+        deliveries.reverse();
+        while let Some(delivery) = deliveries.pop() {
+            let mut patience = Patience::new();
+            let done = loop {
+                match process(engine, &delivery.message, delivery.replayed).await {
+                    Err(error) if error.passes() => patience.wait(&error, &deliveries).await?,
+                    done => break done,
+                }
+            };
+            answer(delivery, done).await?;
         }
     }
 }
 
-async fn handle(engine: &Engine, delivery: Delivery) -> Result<(), Error> {
-    match process(engine, &delivery.message, delivery.replayed).await {
+async fn answer(delivery: Delivery, done: Result<(), Error>) -> Result<(), Error> {
+    match done {
         Ok(()) => delivery.ack().await?,
         Err(Error::Bus(error)) if error.kind() == bus::ErrorKind::Undecodable => {
             delivery.dead_letter("event_undecodable", &error.to_string()).await?;
@@ -51,6 +60,9 @@ async fn handle(engine: &Engine, delivery: Delivery) -> Result<(), Error> {
 
 async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(), Error> {
     let (organization, now) = (message.envelope.organization, engine.clock.now());
+    if message.envelope.kind == kind::CONNECTION_AUTHORIZED {
+        forget_what_was_in_flight(engine, message).await?;
+    }
     let mut tx = engine.pool.begin().await?;
     let ids = [message.envelope.id.clone()];
     if replayed {
@@ -69,12 +81,8 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
         kind::CONNECTION_AUTHORIZED | kind::CONNECTION_CHANGED | kind::CONNECTION_DISCONNECTED => {
             let change: ConnectionChanged = message.decode()?;
             let (Some(id), Some(state)) = (change.connection, change.state) else { return Ok(()) };
-            let before = store::connections::state(&mut tx, id).await?;
             store::connections::put_state(&mut tx, organization, id, &change.vendor, state, now).await?;
             if message.envelope.kind == kind::CONNECTION_AUTHORIZED {
-                if before.as_deref() == Some(ConnectionState::Disconnected.name()) {
-                    jobs::reset_connection(engine, &mut tx, organization, id).await?;
-                }
                 publisher::request_captures(engine, &mut tx, organization, id).await?;
             }
         }
@@ -82,5 +90,18 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
     }
     tx.commit().await?;
     engine.waker.wake();
+    Ok(())
+}
+
+/// A connection that was disconnected and is authorized again answers no write from before.
+async fn forget_what_was_in_flight(engine: &Engine, message: &Message) -> Result<(), Error> {
+    let change: ConnectionChanged = message.decode()?;
+    let Some(id) = change.connection else { return Ok(()) };
+    let mut db = engine.pool.acquire().await?;
+    let before = store::connections::state(&mut db, id).await?;
+    drop(db);
+    if before.as_deref() == Some(ConnectionState::Disconnected.name()) {
+        jobs::reset_connection(engine, message.envelope.organization, id).await?;
+    }
     Ok(())
 }

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bus::{ConsumerConfig, Delivery, Message, subject};
-use model::{CaptureProgress, ChangeEvent, ChangeKind, OrganizationId, RecordId, Written, kind};
+use model::{
+    CaptureProgress, ChangeEvent, ChangeKind, OrganizationId, RecordId, Value, WriteOutcome, Written, kind,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,6 +31,9 @@ const TRIES: u32 = 3;
 
 /// How long to wait before a failed batch is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How often the bus is told that work on deliveries goes on, well within the time to acknowledge.
+const STILL_AT_IT: Duration = Duration::from_secs(10);
 
 enum Fact {
     Change(ChangeEvent),
@@ -73,23 +78,26 @@ async fn consume(engine: &Engine, config: ConsumerConfig) -> Result<(), Error> {
 }
 
 async fn handle(engine: &Engine, deliveries: Vec<Delivery>) -> Result<(), Error> {
-    let mut readable = Vec::with_capacity(deliveries.len());
+    let mut kept = Vec::with_capacity(deliveries.len());
+    let mut arrivals = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
         match read(&delivery.message) {
-            Ok(fact) => readable.push((delivery, fact)),
+            Ok(Some(fact)) => {
+                let (message, replayed) = (delivery.message.clone(), delivery.replayed);
+                arrivals.push(Arrival { message, replayed, fact });
+                kept.push(delivery);
+            }
+            Ok(None) => delivery.ack().await?,
             Err(error) => delivery.dead_letter("change_undecodable", &error.to_string()).await?,
         }
     }
-    let (deliveries, arrivals): (Vec<Delivery>, Vec<Arrival>) = readable
-        .into_iter()
-        .filter_map(|(delivery, fact)| {
-            let arrival =
-                Arrival { message: delivery.message.clone(), replayed: delivery.replayed, fact: fact? };
-            Some((delivery, arrival))
-        })
-        .unzip();
-    let mut tries = 0;
+    let deliveries = kept;
+    let (mut tries, mut patience) = (0, Patience::new());
     while let Err(error) = process(engine, &arrivals).await {
+        if error.passes() {
+            patience.wait(&error, &deliveries).await?;
+            continue;
+        }
         tries += 1;
         if tries == TRIES {
             tracing::warn!(%error, size = arrivals.len(), "a batch failed; its changes are tried one by one");
@@ -99,6 +107,30 @@ async fn handle(engine: &Engine, deliveries: Vec<Delivery>) -> Result<(), Error>
     }
     bus::ack_all(deliveries).await?;
     Ok(())
+}
+
+/// Waiting for a database that is out of reach, while the deliveries stay ours.
+pub(crate) struct Patience {
+    told: tokio::time::Instant,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self { told: tokio::time::Instant::now() }
+    }
+
+    /// Waits a little before the same is tried again.
+    pub(crate) async fn wait(&mut self, error: &Error, deliveries: &[Delivery]) -> Result<(), Error> {
+        tracing::warn!(%error, "it is tried again");
+        tokio::time::sleep(PAUSE).await;
+        if self.told.elapsed() >= STILL_AT_IT {
+            self.told = tokio::time::Instant::now();
+            for delivery in deliveries {
+                delivery.in_progress().await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn one_by_one(engine: &Engine, deliveries: Vec<Delivery>, arrivals: Vec<Arrival>) -> Result<(), Error> {
@@ -117,11 +149,38 @@ async fn one_by_one(engine: &Engine, deliveries: Vec<Delivery>, arrivals: Vec<Ar
 /// The fact in a message; none when it is not for the sync-engine.
 fn read(message: &Message) -> Result<Option<Fact>, bus::Error> {
     Ok(match message.envelope.kind.as_str() {
-        kind::CHANGE => Some(Fact::Change(message.decode()?)),
-        kind::WRITTEN => Some(Fact::Written(message.decode()?)),
+        kind::CHANGE => {
+            let mut change: ChangeEvent = message.decode()?;
+            storable(message, &mut change.fields);
+            Some(Fact::Change(change))
+        }
+        kind::WRITTEN => {
+            let mut written: Written = message.decode()?;
+            if let WriteOutcome::Applied { fields, .. } = &mut written.outcome {
+                storable(message, fields);
+            }
+            Some(Fact::Written(written))
+        }
         kind::BACKFILL_FINISHED => Some(Fact::BackfillFinished(message.decode()?)),
         _ => None,
     })
+}
+
+/// Takes the one character that Postgres cannot keep, U+0000, out of texts.
+fn storable(message: &Message, fields: &mut BTreeMap<String, Value>) {
+    const SPELLED: &[u8] = br"\u0000";
+    if !message.body.windows(SPELLED.len()).any(|bytes| bytes == SPELLED) {
+        return;
+    }
+    for value in fields.values_mut() {
+        match value {
+            Value::Text(text) => *value = Value::text(text.replace('\0', "")),
+            Value::List(options) => {
+                *value = Value::list(options.iter().map(|option| option.replace('\0', "")))
+            }
+            _ => {}
+        }
+    }
 }
 
 async fn process(engine: &Engine, arrivals: &[Arrival]) -> Result<(), Error> {
@@ -177,27 +236,39 @@ fn of<'a>(
 fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
     let mut scope = Scope::default();
     let mut wanted: BTreeMap<(model::MappingId, String), Wanted> = BTreeMap::new();
+    let mut want = |compiled: &Arc<Compiled>, id: &str, keys: Vec<String>, external: Option<RecordId>| {
+        let known = wanted.entry((compiled.mapping.id, id.to_owned())).or_insert_with(|| Wanted {
+            mapping: Arc::clone(compiled),
+            vendor_id: id.to_owned(),
+            keys: Vec::new(),
+            external: None,
+        });
+        known.keys.extend(keys);
+        known.external = known.external.or(external);
+    };
     for arrival in arrivals {
         match &arrival.fact {
             Fact::Change(change) => {
                 for compiled in of(mappings, &arrival.message, change.connection, &change.object) {
-                    let keys = matching::keys_there(compiled, &change.fields);
-                    let external = external(change);
-                    wanted
-                        .entry((compiled.mapping.id, change.id.clone()))
-                        .and_modify(|known| {
-                            known.keys.extend(keys.iter().cloned());
-                            known.external = known.external.or(external);
-                        })
-                        .or_insert_with(|| Wanted {
-                            mapping: Arc::clone(compiled),
-                            vendor_id: change.id.clone(),
-                            keys: keys.clone(),
-                            external,
-                        });
+                    want(
+                        compiled,
+                        &change.id,
+                        matching::keys_there(compiled, &change.fields),
+                        external(change),
+                    );
+                    for merged in &change.merged_ids {
+                        want(compiled, merged, Vec::new(), None);
+                    }
                 }
             }
-            Fact::Written(written) => scope.links.push(written.link),
+            Fact::Written(written) => {
+                scope.links.push(written.link);
+                if let WriteOutcome::Applied { vendor_id, .. } = &written.outcome
+                    && let Some(compiled) = mappings.get(written.mapping)
+                {
+                    want(compiled, vendor_id, Vec::new(), None);
+                }
+            }
             Fact::BackfillFinished(_) => {}
         }
     }

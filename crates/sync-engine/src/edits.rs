@@ -10,20 +10,44 @@ use crate::{
     Error,
     domain::{
         cell::Record,
+        mapping::MappingState,
+        matching,
         sync::{self, Reason},
     },
     engine::Engine,
     error::Refusal,
     mappings, store,
-    unit::{Cause, Scope, Unit, non_blank},
+    unit::{Cause, Scope, Unit, Wanted, non_blank},
 };
 
 /// The longest text of one field, in bytes.
 const MAX_VALUE_BYTES: usize = 256 * 1024;
 
+/// The longest idempotency key, in bytes.
+const MAX_KEY_BYTES: usize = 255;
+
 impl Engine {
     /// Creates a record. The same idempotency key gives the record that it created the first time.
     pub(crate) async fn create_record(
+        &self,
+        caller: &Caller,
+        object: CanonicalObject,
+        fields: BTreeMap<String, Value>,
+        idempotency_key: &str,
+    ) -> Result<Record, Error> {
+        if idempotency_key.len() > MAX_KEY_BYTES {
+            let message = "an idempotency key has at most 255 bytes";
+            return Err(Error::invalid_field("idempotency_key_too_long", "idempotency_key", message));
+        }
+        loop {
+            match self.try_create(caller, object, fields.clone(), idempotency_key).await {
+                Err(Error::Moved) => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_create(
         &self,
         caller: &Caller,
         object: CanonicalObject,
@@ -176,21 +200,26 @@ impl Engine {
         caller: &Caller,
         id: Uuid,
     ) -> Result<store::issues::StoredIssue, Error> {
+        let gone = || Error::not_found("open issue");
         let mut tx = self.pool.begin().await?;
-        let issue = store::issues::set_state(&mut tx, caller.organization, id, "retrying")
-            .await?
-            .ok_or_else(|| Error::not_found("open issue"))?;
+        let issue = store::issues::get(&mut tx, caller.organization, id).await?.ok_or_else(gone)?;
         let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
-        let scope = Scope { links: vec![issue.link], ..Scope::default() };
+        let link = store::links::get(&mut tx, issue.link).await?.ok_or_else(gone)?;
+        let mapping = mappings.get(link.mapping).cloned().ok_or_else(gone)?;
+        let mut scope = Scope { links: vec![link.id], ..Scope::default() };
+        if let (None, Some(staged), Some(vendor_id)) = (link.record, link.staged, link.vendor_id) {
+            let keys = matching::keys_there(&mapping, &staged.fields);
+            let mapping = Arc::clone(&mapping);
+            scope.vendor_records.push(Wanted { mapping, vendor_id, keys, external: None });
+        }
         let mut unit = Unit::load(&mut tx, self.clock.now(), mappings, scope).await?;
-        unit.edit_link(issue.link, &self.cause(caller), |link| {
-            for (_, field) in
-                link.fields.iter_mut().filter(|(n, _)| issue.field.is_empty() || **n == issue.field)
-            {
-                field.refused = None;
-            }
-        });
+        // After the link is locked, as everybody does it.
+        store::issues::set_state(&mut tx, caller.organization, id, "retrying").await?.ok_or_else(gone)?;
+        if mapping.mapping.state == MappingState::Active {
+            unit.retry(&mapping, link.id, &issue.field, &self.cause(caller));
+        }
         unit.flush(&mut tx).await?;
+        let issue = store::issues::get(&mut tx, caller.organization, id).await?.ok_or_else(gone)?;
         tx.commit().await?;
         self.waker.wake();
         Ok(issue)
@@ -227,7 +256,12 @@ fn fit(schema: &ObjectSchema, fields: BTreeMap<String, Value>) -> Result<BTreeMa
                     format!("{} has no such field", schema.label),
                 ));
             };
-            if matches!(&value, Value::Text(text) if text.len() > MAX_VALUE_BYTES) {
+            let bytes = match &value {
+                Value::Text(text) => text.len(),
+                Value::List(options) => options.iter().map(String::len).sum(),
+                _ => 0,
+            };
+            if bytes > MAX_VALUE_BYTES {
                 return Err(Error::invalid_field("value_too_long", &name, "the text is longer than 256 KiB"));
             }
             let found = value.type_name();

@@ -20,6 +20,9 @@ pub enum Error {
         /// Why it cannot be.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A mapping changed while what it decides was being stored: the same again finds it as it is now.
+    #[error("store what a mapping decided: the mapping changed meanwhile")]
+    Moved,
     /// The caller asked for something that cannot be; the code is stable, the text is for people.
     #[error("{message}")]
     Refused {
@@ -60,6 +63,33 @@ impl Error {
 
     pub(crate) fn not_found(what: &str) -> Self {
         Self::refused(Refusal::NotFound, "not_found", format!("there is no such {what}"))
+    }
+
+    /// Whether the database is out of reach for now, or gave way to somebody else: the same call may succeed later.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(answer)) => {
+                let code = answer.code().unwrap_or_default();
+                ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+            }
+            Self::Database(error) => matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+            ),
+            Self::Bus(error) => error.is_transient(),
+            Self::Moved => true,
+            Self::Open(_) | Self::Stored { .. } | Self::Refused { .. } => false,
+        }
+    }
+
+    /// Whether Postgres refused a text because of a character that it cannot keep.
+    pub(crate) fn is_unstorable_text(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(answer)) = self else { return false };
+        matches!(answer.code().as_deref(), Some("22021" | "22P05"))
     }
 
     pub(crate) fn stored(what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Actor, Lane, LinkId, MappingId, RecordId};
+use model::{Actor, LinkId, MappingId, RecordId};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
@@ -12,12 +12,12 @@ use crate::{
     domain::{
         mapping::Compiled,
         matching,
-        plan::{Matched, PlanState, Planner, There},
-        sync::{Link, Seen},
+        plan::{Category, Matched, PlanState, Planner, There},
+        sync::Link,
     },
     engine::Engine,
     store::{self, plans::StoredPlan},
-    unit::{Arrived, Cause, SOURCE, Scope, Unit, Wanted},
+    unit::{Cause, SOURCE, Scope, Unit, Wanted},
 };
 
 /// Records of one transaction.
@@ -35,7 +35,7 @@ const CALLS_PER_SECOND: f64 = 11.0;
 pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
     loop {
         match step(&engine).await {
-            Ok(true) => continue,
+            Ok(true) | Err(Error::Moved) => continue,
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(%error, "a plan could not be worked out or applied; it is tried again")
@@ -58,7 +58,9 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
     let Some(plan) = store::plans::get(&mut tx, id).await? else { return Ok(false) };
     if plan.state == PlanState::Computing {
         let (result, hash) = compute(&mut tx, &compiled).await?;
-        let counted = result.categories.values().map(|tally| tally.count).sum::<u64>();
+        let moves = |category: &Category| *category != Category::Skipped;
+        let counted =
+            result.categories.iter().filter(|(c, _)| moves(c)).map(|(_, tally)| tally.count).sum::<u64>();
         let plan = StoredPlan {
             state: PlanState::Ready,
             revision: compiled.mapping.revision,
@@ -72,7 +74,7 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
     } else if apply_staged(engine, &mut tx, &compiled).await? == 0
         && create_there(engine, &mut tx, &compiled).await? == 0
     {
-        settle_links(engine, &mut tx, &compiled).await?;
+        settle_links(engine, &compiled).await?;
         let (from, to) = (PlanState::Applying, PlanState::Applied);
         store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
     }
@@ -113,7 +115,7 @@ pub(crate) async fn compute(
                 }
                 _ => Matched::Several,
             };
-            planner.there(&There { vendor_id, version: link.seen_version, staged }, matched);
+            planner.there(&There { vendor_id, link, staged }, matched);
         }
     }
     let mut after = None;
@@ -172,13 +174,9 @@ async fn apply_staged(
     let scope = Scope { vendor_records, ..Scope::default() };
     let mappings = engine.mappings.load(tx, &[mapping.mapping.organization]).await?;
     let mut unit = Unit::load(tx, engine.clock.now(), mappings, scope).await?;
+    let cause = cause(mapping, engine.clock.now());
     for link in &links {
-        let current = unit.link(link.id).and_then(|link| link.staged.clone());
-        let (Some(staged), Some(vendor_id)) = (current, &link.vendor_id) else { continue };
-        let seen = Seen { version: link.seen_version, at: staged.at, fields: &staged.fields };
-        let arrived = Arrived { vendor_id, seen, external: None, lane: Lane::Backfill };
-        unit.unstage(link.id);
-        unit.arrive(mapping, arrived, &cause(mapping, staged.at));
+        unit.merge_staged(mapping, link.id, &cause);
     }
     unit.flush(tx).await?;
     let done = links.len();
@@ -213,54 +211,54 @@ async fn create_there(
     Ok(ids.len())
 }
 
-/// Works out the writes of every link: edits made while the mapping was paused go out now.
-async fn settle_links(engine: &Engine, tx: &mut PgConnection, mapping: &Arc<Compiled>) -> Result<(), Error> {
+/// Works out the writes of every link: edits made while the mapping was paused go out now. Each chunk is a transaction
+/// of its own, because rows are locked in one order only within a unit.
+async fn settle_links(engine: &Engine, mapping: &Arc<Compiled>) -> Result<(), Error> {
     let mut after = None;
     loop {
-        let links = store::links::page(tx, mapping.mapping.id, after, false, CHUNK).await?;
+        let mut tx = engine.pool.begin().await?;
+        let links = store::links::page(&mut tx, mapping.mapping.id, after, false, CHUNK).await?;
         let Some(last) = links.last() else { return Ok(()) };
         after = Some(last.id);
-        check(engine, tx, mapping, &links.iter().map(|link| link.id).collect::<Vec<_>>()).await?;
+        let mappings = engine.mappings.load(&mut tx, &[mapping.mapping.organization]).await?;
+        let links: Vec<LinkId> = links.iter().map(|link| link.id).collect();
+        let scope = Scope { links: links.clone(), ..Scope::default() };
+        let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings, scope).await?;
+        let cause = cause(mapping, engine.clock.now());
+        for link in links {
+            unit.check(link, &cause);
+        }
+        unit.flush(&mut tx).await?;
+        tx.commit().await?;
+        engine.waker.wake();
     }
 }
 
-async fn check(
-    engine: &Engine,
-    tx: &mut PgConnection,
-    mapping: &Arc<Compiled>,
-    links: &[LinkId],
-) -> Result<(), Error> {
-    let mappings = engine.mappings.load(tx, &[mapping.mapping.organization]).await?;
-    let scope = Scope { links: links.to_vec(), ..Scope::default() };
-    let mut unit = Unit::load(tx, engine.clock.now(), mappings, scope).await?;
-    for link in links {
-        unit.check(*link, &cause(mapping, engine.clock.now()));
-    }
-    unit.flush(tx).await
-}
-
-/// Nothing is in flight on this connection any more: what was asked for is worked out anew.
+/// Nothing is in flight on this connection any more: what was asked for is worked out anew. Each chunk is a transaction
+/// of its own; doing it again does no harm.
 pub(crate) async fn reset_connection(
     engine: &Engine,
-    tx: &mut PgConnection,
     organization: model::OrganizationId,
     connection: model::ConnectionId,
 ) -> Result<(), Error> {
     let mut after = None;
     loop {
-        let links = store::links::unsettled(tx, connection, after, CHUNK).await?;
+        let mut tx = engine.pool.begin().await?;
+        let links = store::links::unsettled(&mut tx, connection, after, CHUNK).await?;
         let Some(last) = links.last() else { return Ok(()) };
         after = Some(*last);
-        let mappings = engine.mappings.load(tx, &[organization]).await?;
+        let mappings = engine.mappings.load(&mut tx, &[organization]).await?;
         let scope = Scope { links: links.clone(), ..Scope::default() };
-        let mut unit = Unit::load(tx, engine.clock.now(), mappings.clone(), scope).await?;
+        let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings.clone(), scope).await?;
         for link in links {
             let mapping = unit.link(link).and_then(|link| mappings.get(link.mapping)).cloned();
             if let Some(mapping) = mapping {
                 unit.reset(&mapping, link, &cause(&mapping, engine.clock.now()));
             }
         }
-        unit.flush(tx).await?;
+        unit.flush(&mut tx).await?;
+        tx.commit().await?;
+        engine.waker.wake();
     }
 }
 

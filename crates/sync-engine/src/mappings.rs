@@ -78,6 +78,12 @@ impl Mappings {
         })
     }
 
+    /// What each was as it was loaded.
+    pub(crate) fn heads(&self) -> Vec<store::mappings::Head> {
+        let head = |mapping: &Mapping| store::mappings::Head { id: mapping.id, revision: mapping.revision };
+        self.0.iter().map(|compiled| head(&compiled.mapping)).collect()
+    }
+
     /// The one with this id.
     pub(crate) fn get(&self, id: MappingId) -> Option<&Arc<Compiled>> {
         self.0.iter().find(|compiled| compiled.mapping.id == id)

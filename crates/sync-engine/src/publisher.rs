@@ -33,9 +33,9 @@ pub(crate) async fn request_capture(
         if other.vendor_object != mapping.vendor_object {
             continue;
         }
-        let planned =
-            store::plans::get(tx, other.id).await?.is_some_and(|plan| plan.state != PlanState::Applied);
-        if other.state == MappingState::Draft && !planned || other.state == MappingState::Paused {
+        let plan = store::plans::get(tx, other.id).await?.map(|plan| plan.state);
+        let planned = matches!(plan, Some(PlanState::Reading | PlanState::Computing | PlanState::Ready));
+        if other.state != MappingState::Active && !planned {
             continue;
         }
         wanted = true;

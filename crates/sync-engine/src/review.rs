@@ -1,7 +1,7 @@
 //! The review of mappings by people: create, suggest, confirm, choose, plan, activate, pause. Every change is audited
 //! by its event, which leaves in the same transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Caller, CanonicalObject, ConnectionId, MappingId, ObjectSchema};
 use sqlx::PgConnection;
@@ -94,60 +94,12 @@ impl Engine {
         let mut tx = self.pool.begin().await?;
         let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
         let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
-        let decided =
-            |field: &FieldMapping| matches!(field.state, FieldState::Confirmed | FieldState::Ignored);
-        let taken: Vec<String> = mapping
-            .settings
-            .fields
-            .values()
-            .filter(|field| decided(field))
-            .filter_map(|field| field.vendor_field.clone())
-            .collect();
-        let open = ObjectSchema {
-            fields: vendor.fields.iter().filter(|field| !taken.contains(&field.name)).cloned().collect(),
-            ..vendor.clone()
-        };
-        let undecided = ObjectSchema {
-            fields: canonical
-                .fields
-                .iter()
-                .filter(|field| !mapping.settings.fields.get(&field.name).is_some_and(decided))
-                .cloned()
-                .collect(),
-            ..canonical
-        };
-        for field in &undecided.fields {
-            mapping.settings.fields.entry(field.name.clone()).or_insert_with(FieldMapping::unmapped);
-        }
-        let suggestions = suggest::suggest(&undecided, &open);
-        for (name, field) in &mut mapping.settings.fields {
-            if decided(field) {
-                continue;
-            }
-            let kept = FieldMapping {
-                direction: field.direction,
-                policy: field.policy,
-                pii: field.pii,
-                ..FieldMapping::unmapped()
-            };
-            *field = match suggestions.iter().find(|suggestion| suggestion.field == *name) {
-                None => kept,
-                Some(suggestion) => FieldMapping {
-                    vendor_field: Some(suggestion.vendor_field.clone()),
-                    state: if suggestion.confidence >= suggest::AUTO {
-                        FieldState::AutoMapped
-                    } else {
-                        FieldState::Suggested
-                    },
-                    confidence: suggestion.confidence,
-                    evidence: suggestion.evidence.clone(),
-                    ..kept
-                },
-            };
-        }
+        let vendor = vendor.ok_or_else(object_gone)?;
+        let before = mapping.settings.clone();
+        suggest::fill(&mut mapping.settings, &canonical, &vendor, mapping.state == MappingState::Draft);
         store::mappings::update(&mut tx, &mut mapping).await?;
         self.say(&mut tx, caller, &mapping, "suggested", None, Changed::new()).await?;
-        self.recapture(&mut tx, &mapping).await?;
+        self.recapture(&mut tx, &before, &mapping).await?;
         self.done(tx).await?;
         Ok(mapping)
     }
@@ -166,16 +118,26 @@ impl Engine {
         if canonical.field(name).is_none() {
             return Err(Error::invalid_field("field_unknown", "field", "there is no such field"));
         }
-        if wish.action == "choose" {
-            check_choice(&mapping, &vendor, name, &wish.vendor_field)?;
+        let vendor = vendor.ok_or_else(object_gone)?;
+        let before = mapping.settings.clone();
+        let chosen = match wish.action.as_str() {
+            "choose" => Some(wish.vendor_field.clone()),
+            "confirm" => before.fields.get(name).and_then(|field| field.vendor_field.clone()),
+            _ => None,
+        };
+        if let Some(chosen) = &chosen {
+            check_choice(&mapping.settings, &vendor, name, chosen)?;
         }
         let field = mapping.settings.fields.entry(name.to_owned()).or_insert_with(FieldMapping::unmapped);
-        let before = describe(field);
+        let said = describe(field);
         let action = apply_wish(field, &wish)?;
-        let changed = differences(&before, &describe(field));
+        let changed = differences(&said, &describe(field));
+        if let Some(chosen) = &chosen {
+            drop_suggestions(&mut mapping.settings, name, chosen);
+        }
         store::mappings::update(&mut tx, &mut mapping).await?;
         self.say(&mut tx, caller, &mapping, action, Some(name), changed).await?;
-        self.recapture(&mut tx, &mapping).await?;
+        self.recapture(&mut tx, &before, &mapping).await?;
         self.done(tx).await?;
         Ok(mapping)
     }
@@ -189,14 +151,15 @@ impl Engine {
     ) -> Result<Mapping, Error> {
         let mut tx = self.pool.begin().await?;
         let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
+        let before = mapping.settings.clone();
         let mut changed = Changed::new();
         if let Some(direction) = wish.direction {
-            let before = std::mem::replace(&mut mapping.settings.direction, direction);
-            changed.insert("direction".to_owned(), (before.name().to_owned(), direction.name().to_owned()));
+            let old = std::mem::replace(&mut mapping.settings.direction, direction);
+            changed.insert("direction".to_owned(), (old.name().to_owned(), direction.name().to_owned()));
         }
         if let Some(policy) = wish.default_policy {
-            let before = std::mem::replace(&mut mapping.settings.default_policy, policy);
-            changed.insert("default_policy".to_owned(), (before.name().to_owned(), policy.name().to_owned()));
+            let old = std::mem::replace(&mut mapping.settings.default_policy, policy);
+            changed.insert("default_policy".to_owned(), (old.name().to_owned(), policy.name().to_owned()));
         }
         if !wish.match_keys.is_empty() {
             if let Some(bad) =
@@ -206,24 +169,19 @@ impl Engine {
                     format!("{bad} is no match key; {} are", mapping.object.match_keys().join(", "));
                 return Err(Error::invalid_field("match_key_unknown", "match_keys", message));
             }
-            let before = std::mem::replace(&mut mapping.settings.match_keys, wish.match_keys);
-            let after = mapping.settings.match_keys.join(",");
-            changed.insert("match_keys".to_owned(), (before.join(","), after));
+            let old = std::mem::replace(&mut mapping.settings.match_keys, wish.match_keys);
+            let new = mapping.settings.match_keys.join(",");
+            changed.insert("match_keys".to_owned(), (old.join(","), new));
         }
         if wish.confirm_all {
-            let mut count = 0;
-            for field in mapping.settings.fields.values_mut() {
-                if matches!(field.state, FieldState::Suggested | FieldState::AutoMapped) {
-                    field.state = FieldState::Confirmed;
-                    count += 1;
-                }
-            }
+            let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
+            let count = suggest::confirm(&mut mapping.settings, &canonical, &vendor.ok_or_else(object_gone)?);
             changed.insert("confirmed_fields".to_owned(), ("0".to_owned(), count.to_string()));
         }
         store::mappings::update(&mut tx, &mut mapping).await?;
         let action = if wish.confirm_all { "fields_confirmed" } else { "settings_changed" };
         self.say(&mut tx, caller, &mapping, action, None, changed).await?;
-        self.recapture(&mut tx, &mapping).await?;
+        self.recapture(&mut tx, &before, &mapping).await?;
         self.done(tx).await?;
         Ok(mapping)
     }
@@ -307,6 +265,11 @@ impl Engine {
         }
         mapping.state = to;
         store::mappings::update(&mut tx, &mut mapping).await?;
+        if pause {
+            // What was not merged yet waits for the resumption, too.
+            let (applying, applied) = (PlanState::Applying, PlanState::Applied);
+            store::plans::advance(&mut tx, id, applying, applied, self.clock.now()).await?;
+        }
         if !pause && let Some(plan) = store::plans::get(&mut tx, id).await? {
             let plan = StoredPlan { state: PlanState::Applying, changed_at: self.clock.now(), ..plan };
             store::plans::put(&mut tx, &plan).await?;
@@ -340,25 +303,24 @@ impl Engine {
         store::mappings::lock(tx, caller.organization, id).await?.ok_or_else(|| Error::not_found("mapping"))
     }
 
-    /// The schemas of both sides of a mapping.
+    /// The schemas of both sides of a mapping; the vendor's is none when it no longer has the object.
     pub(crate) async fn schemas(
         &self,
         db: &mut PgConnection,
         caller: &Caller,
         mapping: &Mapping,
-    ) -> Result<(ObjectSchema, ObjectSchema), Error> {
+    ) -> Result<(ObjectSchema, Option<ObjectSchema>), Error> {
         let canonical = mappings::canonical_schema(db, caller.organization, mapping.object).await?;
         let connection = self.connection(db, caller, mapping.connection).await?;
-        let vendor = connection.object(&mapping.vendor_object).cloned().ok_or_else(|| {
-            Error::refused(Refusal::NotReady, "vendor_object_gone", "the vendor no longer has this object")
-        })?;
-        Ok((canonical, vendor))
+        Ok((canonical, connection.object(&mapping.vendor_object).cloned()))
     }
 
-    /// An active mapping's change asks for the fields it needs, with their history.
-    async fn recapture(&self, tx: &mut PgConnection, mapping: &Mapping) -> Result<(), Error> {
-        if mapping.state == MappingState::Active {
-            request_capture(self, tx, mapping, true).await?;
+    /// An active mapping whose pairs or directions changed asks for the fields that it needs now; where one flows that
+    /// did not before, with their history.
+    async fn recapture(&self, tx: &mut PgConnection, before: &Settings, now: &Mapping) -> Result<(), Error> {
+        let (before, after) = (flows(before), flows(&now.settings));
+        if now.state == MappingState::Active && before != after {
+            request_capture(self, tx, now, !after.is_subset(&before)).await?;
         }
         Ok(())
     }
@@ -382,7 +344,22 @@ impl Engine {
     }
 }
 
-fn check_choice(mapping: &Mapping, vendor: &ObjectSchema, name: &str, choice: &str) -> Result<(), Error> {
+/// What flows under these settings: canonical field, vendor field, direction.
+fn flows(settings: &Settings) -> BTreeSet<(&str, &str, Direction)> {
+    let mut flows = BTreeSet::new();
+    for (name, field) in &settings.fields {
+        if let Some(theirs) = field.effective() {
+            flows.insert((name.as_str(), theirs, field.direction.unwrap_or(settings.direction)));
+        }
+    }
+    flows
+}
+
+fn object_gone() -> Error {
+    Error::refused(Refusal::NotReady, "vendor_object_gone", "the vendor no longer has this object")
+}
+
+fn check_choice(settings: &Settings, vendor: &ObjectSchema, name: &str, choice: &str) -> Result<(), Error> {
     if vendor.field(choice).is_none() {
         return Err(Error::invalid_field(
             "vendor_field_unknown",
@@ -390,16 +367,23 @@ fn check_choice(mapping: &Mapping, vendor: &ObjectSchema, name: &str, choice: &s
             "the vendor has no such field",
         ));
     }
-    let other = mapping
-        .settings
-        .fields
-        .iter()
-        .find(|(other, field)| *other != name && field.effective() == Some(choice));
+    let other =
+        settings.fields.iter().find(|(other, field)| *other != name && field.effective() == Some(choice));
     if let Some((other, _)) = other {
         let message = format!("it is mapped to {other} already; unmap that first");
         return Err(Error::invalid_field("vendor_field_taken", "vendor_field", message));
     }
     Ok(())
+}
+
+/// A vendor field that somebody chose is no suggestion for another field any more.
+fn drop_suggestions(settings: &mut Settings, name: &str, chosen: &str) {
+    for (other, field) in &mut settings.fields {
+        let same = field.vendor_field.as_deref() == Some(chosen);
+        if same && other != name && field.state == FieldState::Suggested {
+            (field.vendor_field, field.state) = (None, FieldState::Unmapped);
+        }
+    }
 }
 
 fn apply_wish(field: &mut FieldMapping, wish: &FieldWish) -> Result<&'static str, Error> {

@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::Value;
+use sha2::{Digest, Sha256};
 
 use super::{cell::Record, mapping::Compiled, transform};
+
+/// The longest value in bytes that is its own key; a longer one is known by its digest, so that any fits an index.
+const LONGEST: usize = 256;
 
 /// The keys under which a record is found, for all fields that could ever be match fields of its object.
 pub(crate) fn keys_of(record: &Record) -> BTreeSet<String> {
@@ -34,7 +38,14 @@ pub(crate) fn key(field: &str, value: &Value) -> Option<String> {
         "phone" | "mobile" => text.chars().filter(char::is_ascii_digit).collect(),
         _ => text,
     };
-    (!text.is_empty()).then(|| format!("{field}:{text}"))
+    match text.len() {
+        0 => None,
+        1..=LONGEST => Some(format!("{field}:{text}")),
+        _ => {
+            let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(format!("{field}#{digest}"))
+        }
+    }
 }
 
 fn host(text: &str) -> String {

@@ -36,9 +36,13 @@ pub(crate) struct Field {
     /// somebody else's, is decided when the vendor answers.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub(crate) deferred: Option<Deferred>,
+    /// What the vendor holds, in its own form, when that does not fit our field. Ours must not cover it until somebody
+    /// changes ours.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unread: Option<Deferred>,
 }
 
-/// See [`Field::deferred`].
+/// A value of the vendor that waits: see [`Field::deferred`] and [`Field::unread`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Deferred {
     pub(crate) value: Value,
@@ -194,9 +198,36 @@ impl Field {
         self.refused = self.pending.take();
     }
 
-    /// The value at the vendor could not be read, so ours must not cover it until somebody changes ours.
+    /// Ours does not fit the vendor's field: it is not offered until it changes.
     pub(crate) fn hold(&mut self, local: &Value) {
         self.refused = Some(local.clone());
+    }
+
+    /// The vendor's value does not fit our field; false when something newer was seen already.
+    pub(crate) fn cannot_read(&mut self, unread: Deferred, local: &Value) -> bool {
+        if self.is_behind(unread.version) {
+            return false;
+        }
+        self.hold(local);
+        self.unread = Some(unread);
+        true
+    }
+
+    /// The vendor's value fits our field; false when a newer one that did not is still there.
+    pub(crate) fn can_read(&mut self, version: i64) -> bool {
+        let Some(unread) = &self.unread else { return true };
+        if version < unread.version {
+            return false;
+        }
+        self.unread = None;
+        self.refused = None;
+        true
+    }
+
+    /// Whether something newer than this version was seen.
+    fn is_behind(&self, version: i64) -> bool {
+        let newer = |seen: i64| version < seen;
+        self.seen.is_some() && newer(self.version) || self.unread.as_ref().is_some_and(|u| newer(u.version))
     }
 
     /// Whether the vendor is to be asked to write this value. What flows outward only is written when it changed

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{LinkId, WriteId};
+use model::WriteId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
     cell::Record,
     mapping::Compiled,
-    sync::{self, Link, Seen, Staged},
+    sync::{self, Link, LinkState, Staged},
 };
 
 /// How many examples a plan shows of each category.
@@ -110,7 +110,7 @@ pub(crate) struct Planner<'a> {
 /// A vendor's record as it was read.
 pub(crate) struct There<'a> {
     pub(crate) vendor_id: &'a str,
-    pub(crate) version: i64,
+    pub(crate) link: &'a Link,
     pub(crate) staged: &'a Staged,
 }
 
@@ -186,13 +186,10 @@ impl<'a> Planner<'a> {
     }
 
     fn meet(&self, there: &There<'_>, mut record: Record) -> (Category, String) {
-        let nobody = uuid::Uuid::nil();
-        let mut link = Link::new(LinkId::from_uuid(nobody), self.mapping.mapping.id);
-        link.vendor_id = Some(there.vendor_id.to_owned());
-        let seen = Seen { version: there.version, at: there.staged.at, fields: &there.staged.fields };
-        let effect = sync::observe(self.mapping, &mut link, &mut record, seen);
+        let mut link = Link { state: LinkState::Linked, write: None, staged: None, ..there.link.clone() };
+        let effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
         let (write, troubles) =
-            sync::next_write(self.mapping, &mut link, &record, WriteId::from_uuid(nobody));
+            sync::next_write(self.mapping, &mut link, &record, WriteId::from_uuid(uuid::Uuid::nil()));
         let names = |fields: Vec<&str>| fields.join(", ");
         if let Some(trouble) = effect.troubles.first().or(troubles.first()) {
             (Category::Blocked, trouble.message.clone())
@@ -215,6 +212,8 @@ impl<'a> Planner<'a> {
         self.hash.update(&sample.vendor_id);
         self.hash.update([0]);
         self.hash.update(&sample.record_id);
+        self.hash.update([0]);
+        self.hash.update(&sample.note);
         self.hash.update([0]);
         if category.writes_there() {
             self.writes += 1;

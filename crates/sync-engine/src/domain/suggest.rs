@@ -1,15 +1,26 @@
 //! Which vendor field is which canonical field: a first matcher over names, labels, types and picklists, with one
 //! assignment over the whole pair of objects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{FieldSchema, FieldType, ObjectSchema};
+
+use super::{
+    mapping::{FieldMapping, FieldState, Settings},
+    transform,
+};
 
 /// From this confidence on a suggestion is applied to the draft by itself.
 pub(crate) const AUTO: f64 = 0.9;
 
 /// Below this confidence nothing is suggested.
 pub(crate) const FLOOR: f64 = 0.55;
+
+/// The most that a pair is worth which a person should look at before values flow.
+const DOUBTFUL: f64 = 0.75;
+
+/// The most that a vendor's own reckonings are worth: fields that it computes or keeps for itself.
+const RECKONED: f64 = 0.85;
 
 /// A candidate for a canonical field.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,30 +49,81 @@ const SYNONYMS: &[&[&str]] = &[
     &["street", "address"],
     &["owner", "assigned", "assignee", "rep"],
     &["close", "closed", "closing"],
-    &["expected", "forecast", "anticipated"],
-    &["stage", "step", "phase"],
+    &["stage", "phase"],
     &["source", "origin"],
     &["created", "create", "creation"],
     &["timezone", "tz"],
     &["lost", "loss"],
+    &["email", "mail"],
 ];
 
-/// Words that say nothing when the object is known.
+/// Words that say little beside others.
 const FILLER: &[&str] = &[
-    "hs", "the", "of", "a", "an", "in", "is", "s", "c", "id", "number", "code", "1", "line", "line1", "page",
-    "handle",
+    "hs", "the", "of", "a", "an", "in", "is", "s", "id", "number", "count", "code", "1", "line", "page",
+    "handle", "us", "at", "on", "expected", "main", "total",
 ];
+
+/// Further words that vendors glue together, as in `dealname` or `lifecyclestage`.
+const GLUED: &[&str] = &[
+    "name",
+    "date",
+    "type",
+    "stage",
+    "year",
+    "founded",
+    "annual",
+    "lifecycle",
+    "twitter",
+    "linkedin",
+    "facebook",
+    "time",
+    "zone",
+    "last",
+    "first",
+    "modified",
+    "activity",
+    "pipeline",
+    "job",
+    "title",
+    "postal",
+    "zip",
+    "fax",
+    "notes",
+    "lead",
+    "status",
+    "size",
+    "domain",
+    "industry",
+];
+
+/// How much a filler or the object's own name counts among the words of a name.
+const LITTLE: f64 = 0.15;
+
+/// A field with the words of its name and label.
+struct Told<'a> {
+    field: &'a FieldSchema,
+    name: BTreeSet<String>,
+    label: BTreeSet<String>,
+}
+
+impl<'a> Told<'a> {
+    fn new(field: &'a FieldSchema) -> Self {
+        Self { field, name: words(&field.name), label: words(&field.label) }
+    }
+}
 
 /// Suggests at most one vendor field for each canonical field, each vendor field at most once, the surest first.
 /// Fields that Accord keeps itself are left out.
 pub(crate) fn suggest(canonical: &ObjectSchema, vendor: &ObjectSchema) -> Vec<Suggestion> {
-    let object = words(&canonical.name, &canonical.label);
-    let mut scored: Vec<(f64, &FieldSchema, &FieldSchema, Vec<String>)> = Vec::new();
-    for ours in canonical.fields.iter().filter(|field| !field.read_only && field.name != "external_id") {
-        for theirs in &vendor.fields {
-            let (score, evidence) = score(&object, ours, theirs);
+    let object: BTreeSet<String> = words(&canonical.name).into_iter().chain(words(&vendor.name)).collect();
+    let theirs: Vec<Told<'_>> = vendor.fields.iter().map(Told::new).collect();
+    let mut scored = Vec::new();
+    let open = |field: &&FieldSchema| !field.read_only && field.name != "external_id";
+    for ours in canonical.fields.iter().filter(open).map(Told::new) {
+        for theirs in &theirs {
+            let (score, evidence) = score(&object, &ours, theirs);
             if score >= FLOOR {
-                scored.push((score, ours, theirs, evidence));
+                scored.push((score, ours.field, theirs.field, evidence));
             }
         }
     }
@@ -86,17 +148,99 @@ pub(crate) fn suggest(canonical: &ObjectSchema, vendor: &ObjectSchema) -> Vec<Su
     suggestions
 }
 
-fn score(object: &BTreeSet<String>, ours: &FieldSchema, theirs: &FieldSchema) -> (f64, Vec<String>) {
-    let compatible = compatible(ours.field_type, theirs.field_type);
+/// Fills what nobody decided yet with suggestions. In a draft the sure ones are applied by themselves; once records
+/// have moved, every new pair waits for somebody.
+pub(crate) fn fill(settings: &mut Settings, canonical: &ObjectSchema, vendor: &ObjectSchema, draft: bool) {
+    let decided = |field: &FieldMapping| {
+        matches!(field.state, FieldState::Confirmed | FieldState::Ignored)
+            || !draft && field.effective().is_some()
+    };
+    let fields = &mut settings.fields;
+    for field in &canonical.fields {
+        fields.entry(field.name.clone()).or_insert_with(FieldMapping::unmapped);
+    }
+    let taken: BTreeSet<&str> =
+        fields.values().filter(|field| decided(field)).filter_map(|f| f.vendor_field.as_deref()).collect();
+    let open = |schema: &ObjectSchema, open: &dyn Fn(&str) -> bool| ObjectSchema {
+        fields: schema.fields.iter().filter(|field| open(&field.name)).cloned().collect(),
+        ..schema.clone()
+    };
+    let ours = open(canonical, &|name| !fields.get(name).is_some_and(decided));
+    let theirs = open(vendor, &|name| !taken.contains(name));
+    let mut suggestions: BTreeMap<String, Suggestion> =
+        suggest(&ours, &theirs).into_iter().map(|found| (found.field.clone(), found)).collect();
+    for (name, field) in fields.iter_mut().filter(|(_, field)| !decided(field)) {
+        let (direction, policy, pii) = (field.direction, field.policy, field.pii);
+        *field = FieldMapping { direction, policy, pii, ..FieldMapping::unmapped() };
+        if let Some(found) = suggestions.remove(name) {
+            let sure = draft && found.confidence >= AUTO;
+            field.state = if sure { FieldState::AutoMapped } else { FieldState::Suggested };
+            field.vendor_field = Some(found.vendor_field);
+            (field.confidence, field.evidence) = (found.confidence, found.evidence);
+        }
+    }
+}
+
+/// Confirms what was suggested, all at once, and says how many fields that were. A pair that a person should look at
+/// first stays suggested, and so does one whose vendor field is mapped elsewhere by now.
+pub(crate) fn confirm(settings: &mut Settings, canonical: &ObjectSchema, vendor: &ObjectSchema) -> usize {
+    let mut taken: BTreeSet<String> =
+        settings.fields.values().filter_map(|field| field.effective().map(str::to_owned)).collect();
+    let mut count = 0;
+    for (name, field) in &mut settings.fields {
+        let sure = match field.state {
+            FieldState::AutoMapped => true,
+            FieldState::Suggested => {
+                let theirs = field.vendor_field.as_deref().and_then(|theirs| vendor.field(theirs));
+                let pair = canonical.field(name).zip(theirs);
+                pair.is_some_and(|(ours, theirs)| {
+                    doubt(ours, theirs).is_none() && taken.insert(theirs.name.clone())
+                })
+            }
+            FieldState::Confirmed | FieldState::Unmapped | FieldState::Ignored => false,
+        };
+        if sure {
+            field.state = FieldState::Confirmed;
+            count += 1;
+        }
+    }
+    count
+}
+
+/// Why a person should look at a pair before values flow, whatever the fields are called.
+fn doubt(ours: &FieldSchema, theirs: &FieldSchema) -> Option<String> {
+    let identity = |field: &FieldSchema| matches!(field.field_type, FieldType::User | FieldType::Reference);
+    if identity(ours) || identity(theirs) {
+        return Some("the two sides name people and records by different ids".to_owned());
+    }
+    if ours.options.is_empty() || theirs.options.is_empty() {
+        return None;
+    }
+    let lost: Vec<&str> = transform::without_counterpart(theirs, ours)
+        .chain(transform::without_counterpart(ours, theirs))
+        .map(|option| option.label.as_str())
+        .collect();
+    let shown = lost.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+    (!lost.is_empty()).then(|| format!("{} options have no counterpart: {shown}", lost.len()))
+}
+
+fn score(object: &BTreeSet<String>, ours: &Told<'_>, theirs: &Told<'_>) -> (f64, Vec<String>) {
+    let compatible = compatible(ours.field.field_type, theirs.field.field_type);
     if compatible == 0.0 {
         return (0.0, Vec::new());
     }
-    let mut evidence = Vec::new();
     let names = similarity(object, &ours.name, &theirs.name);
     let labels = similarity(object, &ours.label, &theirs.label);
     let crossed =
         similarity(object, &ours.label, &theirs.name).max(similarity(object, &ours.name, &theirs.label));
     let best = names.max(labels).max(crossed);
+    let second = names.min(labels).max(crossed.min(names.max(labels)));
+    let mut score = 0.82 * best + 0.08 * second + 0.1 * compatible;
+    if score < FLOOR {
+        return (score, Vec::new());
+    }
+    let (ours, theirs) = (ours.field, theirs.field);
+    let mut evidence = Vec::new();
     if names >= 0.99 {
         evidence.push(format!("the names say the same: {} and {}", ours.name, theirs.name));
     } else if labels >= 0.99 {
@@ -105,22 +249,22 @@ fn score(object: &BTreeSet<String>, ours: &FieldSchema, theirs: &FieldSchema) ->
         evidence.push(format!("{} resembles {}", ours.label, theirs.label));
     }
     evidence.push(format!("{} fits {}", theirs.field_type.name(), ours.field_type.name()));
-    let second = if best == names { labels.max(crossed) } else { names };
-    let overlap = options(ours, theirs);
-    if overlap > 0.0 {
-        evidence.push(format!("{:.0} % of the options agree", overlap * 100.0));
+    if let Some(doubt) = doubt(ours, theirs) {
+        evidence.push(doubt);
+        score = score.min(DOUBTFUL);
     }
-    let hidden = if theirs.name.starts_with("hs_") { 0.06 } else { 0.0 };
-    let read_only = if theirs.read_only { 0.1 } else { 0.0 };
-    let score = 0.78 * best + 0.12 * second + 0.1 * compatible + 0.05 * overlap - hidden - read_only;
+    if theirs.read_only || theirs.name.starts_with("hs_") {
+        evidence.push("the vendor keeps this field itself".to_owned());
+        score = (score - 0.03).min(RECKONED);
+    }
     (score.clamp(0.0, 0.99), evidence)
 }
 
 /// How well two types fit: 1 for the same, 0 for never.
 fn compatible(ours: FieldType, theirs: FieldType) -> f64 {
     use FieldType::{
-        Boolean, Currency, Date, DateTime, Email, MultiPicklist, Number, Percent, Phone, Picklist, Reference,
-        Text, Url, User,
+        Currency, Date, DateTime, Email, MultiPicklist, Number, Percent, Phone, Picklist, Reference, Text,
+        Url, User,
     };
     match (ours, theirs) {
         (a, b) if a == b => 1.0,
@@ -129,56 +273,56 @@ fn compatible(ours: FieldType, theirs: FieldType) -> f64 {
         }
         (Text | Url | Phone | Email, Text | Url | Phone | Email) => 0.95,
         (Text, Picklist) | (Picklist, Text) => 0.8,
-        (Picklist, Boolean) | (MultiPicklist, Picklist) => 0.4,
+        (MultiPicklist, Picklist) => 0.4,
         (Number, Text) | (Text, Number) => 0.6,
         (User, Picklist | Text) | (Reference, Text | Number) => 0.3,
         _ => 0.0,
     }
 }
 
-/// How alike two names are, 0 to 1: shared words weigh most, spelling helps.
-fn similarity(object: &BTreeSet<String>, a: &str, b: &str) -> f64 {
-    let (left, right) = (words(a, ""), words(b, ""));
-    if left == right && !left.is_empty() {
-        return 1.0;
-    }
-    let strip = |words: &BTreeSet<String>| -> BTreeSet<String> {
-        let kept: BTreeSet<String> =
-            words.iter().filter(|w| !object.contains(*w) && !FILLER.contains(&w.as_str())).cloned().collect();
-        if kept.is_empty() { words.clone() } else { kept }
-    };
-    let (left, right) = (strip(&left), strip(&right));
-    if left.is_empty() || right.is_empty() {
+/// How alike two names are, 0 to 1: the same words are one; else shared words count, and a little how they are spelled.
+fn similarity(object: &BTreeSet<String>, ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> f64 {
+    if ours.is_empty() || theirs.is_empty() {
         return 0.0;
     }
-    if left == right {
+    if ours == theirs {
+        return 1.0;
+    }
+    let says = |word: &&String| !object.contains(*word) && !FILLER.contains(&word.as_str());
+    let (left, right): (BTreeSet<_>, BTreeSet<_>) = (
+        ours.iter().filter(says).map(String::as_str).collect(),
+        theirs.iter().filter(says).map(String::as_str).collect(),
+    );
+    if left == right && !left.is_empty() {
         return 0.97;
     }
-    #[expect(clippy::cast_precision_loss, reason = "counts of words in a name")]
-    let shared = left.intersection(&right).count() as f64 / left.union(&right).count() as f64;
-    let joined = |words: &BTreeSet<String>| words.iter().map(String::as_str).collect::<String>();
+    let weigh = |words: &mut dyn Iterator<Item = &String>| -> f64 {
+        words.map(|word| if says(&word) { 1.0 } else { LITTLE }).sum()
+    };
+    let shared = weigh(&mut ours.intersection(theirs)) / weigh(&mut ours.union(theirs));
+    let joined = |words: &BTreeSet<&str>| words.iter().copied().collect::<String>();
     let spelled = strsim::jaro_winkler(&joined(&left), &joined(&right));
-    shared.max(0.75 * spelled)
+    shared.max(0.7 * spelled).min(0.95)
 }
 
-/// The words of a name in one spelling; words glued together in lower case (`dealname`) are split where a known word
-/// begins or ends.
-fn words(name: &str, more: &str) -> BTreeSet<String> {
+/// The words of a name in one spelling.
+fn words(name: &str) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
-    for part in [name, more] {
-        let mut word = String::new();
-        let mut previous_lower = false;
-        for c in part.chars() {
-            if !c.is_alphanumeric() || (c.is_uppercase() && previous_lower) {
-                push(&mut words, &mut word);
-            }
-            previous_lower = c.is_lowercase();
-            if c.is_alphanumeric() {
-                word.extend(c.to_lowercase());
-            }
+    let mut word = String::new();
+    let mut previous: Option<char> = None;
+    for c in name.chars() {
+        let hump = previous.is_some_and(|p| {
+            c.is_uppercase() && p.is_lowercase() || c.is_numeric() != p.is_numeric() && p.is_alphanumeric()
+        });
+        if !c.is_alphanumeric() || hump {
+            push(&mut words, &mut word);
         }
-        push(&mut words, &mut word);
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+        previous = Some(c);
     }
+    push(&mut words, &mut word);
     words
 }
 
@@ -187,16 +331,39 @@ fn push(words: &mut BTreeSet<String>, word: &mut String) {
     if word.is_empty() {
         return;
     }
-    for tail in ["name", "date", "type", "stage", "number", "of", "revenue", "code"] {
-        if let Some(head) = word.strip_suffix(tail)
-            && head.len() > 2
-        {
-            words.insert(normal(head.strip_suffix("of").filter(|h| h.len() > 2).unwrap_or(head)));
-            words.insert(normal(tail));
-            return;
+    match split(&word) {
+        Some(parts) => words.extend(parts.into_iter().map(normal)),
+        None => {
+            words.insert(normal(&word));
         }
     }
-    words.insert(normal(&word));
+}
+
+/// Takes a word apart that is glued together of known ones, in as few as possible; none when it is not.
+fn split(word: &str) -> Option<Vec<&str>> {
+    if word.len() > 40 || !word.is_ascii() || is_known(word) {
+        return None;
+    }
+    let mut best: Vec<Option<Vec<&str>>> = vec![None; word.len() + 1];
+    best[0] = Some(Vec::new());
+    for end in 2..=word.len() {
+        for start in 0..end - 1 {
+            let Some(head) = best[start].as_ref().filter(|_| is_known(&word[start..end])) else { continue };
+            if best[end].as_ref().is_none_or(|known| head.len() + 1 < known.len()) {
+                let mut parts = head.clone();
+                parts.push(&word[start..end]);
+                best[end] = Some(parts);
+            }
+        }
+    }
+    best.pop().flatten()
+}
+
+fn is_known(word: &str) -> bool {
+    word.len() > 1
+        && (GLUED.contains(&word)
+            || FILLER.contains(&word)
+            || SYNONYMS.iter().any(|row| row.contains(&word) && word.len() > 2))
 }
 
 fn normal(word: &str) -> String {
@@ -207,21 +374,5 @@ fn normal(word: &str) -> String {
         .unwrap_or_else(|| word.strip_suffix('s').filter(|stem| stem.len() > 3).unwrap_or(word).to_owned())
 }
 
-fn options(ours: &FieldSchema, theirs: &FieldSchema) -> f64 {
-    if ours.options.is_empty() || theirs.options.is_empty() {
-        return 0.0;
-    }
-    let plain = |text: &str| -> String {
-        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-    };
-    let there: BTreeSet<String> =
-        theirs.options.iter().flat_map(|option| [plain(&option.value), plain(&option.label)]).collect();
-    let shared = ours
-        .options
-        .iter()
-        .filter(|option| there.contains(&plain(&option.value)) || there.contains(&plain(&option.label)))
-        .count();
-    #[expect(clippy::cast_precision_loss, reason = "counts of options")]
-    let share = shared as f64 / ours.options.len() as f64;
-    share
-}
+#[cfg(test)]
+mod tests;

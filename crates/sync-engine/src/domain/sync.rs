@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cell::{Cell, Record},
     mapping::{Compiled, Direction, FieldPair, Policy},
-    merge::{Decision, Field, Local, Remote},
+    merge::{Decision, Deferred, Field, Local, Remote},
     transform,
 };
 
@@ -50,11 +50,29 @@ pub(crate) struct Link {
     pub(crate) staged: Option<Staged>,
 }
 
-/// A vendor's record as it was read before activation.
+/// A vendor's record as it was read while its mapping was not active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Staged {
+    pub(crate) version: i64,
     pub(crate) at: Timestamp,
     pub(crate) fields: BTreeMap<String, Value>,
+}
+
+impl Staged {
+    /// What is known of a record from what was staged and what arrives now, in whichever order the two were made: the
+    /// newer one's fields, and those that only the older one has.
+    pub(crate) fn join(staged: Option<Self>, seen: Seen<'_>) -> Self {
+        let now = Self { version: seen.version, at: seen.at, fields: seen.fields.clone() };
+        let Some(staged) = staged else { return now };
+        let (mut older, newer) = if now.version >= staged.version { (staged, now) } else { (now, staged) };
+        older.fields.extend(newer.fields);
+        Self { fields: older.fields, ..newer }
+    }
+
+    /// The same as a change event shows it.
+    pub(crate) const fn seen(&self) -> Seen<'_> {
+        Seen { version: self.version, at: self.at, fields: &self.fields }
+    }
 }
 
 impl Link {
@@ -167,18 +185,64 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
     if link.state == LinkState::Detached && seen.version >= link.seen_version {
         link.state = LinkState::Linked;
     }
-    let actor = Actor::Connection(mapping.mapping.connection).to_string();
+    let origin = origin(mapping);
     for pair in &mapping.pairs {
         let Some(value) = seen.fields.get(&pair.vendor.name) else { continue };
         let state = link.fields.entry(pair.canonical.name.clone()).or_default();
-        let Some(value) = read(pair, value, state, record, &mut effect) else { continue };
-        let first = state.base.is_none();
-        let local = local(record, pair);
-        let remote = Remote { value: &value, version: seen.version, at: seen.at };
-        let decision = state.observe(remote, local, pair.direction, pair.policy);
-        settle(pair, record, &mut effect, decision, &value, Stamp { at: seen.at, origin: &actor, first });
+        let raw = Deferred { value: value.clone(), version: seen.version, at: seen.at };
+        observe_field(pair, state, record, &mut effect, raw, &origin);
     }
+    clear_record(link, &mut effect);
     effect
+}
+
+/// Offers what an issue is about again: ours to the vendor, and the vendor's value, where it did not fit, to our field.
+/// An empty name means every field.
+pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, field: &str) -> Effect {
+    let mut effect = Effect { touched: true, ..Effect::default() };
+    let origin = origin(mapping);
+    for pair in mapping.pairs.iter().filter(|pair| field.is_empty() || pair.canonical.name == field) {
+        let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
+        state.refused = None;
+        match state.unread.take() {
+            Some(raw) => observe_field(pair, state, record, &mut effect, raw, &origin),
+            None if !state.wants(record.value(&pair.canonical.name), pair.direction) => {
+                effect.cleared.push(pair.canonical.name.clone());
+            }
+            None => {}
+        }
+    }
+    clear_record(link, &mut effect);
+    effect
+}
+
+/// Merges one value of the vendor, in its own form.
+fn observe_field(
+    pair: &FieldPair,
+    state: &mut Field,
+    record: &mut Record,
+    effect: &mut Effect,
+    raw: Deferred,
+    origin: &str,
+) {
+    let held = state.refused.is_some();
+    let (version, at) = (raw.version, raw.at);
+    let Some(value) = read(pair, raw, state, record, effect) else { return };
+    let first = state.base.is_none();
+    let remote = Remote { value: &value, version, at };
+    let decision = state.observe(remote, local(record, pair), pair.direction, pair.policy);
+    settle(pair, record, effect, decision, &value, Stamp { at, origin, first });
+    if held && state.refused.is_none() {
+        effect.cleared.push(pair.canonical.name.clone());
+    }
+}
+
+/// Once nothing is refused any more, what was said of the record as a whole is settled too.
+fn clear_record(link: &Link, effect: &mut Effect) {
+    let refused = link.fields.values().any(|field| field.refused.is_some());
+    if !effect.cleared.is_empty() && !refused {
+        effect.cleared.push(String::new());
+    }
 }
 
 /// Takes the vendor's answer to the write in flight.
@@ -198,7 +262,7 @@ pub(crate) fn answered(
     match outcome {
         WriteOutcome::Applied { vendor_id, version, fields, covered } => {
             link.vendor_id.get_or_insert_with(|| vendor_id.clone());
-            let origin = Actor::Connection(mapping.mapping.connection).to_string();
+            let origin = origin(mapping);
             for pair in &mapping.pairs {
                 if let Some(foreign) = covered.get(&pair.vendor.name) {
                     settle_covered(pair, link, record, &mut effect, &foreign.value, foreign.at, &origin);
@@ -206,7 +270,8 @@ pub(crate) fn answered(
                 let Some(value) = fields.get(&pair.vendor.name) else { continue };
                 let state = link.fields.entry(pair.canonical.name.clone()).or_default();
                 effect.cleared.push(pair.canonical.name.clone());
-                let Some(value) = read(pair, value, state, record, &mut effect) else { continue };
+                let raw = Deferred { value: value.clone(), version: *version, at };
+                let Some(value) = read(pair, raw, state, record, &mut effect) else { continue };
                 let remote = Remote { value: &value, version: *version, at };
                 let decision = state.answered(remote, record.value(&pair.canonical.name), pair.direction);
                 settle(
@@ -253,7 +318,7 @@ pub(crate) fn answered(
 
 /// Decides what was put aside while a write was in flight.
 fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, effect: &mut Effect) {
-    let origin = Actor::Connection(mapping.mapping.connection).to_string();
+    let origin = origin(mapping);
     for pair in &mapping.pairs {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         let Some(deferred) = state.deferred.take() else { continue };
@@ -312,6 +377,9 @@ pub(crate) fn next_write(
     if link.vendor_id.is_none() && !mapping.creates_there() {
         return (None, troubles);
     }
+    if link.vendor_id.is_none() {
+        offer_whole(mapping, link, record);
+    }
     let mut fields = BTreeMap::new();
     let mut expected = BTreeMap::new();
     let mut edited_at = None;
@@ -363,6 +431,22 @@ pub(crate) fn next_write(
     (Some(write), troubles)
 }
 
+/// A record that the vendor refused to create as a whole is offered again as a whole once somebody changed a field.
+fn offer_whole(mapping: &Compiled, link: &mut Link, record: &Record) {
+    let (mut changed, mut whole) = (false, true);
+    for pair in mapping.pairs.iter().filter(|pair| pair.direction.outward()) {
+        let local = record.value(&pair.canonical.name);
+        let refused = link.fields.get(&pair.canonical.name).and_then(|state| state.refused.as_ref());
+        whole &= refused.is_some() || local.is_blank();
+        changed |= refused.is_some_and(|refused| refused != local);
+    }
+    if changed && whole {
+        for state in link.fields.values_mut().filter(|state| state.unread.is_none()) {
+            state.refused = None;
+        }
+    }
+}
+
 /// The connection is gone: nothing is in flight any more, and what was refused may be offered again.
 pub(crate) fn reset(mapping: &Compiled, link: &mut Link, record: &mut Record) -> Effect {
     link.write = None;
@@ -387,6 +471,11 @@ struct Stamp<'a> {
     first: bool,
 }
 
+/// The vendor's side of a mapping, as the one who edited.
+fn origin(mapping: &Compiled) -> String {
+    Actor::Connection(mapping.mapping.connection).to_string()
+}
+
 fn local<'a>(record: &'a Record, pair: &FieldPair) -> Local<'a> {
     let cell = record.cells.get(&pair.canonical.name);
     Local { value: cell.map_or(&Value::Null, |cell| &cell.value), at: cell.map(|cell| cell.at) }
@@ -394,16 +483,17 @@ fn local<'a>(record: &'a Record, pair: &FieldPair) -> Local<'a> {
 
 fn read(
     pair: &FieldPair,
-    value: &Value,
+    raw: Deferred,
     state: &mut Field,
     record: &Record,
     effect: &mut Effect,
 ) -> Option<Value> {
-    match transform::inbound(pair, value.clone()) {
-        Ok(value) => Some(value),
+    match transform::inbound(pair, raw.value.clone()) {
+        Ok(value) => state.can_read(raw.version).then_some(value),
         Err(unfit) => {
-            if pair.direction != Direction::ToVendor {
-                state.hold(record.value(&pair.canonical.name));
+            if pair.direction != Direction::ToVendor
+                && state.cannot_read(raw, record.value(&pair.canonical.name))
+            {
                 effect.troubles.push(Trouble {
                     field: pair.canonical.name.clone(),
                     category: IssueCategory::Value,
@@ -425,9 +515,6 @@ fn settle(
 ) {
     if decision == Decision::Echo {
         effect.echoes += 1;
-    }
-    if matches!(decision, Decision::Taken | Decision::Agreed) {
-        effect.cleared.push(pair.canonical.name.clone());
     }
     if let Decision::Conflict { vendor_wins, within_skew } = decision {
         let here = record.value(&pair.canonical.name).clone();

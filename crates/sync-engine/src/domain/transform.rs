@@ -76,6 +76,14 @@ fn option(from: &FieldSchema, to: &FieldSchema, text: &str) -> Result<String, Un
         .ok_or_else(|| Unfit::Option { field: to.name.clone() })
 }
 
+/// The options of a picklist that the other one has no place for.
+pub(crate) fn without_counterpart<'a>(
+    from: &'a FieldSchema,
+    to: &'a FieldSchema,
+) -> impl Iterator<Item = &'a PicklistOption> {
+    from.options.iter().filter(|one| option(from, to, &one.value).is_err())
+}
+
 fn find(options: &[PicklistOption], text: &str) -> Option<String> {
     let wanted = plain(text);
     options

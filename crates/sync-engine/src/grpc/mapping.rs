@@ -207,6 +207,11 @@ async fn show(
     mapping: Mapping,
 ) -> Result<wire::Mapping, Error> {
     let (canonical, vendor) = engine.schemas(db, caller, &mapping).await?;
+    let vendor = vendor.unwrap_or_else(|| ObjectSchema {
+        name: mapping.vendor_object.clone(),
+        label: mapping.vendor_object.clone(),
+        fields: Vec::new(),
+    });
     let (_, linked) = store::links::count(db, mapping.id).await?;
     Ok(wire::Mapping {
         id: mapping.id.to_string(),
@@ -261,6 +266,8 @@ async fn show_plan(db: &mut PgConnection, plan: StoredPlan) -> Result<wire::Plan
     let read =
         if matches!(plan.state, PlanState::Reading | PlanState::Computing) { staged } else { plan.read };
     let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    let applied =
+        if plan.state == PlanState::Applied { plan.to_apply } else { plan.applied.min(plan.to_apply) };
     let result = plan.result.unwrap_or_default();
     Ok(wire::Plan {
         mapping_id: plan.mapping.to_string(),
@@ -291,7 +298,7 @@ async fn show_plan(db: &mut PgConnection, plan: StoredPlan) -> Result<wire::Plan
             .collect(),
         vendor_calls: result.vendor_calls,
         seconds: result.seconds,
-        applied: count(plan.applied),
+        applied: count(applied),
         to_apply: count(plan.to_apply),
     })
 }

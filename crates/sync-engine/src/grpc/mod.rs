@@ -84,6 +84,10 @@ methods! {
 
 /// An error as the caller sees it. What is not the caller's doing is logged here, once, and told without detail.
 fn refuse(error: Error) -> Status {
+    if error.is_unstorable_text() {
+        let message = "A text holds a character that cannot be stored: U+0000.";
+        return guard::status(Code::InvalidArgument, "text_invalid", message);
+    }
     let Error::Refused { kind, code, message, field } = error else {
         tracing::error!(%error, "a request failed");
         return guard::status(

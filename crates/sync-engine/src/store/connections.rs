@@ -53,7 +53,7 @@ pub(crate) async fn put_state(
     Ok(())
 }
 
-/// Stores the vendor's objects and fields, and makes every mapping of the connection read anew.
+/// Stores the vendor's objects and fields. When they changed, every mapping of the connection is read anew.
 pub(crate) async fn put_objects(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -62,11 +62,11 @@ pub(crate) async fn put_objects(
     objects: &[ObjectSchema],
     now: Timestamp,
 ) -> Result<(), Error> {
-    sqlx::query(
+    let stored = sqlx::query(
         "INSERT INTO connections (id, organization_id, vendor, state, objects, changed_at) \
          VALUES ($1, $2, $3, 'active', $4::jsonb, $5) \
          ON CONFLICT (id) DO UPDATE SET objects = excluded.objects, changed_at = excluded.changed_at \
-         WHERE connections.organization_id = excluded.organization_id",
+         WHERE connections.organization_id = excluded.organization_id AND connections.objects <> excluded.objects",
     )
     .bind(id.uuid())
     .bind(organization.uuid())
@@ -75,6 +75,9 @@ pub(crate) async fn put_objects(
     .bind(at(now))
     .execute(&mut *tx)
     .await?;
+    if stored.rows_affected() == 0 {
+        return Ok(());
+    }
     sqlx::query("UPDATE mappings SET revision = revision + 1 WHERE connection_id = $1")
         .bind(id.uuid())
         .execute(tx)

@@ -120,6 +120,20 @@ pub(crate) async fn count(db: &mut PgConnection, connection: ConnectionId) -> Re
     .await?)
 }
 
+/// One of the organization's issues, in any state.
+pub(crate) async fn get(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    id: Uuid,
+) -> Result<Option<StoredIssue>, Error> {
+    let row = sqlx::query("SELECT * FROM issues WHERE id = $1 AND organization_id = $2")
+        .bind(id)
+        .bind(organization.uuid())
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// Puts one of the organization's open issues into another state; none when it is not open.
 pub(crate) async fn set_state(
     tx: &mut PgConnection,

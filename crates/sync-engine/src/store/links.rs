@@ -107,6 +107,12 @@ pub(crate) async fn of_records(db: &mut PgConnection, records: &[RecordId]) -> R
     rows.iter().map(read).collect()
 }
 
+/// One link, without locking it.
+pub(crate) async fn get(db: &mut PgConnection, id: LinkId) -> Result<Option<Link>, Error> {
+    let row = sqlx::query(columns!("WHERE id = $1")).bind(id.uuid()).fetch_optional(db).await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// Links of a mapping behind this one, in the order of ids, without locking them.
 pub(crate) async fn page(
     db: &mut PgConnection,
@@ -139,7 +145,7 @@ pub(crate) async fn count(db: &mut PgConnection, mapping: MappingId) -> Result<(
     Ok((row.try_get("staged")?, row.try_get("linked")?))
 }
 
-/// The ids of a connection's links with a write in flight or a refused value, behind this one.
+/// The ids of a connection's links with a write in flight, or one refused for want of an authorization, behind this one.
 pub(crate) async fn unsettled(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -148,7 +154,8 @@ pub(crate) async fn unsettled(
 ) -> Result<Vec<LinkId>, Error> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "SELECT l.id FROM links l JOIN mappings m ON m.id = l.mapping_id WHERE m.connection_id = $1 \
-         AND l.write_id IS NOT NULL AND ($2::uuid IS NULL OR l.id > $2) ORDER BY l.id LIMIT $3",
+         AND (l.write_id IS NOT NULL OR EXISTS (SELECT 1 FROM issues i WHERE i.link_id = l.id \
+              AND i.category = 'auth' AND i.state IN ('open', 'retrying'))) AND ($2::uuid IS NULL OR l.id > $2) ORDER BY l.id LIMIT $3",
     )
     .bind(connection.uuid())
     .bind(after.map(LinkId::uuid))

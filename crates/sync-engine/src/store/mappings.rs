@@ -62,6 +62,20 @@ pub(crate) async fn heads(
         .collect()
 }
 
+/// Holds mappings as they are until the transaction ends; false when one has moved. The last thing a transaction does,
+/// so that nobody waits for records with a mapping in hand.
+pub(crate) async fn hold(tx: &mut PgConnection, heads: &[Head]) -> Result<bool, Error> {
+    let held = sqlx::query(
+        "SELECT m.id FROM mappings m JOIN UNNEST($1::uuid[], $2::bigint[]) AS h(id, revision) \
+         ON h.id = m.id AND h.revision = m.revision ORDER BY m.id FOR SHARE OF m",
+    )
+    .bind(heads.iter().map(|head| head.id.uuid()).collect::<Vec<_>>())
+    .bind(heads.iter().map(|head| head.revision).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    Ok(held.len() == heads.len())
+}
+
 /// One mapping, of any organization.
 pub(crate) async fn get(db: &mut PgConnection, id: MappingId) -> Result<Option<Mapping>, Error> {
     let row = sqlx::query(columns!("WHERE id = $1")).bind(id.uuid()).fetch_optional(db).await?;

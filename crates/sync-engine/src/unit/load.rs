@@ -29,7 +29,8 @@ impl Unit {
         let mut creating: Vec<(OrganizationId, CanonicalObject)> = Vec::new();
         for (wanted, found) in scope.vendor_records.iter().zip(&found) {
             let mapping = &wanted.mapping.mapping;
-            if mapping.state == MappingState::Active && found.is_none_or(|found| found.record.is_none()) {
+            let active = mapping.state == MappingState::Active;
+            if found.is_none_or(|found| active && found.record.is_none()) {
                 creating.push((mapping.organization, mapping.object));
             }
         }
@@ -76,6 +77,7 @@ impl Unit {
             cleared: BTreeSet::new(),
             activity: BTreeMap::new(),
             messages: Vec::new(),
+            verify: false,
         }
     }
 

@@ -13,8 +13,8 @@ use std::{
 use bus::{Message, subject};
 use jiff::Timestamp;
 use model::{
-    Actor, CanonicalObject, ConnectionId, Lane, LinkId, MappingId, OrganizationId, RecordId, Value, WriteId,
-    WriteOutcome, kind,
+    Actor, ApplyWrite, CanonicalObject, ConnectionId, IssueCategory, Lane, LinkId, MappingId, OrganizationId,
+    RecordId, Value, WriteId, WriteOutcome, kind,
 };
 use sqlx::PgConnection;
 
@@ -23,7 +23,7 @@ use crate::{
     domain::{
         cell::Record,
         health::Activity,
-        mapping::{Compiled, MappingState},
+        mapping::{Compiled, Mapping, MappingState},
         matching,
         sync::{self, Effect, FieldChange, Link, LinkState, Seen, Staged},
     },
@@ -105,6 +105,9 @@ pub(crate) struct Unit {
     cleared: BTreeSet<(LinkId, String)>,
     activity: BTreeMap<ConnectionId, Activity>,
     messages: Vec<Message>,
+    /// Whether the mappings must still be as they were loaded when this is stored: something was staged because one
+    /// was not active, or a record was made that each active one is told of.
+    verify: bool,
 }
 
 impl Unit {
@@ -120,27 +123,35 @@ impl Unit {
 
     /// Keeps what was read for later: the mapping is not active.
     pub(crate) fn stage(&mut self, mapping: &Compiled, arrived: Arrived<'_>) {
+        self.adopt(mapping, arrived);
         let id = self.vendor_link(mapping, arrived.vendor_id);
         let Some(held) = self.links.get_mut(&id) else { return };
-        let newer = held.link.staged.is_none() || arrived.seen.version >= held.link.seen_version;
-        if newer {
-            held.link.seen_version = arrived.seen.version;
-            held.link.seen_at = Some(arrived.seen.at);
-            held.link.staged = Some(Staged { at: arrived.seen.at, fields: arrived.seen.fields.clone() });
-            held.dirty = true;
+        let seen = arrived.seen;
+        if held.link.state == LinkState::Detached && seen.version < held.link.seen_version {
+            return;
         }
+        if seen.version > held.link.seen_version {
+            held.link.seen_version = seen.version;
+            held.link.seen_at = Some(seen.at);
+        }
+        held.link.staged = Some(Staged::join(held.link.staged.take(), seen));
+        held.dirty = true;
         if held.link.record.is_none() {
             held.link.state = LinkState::Staged;
         }
+        self.verify = true;
     }
 
     /// Merges a vendor's record into its canonical one, which is found, matched or created.
     pub(crate) fn arrive(&mut self, mapping: &Arc<Compiled>, arrived: Arrived<'_>, cause: &Arc<Cause>) {
+        let staged =
+            self.take_staged(mapping, arrived.vendor_id).map(|s| Staged::join(Some(s), arrived.seen));
+        let seen = staged.as_ref().map_or(arrived.seen, Staged::seen);
+        let arrived = Arrived { seen, ..arrived };
         let Some(link_id) = self.resolve(mapping, arrived, cause) else { return };
         let Some(held) = self.links.get_mut(&link_id) else { return };
         let Some(record_id) = held.link.record else { return };
         let Some(record) = self.records.get_mut(&record_id) else { return };
-        held.link.staged = None;
         let effect = sync::observe(mapping, &mut held.link, &mut record.record, arrived.seen);
         held.dirty |= effect.touched;
         if arrived.lane == Lane::Live && !effect.changes.is_empty() {
@@ -150,12 +161,34 @@ impl Unit {
         self.take(mapping, link_id, record_id, effect, cause);
     }
 
-    /// The vendor's record was deleted there.
+    /// Merges what was staged of a vendor's record.
+    pub(crate) fn merge_staged(&mut self, mapping: &Arc<Compiled>, id: LinkId, cause: &Arc<Cause>) {
+        let Some(vendor_id) = self.link(id).and_then(|link| link.vendor_id.clone()) else { return };
+        let Some(staged) = self.take_staged(mapping, &vendor_id) else { return };
+        let cause = Arc::new(Cause { at: staged.at, ..Cause::clone(cause) });
+        let (vendor_id, seen) = (vendor_id.as_str(), staged.seen());
+        self.arrive(mapping, Arrived { vendor_id, seen, external: None, lane: Lane::Backfill }, &cause);
+    }
+
+    fn take_staged(&mut self, mapping: &Compiled, vendor_id: &str) -> Option<Staged> {
+        let id = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned()))?;
+        let held = self.links.get_mut(id)?;
+        let staged = held.link.staged.take();
+        held.dirty |= staged.is_some();
+        staged
+    }
+
+    /// The vendor's record was deleted there. One that nobody saw before is remembered as deleted, so that an older
+    /// change that arrives later does not bring it back.
     pub(crate) fn delete(&mut self, mapping: &Compiled, vendor_id: &str, version: i64, at: Timestamp) {
-        let Some(id) = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned())) else { return };
-        let Some(held) = self.links.get_mut(id) else { return };
-        held.link.staged = None;
-        held.dirty |= sync::deleted(&mut held.link, version, at).touched;
+        let id = self.vendor_link(mapping, vendor_id);
+        let Some(held) = self.links.get_mut(&id) else { return };
+        let effect = sync::deleted(&mut held.link, version, at);
+        if effect.touched {
+            held.link.staged = None;
+            held.dirty = true;
+            self.cleared.insert((id, String::new()));
+        }
     }
 
     /// Takes the answer to a write.
@@ -167,8 +200,12 @@ impl Unit {
         outcome: &WriteOutcome,
         cause: &Arc<Cause>,
     ) {
+        let twin = self.twin(mapping, link_id, outcome);
+        let outcome = twin.as_ref().unwrap_or(outcome);
         let Some(held) = self.links.get_mut(&link_id) else { return };
-        let Some(record_id) = held.link.record else { return };
+        let Some(record_id) = held.link.record.filter(|_| held.link.mapping == mapping.mapping.id) else {
+            return;
+        };
         let Some(record) = self.records.get_mut(&record_id) else { return };
         let effect = sync::answered(mapping, &mut held.link, &mut record.record, write, outcome, cause.at);
         held.dirty |= effect.touched;
@@ -179,10 +216,22 @@ impl Unit {
         self.take(mapping, link_id, record_id, effect, cause);
     }
 
+    /// The vendor says that it made a record which is linked to another record here already.
+    fn twin(&self, mapping: &Compiled, link: LinkId, outcome: &WriteOutcome) -> Option<WriteOutcome> {
+        let WriteOutcome::Applied { vendor_id, .. } = outcome else { return None };
+        let other = self.by_vendor.get(&(mapping.mapping.id, vendor_id.clone()))?;
+        (*other != link).then(|| WriteOutcome::Rejected {
+            category: IssueCategory::Duplicate,
+            message: "the vendor's record is linked to another record here already".to_owned(),
+            field: None,
+        })
+    }
+
     /// Stores a new record, made here.
     pub(crate) fn create(&mut self, record: Record, changes: Vec<FieldChange>, cause: &Arc<Cause>) {
         let (id, organization, object) = (record.id, record.organization, record.object);
         self.hold(record, true);
+        self.verify = true;
         self.revise(id, changes, cause, kind::RECORD_CREATED);
         let mappings: Vec<Arc<Compiled>> = self.mappings.of_object(organization, object).cloned().collect();
         for mapping in mappings {
@@ -220,25 +269,25 @@ impl Unit {
         self.revise(id, changes, cause, event);
     }
 
-    /// Changes a link of the scope; its write is worked out anew.
-    pub(crate) fn edit_link(&mut self, id: LinkId, cause: &Arc<Cause>, change: impl FnOnce(&mut Link)) {
-        let Some(held) = self.links.get_mut(&id) else { return };
-        change(&mut held.link);
-        held.dirty = true;
-        self.check.insert(id, Arc::clone(cause));
-    }
-
     /// Works out a link's write anew.
     pub(crate) fn check(&mut self, id: LinkId, cause: &Arc<Cause>) {
         self.check.insert(id, Arc::clone(cause));
     }
 
-    /// What was staged is about to be merged.
-    pub(crate) fn unstage(&mut self, id: LinkId) {
-        if let Some(held) = self.links.get_mut(&id) {
-            held.link.staged = None;
-            held.dirty = true;
+    /// Offers what an issue is about again: a field, or with an empty name the record.
+    pub(crate) fn retry(&mut self, mapping: &Arc<Compiled>, id: LinkId, field: &str, cause: &Arc<Cause>) {
+        if self.link(id).is_some_and(|link| link.record.is_none()) {
+            self.cleared.insert((id, field.to_owned()));
+            self.merge_staged(mapping, id, cause);
+            return;
         }
+        let Some(held) = self.links.get_mut(&id) else { return };
+        let Some(record_id) = held.link.record else { return };
+        let Some(record) = self.records.get_mut(&record_id) else { return };
+        let effect = sync::retry(mapping, &mut held.link, &mut record.record, field);
+        held.dirty = true;
+        self.check.insert(id, Arc::clone(cause));
+        self.take(mapping, id, record_id, effect, cause);
     }
 
     /// Forgets a link's write in flight: the connection is gone.
@@ -312,17 +361,29 @@ impl Unit {
                 self.trouble(&mapping, id, trouble);
             }
             if let Some(write) = write {
-                let (organization, connection) = (mapping.mapping.organization, mapping.mapping.connection);
-                let partition = subject::partition(&connection);
-                let subject = subject::write(
-                    &mapping.mapping.vendor,
-                    partition,
-                    &organization,
-                    &mapping.mapping.vendor_object,
-                );
-                let name = write.id.to_string();
-                self.say(subject, kind::WRITE, organization, &write, &cause, name);
+                self.ask(&mapping, &write, &cause);
             }
+        }
+    }
+
+    /// Asks for a write. One that no message can carry is refused here, as the vendor would.
+    fn ask(&mut self, mapping: &Arc<Compiled>, write: &ApplyWrite, cause: &Arc<Cause>) {
+        let Mapping { vendor, organization, connection, vendor_object, .. } = &mapping.mapping;
+        let subject = subject::write(vendor, subject::partition(connection), organization, vendor_object);
+        if self.say(subject, kind::WRITE, *organization, write, cause, write.id.to_string()) {
+            return;
+        }
+        let outcome = WriteOutcome::Rejected {
+            category: IssueCategory::Value,
+            message: "the values are too large to be sent together".to_owned(),
+            field: None,
+        };
+        let Some(held) = self.links.get_mut(&write.link) else { return };
+        let Some(record) = self.records.get_mut(&write.record) else { return };
+        let effect =
+            sync::answered(mapping, &mut held.link, &mut record.record, write.id, &outcome, write.edited_at);
+        for trouble in effect.troubles {
+            self.trouble(mapping, write.link, trouble);
         }
     }
 
@@ -354,6 +415,9 @@ impl Unit {
             store::activity::add(tx, *connection, self.now, activity).await?;
         }
         bus::outbox::enqueue(tx, &self.messages).await?;
+        if self.verify && !store::mappings::hold(tx, &self.mappings.heads()).await? {
+            return Err(Error::Moved);
+        }
         Ok(())
     }
 }

@@ -32,13 +32,12 @@ impl Unit {
         {
             return Some(*id);
         }
-        if let Some(id) = arrived.external.and_then(|record| self.creating(mapping, record)) {
-            if let Some(held) = self.links.get_mut(&id) {
-                held.link.vendor_id = Some(arrived.vendor_id.to_owned());
-                held.dirty = true;
-            }
-            self.by_vendor.insert(key, id);
+        if let Some(id) = self.adopt(mapping, arrived) {
             return Some(id);
+        }
+        let known = self.by_vendor.get(&key).and_then(|id| self.links.get(id)).map(|held| &held.link);
+        if known.is_some_and(|l| l.state == LinkState::Detached && arrived.seen.version < l.seen_version) {
+            return None;
         }
         let record = match self.matches(mapping, arrived) {
             Matches::One(record) => record,
@@ -46,21 +45,44 @@ impl Unit {
             Matches::None => return None,
             Matches::Several => {
                 let id = self.vendor_link(mapping, arrived.vendor_id);
-                self.edit_link(id, cause, |link| {
-                    link.state = LinkState::Ambiguous;
-                    link.seen_version = arrived.seen.version;
-                    link.staged = Some(Staged { at: arrived.seen.at, fields: arrived.seen.fields.clone() });
-                });
+                let held = self.links.get_mut(&id)?;
+                held.link.state = LinkState::Ambiguous;
+                held.link.seen_version = held.link.seen_version.max(arrived.seen.version);
+                held.link.staged = Some(Staged::join(held.link.staged.take(), arrived.seen));
+                held.dirty = true;
                 self.trouble(mapping, id, Trouble::ambiguous());
                 return None;
             }
         };
+        if let Some(id) = self.creating(mapping, record) {
+            return self.found_there(mapping, id, arrived.vendor_id);
+        }
         let id = self.vendor_link(mapping, arrived.vendor_id);
         let held = self.links.get_mut(&id)?;
+        if held.link.state == LinkState::Ambiguous {
+            self.cleared.insert((id, String::new()));
+        }
         held.link.record = Some(record);
         held.link.state = LinkState::Linked;
         held.dirty = true;
         self.by_record.entry(record).or_default().push(id);
+        Some(id)
+    }
+
+    /// When a vendor's record is the one that is being created there from ours, by our id in it: their link.
+    pub(super) fn adopt(&mut self, mapping: &Compiled, arrived: Arrived<'_>) -> Option<LinkId> {
+        if self.by_vendor.contains_key(&(mapping.mapping.id, arrived.vendor_id.to_owned())) {
+            return None;
+        }
+        let id = self.creating(mapping, arrived.external?)?;
+        self.found_there(mapping, id, arrived.vendor_id)
+    }
+
+    fn found_there(&mut self, mapping: &Compiled, id: LinkId, vendor_id: &str) -> Option<LinkId> {
+        let held = self.links.get_mut(&id)?;
+        held.link.vendor_id = Some(vendor_id.to_owned());
+        held.dirty = true;
+        self.by_vendor.insert((mapping.mapping.id, vendor_id.to_owned()), id);
         Some(id)
     }
 
@@ -75,10 +97,12 @@ impl Unit {
 
     fn matches(&self, mapping: &Compiled, arrived: Arrived<'_>) -> Matches {
         let (organization, object) = (mapping.mapping.organization, mapping.mapping.object);
+        let known = self.by_vendor.contains_key(&(mapping.mapping.id, arrived.vendor_id.to_owned()));
         for key in matching::keys_there(mapping, arrived.seen.fields) {
-            let records = self.by_key.get(&(organization, object, key)).map_or(&[][..], Vec::as_slice);
+            let records =
+                self.by_key.get(&(organization, object, key.clone())).map_or(&[][..], Vec::as_slice);
             let free: Vec<RecordId> =
-                records.iter().copied().filter(|record| self.is_free(mapping, *record)).collect();
+                records.iter().copied().filter(|id| self.is_free(mapping, *id, &key, known)).collect();
             match free.as_slice() {
                 [] => {}
                 [record] => return Matches::One(*record),
@@ -88,15 +112,18 @@ impl Unit {
         Matches::None
     }
 
-    /// Whether no vendor record is linked to the record under this mapping.
-    fn is_free(&self, mapping: &Compiled, record: RecordId) -> bool {
-        let held = self.records.get(&record).is_some_and(|held| held.record.archived_at.is_none());
-        held && !self
-            .by_record
-            .get(&record)
-            .into_iter()
-            .flatten()
-            .any(|id| self.links.get(id).is_some_and(|held| held.link.mapping == mapping.mapping.id))
+    /// Whether the record still has the key and no vendor record is linked to it under this mapping. One that is being
+    /// created there is free for a vendor record that nothing is known of: it is the one that was asked for, or
+    /// somebody made the same there in the meantime.
+    fn is_free(&self, mapping: &Compiled, id: RecordId, key: &str, known: bool) -> bool {
+        let has_key = self.records.get(&id).is_some_and(|held| {
+            held.record.archived_at.is_none() && matching::keys_of(&held.record).contains(key)
+        });
+        let mut links = self.by_record.get(&id).into_iter().flatten().filter_map(|id| self.links.get(id));
+        has_key
+            && !links.any(|held| {
+                held.link.mapping == mapping.mapping.id && (known || held.link.vendor_id.is_some())
+            })
     }
 
     fn new_record(&mut self, mapping: &Compiled, cause: &Arc<Cause>) -> RecordId {
@@ -104,6 +131,7 @@ impl Unit {
         let mut record = Record::new(id, mapping.mapping.organization, mapping.mapping.object, self.now);
         record.created_at = cause.at;
         self.hold(record, true);
+        self.verify = true;
         for other in self
             .mappings
             .of_object(mapping.mapping.organization, mapping.mapping.object)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bus::{Message, subject};
-use model::{ConflictRecorded, LinkId, OrganizationId, RecordChanged, RecordId, kind};
+use model::{ConflictRecorded, LinkId, OrganizationId, RecordChanged, RecordId, Value, kind};
 use uuid::Uuid;
 
 use super::{Cause, SOURCE, Unit};
@@ -37,7 +37,7 @@ impl Unit {
             }
         }
         let pii = self.mappings.pii(record.organization, record.object);
-        let body = RecordChanged {
+        let mut body = RecordChanged {
             record: id,
             object: record.object,
             version: record.version,
@@ -58,7 +58,12 @@ impl Unit {
         let (organization, version) = (record.organization, record.version);
         self.check
             .extend(self.by_record.get(&id).into_iter().flatten().map(|link| (*link, Arc::clone(cause))));
-        self.say(subject, event, organization, &body, cause, name);
+        if !self.say(subject.clone(), event, organization, &body, cause, name.clone()) {
+            // The values are too large for one message: who needs them reads the record.
+            body.before.clear();
+            body.fields.clear();
+            self.say(subject, event, organization, &body, cause, name);
+        }
         self.revisions.push(Revision {
             record: id,
             version,
@@ -94,7 +99,7 @@ impl Unit {
             at: self.now,
             restored_at: None,
         };
-        let body = ConflictRecorded {
+        let mut body = ConflictRecorded {
             record,
             object: mapping.mapping.object,
             field: stored.field.clone(),
@@ -109,7 +114,12 @@ impl Unit {
         };
         let subject = subject::conflict(&stored.organization, "recorded");
         let name = stored.id.to_string();
-        self.say(subject, kind::CONFLICT_RECORDED, stored.organization, &body, cause, name);
+        let organization = stored.organization;
+        if !self.say(subject.clone(), kind::CONFLICT_RECORDED, organization, &body, cause, name.clone()) {
+            // The values are too large for one message: who needs them reads the conflict.
+            (body.kept, body.lost) = (Value::Null, Value::Null);
+            self.say(subject, kind::CONFLICT_RECORDED, organization, &body, cause, name);
+        }
         self.conflicts.push(stored);
     }
 
@@ -132,6 +142,7 @@ impl Unit {
         self.issues.insert((link, trouble.field), issue);
     }
 
+    /// Says something once this is stored; false when no message can carry it.
     pub(super) fn say<T: serde::Serialize>(
         &mut self,
         subject: String,
@@ -140,15 +151,17 @@ impl Unit {
         body: &T,
         cause: &Arc<Cause>,
         id: String,
-    ) {
+    ) -> bool {
         match Message::json(subject, event, SOURCE, organization, self.now, body) {
             Ok(message) => {
                 let mut message = message.with_id(id).caused_by(&cause.id).by(&cause.actor);
                 message.envelope.traceparent.clone_from(&cause.traceparent);
                 self.messages.push(message);
+                true
             }
             Err(error) => {
-                tracing::error!(%error, event, "a public event is too large for the bus and is left out")
+                tracing::warn!(%error, event, "a message is too large for the bus");
+                false
             }
         }
     }
