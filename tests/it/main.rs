@@ -1,3 +1,4 @@
 //! Stories.
 
+mod main_path;
 mod tidy;

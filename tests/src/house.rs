@@ -4,13 +4,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use proto::identity::{SignInWithLinkRequest, identity_client::IdentityClient};
+use serde_json::{Value, json};
 use testkit::{TestDirectory, eventually};
 
-use crate::HubSpotPortal;
+use crate::{Answer, Api, HubSpotPortal};
 
 /// How long a start may take in a debug build beside other tests.
 const START_WITHIN: Duration = Duration::from_secs(150);
+
+/// How long Ctrl-C may take.
+const STOP_WITHIN: Duration = Duration::from_secs(40);
 
 /// How the house is started.
 #[derive(Clone, Debug)]
@@ -40,23 +48,6 @@ pub struct House {
     http: reqwest::Client,
 }
 
-/// An answer of the API.
-#[derive(Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The JSON body; null when there is none.
-    pub body: Value,
-}
-
-impl Answer {
-    /// The stable code of an error.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        self.body["error"]["code"].as_str().unwrap_or_default()
-    }
-}
-
 impl House {
     /// Starts it and waits until it is ready.
     pub async fn start(start: Start) -> Self {
@@ -77,6 +68,20 @@ impl House {
     pub fn kill(&mut self) {
         self.child.kill().expect("the process is ours");
         self.child.wait().expect("the process is ours");
+    }
+
+    /// Presses Ctrl-C and waits for the end; gives the exit code and how long it took.
+    pub async fn interrupt(&mut self) -> (Option<i32>, Duration) {
+        let started = Instant::now();
+        let pid = i32::try_from(self.child.id()).expect("process ids are positive");
+        kill(Pid::from_raw(pid), Signal::SIGINT).expect("the process is ours");
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process is ours") {
+                return (status.code(), started.elapsed());
+            }
+            assert!(started.elapsed() < STOP_WITHIN, "accord does not stop: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Starts it again on the same data.
@@ -118,6 +123,19 @@ impl House {
         HubSpotPortal::new(self.http.clone(), self.ready("sandboxes.hubspot.url").to_owned(), token)
     }
 
+    /// The HTTP API with the ready file's key, for calls that may go unanswered. A start gives a new key.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        let text = |path: &str| self.ready(path).to_owned();
+        Api { http: self.http.clone(), url: text("api_url"), key: text("api_key") }
+    }
+
+    /// The private servers that Accord started, by the name of their program: `postgres`, `nats-server`.
+    #[must_use]
+    pub fn servers(&self, program: &str) -> Vec<Pid> {
+        children(self.pid()).into_iter().filter(|(_, name)| name == program).map(|(pid, _)| pid).collect()
+    }
+
     /// A call of the HTTP API with the ready file's key.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let key = format!("Bearer {}", self.ready("api_key"));
@@ -140,10 +158,65 @@ impl House {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        Answer::of(request).await.expect("the API answers")
+    }
+
+    /// The answer of a page or an export as text.
+    pub async fn call_for_text(&self, path: &str) -> String {
+        let request =
+            self.http.get(format!("{}{path}", self.ready("api_url"))).bearer_auth(self.ready("api_key"));
         let response = request.send().await.expect("the API answers");
-        let status = response.status().as_u16();
-        let body = response.bytes().await.expect("the answer has an end");
-        Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response.text().await.expect("the answer has an end")
+    }
+
+    /// A call of the HTTP API with the ready file's key and any bytes as its body.
+    pub async fn call_with_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let method = method.parse().expect("a test names a method");
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.ready("api_url")))
+            .bearer_auth(self.ready("api_key"))
+            .body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request).await.expect("the API answers")
+    }
+
+    /// Signs in by the one-time link of a role; gives the headers of the session.
+    pub async fn sign_in(&self, role: &str) -> String {
+        self.sign_in_by(self.ready(&format!("sign_in.{role}"))).await
+    }
+
+    /// Signs in by a one-time link; gives the `authorization` header of the session.
+    pub async fn sign_in_by(&self, link: &str) -> String {
+        let token = link.rsplit('/').next().expect("a link has a last part").to_owned();
+        let mut identity =
+            IdentityClient::connect(self.ready("grpc_url").to_owned()).await.expect("identity answers");
+        let session = identity.sign_in_with_link(SignInWithLinkRequest { token }).await;
+        format!("Bearer {}", session.expect("the link signs in").into_inner().token)
+    }
+
+    /// Runs a command of the operator on this house; gives what it printed.
+    pub fn operator(&self, arguments: &[&str]) -> String {
+        let output = Command::new(binary())
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .env_remove("DATABASE_URL")
+            .env_remove("NATS_URL")
+            .output()
+            .expect("the accord binary is built");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
     }
 
     /// A call that must succeed.
@@ -159,6 +232,34 @@ impl House {
             .ok("GET", &format!("/api/v1/records/{object}?vendor=hubspot&vendor_id={vendor_id}"), None)
             .await;
         found["data"].as_array().and_then(|records| records.first()).cloned()
+    }
+
+    /// Changes fields of a record; gives the record.
+    pub async fn edit(&self, object: &str, id: &str, fields: Value) -> Value {
+        self.ok("PATCH", &format!("/api/v1/records/{object}/{id}"), Some(json!({ "fields": fields }))).await
+    }
+
+    /// Entries of the audit log that fit, newest first: `action=write.applied&target=rec_…`.
+    pub async fn audit(&self, filter: &str) -> Vec<Value> {
+        let found = self.ok("GET", &format!("/api/v1/audit?limit=200&{filter}"), None).await;
+        found["data"].as_array().cloned().expect("a list")
+    }
+
+    /// Waits for the newest entry of the audit log that fits.
+    pub async fn wait_for_audit(&self, filter: &str) -> Value {
+        let what = format!("the audit log to have an entry with {filter}");
+        eventually(Duration::from_secs(30), &what, || async { self.audit(filter).await.into_iter().next() })
+            .await
+    }
+
+    /// Waits until the HubSpot connection is in this state.
+    pub async fn wait_for_state(&self, state: &str) -> Value {
+        let what = format!("the connection to be {state}");
+        eventually(Duration::from_secs(60), &what, || async {
+            let list = self.ok("GET", "/api/v1/connections", None).await;
+            Some(list["data"][0].clone()).filter(|connection| connection["state"] == state)
+        })
+        .await
     }
 
     /// Waits until the record that is linked to a HubSpot record has this value in a field.
@@ -221,6 +322,21 @@ impl Drop for House {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The living children of a process and their names.
+fn children(parent: u32) -> Vec<(Pid, String)> {
+    let entries = std::fs::read_dir("/proc").expect("the stories run on Linux").flatten();
+    let parent = parent.to_string();
+    entries
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            (field("PPid:") == Some(parent.as_str()) && !field("State:")?.starts_with('Z'))
+                .then(|| Some((Pid::from_raw(pid), field("Name:")?.to_owned())))?
+        })
+        .collect()
 }
 
 fn spawn(directory: &TestDirectory, start: &Start) -> Child {

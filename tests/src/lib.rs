@@ -1,8 +1,12 @@
 //! A running Accord for the acceptance stories: the real binary with the demo, driven from outside by the ready file
 //! alone, as any other tool would.
 
+mod api;
+mod browser;
 mod house;
 mod vendor;
 
-pub use house::{Answer, House, Start};
+pub use api::{Answer, Api};
+pub use browser::{Browser, Landed};
+pub use house::{House, Start};
 pub use vendor::HubSpotPortal;

@@ -1,4 +1,9 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::Answer;
 
 /// The HubSpot portal of the sandbox, through HubSpot's own API and the sandbox's control API.
 #[derive(Clone, Debug)]
@@ -15,15 +20,26 @@ impl HubSpotPortal {
 
     /// A call of HubSpot's API with the portal's own token.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        self.try_call(method, path, body).await.expect("the sandbox answers")
+    }
+
+    /// The same of a portal that may be killed at any moment.
+    ///
+    /// # Errors
+    /// There was no answer: what was asked for happened or did not.
+    pub async fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(u16, Value), reqwest::Error> {
         let method = method.parse().expect("a test names a method");
         let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.expect("the sandbox answers");
-        let status = response.status().as_u16();
-        let body = response.bytes().await.expect("the answer has an end");
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        let answer = Answer::of(request).await?;
+        Ok((answer.status, answer.body))
     }
 
     /// Edits a record as somebody in the portal would.
@@ -54,5 +70,35 @@ impl HubSpotPortal {
         let (status, answer) = self.call(method, &format!("/_sandbox/{path}"), Some(body)).await;
         assert!(status < 300, "{path}: {status} {answer}");
         answer
+    }
+
+    /// Waits until a property of a record has this value.
+    pub async fn wait_for_property(&self, object: &str, id: &str, property: &str, value: &str) {
+        let what = format!("HubSpot's {object} {id} to have the {property} {value}");
+        eventually(Duration::from_secs(60), &what, || async {
+            let found = self.property(object, id, property).await;
+            if found.as_deref() == Some(value) {
+                return Some(());
+            }
+            // HubSpot allows 190 calls in ten seconds.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            None
+        })
+        .await;
+    }
+
+    /// How often a route was called: `POST /crm/v3/objects/{type}/batch/update`.
+    pub async fn calls(&self, route: &str) -> u64 {
+        let log = self.control("GET", "calls", json!({})).await;
+        log["routes"][route]["calls"].as_u64().unwrap_or_default()
+    }
+
+    /// Waits until every object was asked for changes several times more, so that whatever is still on its way
+    /// would have shown.
+    pub async fn wait_for_polls(&self) {
+        let polls = || self.calls("POST /crm/v3/objects/{type}/search");
+        let enough = polls().await + 12;
+        let wait = Duration::from_secs(60);
+        eventually(wait, "some more polls", || async { (polls().await >= enough).then_some(()) }).await;
     }
 }
