@@ -81,9 +81,11 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
         kind::CONNECTION_AUTHORIZED | kind::CONNECTION_CHANGED | kind::CONNECTION_DISCONNECTED => {
             let change: ConnectionChanged = message.decode()?;
             let (Some(id), Some(state)) = (change.connection, change.state) else { return Ok(()) };
+            let before = store::connections::state(&mut tx, id).await?;
             store::connections::put_state(&mut tx, organization, id, &change.vendor, state, now).await?;
             if message.envelope.kind == kind::CONNECTION_AUTHORIZED {
-                publisher::request_captures(engine, &mut tx, organization, id).await?;
+                let unwatched = before.as_deref() == Some(ConnectionState::Disconnected.name());
+                publisher::request_captures(engine, &mut tx, organization, id, unwatched).await?;
             }
         }
         _ => {}

@@ -63,18 +63,20 @@ pub(crate) async fn request_capture(
     Ok(())
 }
 
-/// Says again what is wanted of a connection that was authorized anew.
+/// Says again what is wanted of a connection that was authorized anew; with `backfill`, all of it is read again,
+/// because nobody looked in between.
 pub(crate) async fn request_captures(
     engine: &Engine,
     tx: &mut PgConnection,
     organization: OrganizationId,
     connection: ConnectionId,
+    backfill: bool,
 ) -> Result<(), Error> {
     let mappings = store::mappings::list(tx, organization, Some(connection)).await?;
     let by_object: BTreeMap<String, Mapping> =
         mappings.into_iter().map(|mapping| (mapping.vendor_object.clone(), mapping)).collect();
     for mapping in by_object.values() {
-        request_capture(engine, tx, mapping, false).await?;
+        request_capture(engine, tx, mapping, backfill).await?;
     }
     Ok(())
 }

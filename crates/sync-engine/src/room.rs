@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bus::{Bus, outbox};
-use chassis::{Migration, guard::Guard, migrate};
+use chassis::{Migration, Readiness, guard::Guard, migrate};
 use model::Clock;
 use proto::sync::sync_server::SyncServer;
 use tokio::sync::Notify;
@@ -46,6 +46,11 @@ impl Running {
     #[must_use]
     pub fn grpc(&self) -> SyncServer<Service> {
         SyncServer::new(Service::new(Arc::clone(&self.engine), self.guard.clone()))
+    }
+
+    /// Whether the room's database answers.
+    pub async fn readiness(&self) -> Readiness {
+        chassis::readiness(&self.engine.pool).await
     }
 }
 

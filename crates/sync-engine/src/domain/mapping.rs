@@ -196,8 +196,8 @@ impl Compiled {
         self.mapping.settings.direction.inward()
     }
 
-    /// Which of the pairs' canonical fields are marked as personal data.
+    /// Which canonical fields are marked as personal data, whether values flow through them now or not.
     pub(crate) fn pii(&self) -> impl Iterator<Item = &str> {
-        self.pairs.iter().filter(|pair| pair.pii).map(|pair| pair.canonical.name.as_str())
+        self.mapping.settings.fields.iter().filter(|(_, field)| field.pii).map(|(name, _)| name.as_str())
     }
 }

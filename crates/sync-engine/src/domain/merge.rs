@@ -113,7 +113,12 @@ impl Field {
         policy: Policy,
     ) -> Decision {
         let decision = self.decide(remote, local, direction, policy);
-        let moves = matches!(decision, Decision::Taken | Decision::Kept | Decision::Conflict { .. });
+        let moves = match decision {
+            Decision::Taken | Decision::Kept | Decision::Conflict { .. } => true,
+            // The old value under a newer version: nobody touched it, or somebody put it back after our write.
+            Decision::Known | Decision::Agreed => remote.version > self.version,
+            Decision::Stale | Decision::Echo | Decision::Deferred => false,
+        };
         if moves && self.pending.is_some() {
             if self.deferred.as_ref().is_none_or(|deferred| deferred.version <= remote.version) {
                 let (value, version, at) = (remote.value.clone(), remote.version, remote.at);
@@ -231,13 +236,15 @@ impl Field {
     }
 
     /// Whether the vendor is to be asked to write this value. What flows outward only is written when it changed
-    /// here, not when somebody changed it there; and a blank that nobody set never clears the vendor's value.
-    pub(crate) fn wants(&self, local: &Value, direction: Direction) -> bool {
+    /// here, not when somebody changed it there; a blank that nobody set never clears the vendor's value; and a value
+    /// of a record that exists there is never covered before it was seen.
+    pub(crate) fn wants(&self, local: &Value, direction: Direction, exists_there: bool) -> bool {
         if !direction.outward() || self.refused.as_ref() == Some(local) {
             return false;
         }
         let there = match (&self.pending, &self.base) {
             (Some(pending), _) => return pending != local,
+            _ if exists_there && self.seen.is_none() && self.unread.is_none() => return false,
             (None, None) if local.is_blank() => return false,
             (None, Some(base)) if !direction.inward() => base,
             (None, _) => self.seen.as_ref().unwrap_or(&Value::Null),

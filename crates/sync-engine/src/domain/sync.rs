@@ -177,13 +177,15 @@ pub(crate) struct Seen<'a> {
 
 /// Merges a vendor's record into the canonical one, field by field.
 pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, seen: Seen<'_>) -> Effect {
-    let mut effect = Effect { touched: true, ..Effect::default() };
+    // A record that a re-scan shows once more at the same version teaches nothing.
+    let mut effect = Effect { touched: seen.version > link.seen_version, ..Effect::default() };
     if seen.version > link.seen_version {
         link.seen_version = seen.version;
         link.seen_at = Some(seen.at);
     }
     if link.state == LinkState::Detached && seen.version >= link.seen_version {
         link.state = LinkState::Linked;
+        effect.touched = true;
     }
     let origin = origin(mapping);
     for pair in &mapping.pairs {
@@ -201,12 +203,13 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
 pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, field: &str) -> Effect {
     let mut effect = Effect { touched: true, ..Effect::default() };
     let origin = origin(mapping);
+    let exists_there = link.vendor_id.is_some();
     for pair in mapping.pairs.iter().filter(|pair| field.is_empty() || pair.canonical.name == field) {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         state.refused = None;
         match state.unread.take() {
             Some(raw) => observe_field(pair, state, record, &mut effect, raw, &origin),
-            None if !state.wants(record.value(&pair.canonical.name), pair.direction) => {
+            None if !state.wants(record.value(&pair.canonical.name), pair.direction, exists_there) => {
                 effect.cleared.push(pair.canonical.name.clone());
             }
             None => {}
@@ -387,13 +390,15 @@ pub(crate) fn next_write(
         let name = &pair.canonical.name;
         let local = record.value(name);
         let state = link.fields.entry(name.clone()).or_default();
-        if !state.wants(local, pair.direction) {
+        if !state.wants(local, pair.direction, link.vendor_id.is_some()) {
             continue;
         }
         match transform::outbound(pair, local.clone()) {
             Ok(value) => {
                 state.pending = Some(local.clone());
-                if let Some(seen) = state.seen.clone().and_then(|seen| transform::outbound(pair, seen).ok()) {
+                // Nothing seen yet means that nothing is expected there: a value that we cover is somebody's edit.
+                let seen = state.seen.clone().unwrap_or(Value::Null);
+                if let Ok(seen) = transform::outbound(pair, seen) {
                     expected.insert(pair.vendor.name.clone(), seen);
                 }
                 fields.insert(pair.vendor.name.clone(), value);
@@ -513,6 +518,7 @@ fn settle(
     value: &Value,
     stamp: Stamp<'_>,
 ) {
+    effect.touched |= !matches!(decision, Decision::Stale | Decision::Known);
     if decision == Decision::Echo {
         effect.echoes += 1;
     }

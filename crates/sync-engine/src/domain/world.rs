@@ -23,6 +23,8 @@ const FIELDS: [(&str, &str); 2] = [("name", "name"), ("phone", "phone")];
 enum Step {
     EditHere(usize),
     EditThere(usize),
+    /// Somebody puts a value back there that the field had before.
+    PutBackThere(usize),
     Read,
     Deliver(usize),
     ApplyWrite,
@@ -33,6 +35,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..FIELDS.len()).prop_map(Step::EditHere),
         3 => (0..FIELDS.len()).prop_map(Step::EditThere),
+        1 => (0..FIELDS.len()).prop_map(Step::PutBackThere),
         4 => Just(Step::Read),
         4 => any::<usize>().prop_map(Step::Deliver),
         4 => Just(Step::ApplyWrite),
@@ -162,6 +165,12 @@ impl World {
                 let value = Value::text((self.reformat)(&format!("there {} ", self.edits)));
                 self.store(FIELDS[*field].1, value, false);
             }
+            Step::PutBackThere(field) => {
+                let name = FIELDS[*field].1;
+                let history = &self.there[name];
+                let value = history[history.len().saturating_sub(2)].value.clone();
+                self.store(name, value, false);
+            }
             Step::Read => {
                 let fields = self
                     .there
@@ -208,7 +217,7 @@ impl World {
         let mut fields = BTreeMap::new();
         for (name, value) in &write.fields {
             let before = self.latest(name).clone();
-            if !before.ours && expected.get(name) != Some(&before.value) {
+            if !before.ours && expected.get(name).is_some_and(|expected| *expected != before.value) {
                 covered.insert(name.clone(), CoveredValue { value: before.value, at: before.at });
             }
             let stored = Value::text((self.reformat)(&value.to_string()));

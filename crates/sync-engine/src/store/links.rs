@@ -165,6 +165,25 @@ pub(crate) async fn unsettled(
     Ok(ids.into_iter().map(LinkId::from_uuid).collect())
 }
 
+/// Forgets what the links of a mapping know of these fields.
+pub(crate) async fn forget_fields(
+    tx: &mut PgConnection,
+    mapping: MappingId,
+    fields: &[String],
+) -> Result<(), Error> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE links SET fields = fields - $2::text[] WHERE mapping_id = $1 AND fields ?| $2::text[]",
+    )
+    .bind(mapping.uuid())
+    .bind(fields)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Stores links, new ones and changed ones, in one statement.
 pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Error> {
     if links.is_empty() {

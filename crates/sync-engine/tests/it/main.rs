@@ -1,6 +1,15 @@
 //! Stories of the sync-engine on a real Postgres, a real NATS and real gRPC; the story plays the connector.
 #![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
 
+mod access;
+mod conflicts;
+mod creating;
+mod deliveries;
 mod first_sync;
 mod identity;
+mod issues;
+mod malformed;
+mod planning;
+mod replicas;
+mod values;
 mod world;

@@ -1,0 +1,121 @@
+use bus::{Message, dead, subject};
+use model::{ChangeEvent, ChangeKind, kind};
+use testkit::eventually;
+
+use crate::world::{SOON, World, text};
+
+fn deleted(world: &World, id: &str) -> ChangeEvent {
+    ChangeEvent { kind: ChangeKind::Deleted, ..world.edited(id, &[]) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_out_of_order_and_doubled_end_in_the_newest_state() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let history: Vec<ChangeEvent> =
+        (0..6).map(|n| world.edited("1", &[("name", &format!("Name {n}")), ("phone", "1")])).collect();
+    for order in [[4, 1, 5, 0], [2, 5, 3, 1]] {
+        for which in order {
+            world.deliver(std::slice::from_ref(&history[which])).await;
+        }
+    }
+    world.settled().await;
+    let record = world.find("company", "1").await.unwrap();
+    assert_eq!(text(&record, "name"), "Name 5");
+    assert_eq!(record.version, 2, "created by the fourth, changed by the fifth, and by nothing else");
+    assert_eq!(world.conflicts().await, []);
+    assert_eq!(world.writes(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_cannot_be_decoded_is_a_dead_letter_and_its_neighbours_go_on() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let organization = world.organization();
+    let subject = subject::change(&organization, "hubspot", "companies");
+    let garbage = serde_json::json!({ "connection": 5 });
+    let now = model::Clock::now(&world.clock);
+    let message = |kind: &str, body: &serde_json::Value| {
+        Message::json(subject.clone(), kind, "connector/hubspot", organization, now, body).unwrap()
+    };
+    world.deliver(&[world.edited("1", &[("name", "Before")])]).await;
+    world.bus.publish(&message(kind::CHANGE, &garbage)).await.unwrap();
+    world.bus.publish(&message("change.of_tomorrow", &garbage)).await.unwrap();
+    world.deliver(&[world.edited("2", &[("name", "After")])]).await;
+    world.company_with("1", "name", "Before").await;
+    world.company_with("2", "name", "After").await;
+    let letter = eventually(SOON, "a dead letter", || async {
+        dead::list(&world.bus, &dead::Filter::default(), 10).await.unwrap().pop()
+    })
+    .await;
+    assert_eq!((letter.reason.as_str(), letter.consumer.as_str()), ("change_undecodable", "sync-engine"));
+    assert_eq!(letter.organization, Some(organization));
+    world.settled().await;
+    let letters = dead::list(&world.bus, &dead::Filter::default(), 10).await.unwrap();
+    assert_eq!(letters.len(), 1, "a fact for somebody else is none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_detaches_and_a_restoration_links_again() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "1")])]).await;
+    let record = world.company_with("1", "name", "One").await;
+    let gone = deleted(&world, "1");
+    world.deliver(std::slice::from_ref(&gone)).await;
+    world.settled().await;
+    let detached = world.get(&record.id).await;
+    assert_eq!((detached.links[0].state.as_str(), text(&detached, "name").as_str()), ("detached", "One"));
+    world.edit(&record.id, &[("name", "Uno")]).await;
+    world.settled().await;
+    assert_eq!(world.writes(), [], "nothing is written to a deleted record");
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "2")])]).await;
+    let relinked = world.company_with("1", "phone", "2").await;
+    assert_eq!(relinked.id, record.id);
+    assert_eq!(text(&relinked, "name"), "Uno", "the edit made meanwhile stands");
+    let write = world.write(0).await;
+    assert_eq!(write.fields, crate::world::texts(&[("name", "Uno")]), "and is written now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_overtakes_its_record_keeps_it_away() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let made = world.edited("1", &[("name", "Gone")]);
+    world.deliver(&[deleted(&world, "1")]).await;
+    world.deliver(&[made]).await;
+    world.deliver(&[world.edited("2", &[("name", "There")])]).await;
+    world.company_with("2", "name", "There").await;
+    assert_eq!(world.find("company", "1").await, None);
+    world.deliver(&[world.edited("1", &[("name", "Restored")])]).await;
+    world.company_with("1", "name", "Restored").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_the_vendor_merged_are_detached_from_the_lost_ids() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One")]), world.edited("2", &[("name", "Two")])]).await;
+    let two = world.company_with("2", "name", "Two").await;
+    let merged = ChangeEvent { merged_ids: vec!["2".to_owned()], ..world.edited("1", &[("name", "Both")]) };
+    world.deliver(&[merged]).await;
+    world.company_with("1", "name", "Both").await;
+    assert_eq!(world.get(&two.id).await.links[0].state, "detached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_bus_loses_nothing() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "1")])]).await;
+    let record = world.company_with("1", "name", "One").await;
+    world.nats.kill().await;
+    world.edit(&record.id, &[("phone", "2")]).await;
+    world.nats.start().await;
+    let write = world.write(0).await;
+    assert_eq!(write.fields, crate::world::texts(&[("phone", "2")]));
+    world.applied(&write, "1").await;
+    world.deliver(&[world.edited("1", &[("name", "Uno"), ("phone", "2")])]).await;
+    world.company_with("1", "name", "Uno").await;
+    assert_eq!(world.writes().len(), 1);
+}

@@ -1,0 +1,168 @@
+use model::{IssueCategory, WriteKind, WriteOutcome};
+use proto::sync as wire;
+
+use crate::world::{World, by, text, texts};
+
+fn rejected(field: Option<&str>) -> WriteOutcome {
+    WriteOutcome::Rejected {
+        category: IssueCategory::Validation,
+        message: "the vendor does not like it".to_owned(),
+        field: field.map(str::to_owned),
+    }
+}
+
+async fn retry(world: &World, issue: &wire::Issue) -> wire::Issue {
+    let ask = wire::IssueRequest { issue_id: issue.id.clone() };
+    world.api.clone().retry_issue(by("admin", ask)).await.unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_field_becomes_an_issue_and_its_neighbours_go_on() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let both = [("name", "One"), ("phone", "1"), ("city", "Berlin")];
+    world.deliver(&[world.edited("1", &both), world.edited("2", &[("name", "Two"), ("phone", "2")])]).await;
+    let one = world.company_with("1", "phone", "1").await;
+    let two = world.company_with("2", "phone", "2").await;
+    world.edit(&one.id, &[("phone", "bad"), ("address_city", "Bonn")]).await;
+    let first = world.write(0).await;
+    assert_eq!(first.fields, texts(&[("phone", "bad"), ("city", "Bonn")]));
+    world.answer(&first, rejected(Some("phone"))).await;
+
+    let second = world.write(1).await;
+    assert_eq!(second.fields, texts(&[("city", "Bonn")]), "the field that was not refused goes on");
+    world.applied(&second, "1").await;
+    world.edit(&two.id, &[("phone", "22")]).await;
+    let third = world.write(2).await;
+    assert_eq!(third.record.to_string(), two.id, "other records go on");
+    world.applied(&third, "2").await;
+    world.settled().await;
+
+    let issue = world.issues().await.pop().unwrap();
+    assert_eq!((issue.field.as_str(), issue.category.as_str()), ("phone", "validation"));
+    assert_eq!((issue.record_title.as_str(), issue.vendor_id.as_str()), ("One", "1"));
+    assert!(!issue.suggestion.is_empty());
+    assert_eq!(world.get(&one.id).await.links[0].state, "blocked");
+    let ask = wire::GetSyncHealthRequest { connection_id: world.connection.to_string(), minutes: 0 };
+    let health = world.api.clone().get_sync_health(by("viewer", ask)).await.unwrap().into_inner();
+    assert_eq!((health.open_issues, health.failed), (1, 1));
+
+    let retried = retry(&world, &issue).await;
+    assert_eq!(retried.state, "retrying");
+    let fourth = world.write(3).await;
+    assert_eq!(fourth.fields, texts(&[("phone", "bad")]));
+    world.answer(&fourth, rejected(Some("phone"))).await;
+    world.settled().await;
+    assert_eq!(world.issues().await[0].state, "open", "refused again");
+
+    world.edit(&one.id, &[("phone", "good")]).await;
+    world.applied(&world.write(4).await, "1").await;
+    world.settled().await;
+    assert_eq!(world.issues().await, [], "cleared by itself");
+    assert_eq!(world.get(&one.id).await.links[0].state, "in_sync");
+    assert_eq!(world.writes().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_does_not_fit_is_an_issue_and_neither_side_loses_it() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("numberofemployees", "5")])]).await;
+    let record = world.company_with("1", "employee_count", "5").await;
+    world.deliver(&[world.edited("1", &[("name", "Uno"), ("numberofemployees", "many")])]).await;
+    world.company_with("1", "name", "Uno").await;
+    let issue = world.issues().await.pop().unwrap();
+    assert_eq!((issue.field.as_str(), issue.category.as_str()), ("employee_count", "value"));
+    assert!(!issue.message.contains("many"), "an issue names types, never values");
+    assert_eq!(text(&world.get(&record.id).await, "employee_count"), "5");
+
+    let retried = retry(&world, &issue).await;
+    assert_eq!(retried.state, "open", "it still does not fit");
+    world.settled().await;
+    assert_eq!(world.writes(), [], "ours does not cover what could not be read");
+
+    world.deliver(&[world.edited("1", &[("name", "Uno"), ("numberofemployees", "5")])]).await;
+    world.settled().await;
+    assert_eq!(world.issues().await, [], "the vendor's value is back to the one that fits");
+
+    let outside = [("industry", "Beekeeping"), ("phone", "1")];
+    world.edit(&record.id, &outside).await;
+    assert_eq!(world.write(0).await.fields, texts(&[("phone", "1")]), "its neighbour is written");
+    world.settled().await;
+    let issue = world.issues().await.pop().unwrap();
+    assert_eq!((issue.field.as_str(), issue.category.as_str()), ("industry", "value"));
+    assert_eq!(text(&world.get(&record.id).await, "industry"), "Beekeeping");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_can_be_dismissed_and_comes_back_with_the_next_failure() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("numberofemployees", "many")])]).await;
+    world.company_with("1", "name", "One").await;
+    let issue = world.issues().await.pop().unwrap();
+    let ask = wire::IssueRequest { issue_id: issue.id };
+    let dismissed = world.api.clone().dismiss_issue(by("admin", ask.clone())).await.unwrap().into_inner();
+    assert_eq!(dismissed.state, "dismissed");
+    assert_eq!(world.issues().await, []);
+    let gone = world.api.clone().dismiss_issue(by("admin", ask)).await.unwrap_err();
+    assert_eq!(gone.code(), tonic::Code::NotFound);
+    world.deliver(&[world.edited("1", &[("name", "Uno"), ("numberofemployees", "more")])]).await;
+    world.company_with("1", "name", "Uno").await;
+    assert_eq!(world.issues().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_was_refused_as_a_whole_is_offered_as_a_whole_again() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let record = world.create(&[("name", "Ours"), ("domain", "ours.test"), ("phone", "1")]).await;
+    let create = world.write(0).await;
+    world.answer(&create, rejected(None)).await;
+    world.settled().await;
+    let issue = world.issues().await.pop().unwrap();
+    assert_eq!(issue.field, "", "it is about the record");
+    world.edit(&record.id, &[("phone", "2")]).await;
+    let again = world.write(1).await;
+    assert_eq!(again.write, WriteKind::Create { external_id: record.id.clone() });
+    assert_eq!(again.fields, texts(&[("name", "Ours"), ("domain", "ours.test"), ("phone", "2")]));
+    world.applied(&again, "7").await;
+    world.settled().await;
+    assert_eq!(world.issues().await, []);
+    assert_eq!(world.find("company", "7").await.unwrap().id, record.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_candidates_wait_for_a_person_and_nothing_is_guessed() {
+    let world = World::new().await;
+    let mapping = world.draft().await;
+    let one = world.create(&[("name", "One"), ("domain", "same.test")]).await;
+    let two = world.create(&[("name", "Two"), ("domain", "www.SAME.test")]).await;
+    world.deliver(&[world.edited("1", &[("name", "Which"), ("domain", "https://same.test/")])]).await;
+    let plan = {
+        world.request_plan(&mapping.id).await;
+        world.deliver(&[world.edited("1", &[("name", "Which"), ("domain", "https://same.test/")])]).await;
+        world.backfill_finished("companies", 1).await;
+        world.plan_in(&mapping.id, "ready").await
+    };
+    let blocked = plan.categories.iter().find(|category| category.name == "blocked").unwrap();
+    assert_eq!((blocked.count, blocked.samples[0].vendor_id.as_str()), (1, "1"));
+    let ask = wire::SetMappingRequest {
+        mapping_id: mapping.id.clone(),
+        direction: Some("from_vendor".to_owned()),
+        ..wire::SetMappingRequest::default()
+    };
+    world.api.clone().set_mapping(by("admin", ask)).await.unwrap();
+    world.activate(&mapping.id, 1).await;
+
+    let issue = world.issues().await.pop().unwrap();
+    assert_eq!((issue.category.as_str(), issue.vendor_id.as_str()), ("ambiguous", "1"));
+    assert_eq!(world.find("company", "1").await, None);
+    assert_eq!(retry(&world, &issue).await.state, "open", "there are still two");
+    world.edit(&two.id, &[("domain", "two.test")]).await;
+    assert_eq!(retry(&world, &issue).await.state, "resolved");
+    assert_eq!(world.issues().await, []);
+    let linked = world.find("company", "1").await.unwrap();
+    assert_eq!((linked.id.as_str(), text(&linked, "name").as_str()), (one.id.as_str(), "Which"));
+    assert_eq!(world.conflicts().await.len(), 2, "name and domain met for the first time");
+}

@@ -1,0 +1,213 @@
+use model::{CaptureRequested, CaptureStopped, ConnectionId, ConnectionState, MappingChanged, kind};
+use proto::sync as wire;
+
+use crate::world::{World, by, field, hubspot, text, texts};
+
+fn mapping(id: &str) -> wire::MappingRequest {
+    wire::MappingRequest { mapping_id: id.to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_no_longer_true_is_refused() {
+    let world = World::new().await;
+    let mut api = world.api.clone();
+    let draft = world.draft().await;
+    let activate = |hash: &str| {
+        by("admin", wire::ActivateRequest { mapping_id: draft.id.clone(), plan_hash: hash.to_owned() })
+    };
+    let early = api.activate(activate("x")).await.unwrap_err();
+    assert_eq!(chassis::guard::stable_code(&early), Some("plan_missing"));
+
+    world.request_plan(&draft.id).await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("domain", "one.test")])]).await;
+    world.backfill_finished("companies", 1).await;
+    let plan = world.plan_in(&draft.id, "ready").await;
+    let stale = |refused: tonic::Status| {
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        assert_eq!(chassis::guard::stable_code(&refused), Some("plan_stale"));
+    };
+    stale(api.activate(activate("not the hash")).await.unwrap_err());
+    world.create(&[("name", "New here"), ("domain", "one.test")]).await;
+    stale(api.activate(activate(&plan.hash)).await.unwrap_err());
+
+    world.request_plan(&draft.id).await;
+    world.backfill_finished("companies", 1).await;
+    let plan = world.plan_in(&draft.id, "ready").await;
+    let ask = wire::SetFieldRequest {
+        mapping_id: draft.id.clone(),
+        field: "phone".to_owned(),
+        action: "ignore".to_owned(),
+        ..wire::SetFieldRequest::default()
+    };
+    api.set_field(by("admin", ask)).await.unwrap();
+    assert_eq!(api.get_plan(by("viewer", mapping(&draft.id))).await.unwrap().into_inner().state, "stale");
+    stale(api.activate(activate(&plan.hash)).await.unwrap_err());
+    assert_eq!(world.mapping(&draft.id).await.state, "draft");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_did_not_change_leaves_a_plan_true() {
+    let world = World::new().await;
+    let draft = world.draft().await;
+    world.request_plan(&draft.id).await;
+    world.backfill_finished("companies", 0).await;
+    world.plan_in(&draft.id, "ready").await;
+    world.describe(world.connection, &hubspot()).await;
+    world.settled().await;
+    world.plan_in(&draft.id, "ready").await;
+    let mut other = hubspot();
+    other[0].fields.push(field("extra", "Extra", model::FieldType::Text));
+    world.describe(world.connection, &other).await;
+    world.plan_in(&draft.id, "stale").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_during_a_pause_is_merged_and_written_afterwards() {
+    let world = World::new().await;
+    let mut api = world.api.clone();
+    let active = world.active("bidirectional", "newest_wins").await;
+    let old = world.edited("1", &[("name", "Older"), ("phone", "1")]);
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "1")])]).await;
+    let record = world.company_with("1", "name", "One").await;
+    assert_eq!(
+        api.pause_mapping(by("admin", mapping(&active.id))).await.unwrap().into_inner().state,
+        "paused"
+    );
+    let _: CaptureStopped = world.wait_for("a stop", kind::CAPTURE_STOPPED, |_| true).await;
+    let again = api.pause_mapping(by("admin", mapping(&active.id))).await.unwrap_err();
+    assert_eq!(chassis::guard::stable_code(&again), Some("mapping_state"));
+
+    let newer = world.edited("1", &[("name", "Uno"), ("phone", "1")]);
+    world.deliver(&[newer, old, world.edited("2", &[("name", "Two")])]).await;
+    world.edit(&record.id, &[("phone", "2")]).await;
+    let ours = world.create(&[("name", "Ours")]).await;
+    world.settled().await;
+    assert_eq!(text(&world.get(&record.id).await, "name"), "One");
+    assert_eq!(world.find("company", "2").await, None);
+    assert_eq!(world.writes(), []);
+
+    assert_eq!(
+        api.resume_mapping(by("admin", mapping(&active.id))).await.unwrap().into_inner().state,
+        "active"
+    );
+    world.company_with("1", "name", "Uno").await;
+    world.company_with("2", "name", "Two").await;
+    world.plan_in(&active.id, "applied").await;
+    world.settled().await;
+    let writes = world.writes();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    let update = writes.iter().find(|write| write.record.to_string() == record.id).unwrap();
+    assert_eq!(update.fields, texts(&[("phone", "2")]));
+    assert!(writes.iter().any(|write| write.record.to_string() == ours.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_mapped_later_is_read_with_its_history_and_settings_alone_are_not() {
+    let world = World::new().await;
+    let mut api = world.api.clone();
+    let active = world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One")])]).await;
+    world.company_with("1", "name", "One").await;
+    world.settled().await;
+    let before = world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).len();
+    let set = |action: &str, vendor_field: &str, pii| wire::SetFieldRequest {
+        mapping_id: active.id.clone(),
+        field: "description".to_owned(),
+        action: action.to_owned(),
+        vendor_field: vendor_field.to_owned(),
+        pii,
+        ..wire::SetFieldRequest::default()
+    };
+    let mut schema = hubspot();
+    schema[0].fields.push(field("notes", "Notes", model::FieldType::Text));
+    world.describe(world.connection, &schema).await;
+    world.settled().await;
+    api.set_field(by("admin", set("choose", "notes", None))).await.unwrap();
+    world.settled().await;
+    let wishes = world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED);
+    assert_eq!(wishes.len(), before + 1);
+    let wish = wishes.last().unwrap();
+    assert!(wish.backfill && wish.external_id && wish.fields.contains(&"notes".to_owned()), "{wish:?}");
+    api.set_field(by("admin", set("settings", "", Some(true)))).await.unwrap();
+    world.settled().await;
+    assert_eq!(world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).len(), before + 1);
+    let said = world.all::<MappingChanged>(kind::MAPPING_CHANGED).pop().unwrap();
+    assert_eq!((said.action.as_str(), said.field.as_deref()), ("field_settings", Some("description")));
+    assert_eq!(said.settings["pii"], ("false".to_owned(), "true".to_owned()));
+
+    // The same version of the record, read again with the new field.
+    let mut again = world.edited("1", &[("name", "One"), ("notes", "Hello")]);
+    again.lane = model::Lane::Backfill;
+    world.deliver(&[again]).await;
+    world.company_with("1", "description", "Hello").await;
+    let taken = api
+        .set_field(by(
+            "admin",
+            wire::SetFieldRequest { field: "source".to_owned(), ..set("choose", "notes", None) },
+        ))
+        .await
+        .unwrap_err();
+    assert_eq!(chassis::guard::stable_code(&taken), Some("vendor_field_taken"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_object_that_vanished_can_still_be_looked_at() {
+    let world = World::new().await;
+    let draft = world.draft().await;
+    world.describe(world.connection, &hubspot()[1..]).await;
+    world.settled().await;
+    let shown = world.mapping(&draft.id).await;
+    assert_eq!((shown.vendor_object.as_str(), shown.vendor_fields.len()), ("companies", 0));
+    let ask = wire::ListMappingsRequest { connection_id: String::new() };
+    assert_eq!(
+        world.api.clone().list_mappings(by("viewer", ask)).await.unwrap().into_inner().mappings.len(),
+        1
+    );
+    let refused = world.api.clone().suggest_mappings(by("admin", mapping(&draft.id))).await.unwrap_err();
+    assert_eq!(chassis::guard::stable_code(&refused), Some("vendor_object_gone"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_disconnection_what_was_in_flight_is_asked_for_anew() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "1")])]).await;
+    let record = world.company_with("1", "name", "One").await;
+    world.edit(&record.id, &[("phone", "2")]).await;
+    let lost = world.write(0).await;
+    world
+        .connection_state(world.connection, kind::CONNECTION_DISCONNECTED, ConnectionState::Disconnected)
+        .await;
+    world.settled().await;
+    world.authorize(world.connection).await;
+    let again = world.write(1).await;
+    assert_eq!(again.fields, lost.fields);
+    let wish = world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).pop().unwrap();
+    assert!(!wish.backfill, "it reads on where it stopped");
+    world.applied(&lost, "1").await;
+    world.applied(&again, "1").await;
+    world.settled().await;
+    assert_eq!(world.get(&record.id).await.links[0].state, "in_sync");
+    assert_eq!(world.writes().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_five_thousand_fields_is_taken_and_suggested_from() {
+    let world = World::bare().await;
+    let mut schema = hubspot();
+    for number in 0..5_000 {
+        schema[0].fields.push(field(
+            &format!("custom_{number}"),
+            &format!("Custom {number}"),
+            model::FieldType::Text,
+        ));
+    }
+    let connection = ConnectionId::from_uuid(world.connection.uuid());
+    world.connect(connection, &schema).await;
+    let began = std::time::Instant::now();
+    let draft = world.draft().await;
+    let took = began.elapsed();
+    assert!(draft.fields.iter().any(|field| field.field == "name" && field.state == "confirmed"));
+    assert_eq!(draft.vendor_fields.len(), schema[0].fields.len());
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+}
