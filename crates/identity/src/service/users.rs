@@ -70,11 +70,11 @@ impl Service {
                 return Err(Refusal::precondition("user_has_another_role", message).at("role").into());
             }
             Some(user) => {
-                role::may_link(caller.role, user.role)?;
+                role::may_link(caller, user.role)?;
                 user
             }
             None => {
-                role::may_invite(caller.role, role)?;
+                role::may_invite(caller, role)?;
                 self.ensure_user(&mut tx, caller.organization, (&email, &name, role)).await?
             }
         };
@@ -120,7 +120,7 @@ impl Service {
         let user = users::get(&mut tx, caller.organization, id).await?;
         let user = user.ok_or_else(user_not_found)?;
         let owners = users::owners(&mut tx, caller.organization).await?;
-        role::may_set(caller.role, user.role, role, owners)?;
+        role::may_set(caller, user.role, role, owners)?;
         if user.role == role {
             return Ok(user);
         }

@@ -62,13 +62,41 @@ async fn an_admin_neither_makes_nor_demotes_nor_signs_in_for_an_owner() {
 }
 
 #[tokio::test]
-async fn a_key_that_manages_users_counts_as_an_admin() {
+async fn a_key_that_manages_users_is_no_owner() {
     let house = house().await;
     let key = house.sign_in(Role::Owner).await.mint_api_key(&[Scope::UsersManage]).await.unwrap();
     let request = SetRoleRequest { user_id: id_of(&house, Role::Member), role: "owner".into() };
     let credential = crate::house::credential(&key.secret);
     let answer = house.client().set_role(chassis::guard::forward(&credential, request).unwrap()).await;
     assert_eq!(refused(answer), (Code::PermissionDenied, "owner_required".to_owned()));
+}
+
+#[tokio::test]
+async fn a_key_lifts_nobody_above_its_own_scopes() {
+    let house = house().await;
+    let owner = house.sign_in(Role::Owner).await;
+    let reads = Role::Viewer.scopes().into_iter().chain([Scope::UsersManage]).collect::<Vec<_>>();
+    let key = owner.mint_api_key(&reads).await.unwrap();
+    let credential = crate::house::credential(&key.secret);
+    let denied = (Code::PermissionDenied, "role_above_own".to_owned());
+    for (email, role, allowed) in [
+        ("new@northwind.example", "admin", false),
+        ("new@northwind.example", "member", false),
+        ("member@northwind.example", "member", false),
+        ("new@northwind.example", "viewer", true),
+    ] {
+        let request = InviteUserRequest { email: email.into(), name: "Sam".into(), role: role.into() };
+        let answer = house.client().invite_user(chassis::guard::forward(&credential, request).unwrap()).await;
+        match allowed {
+            true => drop(answer.unwrap()),
+            false => assert_eq!(refused(answer), denied, "{email} {role}"),
+        }
+    }
+    for (of, to) in [(Role::Member, "admin"), (Role::Viewer, "member"), (Role::Admin, "viewer")] {
+        let request = SetRoleRequest { user_id: id_of(&house, of), role: to.into() };
+        let answer = house.client().set_role(chassis::guard::forward(&credential, request).unwrap()).await;
+        assert_eq!(refused(answer), denied, "{of} to {to}");
+    }
 }
 
 #[tokio::test]
