@@ -265,7 +265,9 @@ impl World {
         for (ours, theirs) in FIELDS {
             let history = &self.there[theirs];
             for (index, entry) in history.iter().enumerate().filter(|(_, entry)| !entry.ours) {
-                let overtaken = history.get(index + 1).is_some_and(|next| !next.ours);
+                // Who puts an old value back may have put back what both sides agreed on, which changes nothing.
+                let put_back = history[..index].iter().any(|earlier| earlier.value == entry.value);
+                let overtaken = put_back || history.get(index + 1).is_some_and(|next| !next.ours);
                 let text = entry.value.to_string();
                 if !overtaken
                     && self.record.value(ours).to_string() != text
@@ -377,5 +379,20 @@ fn each_policy_keeps_its_winner_and_records_the_loser() {
         assert_eq!(world.record.value("name").to_string(), expected, "{policy:?}");
         assert!(world.is_equal());
         assert_eq!(world.conflicts.len(), 1, "{policy:?}: {:?}", world.conflicts);
+    }
+}
+
+#[test]
+fn an_old_value_that_somebody_puts_back_after_our_write_stands() {
+    for policy in [Policy::Platform, Policy::Crm, Policy::Newest] {
+        let mut world = World::new(policy, |text| text.to_owned());
+        let steps =
+            [Step::EditHere(0), Step::ApplyWrite, Step::PutBackThere(0), Step::Read, Step::Deliver(1)];
+        for step in steps {
+            world.take(&step);
+        }
+        world.settle();
+        assert!(world.is_equal(), "{policy:?}");
+        assert_eq!(world.record.value("name").to_string(), "start", "{policy:?}");
     }
 }
