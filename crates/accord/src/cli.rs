@@ -139,6 +139,21 @@ pub(crate) enum ServiceName {
     SandboxHubspot,
 }
 
+impl ServiceName {
+    /// The service's name, as on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::SyncEngine => "sync-engine",
+            Self::Audit => "audit",
+            Self::ConnectorHubspot => "connector-hubspot",
+            Self::Gateway => "gateway",
+            Self::WebConsole => "web-console",
+            Self::SandboxHubspot => "sandbox-hubspot",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Which service.

@@ -1,7 +1,7 @@
 //! Assembles services. `accord up` takes all of them, `accord serve` one; they are the same either way and meet over
 //! gRPC and the bus only.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
@@ -9,17 +9,29 @@ use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
 use connector_hubspot::{ApiVersion, HubSpot};
 use model::{Clock, SystemClock};
+use proto::{
+    audit::audit_server, connections::connections_server, identity::identity_server, sync::sync_server,
+};
 use secrecy::SecretString;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
-    service::Routes,
+    service::{Routes, RoutesBuilder},
     transport::{Endpoint, Server, server::TcpIncoming},
 };
+use tonic_health::server::HealthReporter;
 use url::Url;
 use vault::{Keyring, Vault};
 
-use crate::cli::{self, HubSpotApiVersion, ServiceName};
+use crate::{
+    cli::{self, HubSpotApiVersion, ServiceName},
+    readiness::Watch,
+};
+
+/// How long a connection that a browser keeps open may hold up the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long to wait before the watch for dead letters is started again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Where everything is.
 pub(crate) struct Plan {
@@ -48,6 +60,14 @@ pub(crate) struct Listeners {
     pub(crate) health: Option<TcpListener>,
 }
 
+/// What the rooms of a process share.
+struct Shared {
+    bus: Bus,
+    guard: Guard,
+    clock: Arc<dyn Clock>,
+    reporter: HealthReporter,
+}
+
 /// Running services.
 pub(crate) struct House {
     pub(crate) identity: Option<identity::Running>,
@@ -65,6 +85,9 @@ impl House {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
+        for service in &plan.services {
+            house.health.set(service.name(), Readiness::NotReady("it is starting".to_owned()));
+        }
         if let Some(listener) = listeners.health {
             let router = house.health.router();
             house.serve_http("health", listener, router);
@@ -74,16 +97,17 @@ impl House {
             house.serve_grpc(listener, routes);
         }
         if let Some(listener) = listeners.gateway {
-            let router = gateway::app(gateway_config(&plan, &listener)?).context("start the gateway")?;
+            let router = gateway::app(gateway_config(&plan)).context("start the gateway")?;
             let router =
                 if listeners.console.is_some() { router.merge(house.health.router()) } else { router };
-            house.serve_http("gateway", listener, router);
+            house.serve_http(ServiceName::Gateway.name(), listener, router);
+            house.health.set(ServiceName::Gateway.name(), Readiness::Ready);
         }
         if let Some(listener) = listeners.console {
             let clock = Arc::new(SystemClock);
-            let router = web_console::router(&console_config(&plan, &listener)?, clock)
-                .context("start the console")?;
-            house.serve_http("web-console", listener, router);
+            let router = web_console::router(&console_config(&plan), clock).context("start the console")?;
+            house.serve_http(ServiceName::WebConsole.name(), listener, router);
+            house.health.set(ServiceName::WebConsole.name(), Readiness::Ready);
         }
         Ok(house)
     }
@@ -101,111 +125,166 @@ impl House {
     }
 
     async fn rooms(&mut self, plan: &Plan) -> anyhow::Result<Routes> {
-        let bus = Bus::connect(&plan.nats_url, ConnectOptions::named("accord")).await?;
-        bus.ensure_streams().await?;
-        let identity_channel = Endpoint::from_shared(plan.identity_url.clone())
-            .context("read the address of identity")?
-            .connect_lazy();
-        let guard = Guard::new(identity_channel);
-        let revocations = identity::Revocations::subscribe(&bus).await?;
-        self.tasks.spawn(revocations.tell(guard.clone(), self.shutdown.clone()));
-        let watch = (bus.clone(), self.shutdown.clone());
-        self.tasks.spawn(async move {
-            if let Err(error) = watch.0.run_dead_letter_watch(watch.1).await {
-                tracing::error!(%error, "nobody watches for messages that were delivered too often");
-            }
-        });
         let mut routes = Routes::builder();
-        let (reporter, health) = tonic_health::server::health_reporter();
-        routes.add_service(health);
+        let (reporter, grpc_health) = tonic_health::server::health_reporter();
+        routes.add_service(grpc_health);
         routes.add_service(reflection().build_v1().context("describe the services")?);
         routes.add_service(reflection().build_v1alpha().context("describe the services")?);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let shared = self.shared(plan, reporter).await?;
         if plan.services.contains(&ServiceName::Identity) {
-            let deps = identity::Deps {
-                bus: bus.clone(),
-                guard: Some(guard.clone()),
-                shutdown: self.shutdown.clone(),
-                tasks: self.tasks.clone(),
-                health: self.health.clone(),
-            };
-            let running =
-                identity::start(identity::Config::new(&plan.database_url), deps, clock.clone()).await?;
-            routes.add_service(running.grpc());
-            reporter
-                .set_service_status("accord.identity.v1.Identity", tonic_health::ServingStatus::Serving)
-                .await;
-            self.identity = Some(running);
+            self.identity(plan, &shared, &mut routes).await?;
         }
         if plan.services.contains(&ServiceName::SyncEngine) {
-            let deps = sync_engine::Deps {
-                bus: bus.clone(),
-                guard: guard.clone(),
-                clock: clock.clone(),
-                shutdown: self.shutdown.clone(),
-                tasks: self.tasks.clone(),
-            };
-            let running = sync_engine::start(sync_engine::Config::new(&plan.database_url), deps).await?;
-            routes.add_service(running.grpc());
-            reporter.set_service_status("accord.sync.v1.Sync", tonic_health::ServingStatus::Serving).await;
-            self.health.set("sync-engine", Readiness::Ready);
+            self.sync_engine(plan, &shared, &mut routes).await?;
         }
         if plan.services.contains(&ServiceName::Audit) {
-            let deps = audit::Deps {
-                bus: bus.clone(),
-                guard: guard.clone(),
-                clock: clock.clone(),
-                shutdown: self.shutdown.clone(),
-                tasks: self.tasks.clone(),
-            };
-            let running = audit::start(audit::Config::new(&plan.database_url), deps).await?;
-            routes.add_service(running.grpc());
-            reporter.set_service_status("accord.audit.v1.Audit", tonic_health::ServingStatus::Serving).await;
-            self.health.set("audit", Readiness::Ready);
+            self.audit(plan, &shared, &mut routes).await?;
         }
         if plan.services.contains(&ServiceName::ConnectorHubspot) {
-            let running = self.connectors(plan, bus, guard, clock).await?;
-            routes.add_service(running.grpc());
-            let name = "accord.connections.v1.Connections";
-            reporter.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+            self.connectors(plan, &shared, &mut routes).await?;
         }
         Ok(routes.routes())
+    }
+
+    /// Connects to what the rooms of this process share, and starts what each process needs once.
+    async fn shared(&self, plan: &Plan, reporter: HealthReporter) -> anyhow::Result<Shared> {
+        let bus = Bus::connect(&plan.nats_url, ConnectOptions::named("accord")).await?;
+        bus.ensure_streams().await?;
+        let identity = Endpoint::from_shared(plan.identity_url.clone())
+            .context("read the address of identity")?
+            .connect_lazy();
+        let guard = Guard::new(identity);
+        let revocations = identity::Revocations::subscribe(&bus).await?;
+        self.tasks.spawn(revocations.tell(guard.clone(), self.shutdown.clone()));
+        self.tasks.spawn(watch_dead_letters(bus.clone(), self.shutdown.clone()));
+        Ok(Shared { bus, guard, clock: Arc::new(SystemClock), reporter })
+    }
+
+    async fn identity(
+        &mut self,
+        plan: &Plan,
+        shared: &Shared,
+        routes: &mut RoutesBuilder,
+    ) -> anyhow::Result<()> {
+        let deps = identity::Deps {
+            bus: shared.bus.clone(),
+            guard: Some(shared.guard.clone()),
+            shutdown: self.shutdown.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let config = identity::Config::new(&plan.database_url);
+        let running = identity::start(config, deps, Arc::clone(&shared.clock)).await?;
+        routes.add_service(running.grpc());
+        self.identity = Some(running.clone());
+        let ready = move || {
+            let running = running.clone();
+            async move { running.readiness().await }
+        };
+        self.watch(ServiceName::Identity, identity_server::SERVICE_NAME, shared, ready).await;
+        Ok(())
+    }
+
+    async fn sync_engine(
+        &self,
+        plan: &Plan,
+        shared: &Shared,
+        routes: &mut RoutesBuilder,
+    ) -> anyhow::Result<()> {
+        let deps = sync_engine::Deps {
+            bus: shared.bus.clone(),
+            guard: shared.guard.clone(),
+            clock: Arc::clone(&shared.clock),
+            shutdown: self.shutdown.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let running = sync_engine::start(sync_engine::Config::new(&plan.database_url), deps).await?;
+        routes.add_service(running.grpc());
+        let ready = move || {
+            let running = running.clone();
+            async move { running.readiness().await }
+        };
+        self.watch(ServiceName::SyncEngine, sync_server::SERVICE_NAME, shared, ready).await;
+        Ok(())
+    }
+
+    async fn audit(&self, plan: &Plan, shared: &Shared, routes: &mut RoutesBuilder) -> anyhow::Result<()> {
+        let deps = audit::Deps {
+            bus: shared.bus.clone(),
+            guard: shared.guard.clone(),
+            clock: Arc::clone(&shared.clock),
+            shutdown: self.shutdown.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let running = audit::start(audit::Config::new(&plan.database_url), deps).await?;
+        routes.add_service(running.grpc());
+        let ready = move || {
+            let running = running.clone();
+            async move { running.readiness().await }
+        };
+        self.watch(ServiceName::Audit, audit_server::SERVICE_NAME, shared, ready).await;
+        Ok(())
     }
 
     async fn connectors(
         &self,
         plan: &Plan,
-        bus: Bus,
-        guard: Guard,
-        clock: Arc<dyn Clock>,
-    ) -> anyhow::Result<connector::Running> {
+        shared: &Shared,
+        routes: &mut RoutesBuilder,
+    ) -> anyhow::Result<()> {
         let keyring = plan.keyring.clone().context("read the encryption keys: set ACCORD_VAULT_KEYS")?;
         let mut config = connector::Config::new(
             &plan.database_url,
             plan.public_api_url.clone(),
             plan.public_console_url.clone(),
         );
-        config.poll_interval = std::time::Duration::from_secs(plan.poll_seconds);
+        config.poll_interval = Duration::from_secs(plan.poll_seconds);
         config.poll_interval_min = config.poll_interval_min.min(config.poll_interval);
         let deps = connector::Deps {
-            bus,
-            guard,
+            bus: shared.bus.clone(),
+            guard: shared.guard.clone(),
             vault: Arc::new(Vault::new(keyring)),
-            clock,
+            clock: Arc::clone(&shared.clock),
             connectors: vec![Arc::new(HubSpot::new(hubspot_config(&plan.hubspot)))],
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
-            health: self.health.clone(),
         };
-        Ok(connector::start(config, deps).await?)
+        let running = connector::start(config, deps).await?;
+        routes.add_service(running.grpc());
+        let ready = move || {
+            let running = running.clone();
+            async move { running.readiness().await }
+        };
+        self.watch(ServiceName::ConnectorHubspot, connections_server::SERVICE_NAME, shared, ready).await;
+        Ok(())
+    }
+
+    /// Tells how a room is, now and from now on.
+    async fn watch<F>(
+        &self,
+        service: ServiceName,
+        grpc: &'static str,
+        shared: &Shared,
+        database: impl Fn() -> F + Send + 'static,
+    ) where
+        F: Future<Output = Readiness> + Send + 'static,
+    {
+        let watch = Watch {
+            name: service.name(),
+            grpc,
+            bus: shared.bus.clone(),
+            health: self.health.clone(),
+            reporter: shared.reporter.clone(),
+        };
+        watch.tell(database().await).await;
+        self.tasks.spawn(watch.run(database, self.shutdown.clone()));
     }
 
     fn serve_grpc(&self, listener: TcpListener, routes: Routes) {
         let shutdown = self.shutdown.clone();
-        let served = Server::builder().add_routes(routes).serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
-            shutdown.clone().cancelled_owned(),
-        );
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let served = Server::builder()
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
         self.tasks.spawn(async move {
             if let Err(error) = served.await {
                 tracing::error!(%error, "gRPC is no longer served");
@@ -216,24 +295,36 @@ impl House {
 
     fn serve_http(&self, name: &'static str, listener: TcpListener, router: axum::Router) {
         let shutdown = self.shutdown.clone();
-        self.health.set(name, Readiness::Ready);
-        let app = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+        let app = router.into_make_service_with_connect_info::<SocketAddr>();
         let listener = listener.tap_io(|connection| {
             // A connection that refuses the option answers all the same, only later.
             let _ = connection.set_nodelay(true);
         });
         let served = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
         self.tasks.spawn(async move {
-            // A browser that keeps a connection open must not keep the house from ending.
+            let patience = async {
+                shutdown.cancelled().await;
+                sleep(LAST_ANSWERS).await;
+            };
             let ended = tokio::select! {
                 ended = async { served.await } => ended,
-                () = async { shutdown.cancelled().await; tokio::time::sleep(std::time::Duration::from_secs(2)).await } => Ok(()),
+                () = patience => Ok(()),
             };
             if let Err(error) = ended {
                 tracing::error!(%error, service = name, "HTTP is no longer served");
                 shutdown.cancel();
             }
         });
+    }
+}
+
+/// Buries what was delivered too often. A bus that fails is asked again.
+async fn watch_dead_letters(bus: Bus, shutdown: CancellationToken) {
+    while let Err(error) = bus.run_dead_letter_watch(shutdown.clone()).await {
+        tracing::warn!(%error, "the watch for messages that were delivered too often starts again");
+        if shutdown.run_until_cancelled(sleep(PAUSE)).await.is_none() {
+            return;
+        }
     }
 }
 
@@ -264,9 +355,8 @@ fn hubspot_config(hubspot: &cli::HubSpot) -> connector_hubspot::Config {
     }
 }
 
-fn gateway_config(plan: &Plan, listener: &TcpListener) -> anyhow::Result<gateway::Config> {
-    Ok(gateway::Config {
-        listen: listener.local_addr()?,
+fn gateway_config(plan: &Plan) -> gateway::Config {
+    gateway::Config {
         identity_url: plan.identity_url.clone(),
         sync_url: plan.sync_url.clone(),
         audit_url: plan.audit_url.clone(),
@@ -274,12 +364,11 @@ fn gateway_config(plan: &Plan, listener: &TcpListener) -> anyhow::Result<gateway
         public_api_url: plan.public_api_url.clone(),
         public_console_url: plan.public_console_url.clone(),
         cors_origins: Vec::new(),
-    })
+    }
 }
 
-fn console_config(plan: &Plan, listener: &TcpListener) -> anyhow::Result<web_console::Config> {
-    Ok(web_console::Config {
-        listen: listener.local_addr()?,
+fn console_config(plan: &Plan) -> web_console::Config {
+    web_console::Config {
         public_url: plan.public_console_url.clone(),
         gateway_url: plan.public_api_url.clone(),
         identity_url: plan.identity_url.clone(),
@@ -287,5 +376,5 @@ fn console_config(plan: &Plan, listener: &TcpListener) -> anyhow::Result<web_con
         sync_url: plan.sync_url.clone(),
         audit_url: plan.audit_url.clone(),
         csrf_secret: plan.csrf_secret.clone(),
-    })
+    }
 }

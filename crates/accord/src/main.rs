@@ -6,6 +6,7 @@ mod demo;
 mod files;
 mod house;
 mod operator;
+mod readiness;
 mod ready;
 mod serve;
 mod up;

@@ -14,7 +14,7 @@ use crate::{
 
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let telemetry = chassis::telemetry::init(&chassis::telemetry::TelemetryConfig {
-        service: format!("accord-{:?}", serve.service).to_lowercase(),
+        service: format!("accord-{}", serve.service.name()),
         otlp_endpoint: serve.telemetry.otlp_endpoint.clone().filter(|endpoint| !endpoint.is_empty()),
         json_logs: serve.telemetry.log_json,
         filter: serve.telemetry.log.clone(),
@@ -59,7 +59,7 @@ async fn sandbox(
     }
     let handle = sandbox::hubspot::start(settings, listener).await.context("start the sandbox")?;
     let health = Health::new();
-    health.set("sandbox-hubspot", Readiness::Ready);
+    health.set(serve.service.name(), Readiness::Ready);
     let served = axum::serve(health_listener, health.router());
     tokio::select! {
         signal = chassis::signalled(shutdown) => signal?,

@@ -1,5 +1,3 @@
-use std::net::SocketAddr;
-
 /// How the audit room runs.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -15,17 +13,4 @@ impl Config {
     pub fn new(database_url: impl Into<String>) -> Self {
         Self { database_url: database_url.into(), max_connections: 8 }
     }
-}
-
-/// How the audit room runs as a process of its own.
-#[derive(Clone, Debug)]
-pub struct ServeConfig {
-    /// The room itself.
-    pub room: Config,
-    /// The bus, `nats://user:password@host:4222`.
-    pub nats_url: String,
-    /// Identity, which checks callers, `http://identity:8080`.
-    pub identity_url: String,
-    /// Where gRPC is served.
-    pub listen: SocketAddr,
 }

@@ -16,9 +16,6 @@ pub enum Error {
     /// An export could not be read.
     #[error("read the export: {0}")]
     Read(#[from] std::io::Error),
-    /// The gRPC server could not run.
-    #[error("serve gRPC: {0}")]
-    Serve(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {

@@ -10,10 +10,10 @@ mod room;
 mod store;
 mod verify;
 
-pub use config::{Config, ServeConfig};
+pub use config::Config;
 pub use domain::chain::{Hash, genesis};
 pub use error::Error;
 pub use export::{ExportVerification, verify_export};
 pub use grpc::Service;
-pub use room::{Deps, Running, SCHEMA, open, serve, start};
+pub use room::{Deps, Running, SCHEMA, open, start};
 pub use verify::{Break, Fault, Head, Verification, organizations, verify};

@@ -10,5 +10,5 @@ pub mod telemetry;
 
 pub use health::{Health, Readiness};
 pub use migrate::{Migration, migrate};
-pub use pool::{DatabaseError, pool};
+pub use pool::{DatabaseError, pool, readiness};
 pub use shutdown::{Shutdown, signalled};

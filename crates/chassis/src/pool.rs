@@ -6,8 +6,12 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::Readiness;
+
 /// How long a service waits at its start for a database that does not answer yet.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+/// How long the database may take to answer before whoever needs it counts as not ready.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the database cannot be used. The text never contains the address, which holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,14 @@ pub async fn pool(
             }
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
+    }
+}
+
+/// Whether the database answers, within two seconds: the readiness of whoever needs it.
+pub async fn readiness(pool: &PgPool) -> Readiness {
+    match timeout(ANSWER_WITHIN, sqlx::query("SELECT 1").execute(pool)).await {
+        Ok(Ok(_)) => Readiness::Ready,
+        _ => Readiness::NotReady("the database does not answer".to_owned()),
     }
 }
 

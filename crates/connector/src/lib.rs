@@ -28,5 +28,5 @@ pub use contract::{
     MissingScope, Page, RateClass, Request, Response, VendorInfo,
 };
 pub use error::{Error, ErrorKind, Retry};
-pub use runtime::{Deps, Running, StartError, serve, start};
+pub use runtime::{Deps, Running, StartError, start};
 pub use session::Session;

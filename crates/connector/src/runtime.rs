@@ -1,7 +1,7 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bus::{Bus, outbox::Relay};
-use chassis::{DatabaseError, Health, Readiness, guard::Guard};
+use chassis::{DatabaseError, Readiness, guard::Guard};
 use model::Clock;
 use proto::connections::connections_server::ConnectionsServer;
 use tokio::time::interval;
@@ -41,8 +41,6 @@ pub struct Deps {
     pub shutdown: CancellationToken,
     /// Where the runtime's tasks are counted; it ends when they do.
     pub tasks: TaskTracker,
-    /// Where the runtime says whether it is ready.
-    pub health: Health,
 }
 
 impl std::fmt::Debug for Deps {
@@ -51,7 +49,7 @@ impl std::fmt::Debug for Deps {
     }
 }
 
-/// Why the runtime cannot start or serve.
+/// Why the runtime cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database cannot be used.
@@ -63,12 +61,10 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The gRPC server cannot listen or ended.
-    #[error("serve gRPC: {0}")]
-    Serve(#[from] tonic::transport::Error),
 }
 
 /// A runtime at work.
+#[derive(Clone)]
 pub struct Running {
     core: Arc<Core>,
     guard: Guard,
@@ -86,6 +82,11 @@ impl Running {
     pub fn grpc(&self) -> ConnectionsServer<impl proto::connections::connections_server::Connections> {
         ConnectionsServer::new(Service { core: Arc::clone(&self.core), guard: self.guard.clone() })
     }
+
+    /// Whether the runtime's database answers. A vendor that does not is no reason not to be ready.
+    pub async fn readiness(&self) -> Readiness {
+        chassis::readiness(&self.core.store.pool).await
+    }
 }
 
 /// Migrates the database and starts reading and writing for the connections of the partitions that this process gets.
@@ -93,8 +94,6 @@ impl Running {
 /// # Errors
 /// See [`StartError`]. A vendor that does not answer is none.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
-    let health = deps.health.clone();
-    health.set(NAME, Readiness::NotReady("it is starting".to_owned()));
     let pool = chassis::pool(&config.database_url, store::SCHEMA, config.max_connections).await?;
     chassis::migrate(&pool, store::SCHEMA, store::MIGRATIONS).await?;
     let relay = Relay::new(pool.clone(), deps.bus.clone(), NAME);
@@ -116,25 +115,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     deps.tasks.spawn(wishes::run(Arc::clone(&core), deps.shutdown.clone()));
     deps.tasks.spawn(Owner::new(Arc::clone(&core)).run(deps.shutdown.clone()));
     deps.tasks.spawn(keep_usage(Arc::clone(&core), deps.shutdown));
-    health.set(NAME, Readiness::Ready);
     Ok(Running { core, guard: deps.guard })
-}
-
-/// Starts the runtime and serves its gRPC service on an address of its own until the shutdown.
-///
-/// # Errors
-/// See [`StartError`].
-pub async fn serve(config: Config, deps: Deps, address: SocketAddr) -> Result<(), StartError> {
-    let (shutdown, tasks) = (deps.shutdown.clone(), deps.tasks.clone());
-    let running = start(config, deps).await?;
-    let served = tonic::transport::Server::builder()
-        .add_service(running.grpc())
-        .serve_with_shutdown(address, shutdown.clone().cancelled_owned())
-        .await;
-    shutdown.cancel();
-    tasks.close();
-    tasks.wait().await;
-    Ok(served?)
 }
 
 /// Stores what was counted, and forgets what is old.

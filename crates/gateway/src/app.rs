@@ -8,8 +8,6 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use opentelemetry::propagation::Extractor;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, Any as AnyOf, CorsLayer},
@@ -61,29 +59,6 @@ pub fn app(config: Config) -> Result<Router, Error> {
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid)))
-}
-
-/// Listens and serves until the shutdown; requests under way are answered.
-///
-/// # Errors
-/// A room's address is no address, or ours cannot be listened on.
-pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<(), Error> {
-    let address = config.listen;
-    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
-    serve_on(listener, config, shutdown).await
-}
-
-/// Serves on a listener until the shutdown; requests under way are answered.
-///
-/// # Errors
-/// A room's address is no address, or the server ends by itself.
-pub async fn serve_on(
-    listener: TcpListener,
-    config: Config,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let app = app(config)?;
-    axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await.map_err(Error::Serve)
 }
 
 /// Pages of these origins may call the API with a key; cookies mean nothing here.

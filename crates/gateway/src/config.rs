@@ -1,13 +1,9 @@
-use std::net::SocketAddr;
-
 use http::HeaderValue;
 use url::Url;
 
 /// Everything that the gateway must be told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address that it listens on; port 0 picks a free one.
-    pub listen: SocketAddr,
     /// Where identity answers gRPC, `http://host:port`.
     pub identity_url: String,
     /// Where the sync-engine answers gRPC.

@@ -9,15 +9,4 @@ pub enum Error {
         /// Why.
         source: tonic::transport::Error,
     },
-    /// The address to listen on is taken, or not ours.
-    #[error("listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The server ended by itself.
-    #[error("serve the API: {0}")]
-    Serve(#[source] std::io::Error),
 }

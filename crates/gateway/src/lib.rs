@@ -12,7 +12,7 @@ mod pages;
 mod rooms;
 mod view;
 
-pub use app::{app, serve, serve_on};
+pub use app::app;
 pub use config::Config;
 pub use error::Error;
 pub use openapi::openapi;

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// How identity runs.
 #[derive(Clone, Debug)]
@@ -29,15 +29,4 @@ impl Config {
             link_lifetime: Duration::from_secs(15 * 60),
         }
     }
-}
-
-/// How identity runs as a process of its own.
-#[derive(Clone, Debug)]
-pub struct ServeConfig {
-    /// The room itself.
-    pub room: Config,
-    /// The bus, `nats://user:password@host:4222`.
-    pub nats_url: String,
-    /// Where gRPC is served.
-    pub listen: SocketAddr,
 }

@@ -22,9 +22,9 @@ pub enum Error {
     /// A password could not be hashed.
     #[error("hash a password: {0}")]
     Password(#[from] argon2::password_hash::Error),
-    /// The gRPC server could not run.
-    #[error("serve gRPC: {0}")]
-    Serve(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The thread that hashes passwords ended.
+    #[error("hash a password: {0}")]
+    Hashing(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A refusal with a stable code for programs and a sentence for people.

@@ -11,9 +11,9 @@ mod room;
 mod service;
 mod store;
 
-pub use config::{Config, ServeConfig};
+pub use config::Config;
 pub use consumer::Revocations;
 pub use domain::key::NewKey;
 pub use error::{Error, Refusal};
 pub use operator::{Bootstrapped, FirstUser, FirstUserLink, Link, Minted, Operator};
-pub use room::{Deps, Running, serve, start};
+pub use room::{Deps, Running, start};

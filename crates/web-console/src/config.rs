@@ -1,13 +1,9 @@
-use std::net::SocketAddr;
-
 use secrecy::SecretString;
 use url::Url;
 
 /// Everything that the console must be told.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The address that it listens on; port 0 picks a free one.
-    pub listen: SocketAddr,
     /// The address that browsers know it by. With `https`, cookies are `Secure` and browsers are told to stay on it.
     pub public_url: Url,
     /// The address that browsers and programs know the public API by.

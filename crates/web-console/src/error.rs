@@ -12,15 +12,4 @@ pub enum Error {
     /// The secret for form tokens is too short to be one.
     #[error("use the secret of the form tokens: it must have 16 bytes or more")]
     ShortSecret,
-    /// The address to listen on is taken, or not ours.
-    #[error("listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The server ended by itself.
-    #[error("serve pages: {0}")]
-    Serve(#[source] std::io::Error),
 }

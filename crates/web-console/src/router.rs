@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -7,11 +7,13 @@ use axum::{
     middleware,
     routing::{get, post},
 };
+use model::Clock;
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer, trace::TraceLayer,
 };
 
 use crate::{
+    Config, Error,
     app::App,
     assets, headers,
     pages::{
@@ -21,8 +23,15 @@ use crate::{
     session,
 };
 
-/// All addresses of the console.
-pub(crate) fn router(app: App) -> Router {
+/// All pages of the console, to be served by whoever has a listener.
+///
+/// # Errors
+/// The configuration does not hold together.
+pub fn router(config: &Config, clock: Arc<dyn Clock>) -> Result<Router, Error> {
+    Ok(pages(App::try_new(config, clock)?))
+}
+
+fn pages(app: App) -> Router {
     let settings = Router::new()
         .merge(integrations())
         .merge(mappings())

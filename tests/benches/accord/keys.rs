@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
-use chassis::Health;
 use identity::{FirstUser, NewKey};
 use model::{Clock, Role, Scope, SystemClock};
 use proto::identity::{CheckRequest, identity_client::IdentityClient};
@@ -33,7 +32,6 @@ pub(crate) async fn measure() -> Result<Row> {
         guard: None,
         shutdown: started.shutdown.clone(),
         tasks: started.tasks.clone(),
-        health: Health::new(),
     };
     let identity = identity::start(identity::Config::new(servers.postgres.url()), deps, clock).await?;
     let owner =

@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bus::{Bus, Message, subject};
-use chassis::{
-    Health,
-    guard::{Credential, Guard},
-};
+use chassis::guard::{Credential, Guard};
 use identity::{FirstUser, NewKey};
 use jiff::Timestamp;
 use model::{
@@ -92,7 +89,6 @@ pub(crate) async fn seed(servers: &Servers) -> Result<Load> {
         guard: None,
         shutdown: started.shutdown.clone(),
         tasks: started.tasks.clone(),
-        health: Health::new(),
     };
     let identity =
         identity::start(identity::Config::new(servers.postgres.url()), deps, Arc::clone(&clock)).await?;

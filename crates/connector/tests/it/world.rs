@@ -6,7 +6,7 @@ use std::{
 };
 
 use bus::{Bus, ConnectOptions, ConsumerConfig, Message, subject};
-use chassis::{Health, guard::Guard};
+use chassis::guard::Guard;
 use connector::{Capabilities, Config, Deps};
 use model::{CaptureRequested, ChangeEvent, ConnectionId, OrganizationId, SystemClock, kind};
 use proto::connections::{
@@ -111,7 +111,6 @@ impl World {
             connectors: vec![Arc::new(connector)],
             shutdown: shutdown.clone(),
             tasks: tasks.clone(),
-            health: Health::new(),
         };
         let running = connector::start(config, deps).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

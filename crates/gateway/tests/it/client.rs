@@ -37,7 +37,6 @@ impl Answer {
 
 pub(crate) fn config(rooms: &str) -> Config {
     Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
         identity_url: rooms.to_owned(),
         sync_url: rooms.to_owned(),
         audit_url: rooms.to_owned(),

@@ -186,14 +186,13 @@ impl Service {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let crashed = |error| Error::Serve(Box::new(error));
         let permit =
-            self.hashing.clone().acquire_owned().await.map_err(|error| Error::Serve(Box::new(error)))?;
+            self.hashing.clone().acquire_owned().await.map_err(|error| Error::Hashing(Box::new(error)))?;
         let working = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
         });
-        working.await.map_err(crashed)
+        working.await.map_err(|error| Error::Hashing(Box::new(error)))
     }
 
     async fn begin_session(

@@ -32,11 +32,6 @@ pub(crate) async fn prune(pool: &PgPool, now: Timestamp) -> Result<(), Error> {
     attempts::prune(pool, now).await
 }
 
-/// Whether the database answers.
-pub(crate) async fn answers(pool: &PgPool) -> bool {
-    sqlx::query("SELECT 1").execute(pool).await.is_ok()
-}
-
 fn time(row: &PgRow, column: &str) -> Result<Timestamp, sqlx::Error> {
     Ok(row.try_get::<jiff_sqlx::Timestamp, _>(column)?.to_jiff())
 }

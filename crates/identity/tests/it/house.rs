@@ -1,10 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::{Bus, ConnectOptions, ConsumerConfig, ack_all, subject};
-use chassis::{
-    Health,
-    guard::{Authorized, Credential, Guard, forward, stable_code},
-};
+use chassis::guard::{Authorized, Credential, Guard, forward, stable_code};
 use identity::{Bootstrapped, Config, Deps, FirstUser, Operator, Revocations, Running};
 use model::{AccessChanged, Clock, OrganizationId, Role, Scope};
 use proto::identity::{
@@ -27,7 +24,6 @@ pub(crate) struct House {
     pub(crate) operator: Operator,
     pub(crate) channel: Channel,
     pub(crate) northwind: Bootstrapped,
-    pub(crate) health: Health,
     shutdown: CancellationToken,
     // Last, so that the servers outlive what uses them.
     pub(crate) nats: TestNats,
@@ -53,22 +49,16 @@ pub(crate) async fn house() -> House {
     let (database, nats) = tokio::join!(testkit::database(), testkit::nats());
     let bus = connect(&nats).await;
     bus.ensure_streams().await.unwrap();
-    let (clock, shutdown, health) = (ManualClock::default(), CancellationToken::new(), Health::new());
-    let deps = Deps {
-        bus: bus.clone(),
-        guard: None,
-        shutdown: shutdown.clone(),
-        tasks: TaskTracker::new(),
-        health: health.clone(),
-    };
+    let (clock, shutdown) = (ManualClock::default(), CancellationToken::new());
+    let deps = Deps { bus: bus.clone(), guard: None, shutdown: shutdown.clone(), tasks: TaskTracker::new() };
     let running = identity::start(Config::new(database.url()), deps, Arc::new(clock.clone())).await.unwrap();
     let channel = serve(&running, &shutdown).await;
     let operator = running.operator();
     let northwind = operator.bootstrap(NORTHWIND, &first_users(), Duration::from_secs(3600)).await.unwrap();
-    House { clock, bus, operator, channel, northwind, health, shutdown, nats, database }
+    House { clock, bus, operator, channel, northwind, shutdown, nats, database }
 }
 
-async fn connect(nats: &TestNats) -> Bus {
+pub(crate) async fn connect(nats: &TestNats) -> Bus {
     Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap()
 }
 

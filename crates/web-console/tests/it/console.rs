@@ -66,7 +66,6 @@ impl Page {
 
 fn config(url: String) -> Config {
     Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
         public_url: ORIGIN.parse().unwrap(),
         gateway_url: "https://api.accord.test".parse().unwrap(),
         identity_url: url.clone(),
