@@ -8,6 +8,7 @@ use model::{
     CaptureProgress, ChangeEvent, ChangeKind, OrganizationId, RecordId, Value, WriteOutcome, Written, kind,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     Error,
@@ -72,7 +73,11 @@ async fn consume(engine: &Engine, config: ConsumerConfig) -> Result<(), Error> {
     loop {
         let deliveries = consumer.next_batch().await?;
         if !deliveries.is_empty() {
-            handle(engine, deliveries).await?;
+            let span = tracing::info_span!("sync.batch", changes = deliveries.len());
+            for delivery in &deliveries {
+                delivery.message.envelope.link_to(&span);
+            }
+            handle(engine, deliveries).instrument(span).await?;
         }
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod grpc;
 mod jobs;
 mod mappings;
+mod metrics;
 mod publisher;
 mod review;
 mod room;

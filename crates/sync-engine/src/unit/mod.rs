@@ -28,6 +28,7 @@ use crate::{
         sync::{self, Effect, FieldChange, Link, LinkState, Seen, Staged},
     },
     mappings::Mappings,
+    metrics,
     store::{self, conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
 };
 
@@ -157,6 +158,7 @@ impl Unit {
         if arrived.lane == Lane::Live && !effect.changes.is_empty() {
             let lag_ms = self.now.as_millisecond() - arrived.seen.at.as_millisecond();
             self.activity.entry(sync::connection(mapping)).or_default().lag(lag_ms);
+            metrics::lag(lag_ms);
         }
         self.take(mapping, link_id, record_id, effect, cause);
     }
@@ -413,6 +415,7 @@ impl Unit {
         store::issues::clear(tx, &cleared, self.now).await?;
         for (connection, activity) in &self.activity {
             store::activity::add(tx, *connection, self.now, activity).await?;
+            metrics::count(activity);
         }
         bus::outbox::enqueue(tx, &self.messages).await?;
         if self.verify && !store::mappings::hold(tx, &self.mappings.heads()).await? {
