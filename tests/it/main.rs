@@ -1,4 +1,8 @@
 //! Stories.
 
+mod access;
+mod bad_input;
+mod conflict;
 mod main_path;
+mod resume;
 mod tidy;

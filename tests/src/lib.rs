@@ -3,10 +3,12 @@
 
 mod api;
 mod browser;
+mod chrome;
 mod house;
 mod vendor;
 
 pub use api::{Answer, Api};
 pub use browser::{Browser, Landed};
+pub use chrome::Chrome;
 pub use house::{House, Start};
 pub use vendor::HubSpotPortal;

@@ -1,0 +1,182 @@
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element, wd::Capabilities};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use testkit::{TestDirectory, eventually, free_port};
+
+/// How long a page may take to show what is expected of it.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// A headless Chromium that a chromedriver drives. Both end when it is dropped.
+#[derive(Debug)]
+pub struct Chrome {
+    page: Client,
+    driver: Child,
+    _profile: TestDirectory,
+}
+
+impl Chrome {
+    /// Starts it with an empty profile.
+    ///
+    /// # Panics
+    /// When Chromium or its driver is not installed.
+    pub async fn start() -> Self {
+        let profile = TestDirectory::create();
+        let port = free_port().expect("a free port");
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is installed (Debian: chromium-driver)");
+        let capabilities = capabilities(&profile);
+        let url = format!("http://127.0.0.1:{port}");
+        let page = eventually(PATIENCE, "chromedriver to start Chromium", || async {
+            ClientBuilder::new(HttpConnector::new())
+                .capabilities(capabilities.clone())
+                .connect(&url)
+                .await
+                .ok()
+        })
+        .await;
+        Self { page, driver, _profile: profile }
+    }
+
+    /// Closes the browser.
+    pub async fn close(self) {
+        // Whatever is left ends with the driver.
+        let _ = self.page.clone().close().await;
+    }
+
+    /// Opens an address.
+    pub async fn open(&self, url: &str) {
+        self.page.goto(url).await.expect("the page opens");
+    }
+
+    /// The address of the page.
+    pub async fn url(&self) -> String {
+        self.page.current_url().await.expect("there is a page").to_string()
+    }
+
+    /// Waits until the address contains a text.
+    pub async fn wait_for_url(&self, part: &str) {
+        eventually(PATIENCE, &format!("an address with {part}"), || async {
+            self.url().await.contains(part).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for an element.
+    pub async fn find(&self, css: &str) -> Element {
+        let what = format!("the page to have {css}");
+        eventually(PATIENCE, &what, || async { self.page.find(Locator::Css(css)).await.ok() }).await
+    }
+
+    /// Whether there is such an element now.
+    pub async fn has(&self, css: &str) -> bool {
+        self.page.find(Locator::Css(css)).await.is_ok()
+    }
+
+    /// Waits until there is no such element.
+    pub async fn wait_until_gone(&self, css: &str) {
+        let what = format!("{css} to be gone");
+        eventually(PATIENCE, &what, || async { (!self.has(css).await).then_some(()) }).await;
+    }
+
+    /// Clicks. Parts of a page are replaced while it lives, so a click that missed is tried again.
+    pub async fn click(&self, css: &str) {
+        eventually(PATIENCE, &format!("{css} to be clicked"), || async {
+            let element = self.page.find(Locator::Css(css)).await.ok()?;
+            element.click().await.ok()
+        })
+        .await;
+    }
+
+    /// Replaces the text of an input and leaves it.
+    pub async fn fill(&self, css: &str, text: &str) {
+        let input = self.find(css).await;
+        input.clear().await.expect("the input can be emptied");
+        input.send_keys(text).await.expect("the input takes text");
+        input.send_keys("\u{e004}").await.expect("the input can be left");
+    }
+
+    /// Chooses an option of a select.
+    pub async fn choose(&self, css: &str, value: &str) {
+        let select = self.find(css).await;
+        select.select_by_value(value).await.expect("the select has the option");
+    }
+
+    /// The text of an element as a person sees it.
+    pub async fn text(&self, css: &str) -> String {
+        eventually(PATIENCE, &format!("the text of {css}"), || async {
+            self.page.find(Locator::Css(css)).await.ok()?.text().await.ok()
+        })
+        .await
+    }
+
+    /// Waits until the text of an element contains another.
+    pub async fn wait_for_text(&self, css: &str, part: &str) {
+        eventually(PATIENCE, &format!("{css} to show {part}"), || async {
+            let element = self.page.find(Locator::Css(css)).await.ok()?;
+            element.text().await.is_ok_and(|text| text.contains(part)).then_some(())
+        })
+        .await;
+    }
+
+    /// Runs a script in the page.
+    pub async fn run(&self, script: &str) -> Value {
+        self.page.execute(script, Vec::new()).await.expect("the script runs")
+    }
+
+    /// Forgets who is signed in.
+    pub async fn forget(&self) {
+        self.page.delete_all_cookies().await.expect("cookies can be deleted");
+    }
+
+    /// Makes the window so wide and high, in pixels.
+    pub async fn resize(&self, width: u32, height: u32) {
+        self.page.set_window_size(width, height).await.expect("the window can be resized");
+    }
+
+    /// Keeps a picture of the page in `target/screenshots`.
+    pub async fn shoot(&self, name: &str) {
+        let test = std::env::current_exe().expect("a test knows where it is");
+        let target = test.ancestors().nth(3).map_or_else(PathBuf::new, PathBuf::from);
+        let directory = target.join("screenshots");
+        std::fs::create_dir_all(&directory).expect("the target directory is ours");
+        let picture = self.page.screenshot().await.expect("the page can be seen");
+        std::fs::write(directory.join(format!("{name}.png")), picture).expect("the target directory is ours");
+    }
+}
+
+impl Drop for Chrome {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn capabilities(profile: &TestDirectory) -> Capabilities {
+    let mut arguments: Vec<String> = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1280,1400",
+    ]
+    .map(str::to_owned)
+    .into();
+    arguments.push(format!("--user-data-dir={}", profile.path().join("chromium").display()));
+    let options = json!({ "goog:chromeOptions": { "args": arguments } });
+    options.as_object().cloned().unwrap_or_default()
+}
