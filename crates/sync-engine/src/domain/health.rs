@@ -49,3 +49,41 @@ pub(crate) fn percentile(buckets: &[i64], share: f64) -> Option<i64> {
     })?;
     Some(BOUNDS_MS.get(bucket).copied().unwrap_or(BOUNDS_MS[BOUNDS_MS.len() - 1]))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_percentile_is_the_bound_of_the_bucket_that_holds_it(
+            mut lags in proptest::collection::vec(-5..100_000_000_i64, 1..200),
+            share in 0.0..=1.0,
+        ) {
+            let mut activity = Activity::default();
+            for lag in &lags {
+                activity.lag(*lag);
+            }
+            lags.sort_unstable();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss,
+                     reason = "a rank among 200")]
+            let rank = f64::ceil(lags.len() as f64 * share) as usize;
+            let rank = rank.clamp(1, lags.len());
+            let exact = lags[rank - 1];
+            let shown = percentile(&activity.lag_buckets, share).unwrap();
+            let last = BOUNDS_MS[BOUNDS_MS.len() - 1];
+            prop_assert!(shown >= exact.min(last), "{shown} shown for {exact}");
+            let below = BOUNDS_MS.iter().rev().find(|bound| **bound < shown).copied().unwrap_or(-10);
+            prop_assert!(exact > below, "{shown} shown for {exact}");
+            prop_assert_eq!(activity.lag_buckets.iter().sum::<i64>(), i64::try_from(lags.len()).unwrap());
+        }
+    }
+
+    #[test]
+    fn without_changes_there_is_no_lag() {
+        assert_eq!(percentile(&[0; BUCKETS], 0.5), None);
+        assert_eq!(percentile(&[], 0.5), None);
+    }
+}

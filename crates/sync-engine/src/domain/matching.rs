@@ -53,3 +53,51 @@ fn host(text: &str) -> String {
     let text = text.split(['/', '?', '#']).next().unwrap_or_default();
     text.strip_prefix("www.").unwrap_or(text).trim_end_matches('.').to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_value_has_a_key_that_fits_an_index_and_is_the_same_every_time(text in ".*", times in 1..3_000_usize) {
+            for field in ["domain", "phone", "email", "external_id"] {
+                let value = Value::text(text.repeat(times));
+                let found = key(field, &value);
+                prop_assert_eq!(&found, &key(field, &value));
+                prop_assert!(found.is_none_or(|key| key.starts_with(field) && key.len() <= 300));
+            }
+        }
+
+        #[test]
+        fn a_domain_is_the_same_however_it_is_written(name in "[a-z]{1,10}", path in "[a-z/?#=]{0,10}") {
+            let plain = key("domain", &Value::text(format!("{name}.test")));
+            for spelled in [
+                format!("https://www.{name}.test/{path}"),
+                format!("http://{name}.TEST"),
+                format!("  {name}.test. "),
+                format!("www.{name}.test"),
+            ] {
+                prop_assert_eq!(&key("domain", &Value::text(spelled)), &plain);
+            }
+        }
+    }
+
+    #[test]
+    fn a_phone_number_is_its_digits_and_a_blank_is_no_key() {
+        assert_eq!(key("phone", &Value::text("+49 (0) 30-12")), Some("phone:4903012".to_owned()));
+        for blank in ["", "  ", "https://", "www."] {
+            assert_eq!(key("domain", &Value::text(blank)), None, "{blank:?}");
+        }
+        assert_eq!(key("phone", &Value::text("unknown")), None);
+    }
+
+    #[test]
+    fn long_values_that_differ_at_their_end_have_different_keys() {
+        let long = "x".repeat(1_000);
+        let (one, two) = (Value::text(format!("{long}1")), Value::text(format!("{long}2")));
+        assert_ne!(key("external_id", &one), key("external_id", &two));
+    }
+}

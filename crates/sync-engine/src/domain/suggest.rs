@@ -14,7 +14,7 @@ use super::{
 pub(crate) const AUTO: f64 = 0.9;
 
 /// Below this confidence nothing is suggested.
-pub(crate) const FLOOR: f64 = 0.55;
+pub(crate) const FLOOR: f64 = 0.66;
 
 /// The most that a pair is worth which a person should look at before values flow.
 const DOUBTFUL: f64 = 0.75;
@@ -60,7 +60,7 @@ const SYNONYMS: &[&[&str]] = &[
 /// Words that say little beside others.
 const FILLER: &[&str] = &[
     "hs", "the", "of", "a", "an", "in", "is", "s", "id", "number", "count", "code", "1", "line", "page",
-    "handle", "us", "at", "on", "expected", "main", "total",
+    "handle", "us", "at", "on", "expected", "main", "total", "website",
 ];
 
 /// Further words that vendors glue together, as in `dealname` or `lifecyclestage`.

@@ -95,3 +95,6 @@ fn find(options: &[PicklistOption], text: &str) -> Option<String> {
 fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
+
+#[cfg(test)]
+mod tests;

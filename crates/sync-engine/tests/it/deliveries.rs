@@ -119,3 +119,27 @@ async fn a_killed_bus_loses_nothing() {
     world.company_with("1", "name", "Uno").await;
     assert_eq!(world.writes().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_database_loses_nothing_and_makes_no_dead_letters() {
+    let cluster = testkit::postgres_cluster().await;
+    let world = World::on(cluster.url().to_owned(), None).await;
+    world.connect(world.connection, &crate::world::hubspot()).await;
+    world.active("bidirectional", "newest_wins").await;
+    let before: Vec<ChangeEvent> =
+        (0..200).map(|n| world.edited(&n.to_string(), &[("name", &format!("Before {n}"))])).collect();
+    world.deliver(&before).await;
+    cluster.kill().await;
+    let after: Vec<ChangeEvent> =
+        (100..300).map(|n| world.edited(&n.to_string(), &[("name", &format!("After {n}"))])).collect();
+    world.deliver(&after).await;
+    // Longer than ten attempts at a batch take.
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    cluster.start().await;
+    world.company_with("299", "name", "After 299").await;
+    world.settled().await;
+    assert_eq!(text(&world.find("company", "0").await.unwrap(), "name"), "Before 0");
+    assert_eq!(text(&world.find("company", "100").await.unwrap(), "name"), "After 100");
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM records").await, 300);
+    assert_eq!(dead::list(&world.bus, &dead::Filter::default(), 10).await.unwrap(), []);
+}

@@ -81,7 +81,8 @@ async fn a_value_that_does_not_fit_is_an_issue_and_neither_side_loses_it() {
     world.settled().await;
     assert_eq!(world.writes(), [], "ours does not cover what could not be read");
 
-    world.deliver(&[world.edited("1", &[("name", "Uno"), ("numberofemployees", "5")])]).await;
+    let back = [("name", "Uno"), ("numberofemployees", "5"), ("phone", ""), ("industry", "")];
+    world.deliver(&[world.edited("1", &back)]).await;
     world.settled().await;
     assert_eq!(world.issues().await, [], "the vendor's value is back to the one that fits");
 

@@ -31,7 +31,9 @@ use crate::identity::Identity;
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
-    pub(crate) database: TestDatabase,
+    database_url: String,
+    /// Keeps the story's database.
+    _database: Option<TestDatabase>,
     pub(crate) nats: TestNats,
     pub(crate) bus: Bus,
     pub(crate) clock: ManualClock,
@@ -57,7 +59,14 @@ impl World {
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
         // The first story of a process sets it up.
         drop(logs.try_init());
-        let (database, nats) = tokio::join!(testkit::database(), testkit::nats());
+        let database = testkit::database().await;
+        let url = database.url().to_owned();
+        Self::on(url, Some(database)).await
+    }
+
+    /// One replica on this database.
+    pub(crate) async fn on(database_url: String, database: Option<TestDatabase>) -> Self {
+        let nats = testkit::nats().await;
         let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
         bus.ensure_streams().await.unwrap();
         let clock = ManualClock::default();
@@ -69,13 +78,13 @@ impl World {
             tokio::spawn(collect(bus.clone(), stream, Arc::clone(&said)));
         }
         let connection = ConnectionId::generate(clock.now());
-        let api = replica(&database, &nats, &clock, channel.clone()).await;
-        Self { database, nats, bus, clock, identity, api, connection, said, channel }
+        let api = replica(&database_url, &nats, &clock, channel.clone()).await;
+        Self { database_url, _database: database, nats, bus, clock, identity, api, connection, said, channel }
     }
 
     /// Starts another replica.
     pub(crate) async fn start_replica(&self) -> SyncClient<Channel> {
-        replica(&self.database, &self.nats, &self.clock, self.channel.clone()).await
+        replica(&self.database_url, &self.nats, &self.clock, self.channel.clone()).await
     }
 
     pub(crate) fn organization(&self) -> OrganizationId {
@@ -272,7 +281,7 @@ impl World {
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
     {
-        let pool = self.database.pool("sync").await;
+        let pool = chassis::pool(&self.database_url, "sync", 1).await.unwrap();
         let value = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
         pool.close().await;
         value
@@ -462,7 +471,7 @@ pub(crate) fn hubspot() -> Vec<ObjectSchema> {
 }
 
 async fn replica(
-    database: &TestDatabase,
+    database_url: &str,
     nats: &TestNats,
     clock: &ManualClock,
     identity: Channel,
@@ -474,7 +483,7 @@ async fn replica(
         shutdown: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let running = sync_engine::start(Config::new(database.url()), deps).await.unwrap();
+    let running = sync_engine::start(Config::new(database_url), deps).await.unwrap();
     SyncClient::new(serve(Server::builder().add_service(running.grpc())).await)
 }
 

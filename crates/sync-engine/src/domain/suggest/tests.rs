@@ -137,14 +137,15 @@ fn what_says_the_same_at_hubspot_is_mapped_by_itself() {
 }
 
 #[test]
-fn what_resembles_at_hubspot_is_suggested() {
+fn what_resembles_at_hubspot_is_found() {
     let companies = suggested(CanonicalObject::Company, &companies());
-    assert_pairs(
-        &companies,
-        false,
-        &[("linkedin_url", "linkedin_company_page"), ("year_founded", "founded_year")],
-    );
-    for (ours, theirs) in [("address_line1", "address"), ("address_line2", "address2")] {
+
+    for (ours, theirs) in [
+        ("address_line1", "address"),
+        ("address_line2", "address2"),
+        ("linkedin_url", "linkedin_company_page"),
+        ("company_type", "type"),
+    ] {
         assert_eq!(companies[ours].vendor_field, theirs);
     }
     let deals = suggested(CanonicalObject::Deal, &deals());
