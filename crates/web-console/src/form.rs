@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// No form of ours comes near this.
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// A form of a signed-in person, its token checked.
 pub(crate) struct Form<T>(pub Visitor, pub T);

@@ -13,6 +13,7 @@ pub(crate) mod mapping;
 pub(crate) mod mapping_actions;
 pub(crate) mod plan;
 pub(crate) mod record;
+pub(crate) mod record_edit;
 pub(crate) mod records;
 pub(crate) mod sign_in;
 pub(crate) mod users;

@@ -18,7 +18,7 @@ use crate::{
     assets, headers,
     pages::{
         account, audit, connect, connection, connection_actions as actions, health, integrations, keys,
-        mapping, mapping_actions, plan, record, records, sign_in, users,
+        mapping, mapping_actions, plan, record, record_edit, records, sign_in, users,
     },
     session,
 };
@@ -104,8 +104,8 @@ fn records() -> Router<App> {
     Router::new()
         .route("/", get(records::home))
         .route("/{object}", get(records::show).post(records::create))
-        .route("/{object}/{record}", get(record::show).post(record::save))
-        .route("/{object}/{record}/edit", get(record::edit))
+        .route("/{object}/{record}", get(record::show).post(record_edit::save))
+        .route("/{object}/{record}/edit", get(record_edit::edit))
         .route("/{object}/{record}/archive", post(record::archive))
         .route("/conflicts/{conflict}/restore", post(record::restore))
 }

@@ -341,6 +341,7 @@ pub fn record(n: u32) -> Record {
         ("stage", text("contractsent")),
         ("expected_close_date", value(Kind::Date("2026-04-30".to_owned()))),
         ("is_closed", value(Kind::Boolean(false))),
+        ("description", text("Two depots, one contract.\nRenews in spring. ")),
     ];
     Record {
         id: id("rec", n),

@@ -5,16 +5,16 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use model::{CanonicalObject, Scope};
+use model::CanonicalObject;
 use proto::{
     sync::{
         ArchiveRecordRequest, Conflict, GetHistoryRequest, GetRecordRequest, ListConflictsRequest, Record,
-        RestoreConflictRequest, Revision, UpdateRecordRequest,
+        RestoreConflictRequest, Revision,
     },
-    v1::{Field, ObjectSchema, Options, Value, value::Kind},
+    v1::{ObjectSchema, Value},
 };
 
-use super::{keys::Pairs, records};
+use super::records;
 use crate::{
     app::App,
     failure::Failure,
@@ -54,48 +54,6 @@ struct Change {
     before: ui::Markup,
     after: ui::Markup,
     why: &'static str,
-}
-
-/// The form to edit a record by.
-#[derive(Template)]
-#[template(path = "record_edit.html")]
-pub(crate) struct EditPage {
-    shell: Shell,
-    label: &'static str,
-    record: Record,
-    inputs: Vec<Input>,
-}
-respond::page_response!(EditPage);
-
-struct Input {
-    field: Field,
-    value: String,
-    kind: &'static str,
-    mode: &'static str,
-}
-
-impl Input {
-    /// Whether it is drawn as a choice.
-    fn is_choice(&self) -> bool {
-        self.field.r#type == "boolean" || (self.field.r#type == "picklist" && !self.field.options.is_empty())
-    }
-
-    /// The options: value and label. A value that is no option stays choosable.
-    fn options(&self) -> Vec<(String, String)> {
-        let mut options: Vec<(String, String)> = if self.field.r#type == "boolean" {
-            vec![("true".to_owned(), "Yes".to_owned()), ("false".to_owned(), "No".to_owned())]
-        } else {
-            self.field
-                .options
-                .iter()
-                .map(|option| (option.value.clone(), ui::spaced(&option.label)))
-                .collect()
-        };
-        if !self.value.is_empty() && !options.iter().any(|(value, _)| *value == self.value) {
-            options.push((self.value.clone(), self.value.clone()));
-        }
-        options
-    }
 }
 
 /// Why a field got its value.
@@ -169,23 +127,15 @@ impl RecordPage {
     }
 }
 
-impl EditPage {
-    fn new(shell: Shell, object: CanonicalObject, schema: ObjectSchema, record: Record) -> Self {
-        let input = |field: Field| {
-            let (kind, mode) = ui::input_type(&field.r#type);
-            Input { value: ui::plain(record.fields.get(&field.name)), kind, mode, field }
-        };
-        Self { inputs: schema.fields.into_iter().map(input).collect(), shell, label: object.label(), record }
-    }
+pub(super) type Where = Path<(String, String)>;
 
-    pub(crate) fn sample(shell: Shell) -> Self {
-        Self::new(shell, CanonicalObject::Deal, (&CanonicalObject::Deal.schema()).into(), sample::record(0))
-    }
-}
-
-type Where = Path<(String, String)>;
-
-async fn find(app: &App, visitor: &Visitor, object: CanonicalObject, id: String) -> Result<Record, Failure> {
+/// The record of this kind; one of another kind is not there.
+pub(super) async fn find(
+    app: &App,
+    visitor: &Visitor,
+    object: CanonicalObject,
+    id: String,
+) -> Result<Record, Failure> {
     let record = app.rooms().sync().get_record(visitor.ask(GetRecordRequest { id })?).await?.into_inner();
     if record.object == object.name() { Ok(record) } else { Err(Failure::not_found()) }
 }
@@ -217,68 +167,6 @@ pub(crate) async fn show(
     let shell = visitor.shell(title, Nav::Records(object.name().to_owned()));
     let (history, conflicts) = (history.into_inner().revisions, conflicts.into_inner().conflicts);
     Ok(RecordPage::new(shell, object, &schema, &people, record, history, conflicts))
-}
-
-/// `GET /records/{object}/{record}/edit`.
-pub(crate) async fn edit(
-    State(app): State<App>,
-    visitor: Visitor,
-    Path((name, id)): Where,
-) -> Result<EditPage, Failure> {
-    visitor.must(Scope::RecordsWrite, "Viewers look at records; editing takes a Member, Admin or Owner.")?;
-    let object = records::object(&name)?;
-    let record = find(&app, &visitor, object, id).await?;
-    let schema = records::schema(&app, &visitor, object).await?;
-    let shell = visitor.shell(format!("Edit {}", record.title), Nav::Records(object.name().to_owned()));
-    Ok(EditPage::new(shell, object, schema, record))
-}
-
-/// `POST /records/{object}/{record}`: changes the fields that differ from what the form showed.
-pub(crate) async fn save(
-    State(app): State<App>,
-    Path((name, id)): Where,
-    Form(visitor, form): Form<Pairs>,
-) -> Result<Response, Failure> {
-    let object = records::object(&name)?;
-    let record = find(&app, &visitor, object, id.clone()).await?;
-    let schema = records::schema(&app, &visitor, object).await?;
-    let version =
-        form.iter().find(|(name, _)| name == "_version").and_then(|(_, version)| version.parse().ok());
-    let fields: HashMap<String, Value> = schema
-        .fields
-        .iter()
-        .filter(|field| !field.read_only)
-        .filter_map(|field| {
-            let (_, sent) = form.iter().find(|(name, _)| name.strip_prefix("f.") == Some(&field.name))?;
-            let sent = sent.trim();
-            (sent != ui::plain(record.fields.get(&field.name)))
-                .then(|| (field.name.clone(), value(field, sent)))
-        })
-        .collect();
-    let path = format!("/records/{object}/{id}");
-    if fields.is_empty() {
-        return Ok(respond::redirect(&path, &Flash::good("Nothing was changed.")));
-    }
-    let changed = fields.len() as u64;
-    let request = visitor.ask(UpdateRecordRequest { id, fields, if_version: version })?;
-    app.rooms().sync().update_record(request).await?;
-    let text =
-        format!("{} saved. Linked systems are written at once.", ui::count(&changed, "field", "fields"));
-    Ok(respond::redirect(&path, &Flash::good(text)))
-}
-
-/// What the person typed; the room reads it by the field's type.
-fn value(field: &Field, text: &str) -> Value {
-    let kind = if text.is_empty() {
-        Kind::Null(true)
-    } else if field.r#type == "multi_picklist" {
-        let values =
-            text.split(';').map(|option| option.trim().to_owned()).filter(|option| !option.is_empty());
-        Kind::Options(Options { values: values.collect() })
-    } else {
-        Kind::Text(text.to_owned())
-    };
-    Value { kind: Some(kind) }
 }
 
 /// `POST /records/{object}/{record}/archive`.

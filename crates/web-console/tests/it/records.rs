@@ -63,6 +63,67 @@ async fn an_edit_that_changes_nothing_asks_for_nothing() {
 }
 
 #[tokio::test]
+async fn line_breaks_of_a_text_survive_the_edit_of_another_field() {
+    let mut browser = Browser::of(Role::Member).await;
+    let page = browser.get(&format!("{}/edit", record())).await;
+    let text = "Two depots, one contract.\nRenews in spring. ";
+    assert!(page.body.contains(&format!(">\n{text}</textarea>")), "{}", page.body);
+    assert!(page.body.contains(&format!("name=\"o.description\" value=\"{text}\"")));
+    // As a browser sends them.
+    let sent = text.replace('\n', "\r\n");
+    let fields = [("_version", "7"), ("o.description", &*sent), ("f.description", &*sent)];
+    let mut both = fields.to_vec();
+    both.extend([("o.currency", "EUR"), ("f.currency", "USD")]);
+    browser.post(&record(), &both).await;
+    assert_eq!(browser.rooms.asked(), ["update vSome(7) currency=Some(Text(\"USD\"))"]);
+    let longer = format!("{sent}\r\nOr in summer.");
+    browser.post(&record(), &[fields[0], fields[1], ("f.description", &longer)]).await;
+    let asked = browser.rooms.asked();
+    assert!(asked[0].contains(r#"spring. \nOr in summer.""#) && !asked[0].contains(r"\r"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_else_changed_meanwhile_is_not_sent_back() {
+    let mut browser = Browser::of(Role::Member).await;
+    // The form was opened when the currency was USD; now it is EUR.
+    let fields = [
+        ("_version", "6"),
+        ("o.currency", "USD"),
+        ("f.currency", "USD"),
+        ("o.amount", "1"),
+        ("f.amount", "13000"),
+    ];
+    browser.post(&record(), &fields).await;
+    assert_eq!(browser.rooms.asked(), ["update vSome(6) amount=Some(Text(\"13000\"))"]);
+}
+
+#[tokio::test]
+async fn what_was_typed_survives_a_change_by_somebody_else() {
+    let mut browser = Browser::of(Role::Member).await;
+    browser.rooms.fail_next(tonic::Code::Aborted, "version_changed", "the record was changed meanwhile");
+    let fields = [
+        ("_version", "6"),
+        ("o.amount", "11000"),
+        ("f.amount", "13000"),
+        ("o.name", "Halvorsen Freight — renewal"),
+        ("f.name", "Halvorsen, renewed"),
+    ];
+    let page = browser.post(&record(), &fields).await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    for shown in [
+        "The record was changed meanwhile.",
+        r#"name="_version" value="7""#,
+        r#"value="13000""#,
+        r#"name="o.amount" value="12500.00""#,
+        r#"value="Halvorsen, renewed""#,
+    ] {
+        assert!(page.body.contains(shown), "{shown} is not shown: {}", page.body);
+    }
+    assert!(page.body.contains("Changed in the meantime to: <q>12500.00</q>"));
+    assert_eq!(page.body.matches("Changed in the meantime").count(), 1);
+}
+
+#[tokio::test]
 async fn a_viewer_can_look_and_not_edit() {
     let mut browser = Browser::of(Role::Viewer).await;
     assert!(!browser.get(&record()).await.body.contains("/edit\""));
