@@ -102,6 +102,9 @@ pub struct Error {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// The longest pause that a vendor is believed, in seconds: limits by the day are the longest there are.
+const LONGEST_ASKED_PAUSE_S: u64 = 24 * 3600;
+
 impl Error {
     /// A failure with the retry that is usual for its kind.
     #[must_use]
@@ -117,10 +120,15 @@ impl Error {
         }
     }
 
-    /// The same with another retry.
+    /// The same with another retry. A pause of more than a day is taken for a day.
     #[must_use]
     pub const fn with_retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
+        self.retry = match retry {
+            Retry::After(pause) if pause.as_secs() >= LONGEST_ASKED_PAUSE_S => {
+                Retry::After(Duration::from_secs(LONGEST_ASKED_PAUSE_S))
+            }
+            retry => retry,
+        };
         self
     }
 
@@ -161,5 +169,20 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendor_is_believed_a_pause_of_a_day_at_most() {
+        let error = |seconds| {
+            let pause = Retry::After(Duration::from_secs(seconds));
+            Error::new(ErrorKind::RateLimit, "test", "wait").with_retry(pause).retry
+        };
+        assert_eq!(error(u64::MAX), Retry::After(Duration::from_secs(24 * 3600)));
+        assert_eq!(error(7), Retry::After(Duration::from_secs(7)));
     }
 }

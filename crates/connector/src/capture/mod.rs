@@ -130,7 +130,7 @@ impl Reader {
                 Err(Failure::LeaseLost) => return,
                 Err(failure) => {
                     let wait = self.failed(LIVE, name, &failure, started).await;
-                    tokio::time::sleep(wait).await;
+                    manual = wait_or_wake(wait, &mut sync_now).await;
                     continue;
                 }
             }
@@ -174,13 +174,14 @@ impl Reader {
         let Some(mut backfill) = backfill.filter(|backfill| !backfill.finished) else { return };
         let session = self.link.session.in_background();
         let started = self.core.now();
+        let mut sync_now = self.link.sync_now.subscribe();
         loop {
             let failure = match self.try_backfill(&mut backfill, &session, started).await {
                 Ok(()) | Err(Failure::LeaseLost) => return,
                 Err(failure) => failure,
             };
             let wait = self.failed("backfill", "backfill", &failure, self.core.now()).await;
-            tokio::time::sleep(wait).await;
+            wait_or_wake(wait, &mut sync_now).await;
         }
     }
 

@@ -21,7 +21,7 @@ impl Reader {
                 Err(Failure::LeaseLost) => return,
                 Err(failure) => {
                     let wait = self.failed(SWEEP, SWEEP, &failure, started).await;
-                    tokio::time::sleep(wait).await;
+                    wait_or_wake(wait, &mut sync_now).await;
                     continue;
                 }
             }
