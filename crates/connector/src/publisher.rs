@@ -1,10 +1,10 @@
 //! What leaves the runtime: private facts as messages of the bus, built in one place.
 
-use bus::{Message, event_id, subject};
+use bus::{ErrorKind, Message, event_id, subject};
 use jiff::Timestamp;
 use model::{
-    ApplyWrite, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged, ConnectionId, Lane,
-    OrganizationId, SchemaRefreshed, SyncRunFinished, WriteOutcome, Written, kind,
+    ApplyWrite, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged, ConnectionId, IssueCategory,
+    Lane, OrganizationId, SchemaRefreshed, SyncRunFinished, Value, WriteOutcome, Written, kind,
 };
 
 use crate::Change;
@@ -72,8 +72,29 @@ impl Publisher {
             .by(format!("connection:{connection}")))
     }
 
-    /// The vendor's answer to a write.
+    /// The vendor's answer to a write. One that no message can hold is told as a refusal: it must not hold the
+    /// neighbours up, and what the vendor stored arrives by reading.
     pub(crate) fn written(
+        &self,
+        write: &ApplyWrite,
+        cause: &str,
+        outcome: WriteOutcome,
+        at: Timestamp,
+    ) -> Result<Message, bus::Error> {
+        match self.answer(write, cause, outcome, at) {
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                let too_large = WriteOutcome::Rejected {
+                    category: IssueCategory::Value,
+                    message: "the record is written, but its values are too large to be compared".to_owned(),
+                    field: None,
+                };
+                self.answer(write, cause, too_large, at)
+            }
+            answer => answer,
+        }
+    }
+
+    fn answer(
         &self,
         write: &ApplyWrite,
         cause: &str,
@@ -111,6 +132,19 @@ impl Publisher {
     }
 }
 
+/// A change with no more bytes of text than this fits a message however it is written in JSON, where a character
+/// takes six bytes at most; the names of its fields have room beside it.
+const SURELY_FITS: usize = bus::MAX_BODY_BYTES / 8;
+
+/// What of a record was too large for a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// The vendor's id of the record.
+    pub(crate) id: String,
+    /// The fields.
+    pub(crate) fields: Vec<String>,
+}
+
 /// Makes change events of the records of one object.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangePublisher {
@@ -122,9 +156,36 @@ pub(crate) struct ChangePublisher {
 }
 
 impl ChangePublisher {
-    /// The change as a message. The same version read again has the same id; after a new backfill was asked for,
+    /// The change as a message, and what had to be left out for it to fit one. The same version read again has the same id; after a new backfill was asked for,
     /// perhaps with more fields, it has another one.
-    pub(crate) fn message(&self, change: Change, lane: Lane, now: Timestamp) -> Result<Message, bus::Error> {
+    pub(crate) fn message(
+        &self,
+        mut change: Change,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<(Message, Option<LeftOut>), bus::Error> {
+        if change.fields.values().map(text_bytes).sum::<usize>() <= SURELY_FITS {
+            return Ok((self.whole(change, lane, now)?, None));
+        }
+        let mut left_out = Vec::new();
+        loop {
+            match self.whole(change.clone(), lane, now) {
+                Err(error) if error.kind() == ErrorKind::TooLarge && !change.fields.is_empty() => {
+                    let largest = change.fields.iter().max_by_key(|(_, value)| text_bytes(value));
+                    let name = largest.map(|(name, _)| name.clone()).unwrap_or_default();
+                    change.fields.remove(&name);
+                    left_out.push(name);
+                }
+                Err(error) => return Err(error),
+                Ok(message) => {
+                    let left_out = Some(left_out).filter(|fields| !fields.is_empty());
+                    return Ok((message, left_out.map(|fields| LeftOut { id: change.id, fields })));
+                }
+            }
+        }
+    }
+
+    fn whole(&self, change: Change, lane: Lane, now: Timestamp) -> Result<Message, bus::Error> {
         let [organization, connection, generation] = &self.parts;
         let version = change.version.to_string();
         let what = match change.kind {
@@ -156,5 +217,78 @@ impl ChangePublisher {
             &event,
         )?;
         Ok(message.with_id(id).by(format!("connection:{connection}")))
+    }
+}
+
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::List(options) => options.iter().map(|option| option.len() + 3).sum(),
+        _ => 32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::{LinkId, MappingId, RecordId, WriteId, WriteKind};
+
+    use super::*;
+
+    fn publisher() -> Publisher {
+        Publisher::new(OrganizationId::generate(Timestamp::UNIX_EPOCH), "acme")
+    }
+
+    fn fields(sizes: &[usize]) -> BTreeMap<String, Value> {
+        sizes
+            .iter()
+            .enumerate()
+            .map(|(i, size)| (format!("f{i}"), Value::text("\u{1}".repeat(*size))))
+            .collect()
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_goes_without_its_largest_fields() {
+        let at = Timestamp::UNIX_EPOCH;
+        let changes = publisher().changes(ConnectionId::generate(at), "companies", 1);
+        for (sizes, gone) in
+            [(&[10, 20][..], &[][..]), (&[10, 200_000], &["f1"]), (&[90_000, 3, 100_000], &["f2"])]
+        {
+            let change = Change {
+                id: "7".to_owned(),
+                kind: ChangeKind::Upserted,
+                version: 1,
+                changed_at: at,
+                fields: fields(sizes),
+                external_id: None,
+                merged_ids: Vec::new(),
+            };
+            let (message, left_out) = changes.message(change, Lane::Live, at).unwrap();
+            let event: ChangeEvent = message.decode().unwrap();
+            assert_eq!(event.fields.len(), sizes.len() - gone.len());
+            assert_eq!(left_out.map(|it| it.fields).unwrap_or_default(), gone);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_is_a_refusal_and_no_failure() {
+        let at = Timestamp::UNIX_EPOCH;
+        let write = ApplyWrite {
+            id: WriteId::generate(at),
+            connection: ConnectionId::generate(at),
+            object: "companies".into(),
+            mapping: MappingId::generate(at),
+            link: LinkId::generate(at),
+            record: RecordId::generate(at),
+            write: WriteKind::Create { external_id: "rec_1".into() },
+            fields: BTreeMap::new(),
+            edited_at: at,
+        };
+        let fields = fields(&[200_000]);
+        let outcome =
+            WriteOutcome::Applied { vendor_id: "7".into(), version: 1, fields, covered: BTreeMap::new() };
+        let told: Written = publisher().written(&write, "cause", outcome, at).unwrap().decode().unwrap();
+        assert!(matches!(told.outcome, WriteOutcome::Rejected { category: IssueCategory::Value, .. }));
     }
 }

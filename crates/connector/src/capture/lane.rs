@@ -7,6 +7,7 @@ use super::{Reader, Run, SEAM};
 use crate::{
     Change, Error, ErrorKind, Fetch, Page, Session,
     failure::Failure,
+    publisher::LeftOut,
     store::{Checkpoint, Store},
 };
 
@@ -108,7 +109,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Publishes changes and waits until the bus has stored them.
+    /// Publishes changes and waits until the bus has stored them. A record that no message can hold goes without its
+    /// largest fields, and a failed run says so: it must not hold its neighbours up.
     pub(super) async fn publish(
         &self,
         changes: Vec<Change>,
@@ -117,7 +119,14 @@ impl Reader {
     ) -> Result<(), Failure> {
         let mut messages = Vec::with_capacity(changes.len());
         for change in changes {
-            messages.push(self.changes.message(change, lane, now)?);
+            let (message_of_change, left_out) = self.changes.message(change, lane, now)?;
+            if let Some(LeftOut { id, fields }) = left_out {
+                let (object, fields) = (self.capture.object.as_str(), fields.join(", "));
+                let message = format!("{object} {id} is too large; not read of it: {fields}");
+                tracing::warn!(connection = %self.link.id, object, "a record is too large for the bus");
+                self.report("too_large", Run::default(), now, Some(("record_too_large", message))).await?;
+            }
+            messages.push(message_of_change);
         }
         self.core.bus.publish_batch(&messages).await?;
         Ok(())
