@@ -109,6 +109,21 @@ impl Writer {
         let Some(link) = link else {
             return hold(jobs, self.core.config.held_write_pause).await;
         };
+        // After a disconnection all is worked out anew: a write from before it would come after its successor.
+        let (jobs, old): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| job.delivery.message.envelope.time >= connection.alive_since);
+        if !old.is_empty() {
+            let superseded = Error::new(
+                ErrorKind::AccessRevoked,
+                "write records",
+                "the connection was disconnected since",
+            );
+            let outcomes = old.into_iter().map(|job| (job, rejected(&superseded))).collect();
+            self.answer(&link, outcomes).await?;
+        }
+        if jobs.is_empty() {
+            return Ok(());
+        }
         let object = jobs.first().map(|job| job.write.object.clone()).unwrap_or_default();
         let schemas = self.core.store.schemas(id).await?;
         let Some(schemas) = schemas else { return hold(jobs, self.core.config.held_write_pause).await };

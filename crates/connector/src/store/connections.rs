@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     pub(crate) message: Option<String>,
     pub(crate) connected_by: String,
     pub(crate) connected_at: Timestamp,
+    /// When it was last connected anew after it was disconnected.
+    pub(crate) alive_since: Timestamp,
     pub(crate) last_sync_at: Option<Timestamp>,
     pub(crate) schema_refreshed_at: Option<Timestamp>,
 }
@@ -69,6 +71,7 @@ struct Row {
     message: Option<String>,
     connected_by: String,
     connected_at: jiff_sqlx::Timestamp,
+    alive_since: jiff_sqlx::Timestamp,
     last_sync_at: Option<jiff_sqlx::Timestamp>,
     schema_refreshed_at: Option<jiff_sqlx::Timestamp>,
 }
@@ -92,6 +95,7 @@ impl TryFrom<Row> for Connection {
             message: row.message,
             connected_by: row.connected_by,
             connected_at: row.connected_at.to_jiff(),
+            alive_since: row.alive_since.to_jiff(),
             last_sync_at: row.last_sync_at.map(|at| at.to_jiff()),
             schema_refreshed_at: row.schema_refreshed_at.map(|at| at.to_jiff()),
         })
@@ -164,6 +168,8 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11)
              ON CONFLICT (organization, vendor, account_id) DO UPDATE
              SET account_name = EXCLUDED.account_name, tier = EXCLUDED.tier, scopes = EXCLUDED.scopes,
+                 alive_since = CASE connections.state WHEN 'disconnected' THEN EXCLUDED.connected_at
+                                                      ELSE connections.alive_since END,
                  notices = EXCLUDED.notices, state = 'active', reason = NULL, message = NULL,
                  connected_by = EXCLUDED.connected_by, connected_at = EXCLUDED.connected_at
              RETURNING id",

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bus::{Message, subject};
 use model::{
@@ -114,6 +114,37 @@ async fn writes_of_a_paused_connection_wait_and_those_of_a_gone_one_are_answered
     let late = ask(&world, id, update("x"), "two").await;
     let WriteOutcome::Rejected { category, .. } = answer(&world, late).await else { panic!("applied") };
     assert_eq!(category, IssueCategory::Auth);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_write_from_before_a_disconnection_is_answered_and_not_made() {
+    let world = World::new(FAST).await;
+    let mut config = world.config();
+    config.held_write_pause = Duration::from_secs(2);
+    let mut replica = world.start_with(config).await;
+    let id = replica.connect(&world.acme).await;
+    replica.api.pause(about("owner", id)).await.unwrap();
+    let old = ask(&world, id, create("rec_1"), "old").await;
+    let durable = format!("connector-acme-{}", subject::partition(&id));
+    eventually(SOON, "the write was looked at", || async {
+        let pending = world.bus.pending(subject::WRITES, &durable).await.ok()?;
+        (pending.waiting == 0 && pending.unanswered == 1).then_some(())
+    })
+    .await;
+    replica.api.disconnect(about("owner", id)).await.unwrap();
+    assert_eq!(replica.connect(&world.acme).await, id);
+    let new = ask(&world, id, create("rec_1"), "new").await;
+    assert!(matches!(answer(&world, new).await, WriteOutcome::Applied { .. }));
+    let WriteOutcome::Rejected { category, .. } = answer(&world, old).await else { panic!("applied") };
+    assert_eq!(category, IssueCategory::Auth);
+    assert_eq!(world.acme.calls("/write").len(), 1);
+
+    // Authorizing again without a disconnection supersedes nothing.
+    replica.api.pause(about("owner", id)).await.unwrap();
+    let held = ask(&world, id, create("rec_2"), "two").await;
+    replica.authorize(&world.acme, &id.to_string()).await.unwrap();
+    assert!(matches!(answer(&world, held).await, WriteOutcome::Applied { .. }));
     replica.stop().await;
 }
 
