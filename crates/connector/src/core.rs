@@ -88,6 +88,10 @@ impl Core {
         let connector = self.connectors.get(connection.vendor.as_str())?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links.entry(connection.id).or_insert_with(|| self.open_link(connection, connector));
+        // Another process may have taken the answer to a new authorization: the old token may do less.
+        if link.authorized_at < connection.connected_at {
+            *link = self.open_link(connection, connector);
+        }
         Some(Arc::clone(link))
     }
 
@@ -107,6 +111,7 @@ impl Core {
         };
         Arc::new(Link {
             id: connection.id,
+            authorized_at: connection.connected_at,
             session: Session::new(Arc::clone(&line), Arc::new(tokens)),
             connector: Arc::clone(connector),
             line,
@@ -231,6 +236,7 @@ fn lasts(error: &Error) -> bool {
 /// A connection as this process has it at hand.
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
+    authorized_at: Timestamp,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) line: Arc<Line>,
     pub(crate) session: Session,

@@ -64,6 +64,7 @@ struct Held {
 #[derive(Clone, PartialEq, Eq)]
 struct ReaderKey {
     revision: i64,
+    authorized: Timestamp,
     schema: Option<Timestamp>,
     fence: i64,
 }
@@ -246,6 +247,7 @@ impl Owner {
                 let Some(held) = self.held.get(&(vendor, connection.partition)) else { continue };
                 let key = ReaderKey {
                     revision: capture.revision,
+                    authorized: connection.connected_at,
                     schema: connection.schema_refreshed_at,
                     fence: held.lease.fence,
                 };
