@@ -36,7 +36,7 @@ async fn consume(core: &Core) -> Result<(), Failure> {
 
 async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
     let envelope = &delivery.message.envelope;
-    let (organization, id) = (envelope.organization, envelope.id.clone());
+    let (organization, id, said_at) = (envelope.organization, envelope.id.clone(), envelope.time);
     let mut tx = core.store.pool.begin().await?;
     if inbox::fresh(&mut tx, CONSUMER, std::slice::from_ref(&id)).await?.is_empty() {
         return Ok(delivery.ack().await?);
@@ -49,7 +49,7 @@ async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
                     return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
                 }
             };
-            if !Store::put_capture(&mut tx, organization, &wish, core.now()).await? {
+            if !Store::put_capture(&mut tx, organization, &wish, said_at).await? {
                 let detail = "no connection of this organization has this id";
                 return Ok(delivery.dead_letter("connection_unknown", detail).await?);
             }
@@ -61,7 +61,8 @@ async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
                     return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
                 }
             };
-            Store::stop_capture(&mut tx, organization, wish.connection, &wish.vendor_object).await?;
+            let (connection, object) = (wish.connection, wish.vendor_object.as_str());
+            Store::stop_capture(&mut tx, organization, connection, object, said_at).await?;
         }
         _ => {}
     }

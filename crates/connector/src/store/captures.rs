@@ -48,51 +48,63 @@ impl From<Row> for Capture {
 }
 
 impl Store {
-    /// Stores a wish in place of the older one for the same object. Tells whether there is such a connection in the
-    /// organization.
+    /// Stores a wish, said at this moment, in place of an older one for the same object. Tells whether there is such a
+    /// connection in the organization.
     pub(crate) async fn put_capture(
         tx: &mut PgConnection,
         organization: OrganizationId,
         wish: &CaptureRequested,
-        now: Timestamp,
+        said_at: Timestamp,
     ) -> Result<bool, Error> {
         let mut fields = wish.fields.clone();
         fields.sort_unstable();
         fields.dedup();
-        let stored = sqlx::query(
+        let known: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM connections WHERE id = $1 AND organization = $2)")
+                .bind(wish.connection.uuid())
+                .bind(organization.uuid())
+                .fetch_one(&mut *tx)
+                .await?;
+        if !known {
+            return Ok(false);
+        }
+        sqlx::query(
             "INSERT INTO captures (connection, object, fields, external_id, active, generation, requested_at)
-             SELECT c.id, $3, $4, $5, true, $6, $7 FROM connections c WHERE c.id = $1 AND c.organization = $2
+             VALUES ($1, $2, $3, $4, true, $5, $6)
              ON CONFLICT (connection, object) DO UPDATE
              SET fields = EXCLUDED.fields, external_id = EXCLUDED.external_id, active = true,
                  generation = captures.generation + EXCLUDED.generation, revision = captures.revision + 1,
-                 requested_at = EXCLUDED.requested_at",
+                 requested_at = EXCLUDED.requested_at
+             WHERE captures.requested_at <= EXCLUDED.requested_at",
         )
         .bind(wish.connection.uuid())
-        .bind(organization.uuid())
         .bind(&wish.vendor_object)
         .bind(fields)
         .bind(wish.external_id)
         .bind(i64::from(wish.backfill))
-        .bind(at(now))
+        .bind(at(said_at))
         .execute(&mut *tx)
         .await?;
-        Ok(stored.rows_affected() == 1)
+        Ok(true)
     }
 
-    /// Ends the reading of an object.
+    /// Ends the reading of an object, unless a later wish wants it.
     pub(crate) async fn stop_capture(
         tx: &mut PgConnection,
         organization: OrganizationId,
         connection: ConnectionId,
         object: &str,
+        said_at: Timestamp,
     ) -> Result<(), Error> {
         sqlx::query(
-            "UPDATE captures SET active = false, revision = revision + 1
-             WHERE connection = (SELECT id FROM connections WHERE id = $1 AND organization = $2) AND object = $3",
+            "UPDATE captures SET active = false, revision = revision + 1, requested_at = $4
+             WHERE connection = (SELECT id FROM connections WHERE id = $1 AND organization = $2) AND object = $3
+               AND requested_at <= $4",
         )
         .bind(connection.uuid())
         .bind(organization.uuid())
         .bind(object)
+        .bind(at(said_at))
         .execute(tx)
         .await?;
         Ok(())
