@@ -131,10 +131,11 @@ impl wire::connections_server::Connections for Service {
     ) -> Result<Response<wire::Connection>, Status> {
         let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
         if connection.state != ConnectionState::Disconnected {
-            if let Err(failure) = oauth::revoke(&self.core, &connection).await {
+            let revoked = oauth::revoke(&self.core, &connection).await;
+            if let Err(failure) = &revoked {
                 tracing::warn!(connection = %connection.id, error = %failure, "could not give the authorization back");
             }
-            self.disconnected(&by, &connection).await.map_err(failed)?;
+            self.disconnected(&by, &connection, revoked.is_ok()).await.map_err(failed)?;
         }
         self.answer(connection.id).await
     }
@@ -336,10 +337,23 @@ impl Service {
         self.answer(connection.id).await
     }
 
-    async fn disconnected(&self, by: &Authorized, connection: &Connection) -> Result<(), Failure> {
+    /// Ends the connection here. Whether the vendor knows too is part of what is told.
+    async fn disconnected(
+        &self,
+        by: &Authorized,
+        connection: &Connection,
+        revoked: bool,
+    ) -> Result<(), Failure> {
         let Some(connector) = self.core.connectors.get(connection.vendor.as_str()) else { return Ok(()) };
         let publisher = crate::publisher::Publisher::new(connection.organization, connector.vendor().name);
         let (id, now) = (connection.id, self.core.now());
+        let label = connector.vendor().label;
+        let message = match revoked {
+            true => "Somebody disconnected it.".to_owned(),
+            false => format!(
+                "Somebody disconnected it, but {label} did not confirm that the authorization ended: remove Accord in the account's settings at {label}."
+            ),
+        };
         let mut tx = self.core.store.pool.begin().await?;
         let fact = ConnectionChanged {
             connection: Some(id),
@@ -347,7 +361,7 @@ impl Service {
             state: Some(ConnectionState::Disconnected),
             account: Some(connection.account_id.clone()),
             reason: Some("disconnected".to_owned()),
-            message: Some("Somebody disconnected it.".to_owned()),
+            message: Some(message),
             at: now,
         };
         let transition = Transition {

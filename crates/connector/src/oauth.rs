@@ -311,7 +311,7 @@ async fn take_back(line: &Line, grant: &Grant) {
     }
 }
 
-/// Gives the grant of a connection back at the vendor; best effort.
+/// Gives the grant of a connection back at the vendor. A grant that is dead already is as good.
 pub(crate) async fn revoke(core: &Core, connection: &Connection) -> Result<(), Failure> {
     let Some(link) = core.link(connection) else { return Ok(()) };
     let Some(row) = core.store.tokens(connection.id).await? else { return Ok(()) };
@@ -323,6 +323,10 @@ pub(crate) async fn revoke(core: &Core, connection: &Connection) -> Result<(), F
     if let Some(request) = link.connector.revoke_request(&token) {
         let answer = link.line.call_unchecked(&request).await?;
         tracing::debug!(connection = %connection.id, status = answer.status, "gave the authorization back");
+        if answer.status >= 500 || answer.status == 429 {
+            let message = format!("the vendor answered {}", answer.status);
+            return Err(Error::new(ErrorKind::Unavailable, "give the authorization back", message).into());
+        }
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use tonic::Code;
 use url::Url;
 
 use crate::{
-    acme::FAST,
+    acme::{FAST, Fault},
     world::{World, about, by},
 };
 
@@ -139,6 +139,21 @@ async fn a_disconnected_connection_has_no_token_here_and_none_at_the_vendor() {
     world.wait_for("the event", kind::CONNECTION_DISCONNECTED, told).await;
     // Connecting the same account again is the same connection.
     assert_eq!(replica.connect(&world.acme).await, id);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_grant_that_the_vendor_did_not_take_back_is_told() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.acme.fault("/token/", Fault::Status(503));
+    let gone = replica.api.disconnect(about("owner", id)).await.unwrap().into_inner();
+    assert_eq!(gone.state, "disconnected");
+    assert!(gone.message.contains("did not confirm"), "{}", gone.message);
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM tokens").await, 0);
+    let told = |fact: &ConnectionChanged| fact.message.as_deref() == Some(&gone.message);
+    world.wait_for("the event", kind::CONNECTION_DISCONNECTED, told).await;
     replica.stop().await;
 }
 
