@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bus::{Bus, Consumer, ConsumerConfig, Delivery, dead, subject};
-use model::{Clock, OrganizationId};
+use bus::{Bus, Consumer, ConsumerConfig, Delivery, subject};
+use model::Clock;
 use opentelemetry::{KeyValue, metrics::Counter};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -94,30 +94,13 @@ impl Recorder {
     }
 
     async fn record_dead(&self, batch: Vec<Delivery>) -> Result<(), Error> {
-        let letters = self.letters(&batch).await?;
-        let mut drafts = Vec::with_capacity(batch.len());
-        for delivery in &batch {
-            let letter = letters.get(&delivery.stream_sequence);
-            drafts.push(describe::describe_dead(&delivery.message, delivery.stream_sequence, letter));
-        }
+        let draft = |delivery: &Delivery| {
+            let letter = delivery.as_dead_letter();
+            describe::describe_dead(&delivery.message, delivery.stream_sequence, letter.as_ref())
+        };
+        let drafts = batch.iter().map(draft).collect();
         bus::ack_all(self.append(subject::DEAD, drafts, batch).await?).await?;
         Ok(())
-    }
-
-    /// The reasons of these dead letters, by their number.
-    async fn letters(&self, batch: &[Delivery]) -> Result<HashMap<u64, dead::DeadLetter>, Error> {
-        let mut found = HashMap::new();
-        let mut organizations: Vec<OrganizationId> =
-            batch.iter().map(|delivery| delivery.message.envelope.organization).collect();
-        organizations.sort_unstable();
-        organizations.dedup();
-        for organization in organizations {
-            let filter = dead::Filter { organization: Some(organization), ..dead::Filter::default() };
-            for letter in dead::list(&self.bus, &filter, usize::MAX).await? {
-                found.insert(letter.id, letter);
-            }
-        }
-        Ok(found)
     }
 
     /// Appends one entry for each delivery and returns the deliveries that are recorded. While the database is away

@@ -19,7 +19,7 @@ use crate::{
         entry::{Entry, Outcome},
     },
     store::{entries, filter::Filter},
-    verify,
+    verifier::Verifier,
 };
 
 /// Entries of one page where the request does not say.
@@ -33,12 +33,13 @@ const LONGEST_FILTER: usize = 400;
 #[derive(Clone, Debug)]
 pub struct Service {
     pool: PgPool,
+    verifier: Verifier,
     guard: Guard,
 }
 
 impl Service {
-    pub(crate) const fn new(pool: PgPool, guard: Guard) -> Self {
-        Self { pool, guard }
+    pub(crate) const fn new(pool: PgPool, verifier: Verifier, guard: Guard) -> Self {
+        Self { pool, verifier, guard }
     }
 
     async fn organization(&self, metadata: &MetadataMap) -> Result<OrganizationId, Status> {
@@ -99,7 +100,7 @@ impl Audit for Service {
 
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Status> {
         let organization = self.organization(request.metadata()).await?;
-        let found = verify::verify(&self.pool, organization).await?;
+        let found = self.verifier.verify(organization).await?;
         Ok(Response::new(VerifyResponse {
             whole: found.is_whole(),
             entries: found.entries,

@@ -8,6 +8,7 @@ mod export;
 mod grpc;
 mod room;
 mod store;
+mod verifier;
 mod verify;
 
 pub use config::Config;

@@ -7,13 +7,16 @@ use proto::audit::audit_server::AuditServer;
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, Error, Service, consumer::Recorder};
+use crate::{Config, Error, Service, consumer::Recorder, verifier::Verifier};
 
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "audit";
 
 const MIGRATIONS: [Migration; 1] =
     [Migration { version: 1, name: "entries", sql: include_str!("../migrations/0001_entries.sql") }];
+
+/// Walks along chains hold a connection for long: they have these, so that recording and reading never wait for them.
+const VERIFY_CONNECTIONS: u32 = 2;
 
 /// What the room is given.
 #[derive(Clone)]
@@ -34,6 +37,7 @@ pub struct Deps {
 #[derive(Clone, Debug)]
 pub struct Running {
     pool: PgPool,
+    verifier: Verifier,
     guard: Guard,
 }
 
@@ -41,7 +45,7 @@ impl Running {
     /// The room's gRPC service.
     #[must_use]
     pub fn grpc(&self) -> AuditServer<Service> {
-        AuditServer::new(Service::new(self.pool.clone(), self.guard.clone()))
+        AuditServer::new(Service::new(self.pool.clone(), self.verifier.clone(), self.guard.clone()))
     }
 
     /// Whether the room's database answers.
@@ -66,6 +70,7 @@ pub async fn open(config: &Config) -> Result<PgPool, Error> {
 /// The database cannot be opened or migrated.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let pool = open(&config).await?;
+    let walking = chassis::pool(&config.database_url, SCHEMA, VERIFY_CONNECTIONS).await?;
     let appended = opentelemetry::global::meter("audit")
         .u64_counter("accord.audit.appended")
         .with_description("Entries appended to the audit log")
@@ -73,5 +78,5 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let recorder =
         Recorder { pool: pool.clone(), bus: deps.bus, clock: deps.clock, shutdown: deps.shutdown, appended };
     recorder.spawn(&deps.tasks);
-    Ok(Running { pool, guard: deps.guard })
+    Ok(Running { pool, verifier: Verifier::new(walking), guard: deps.guard })
 }

@@ -1,5 +1,6 @@
 use bus::dead;
 use serde_json::json;
+use sqlx::Connection as _;
 
 use crate::world::{SOON, message, organization, world};
 
@@ -204,19 +205,37 @@ async fn recording_waits_for_a_database_that_is_killed() {
     };
     audit::start(config, deps).await.unwrap();
     let subject = bus::subject::record(&organization(1), "deal");
-    let one = |i: u64| {
+    let one = move |i: u64| {
         message(subject.clone(), "deal.closed_won", organization(1), &json!({ "number": i }))
             .with_id(format!("m{i}"))
     };
-    for round in 0..3 {
+    let count = || async {
+        let count: Result<i64, _> = sqlx::query_scalar("SELECT count(*) FROM entries").fetch_one(&pool).await;
+        count.ok()
+    };
+    let publishing = tokio::spawn({
+        let bus = bus.clone();
+        async move {
+            for chunk in 0..400 {
+                let batch: Vec<_> = (chunk * 20..chunk * 20 + 20).map(&one).collect();
+                bus.publish_batch(&batch).await.unwrap();
+            }
+        }
+    });
+    // Transactions are cut off in the middle all the time, and four times the whole server is killed.
+    let cutting = tokio::spawn(cut_off_transactions(cluster.url().to_owned()));
+    for round in 1..=4 {
+        testkit::eventually(3 * SOON, "the flow goes on", || async {
+            count().await.filter(|count| *count >= round * 1_000)
+        })
+        .await;
         cluster.kill().await;
-        let batch: Vec<_> = (round * 100..round * 100 + 100).map(one).collect();
-        bus.publish_batch(&batch).await.unwrap();
         cluster.start().await;
     }
-    testkit::eventually(SOON, "all is recorded", || async {
-        let count: Result<i64, _> = sqlx::query_scalar("SELECT count(*) FROM entries").fetch_one(&pool).await;
-        (count.ok()? == 300).then_some(())
+    cutting.abort();
+    publishing.await.unwrap();
+    testkit::eventually(3 * SOON, "all is recorded", || async {
+        count().await.filter(|count| *count == 8_000)
     })
     .await;
     let found = audit::verify(&pool, organization(1)).await.unwrap();
@@ -224,4 +243,19 @@ async fn recording_waits_for_a_database_that_is_killed() {
     shutdown.cancel();
     tasks.close();
     tasks.wait().await;
+}
+
+/// Ends the session of every transaction that it meets, as a failover would.
+async fn cut_off_transactions(url: String) {
+    loop {
+        if let Ok(mut connection) = sqlx::PgConnection::connect(&url).await {
+            let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                       WHERE application_name = 'accord-audit' AND xact_start IS NOT NULL
+                       AND query NOT LIKE '%count(*)%'";
+            while sqlx::query(cut).execute(&mut connection).await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
 }

@@ -4,7 +4,7 @@ use proto::audit::{Entry, ListEntriesRequest, VerifyRequest};
 use serde_json::json;
 use tonic::{Code, Request};
 
-use crate::world::{World, organization, world};
+use crate::world::{SOON, World, organization, world};
 
 fn with<T>(key: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -166,5 +166,39 @@ async fn an_export_is_verified_without_the_database_and_shows_tampering() {
     assert_eq!(other.broken_line, Some(1));
     let garbage = audit::verify_export(&b"{\"sequence\":1}\n"[..], None).unwrap();
     assert_eq!(garbage.broken_line, Some(1));
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_verify_at_once_wait_for_one_walk_and_recording_goes_on() {
+    let world = filled().await;
+    let replica = world.replica().await;
+    world.entries(7).await;
+    let client = world.client(&replica).await;
+    // A walk reads the heads first: with them locked it stands still.
+    let mut standstill = world.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE heads IN ACCESS EXCLUSIVE MODE").execute(&mut *standstill).await.unwrap();
+    let asking = || {
+        let mut client = client.clone();
+        tokio::spawn(async move { client.verify(with("ak_auditor", VerifyRequest {})).await })
+    };
+    let walks: Vec<_> = (0..30).map(|_| asking()).collect();
+    let listed = client.clone().list_entries(with("ak_auditor", ListEntriesRequest::default())).await;
+    assert_eq!(listed.unwrap().into_inner().entries.len(), 7);
+    let waiting = || async {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%heads%'",
+        )
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+        (waiting > 0).then_some(waiting)
+    };
+    assert_eq!(testkit::eventually(SOON, "a walk waits", waiting).await, 1);
+    standstill.rollback().await.unwrap();
+    for walk in walks {
+        let found = walk.await.unwrap().unwrap().into_inner();
+        assert!(found.whole && found.entries == 7, "{found:?}");
+    }
     replica.stop().await;
 }
