@@ -53,6 +53,8 @@ pub(crate) struct Row {
     token: String,
     vendor: String,
     may_map: bool,
+    /// Whether a change works at once; then nothing is saved before a button is pressed.
+    active: bool,
     field: FieldMapping,
 }
 
@@ -63,6 +65,7 @@ impl Row {
             token: shell.token().to_owned(),
             vendor: ui::vendor(&mapping.vendor),
             may_map: shell.may_map(),
+            active: mapping.state == "active",
             field: field.clone(),
         }
     }

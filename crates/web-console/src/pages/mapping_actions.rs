@@ -52,6 +52,8 @@ pub(crate) async fn suggest(
 pub(crate) struct PairSettings {
     direction: Option<String>,
     default_policy: Option<String>,
+    /// Ticked: the person knows that an active mapping obeys at once.
+    at_once: Option<String>,
 }
 
 /// `POST …/settings`.
@@ -61,6 +63,11 @@ pub(crate) async fn settings(
     Form(visitor, form): Form<PairSettings>,
 ) -> Done {
     let mapping = find(&app, &visitor, &place).await?;
+    if mapping.state == "active" && form.at_once.is_none() {
+        let message =
+            "This mapping is active, so a change works at once. Tick that you want that, then save.";
+        return Err(Failure::invalid("confirmation_missing", message));
+    }
     let request = visitor.ask(SetMappingRequest {
         mapping_id: mapping.id,
         direction: form.direction,

@@ -116,3 +116,20 @@ async fn suggesting_planning_and_activating_follow_one_another() {
         ]
     );
 }
+
+#[tokio::test]
+async fn nothing_of_an_active_mapping_is_saved_by_a_slip() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let draft = browser.get(&mapping()).await.body;
+    assert!(draft.contains("data-auto") && draft.contains("data-saves=") && !draft.contains("at_once"));
+    browser.rooms.set_mapping_state("active");
+    let page = browser.get(&mapping()).await.body;
+    assert!(page.contains("every change that you make here works at once"), "{page}");
+    assert!(!page.contains("data-auto") && !page.contains("data-saves="));
+    let path = format!("{}/settings", mapping());
+    let refused = browser.post_with(&path, &[("x-accord-script", "1")], &[("direction", "to_vendor")]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(browser.rooms.asked().is_empty());
+    browser.post(&path, &[("direction", "to_vendor"), ("at_once", "yes")]).await;
+    assert_eq!(browser.rooms.asked(), [r#"set_mapping Some("to_vendor") None false"#]);
+}

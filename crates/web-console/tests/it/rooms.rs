@@ -59,6 +59,11 @@ impl Rooms {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 
+    /// Puts the mapping into this state.
+    pub(crate) fn set_mapping_state(&self, state: &str) {
+        self.0.lock().unwrap().mapping_state = state.to_owned();
+    }
+
     /// The next call that changes something is answered so.
     pub(crate) fn fail_next(&self, code: Code, stable: &'static str, message: &str) {
         let mut status = Status::new(code, message);
@@ -475,6 +480,13 @@ impl Audit for Rooms {
         let call =
             format!("entries {} {} {:?}", asked.action, asked.outcome, asked.from.map(|from| from.seconds));
         self.enter(&request, Some(Scope::AuditRead), call)?;
+        if asked.action == "oauth.refused" {
+            assert_eq!(asked.actor, format!("user:{}", sample::user(Role::Owner).id));
+            let details_json = r#"{"vendor":"hubspot","reason":"missing_scopes",
+                "message":"Not connected: HubSpot deals cannot be written (crm.objects.deals.write)"}"#;
+            let entry = Entry { details_json: details_json.to_owned(), ..Entry::default() };
+            return Ok(Response::new(ListEntriesResponse { entries: vec![entry], next_before: 0 }));
+        }
         Ok(Response::new(ListEntriesResponse { entries: sample::entries(), next_before: 4178 }))
     }
     type ExportStream = tokio_stream::Iter<std::vec::IntoIter<Result<Entry, Status>>>;
