@@ -1,11 +1,15 @@
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     extract::{Query, State},
     http::HeaderMap,
     response::Response,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use model::Scope;
 use proto::{
+    audit::ListEntriesRequest,
     connections::{Connection, ListConnectionsRequest, ListVendorsRequest, Vendor},
     sync::{ListMappingsRequest, Mapping},
 };
@@ -29,6 +33,12 @@ const VENDORS: &[(&str, &str)] = &[
     ("google_calendar", "Meetings and their transcripts beside the partner they concern."),
     ("m365", "Outlook mail and calendar, matched to partners and contacts."),
 ];
+
+/// A refusal is that of the authorization that came back if it is not older than this.
+const REFUSED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
+/// How often the audit log is looked at for a refusal before only its code is explained.
+const LOOKS: u32 = 8;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Settings > Integrations: a card for each vendor.
 #[derive(Template)]
@@ -94,6 +104,14 @@ impl Cards {
     }
 }
 
+impl Cards {
+    /// The card of this vendor, if it is connected.
+    fn connected(&self, vendor: &str) -> Option<&Card> {
+        let is_active = |card: &Card| card.connection.as_ref().is_some_and(|found| found.state == "active");
+        self.cards.iter().find(|card| card.vendor == vendor && is_active(card))
+    }
+}
+
 impl Card {
     /// Whether a person can (again) start the authorization from here.
     fn wants_connecting(&self) -> bool {
@@ -151,14 +169,48 @@ pub(crate) async fn show(
     Query(came): Query<Came>,
 ) -> Result<IntegrationsPage, Failure> {
     let mut shell = visitor.shell("Integrations", Nav::Integrations);
-    if let Some(vendor) = came.connected {
-        let text = format!("{} is connected. Next: open its card and map the fields.", ui::vendor(&vendor));
+    let cards = load(&app, &visitor, &shell).await?;
+    // The address is anybody's to write: what is said is what the rooms know.
+    if let Some(card) = came.connected.and_then(|vendor| cards.connected(&vendor)) {
+        let text = format!("{} is connected. Next: open its card and map the fields.", card.label);
         shell.flash = Some(Flash::good(text));
     } else if let Some(code) = came.error {
-        shell.flash = Some(Flash::bad(why_not_connected(&code), code));
+        let why = refusal(&app, &visitor, &code).await;
+        shell.flash = Some(Flash::bad(why.unwrap_or_else(|| why_not_connected(&code).to_owned()), code));
     }
-    let cards = load(&app, &visitor, &shell).await?;
     Ok(IntegrationsPage { shell, cards })
+}
+
+/// Why the authorization that just came back was refused, with what is missing, as the audit log has it. The log hears
+/// of it over the bus, so this waits for it a moment.
+async fn refusal(app: &App, visitor: &Visitor, code: &str) -> Option<String> {
+    if !visitor.may(Scope::AuditRead) {
+        return None;
+    }
+    let asked = ListEntriesRequest {
+        action: "oauth.refused".to_owned(),
+        actor: format!("user:{}", visitor.user().id),
+        from: Some(proto::to_wire_time(app.now() - REFUSED_WITHIN)),
+        limit: 1,
+        ..ListEntriesRequest::default()
+    };
+    for _ in 0..LOOKS {
+        let request = visitor.ask(asked.clone()).ok()?;
+        let entries = app.rooms().audit().list_entries(request).await.ok()?.into_inner().entries;
+        if let Some(entry) = entries.first() {
+            let details: Refused = serde_json::from_str(&entry.details_json).ok()?;
+            return Some(details.message).filter(|message| details.reason == code && !message.is_empty());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    None
+}
+
+/// What the audit log holds of a refused authorization.
+#[derive(Deserialize)]
+struct Refused {
+    reason: String,
+    message: String,
 }
 
 /// `GET /settings/integrations/live`.
@@ -191,7 +243,7 @@ fn why_not_connected(code: &str) -> &'static str {
     match code {
         "oauth_denied" => "The consent was not given, so nothing was connected. You can try again.",
         "missing_scopes" => {
-            "The HubSpot user or portal lacks CRM read or write permission. Connect with one that has both, or ask for them."
+            "The HubSpot user or portal lacks a permission that Accord needs. The audit log says which one."
         }
         "oauth_state_unknown" | "oauth_nonce_mismatch" | "oauth_ticket_unknown" => {
             "This authorization was not started in this browser, or it took too long. Start it again from here."

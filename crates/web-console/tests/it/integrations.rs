@@ -46,8 +46,13 @@ async fn coming_back_from_the_vendor_says_how_it_went() {
     let mut browser = Browser::of(Role::Owner).await;
     let page = browser.get("/settings/integrations?connected=hubspot").await;
     assert!(page.body.contains("HubSpot is connected."));
+    let page = browser.get("/settings/integrations?connected=Salesforce+and+your+bank").await;
+    assert!(!page.body.contains("is connected."), "the address made the page say so");
     let page = browser.get("/settings/integrations?error=missing_scopes").await;
-    assert!(page.body.contains("lacks CRM read or write permission") && page.body.contains("missing_scopes"));
+    let missing = "Not connected: HubSpot deals cannot be written (crm.objects.deals.write)";
+    assert!(page.body.contains(missing) && page.body.contains("missing_scopes"), "{}", page.body);
+    let page = browser.get("/settings/integrations?error=oauth_denied").await;
+    assert!(page.body.contains("The consent was not given") && !page.body.contains(missing));
     let page = browser.get("/settings/integrations?error=%3Cscript%3E").await;
     assert!(page.body.contains("The connection was not made.") && !page.body.contains("<script>"));
 }
