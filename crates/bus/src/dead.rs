@@ -234,6 +234,11 @@ fn letter_of(id: u64, message: &StreamMessage) -> DeadLetter {
     letter(id, message.time.unix_timestamp_nanos(), &message.headers, message.payload.clone())
 }
 
+/// The dead letter in a delivered message; none when it is something else.
+pub(crate) fn delivered(id: u64, published_ns: i128, headers: &HeaderMap, body: Bytes) -> Option<DeadLetter> {
+    headers.get(REASON).is_some().then(|| letter(id, published_ns, headers, body))
+}
+
 fn letter(id: u64, published_ns: i128, headers: &HeaderMap, body: Bytes) -> DeadLetter {
     let optional = |name: &'static str| headers.get(name).map(|value| value.as_str().to_owned());
     let text = |name: &'static str| optional(name).unwrap_or_default();

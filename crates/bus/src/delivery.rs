@@ -63,6 +63,14 @@ impl Delivery {
         }
     }
 
+    /// The dead letter that this is, where it was delivered from the stream of dead letters.
+    #[must_use]
+    pub fn as_dead_letter(&self) -> Option<dead::DeadLetter> {
+        let headers = self.headers.as_ref()?;
+        let body = self.message.body.clone();
+        dead::delivered(self.stream_sequence, self.settle.published_ns, headers, body)
+    }
+
     /// The message is done. Call it after the effect is committed, never before: an acknowledgement that gets
     /// lost means one more delivery, which the inbox recognizes.
     ///

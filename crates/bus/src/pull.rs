@@ -40,6 +40,8 @@ pub(crate) struct Settle {
     pub(crate) attempt: u64,
     /// Its place in the stream.
     pub(crate) sequence: u64,
+    /// When the stream took it, in nanoseconds since 1970.
+    pub(crate) published_ns: i128,
     redeliver_after: Duration,
 }
 
@@ -163,8 +165,12 @@ impl Pull {
     }
 
     fn raw(&self, message: jetstream::Message) -> Option<Raw> {
-        let (attempt, sequence) = match message.info() {
-            Ok(info) => (u64::try_from(info.delivered).unwrap_or(1), info.stream_sequence),
+        let (attempt, sequence, published_ns) = match message.info() {
+            Ok(info) => (
+                u64::try_from(info.delivered).unwrap_or(1),
+                info.stream_sequence,
+                info.published.unix_timestamp_nanos(),
+            ),
             Err(error) => {
                 tracing::error!(%error, "got a delivery that nobody can answer");
                 return None;
@@ -178,6 +184,7 @@ impl Pull {
             settled: false,
             attempt,
             sequence,
+            published_ns,
             redeliver_after: self.config.redeliver_after(attempt),
         };
         Some(Raw {
