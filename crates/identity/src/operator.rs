@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     publisher::Fact,
     service::{MintedKey, Service},
-    store::{organizations, users},
+    store::{links, organizations, sessions, users},
 };
 
 /// What whoever runs Accord may do from the command line, as the actor `service:accord`. It needs no credential but
@@ -146,7 +146,7 @@ impl Operator {
         Ok(Link { token, expires_at })
     }
 
-    /// Gives a user this password.
+    /// Gives a user this password and ends all their sessions and links.
     ///
     /// # Errors
     /// [`Error::Refused`] `user_not_found`, `password_too_short`, `password_too_long`; or when the database refuses.
@@ -163,8 +163,11 @@ impl Operator {
         let user = users::get(&mut tx, organization, user).await?;
         let user = user.ok_or_else(crate::service::user_not_found)?;
         users::set_password(&mut tx, user.id, &hash).await?;
+        let now = service.now();
+        let ended = sessions::revoke_others(&mut tx, user.id, None, now).await?;
+        links::end_all(&mut tx, user.id, now).await?;
         let fact = Fact::user(organization, caller.actor, user.id, "password_set");
-        service.commit(tx, (&[fact], service.now()), Vec::new()).await
+        service.commit(tx, (&[fact], now), ended.iter().map(ToString::to_string).collect()).await
     }
 
     /// A new API key.

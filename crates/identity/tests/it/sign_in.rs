@@ -172,6 +172,20 @@ async fn a_new_password_needs_the_old_one_and_ends_the_other_sessions() {
 }
 
 #[tokio::test]
+async fn a_password_that_the_operator_sets_ends_every_session_and_link() {
+    let (house, owner) = house_with_password().await;
+    let id = owner.id().parse().unwrap();
+    let link = house.operator.create_link(house.organization(), id, Duration::from_secs(60)).await.unwrap();
+    let new = "an operator's password".into();
+    house.operator.set_password(house.organization(), id, new).await.unwrap();
+    let answer = house.client().check(CheckRequest { credential: owner.session.token }).await;
+    assert_eq!(refused(answer), (Code::Unauthenticated, "credential_revoked".to_owned()));
+    let request = SignInWithLinkRequest { token: link.token.expose_secret().to_owned() };
+    assert_eq!(refused(house.client().sign_in_with_link(request).await).0, Code::Unauthenticated);
+    with_password(&house, OWNER, "an operator's password", "10.0.0.1").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_key_has_no_password_and_no_session() {
     let house = house().await;
     let key = house.sign_in(Role::Owner).await.mint_api_key(&Scope::ALL).await.unwrap();
