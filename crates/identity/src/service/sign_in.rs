@@ -87,7 +87,7 @@ impl Service {
             return Err(Refusal::unauthenticated("sign_in_refused", message).into());
         };
         let mut tx = self.begin().await?;
-        store::attempts::take_back(&mut tx, &keys.client).await?;
+        store::attempts::take_back(&mut tx, &keys.client, now).await?;
         store::attempts::forget(&mut tx, &keys.email).await?;
         let (signed_in, fact) = self.begin_session(&mut tx, user.id.uuid(), "password", now).await?;
         self.commit(tx, (&[fact], now), Vec::new()).await?;
@@ -144,7 +144,7 @@ impl Service {
             return Err(Refusal::denied("password_wrong", message).at("current_password").into());
         }
         let mut tx = self.begin().await?;
-        store::attempts::take_back(&mut tx, &keys.client).await?;
+        store::attempts::take_back(&mut tx, &keys.client, now).await?;
         store::attempts::forget(&mut tx, &keys.email).await?;
         Ok(tx.commit().await?)
     }
@@ -219,9 +219,11 @@ struct AttemptKeys {
 }
 
 impl AttemptKeys {
+    /// Clients that nobody knows are not counted as one: that would let anybody lock everybody out.
     fn of(email: &str, client: &str) -> Self {
         let hash = |text: String| chassis::guard::digest(&SecretString::from(text));
-        Self { email: hash(format!("email {email}")), client: hash(format!("client {client}")) }
+        let client = if client.is_empty() { format!("client of {email}") } else { format!("client {client}") };
+        Self { email: hash(format!("email {email}")), client: hash(client) }
     }
 }
 

@@ -45,12 +45,20 @@ pub(crate) async fn store(tx: &mut PgConnection, key: &[u8; 32], known: Attempts
     Ok(())
 }
 
-/// Takes one attempt back, which was a success.
-pub(crate) async fn take_back(tx: &mut PgConnection, key: &[u8; 32]) -> Result<(), Error> {
+/// Takes back the attempt of this moment, which was a success, and the wait that it caused. A wait that another attempt
+/// caused stays.
+pub(crate) async fn take_back(
+    tx: &mut PgConnection,
+    key: &[u8; 32],
+    attempted_at: Timestamp,
+) -> Result<(), Error> {
     sqlx::query(
-        "UPDATE attempts SET failures = greatest(failures - 1, 0), locked_until = NULL WHERE key = $1",
+        "UPDATE attempts SET failures = greatest(failures - 1, 0),
+                             locked_until = CASE WHEN last_at = $2 THEN NULL ELSE locked_until END
+         WHERE key = $1",
     )
     .bind(key.as_slice())
+    .bind(attempted_at.to_sqlx())
     .execute(tx)
     .await?;
     Ok(())
