@@ -5,4 +5,5 @@ mod bad_input;
 mod conflict;
 mod main_path;
 mod resume;
+mod secrets;
 mod tidy;
