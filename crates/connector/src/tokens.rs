@@ -172,6 +172,12 @@ impl TokenKeeper {
                 }
                 outcome
             }
+            // The vendor may have done it, and a rotated refresh token may be lost: the announcement stays as the reason
+            // to give should the next attempt be refused.
+            Err(Failure::Vendor(error)) if error.kind == ErrorKind::AnswerLost => {
+                self.store.interrupt_refresh(self.id, generation, self.replica).await?;
+                Err(error.into())
+            }
             Err(failure) => {
                 let mut tx = self.store.pool.begin().await?;
                 Store::withdraw_refresh(&mut tx, self.id, generation, self.replica).await?;

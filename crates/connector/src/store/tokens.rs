@@ -128,6 +128,25 @@ impl Store {
         Ok(withdrawn.rows_affected() == 1)
     }
 
+    /// Lets anybody take an announcement over whose outcome is not known.
+    pub(crate) async fn interrupt_refresh(
+        &self,
+        connection: ConnectionId,
+        generation: i64,
+        by: Uuid,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE tokens SET intent_until = '-infinity'
+             WHERE connection = $1 AND generation = $2 AND intent_by = $3",
+        )
+        .bind(connection.uuid())
+        .bind(generation)
+        .bind(by)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Replaces the tokens of this generation, if the announcement still stands; tells whether.
     pub(crate) async fn replace_tokens(
         tx: &mut PgConnection,

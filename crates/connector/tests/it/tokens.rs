@@ -4,7 +4,7 @@ use model::{ConnectionChanged, kind};
 use testkit::eventually;
 
 use crate::{
-    acme::FAST,
+    acme::{FAST, Fault},
     world::{SOON, World, about},
 };
 
@@ -108,6 +108,20 @@ async fn a_refresh_whose_process_died_is_tried_once_more_and_then_needs_a_person
     world.acme.edit("companies", "a", "name", "1");
     world.wait_for_change("a", "name", "1").await;
     next.stop().await;
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_was_lost_says_so_when_the_vendor_had_rotated() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.acme.fault("/token", Fault::ApplyThenCut);
+    world.acme.expire_access();
+    world.capture(id, "companies", &["name"], true).await;
+    let stopped = replica.wait_for_state(id, "reauth_required").await;
+    assert_eq!(stopped.reason, "refresh_interrupted");
+    assert_eq!(world.acme.lock().refreshes, 2, "it is tried once more");
+    replica.stop().await;
 }
 
 #[tokio::test]
