@@ -20,6 +20,10 @@ use crate::{
     tokens::{ACCESS, REFRESH_TOKEN},
 };
 
+/// How long the address to begin at may be opened, once: it is opened at once by the browser that asked for it, and
+/// should be worth little to anybody else.
+const TICKET_LASTS: Duration = Duration::from_secs(120);
+/// How long the consent may take from then on.
 const FLOW_LASTS: Duration = Duration::from_secs(600);
 const VERIFIER: &str = "pkce_verifier";
 
@@ -77,7 +81,7 @@ pub(crate) async fn begin(
         actor,
         return_path,
         ticket_hash: &hash(&ticket),
-        expires_at: now + FLOW_LASTS,
+        expires_at: now + TICKET_LASTS,
     };
     core.store.begin_authorization(&authorization, now).await?;
     let mut url = below(&core.config.api_url, "oauth/start");
@@ -95,7 +99,9 @@ pub(crate) async fn start(core: &Core, ticket: &str) -> Result<(Url, String), Oa
     let challenge = BASE64_URL_SAFE_NO_PAD.encode(hash(&verifier));
     let sealer = core.sealer(authorization.organization, &authorization.id.to_string());
     let sealed = sealer.seal(VERIFIER, &SecretString::from(verifier))?;
-    if !core.store.start_authorization(authorization.id, &hash(&state), &hash(&nonce), &sealed).await? {
+    let (state_hash, nonce_hash, ends) = (hash(&state), hash(&nonce), core.now() + FLOW_LASTS);
+    let store = &core.store;
+    if !store.start_authorization(authorization.id, &state_hash, &nonce_hash, &sealed, ends).await? {
         return Err(unknown());
     }
     let url = connector.authorize_url(&AuthorizeRequest {

@@ -101,22 +101,24 @@ impl Store {
         Ok(row.map(Into::into))
     }
 
-    /// Spends the ticket of a flow; tells whether it was there to spend.
+    /// Spends the ticket of a flow, which lasts until then; tells whether it was there to spend.
     pub(crate) async fn start_authorization(
         &self,
         id: Uuid,
         state_hash: &[u8],
         nonce_hash: &[u8],
         verifier: &Sealed,
+        expires_at: Timestamp,
     ) -> Result<bool, Error> {
         let started = sqlx::query(
-            "UPDATE authorizations SET state_hash = $2, nonce_hash = $3, verifier = $4
+            "UPDATE authorizations SET state_hash = $2, nonce_hash = $3, verifier = $4, expires_at = $5
              WHERE id = $1 AND state_hash IS NULL",
         )
         .bind(id)
         .bind(state_hash)
         .bind(nonce_hash)
         .bind(verifier.as_bytes())
+        .bind(at(expires_at))
         .execute(&self.pool)
         .await?;
         Ok(started.rows_affected() == 1)

@@ -73,6 +73,11 @@ async fn a_callback_that_this_browser_did_not_start_is_refused_and_told() {
         ..CompleteAuthorizationRequest::default()
     };
 
+    let left: f64 = world
+        .query("SELECT extract(epoch FROM min(expires_at) - now())::float8 FROM authorizations WHERE state_hash IS NOT NULL")
+        .await;
+    assert!((540.0..=600.0).contains(&left), "{left}");
+
     let twice = replica.api.start_authorization(StartAuthorizationRequest { ticket }).await.unwrap_err();
     assert_eq!((twice.code(), code(&twice)), (Code::PermissionDenied, "oauth_ticket_unknown"));
 
@@ -93,6 +98,19 @@ async fn a_callback_that_this_browser_did_not_start_is_refused_and_told() {
     assert_eq!(code(&again), "oauth_state_unknown");
     let none = replica.api.list_connections(by("owner", ListConnectionsRequest {})).await.unwrap();
     assert!(none.into_inner().connections.is_empty());
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_to_begin_at_is_worth_nothing_after_two_minutes() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let ticket = parameter(&replica.begin("").await.unwrap(), "ticket");
+    let pool = world.database.pool("connector").await;
+    let later = sqlx::query("UPDATE authorizations SET expires_at = expires_at - interval '121 seconds'");
+    later.execute(&pool).await.unwrap();
+    let late = replica.api.start_authorization(StartAuthorizationRequest { ticket }).await.unwrap_err();
+    assert_eq!(code(&late), "oauth_ticket_unknown");
     replica.stop().await;
 }
 
