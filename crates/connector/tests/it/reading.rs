@@ -1,6 +1,10 @@
 use std::{collections::HashSet, time::Duration};
 
-use model::{CaptureProgress, ChangeKind, ConnectionChanged, ConnectionState, Lane, SyncRunFinished, kind};
+use bus::{Message, subject};
+use model::{
+    CaptureProgress, CaptureStopped, ChangeKind, ConnectionChanged, ConnectionState, Lane, SyncRunFinished,
+    SystemClock, kind,
+};
 use proto::connections::GetUsageRequest;
 use testkit::eventually;
 
@@ -137,6 +141,32 @@ async fn newly_wanted_fields_are_read_for_all_history_with_new_event_ids() {
         changes.map(|message| message.envelope.id.clone()).collect()
     };
     assert_eq!(ids.len(), 120);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn an_older_wish_that_comes_again_stops_nothing() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    let organization = world.organization();
+    for (minutes, active) in [(-1, true), (1, false)] {
+        let said_at = model::Clock::now(&SystemClock) + jiff::SignedDuration::from_mins(minutes);
+        let stop = CaptureStopped { connection: id, vendor_object: "companies".into() };
+        let subject = subject::capture(&organization, "stopped");
+        let message =
+            Message::json(subject, kind::CAPTURE_STOPPED, "test", organization, said_at, &stop).unwrap();
+        world.bus.publish(&message).await.unwrap();
+        eventually(SOON, "the wish was taken", || async {
+            let pending = world.bus.pending(subject::EVENTS, "connector-wishes").await.ok()?;
+            (pending.waiting == 0 && pending.unanswered == 0).then_some(())
+        })
+        .await;
+        assert_eq!(world.query::<bool>("SELECT active FROM captures").await, active);
+    }
     replica.stop().await;
 }
 
