@@ -71,7 +71,7 @@ impl Journal {
             std::fs::create_dir_all(folder)?;
         }
         let beside = path.with_extension("new");
-        let mut out = BufWriter::new(File::create(&beside)?);
+        let mut out = BufWriter::new(create_private(&beside)?);
         snapshot(sim, &mut out)?;
         out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
         std::fs::rename(&beside, path)?;
@@ -112,6 +112,19 @@ impl Journal {
     pub(crate) fn close(self, sim: &Sim) -> io::Result<()> {
         Self::rewrite(&self.path, sim).map(drop)
     }
+}
+
+/// A new file that only its owner may read: it holds tokens.
+fn create_private(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn line(out: &mut impl Write, what: &Out<'_>) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! The control API, the living portal, and the state file.
 
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -203,7 +205,12 @@ async fn a_restart_resumes_with_everything() {
     let (token, before) =
         (hub.handle.access_token().to_owned(), hub.handle.state("companies").expect("state"));
     hub.handle.shutdown().await;
+    // An earlier version left the file open to everybody.
+    #[cfg(unix)]
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).expect("changed");
     let hub = kept(&file).await;
+    #[cfg(unix)]
+    assert_eq!(std::fs::metadata(&file).expect("the state file").permissions().mode() & 0o777, 0o600);
     assert_eq!(hub.handle.access_token(), token);
     check_kept(&hub, &company, &loser, &before).await;
 }
