@@ -274,7 +274,8 @@ impl Engine {
             let plan = StoredPlan { state: PlanState::Applying, changed_at: self.clock.now(), ..plan };
             store::plans::put(&mut tx, &plan).await?;
         }
-        request_capture(self, &mut tx, &mapping, false).await?;
+        // Pairs may have been changed while nobody read them.
+        request_capture(self, &mut tx, &mapping, !pause).await?;
         self.say(&mut tx, caller, &mapping, action, None, Changed::new()).await?;
         self.done(tx).await?;
         self.jobs.notify_one();
@@ -318,17 +319,6 @@ impl Engine {
     /// An active mapping whose pairs or directions changed asks for the fields that it needs now; where one flows that
     /// did not before, with their history.
     async fn recapture(&self, tx: &mut PgConnection, before: &Settings, now: &Mapping) -> Result<(), Error> {
-        // What both sides agreed on was said of another field of the vendor.
-        let moved: Vec<String> = before
-            .fields
-            .iter()
-            .filter(|(name, field)| {
-                let after = now.settings.fields.get(*name).and_then(FieldMapping::effective);
-                field.effective().is_some() && field.effective() != after
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        store::links::forget_fields(tx, now.id, &moved).await?;
         let (before, after) = (flows(before), flows(&now.settings));
         if now.state == MappingState::Active && before != after {
             request_capture(self, tx, now, !after.is_subset(&before)).await?;

@@ -11,9 +11,14 @@ use crate::{Config, Error, connections, consumer, engine::Engine, grpc::Service,
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
+    Migration {
+        version: 3,
+        name: "rewritten in place",
+        sql: include_str!("../migrations/0002_rewritten_in_place.sql"),
+    },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.

@@ -17,20 +17,23 @@ pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 /// What a link remembers of one field. The names are short because every link stores them for every mapped field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Field {
+    /// The vendor's field that all of this is said of. When another one is mapped, it starts anew.
+    #[serde(rename = "f", default)]
+    pub(crate) of: String,
     /// The value that both sides last agreed on; none before they ever did.
-    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "b", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) base: Option<Value>,
     /// The last value observed at the vendor.
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "s", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) seen: Option<Value>,
     /// The vendor's version at that observation.
     #[serde(rename = "v", default)]
     pub(crate) version: i64,
     /// A value that the vendor was asked to write and has not confirmed.
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "p", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<Value>,
     /// A value that the vendor refused; it is not offered again until it changes or somebody retries.
-    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "x", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Value>,
     /// A value that the vendor showed while our write was in flight: whether it is ours in the vendor's spelling, or
     /// somebody else's, is decided when the vendor answers.
@@ -104,6 +107,11 @@ impl Decision {
 }
 
 impl Field {
+    /// A vendor's field of which nothing is known yet.
+    pub(crate) fn of(vendor_field: &str) -> Self {
+        Self { of: vendor_field.to_owned(), ..Self::default() }
+    }
+
     /// Decides what a value from the vendor means, and remembers that it was seen.
     pub(crate) fn observe(
         &mut self,
@@ -218,6 +226,13 @@ impl Field {
         true
     }
 
+    /// The vendor's value does not fit our field, into which it does not flow: it is only known to be there.
+    pub(crate) fn need_not_read(&mut self, unread: Deferred) {
+        if !self.is_behind(unread.version) {
+            self.unread = Some(unread);
+        }
+    }
+
     /// The vendor's value fits our field; false when a newer one that did not is still there.
     pub(crate) fn can_read(&mut self, version: i64) -> bool {
         let Some(unread) = &self.unread else { return true };
@@ -253,6 +268,11 @@ impl Field {
     }
 }
 
+/// A value that is there and blank is not the same as none.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 fn conflict(remote: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
     let (vendor_wins, within_skew) = match policy {
         Policy::Platform => (false, false),
@@ -263,4 +283,24 @@ fn conflict(remote: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
         },
     };
     Decision::Conflict { vendor_wins, within_skew }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_to_be_blank_is_stored_as_known() {
+        let field = Field {
+            base: Some(Value::Null),
+            seen: Some(Value::Null),
+            pending: Some(Value::Null),
+            refused: Some(Value::Null),
+            ..Field::of("phone")
+        };
+        let json = serde_json::to_string(&field).unwrap();
+        assert_eq!(serde_json::from_str::<Field>(&json).unwrap(), field);
+        let unknown = serde_json::to_string(&Field::of("phone")).unwrap();
+        assert_eq!(serde_json::from_str::<Field>(&unknown).unwrap().seen, None);
+    }
 }

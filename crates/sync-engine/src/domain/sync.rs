@@ -188,14 +188,25 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
         effect.touched = true;
     }
     let origin = origin(mapping);
+    align(mapping, link);
     for pair in &mapping.pairs {
         let Some(value) = seen.fields.get(&pair.vendor.name) else { continue };
-        let state = link.fields.entry(pair.canonical.name.clone()).or_default();
+        let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         let raw = Deferred { value: value.clone(), version: seen.version, at: seen.at };
         observe_field(pair, state, record, &mut effect, raw, &origin);
     }
     clear_record(link, &mut effect);
     effect
+}
+
+/// Gives every pair its state on the link; one that was about another field of the vendor starts anew.
+fn align(mapping: &Compiled, link: &mut Link) {
+    for pair in &mapping.pairs {
+        let state = link.fields.entry(pair.canonical.name.clone()).or_default();
+        if state.of != pair.vendor.name {
+            *state = Field::of(&pair.vendor.name);
+        }
+    }
 }
 
 /// Offers what an issue is about again: ours to the vendor, and the vendor's value, where it did not fit, to our field.
@@ -204,6 +215,7 @@ pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, fi
     let mut effect = Effect { touched: true, ..Effect::default() };
     let origin = origin(mapping);
     let exists_there = link.vendor_id.is_some();
+    align(mapping, link);
     for pair in mapping.pairs.iter().filter(|pair| field.is_empty() || pair.canonical.name == field) {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         state.refused = None;
@@ -260,6 +272,7 @@ pub(crate) fn answered(
     if link.write != Some(write) {
         return Effect::default();
     }
+    align(mapping, link);
     link.write = None;
     let mut effect = Effect { touched: true, ..Effect::default() };
     match outcome {
@@ -271,7 +284,7 @@ pub(crate) fn answered(
                     settle_covered(pair, link, record, &mut effect, &foreign.value, foreign.at, &origin);
                 }
                 let Some(value) = fields.get(&pair.vendor.name) else { continue };
-                let state = link.fields.entry(pair.canonical.name.clone()).or_default();
+                let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
                 effect.cleared.push(pair.canonical.name.clone());
                 let raw = Deferred { value: value.clone(), version: *version, at };
                 let Some(value) = read(pair, raw, state, record, &mut effect) else { continue };
@@ -380,17 +393,19 @@ pub(crate) fn next_write(
     if link.vendor_id.is_none() && !mapping.creates_there() {
         return (None, troubles);
     }
+    align(mapping, link);
     if link.vendor_id.is_none() {
         offer_whole(mapping, link, record);
     }
+    let exists_there = link.vendor_id.is_some();
     let mut fields = BTreeMap::new();
     let mut expected = BTreeMap::new();
     let mut edited_at = None;
     for pair in &mapping.pairs {
         let name = &pair.canonical.name;
         let local = record.value(name);
-        let state = link.fields.entry(name.clone()).or_default();
-        if !state.wants(local, pair.direction, link.vendor_id.is_some()) {
+        let Some(state) = link.fields.get_mut(name) else { continue };
+        if !state.wants(local, pair.direction, exists_there) {
             continue;
         }
         match transform::outbound(pair, local.clone()) {
@@ -457,9 +472,13 @@ pub(crate) fn reset(mapping: &Compiled, link: &mut Link, record: &mut Record) ->
     link.write = None;
     for state in link.fields.values_mut() {
         state.pending = None;
-        state.refused = None;
+        // What is refused because the vendor's value cannot be read still is.
+        if state.unread.is_none() {
+            state.refused = None;
+        }
     }
     let mut effect = Effect { touched: true, ..Effect::default() };
+    align(mapping, link);
     observe_deferred(mapping, link, record, &mut effect);
     effect
 }
@@ -494,11 +513,18 @@ fn read(
     effect: &mut Effect,
 ) -> Option<Value> {
     match transform::inbound(pair, raw.value.clone()) {
-        Ok(value) => state.can_read(raw.version).then_some(value),
+        Ok(value) => {
+            effect.touched |= state.unread.is_some();
+            state.can_read(raw.version).then_some(value)
+        }
+        Err(_) if pair.direction == Direction::ToVendor => {
+            effect.touched = true;
+            state.need_not_read(raw);
+            None
+        }
         Err(unfit) => {
-            if pair.direction != Direction::ToVendor
-                && state.cannot_read(raw, record.value(&pair.canonical.name))
-            {
+            if state.cannot_read(raw, record.value(&pair.canonical.name)) {
+                effect.touched = true;
                 effect.troubles.push(Trouble {
                     field: pair.canonical.name.clone(),
                     category: IssueCategory::Value,

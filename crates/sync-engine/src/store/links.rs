@@ -165,25 +165,6 @@ pub(crate) async fn unsettled(
     Ok(ids.into_iter().map(LinkId::from_uuid).collect())
 }
 
-/// Forgets what the links of a mapping know of these fields.
-pub(crate) async fn forget_fields(
-    tx: &mut PgConnection,
-    mapping: MappingId,
-    fields: &[String],
-) -> Result<(), Error> {
-    if fields.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "UPDATE links SET fields = fields - $2::text[] WHERE mapping_id = $1 AND fields ?| $2::text[]",
-    )
-    .bind(mapping.uuid())
-    .bind(fields)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 /// Stores links, new ones and changed ones, in one statement.
 pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Error> {
     if links.is_empty() {
@@ -196,7 +177,7 @@ pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Er
         links.iter().map(|link| link.seen_at.map(|time: Timestamp| at(time))).collect();
     sqlx::query(
         "INSERT INTO links (id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged) \
-         SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields::jsonb, staged::jsonb \
+         SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields::json, staged::json \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::timestamptz[], \
                      $8::uuid[], $9::text[], $10::text[]) \
               AS l(id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged) \

@@ -150,7 +150,7 @@ pub(crate) async fn put(tx: &mut PgConnection, records: &[&Record]) -> Result<()
         records.iter().map(|record| record.archived_at.map(at)).collect();
     sqlx::query(
         "INSERT INTO records (id, organization_id, object, version, title, cells, created_at, updated_at, archived_at) \
-         SELECT id, organization_id, object, version, title, cells::jsonb, created_at, updated_at, archived_at \
+         SELECT id, organization_id, object, version, title, cells::json, created_at, updated_at, archived_at \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], \
                      $8::timestamptz[], $9::timestamptz[]) \
               AS r(id, organization_id, object, version, title, cells, created_at, updated_at, archived_at) \

@@ -26,7 +26,7 @@ pub(crate) async fn append(tx: &mut PgConnection, revisions: &[Revision]) -> Res
     let changes = revisions.iter().map(|revision| json(&revision.changes)).collect::<Result<Vec<_>, _>>()?;
     sqlx::query(
         "INSERT INTO revisions (record_id, version, at, actor, cause, vendor, changes) \
-         SELECT record_id, version, at, actor, cause, vendor, changes::jsonb FROM UNNEST($1::uuid[], $2::bigint[], \
+         SELECT record_id, version, at, actor, cause, vendor, changes::json FROM UNNEST($1::uuid[], $2::bigint[], \
              $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[]) \
               AS r(record_id, version, at, actor, cause, vendor, changes)",
     )
