@@ -7,7 +7,7 @@ use connector::{
 };
 use http::HeaderMap;
 use model::{ApplyWrite, ObjectSchema, WriteOutcome};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
@@ -81,6 +81,10 @@ impl Connector for HubSpot {
             label: "HubSpot",
             summary: "Keeps companies and deals of a HubSpot portal in step with partners, companies and deals here.",
         }
+    }
+
+    fn is_configured(&self) -> bool {
+        !self.config.client_id.is_empty() && !self.config.client_secret.expose_secret().is_empty()
     }
 
     fn capabilities(&self) -> &Capabilities {

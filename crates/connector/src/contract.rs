@@ -222,6 +222,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Name and words.
     fn vendor(&self) -> VendorInfo;
 
+    /// Whether it was told what it needs to ask for consent. What is connected already goes on without.
+    fn is_configured(&self) -> bool {
+        true
+    }
+
     /// What it can do.
     fn capabilities(&self) -> &Capabilities;
 

@@ -73,6 +73,13 @@ impl wire::connections_server::Connections for Service {
         let connector = connector.ok_or_else(|| {
             at_field(status(Code::NotFound, "vendor_unknown", "There is no such vendor here."), "vendor")
         })?;
+        if !connector.is_configured() {
+            let label = connector.vendor().label;
+            let message = format!(
+                "{label} is not set up here: the operator of this installation must give Accord the client id and secret of a {label} app."
+            );
+            return Err(status(Code::FailedPrecondition, "vendor_not_configured", message));
+        }
         if !oauth::is_return_path(&asked.return_path) {
             let message = "The return path must be a path of the console, like /settings/integrations.";
             let refusal = status(Code::InvalidArgument, "return_path_invalid", message);
