@@ -1,11 +1,13 @@
 use model::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 
-use super::Object;
+use super::{Object, RECORD_ID};
 use crate::wire::{Pipeline, PipelineList, Property, PropertyList};
 
-/// An object's schema from its properties. Archived properties are left out: HubSpot refuses to write them.
+/// An object's schema from its properties. Archived properties are left out, because HubSpot refuses to write them, and
+/// so is the one in which Accord keeps its own record id, which is nobody's to map.
 pub(crate) fn from_wire(object: &Object, properties: PropertyList) -> ObjectSchema {
-    let live = properties.results.into_iter().filter(|property| !property.archived);
+    let live =
+        properties.results.into_iter().filter(|property| !property.archived && property.name != RECORD_ID);
     ObjectSchema {
         name: object.name.to_owned(),
         label: object.label.to_owned(),
@@ -115,7 +117,7 @@ mod tests {
         assert!(field("hs_lastmodifieddate").read_only);
         assert!(!field("name").read_only && !field("name").custom);
         assert!(field("regions").custom);
-        assert!(field("accord_record_id").unique);
+        assert!(schema.field("accord_record_id").is_none());
         assert_eq!(field("annualrevenue").field_type, FieldType::Currency);
         assert_eq!(field("hubspot_owner_id").field_type, FieldType::User);
         assert_eq!(field("regions").options[0].label, "EMEA");
