@@ -6,4 +6,5 @@ mod conflict;
 mod main_path;
 mod resume;
 mod secrets;
+mod services;
 mod tidy;

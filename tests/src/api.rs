@@ -33,6 +33,19 @@ pub struct Api {
 }
 
 impl Api {
+    /// The API at an address, with this key or session.
+    #[must_use]
+    pub fn new(http: reqwest::Client, url: &str, key: &str) -> Self {
+        Self { http, url: url.to_owned(), key: key.to_owned() }
+    }
+
+    /// A call that must succeed.
+    pub async fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let answer = self.try_call(method, path, body).await.expect("the API answers");
+        assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.body);
+        answer.body
+    }
+
     /// A call with the API key.
     ///
     /// # Errors

@@ -88,11 +88,13 @@ impl Chrome {
         eventually(PATIENCE, &what, || async { (!self.has(css).await).then_some(()) }).await;
     }
 
-    /// Clicks. Parts of a page are replaced while it lives, so a click that missed is tried again.
+    /// Clicks. Parts of a page are replaced while it lives: a click that missed is tried again, one that made
+    /// its own element go away did not miss.
     pub async fn click(&self, css: &str) {
         eventually(PATIENCE, &format!("{css} to be clicked"), || async {
             let element = self.page.find(Locator::Css(css)).await.ok()?;
-            element.click().await.ok()
+            let is_done = element.click().await.is_ok() || !self.has(css).await;
+            is_done.then_some(())
         })
         .await;
     }

@@ -364,6 +364,14 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .expect("the accord binary is built: cargo build -p accord")
 }
 
+/// A command of the binary under test, on servers of nobody yet.
+#[must_use]
+pub fn accord() -> Command {
+    let mut command = Command::new(binary());
+    command.env_remove("DATABASE_URL").env_remove("NATS_URL");
+    command
+}
+
 /// The binary under test: `ACCORD_BIN`, else the one that was built beside this test.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("ACCORD_BIN") {

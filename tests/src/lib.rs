@@ -10,5 +10,5 @@ mod vendor;
 pub use api::{Answer, Api};
 pub use browser::{Browser, Landed};
 pub use chrome::Chrome;
-pub use house::{House, Start};
+pub use house::{House, Start, accord};
 pub use vendor::HubSpotPortal;

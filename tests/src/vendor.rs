@@ -14,7 +14,9 @@ pub struct HubSpotPortal {
 }
 
 impl HubSpotPortal {
-    pub(crate) const fn new(http: reqwest::Client, url: String, token: String) -> Self {
+    /// The portal at an address, with a token of its own API.
+    #[must_use]
+    pub const fn new(http: reqwest::Client, url: String, token: String) -> Self {
         Self { http, url, token }
     }
 
