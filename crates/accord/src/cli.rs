@@ -192,6 +192,9 @@ pub(crate) struct Serve {
     /// Encryption keys, `id:base64`, several separated by commas; the first one writes.
     #[arg(long, env = "ACCORD_VAULT_KEYS", default_value = "", hide_env_values = true)]
     pub(crate) vault_keys: SecretString,
+    /// A proxy of yours stands before the console and ends `X-Forwarded-For` with the address of the client.
+    #[arg(long, env = "ACCORD_TRUSTED_PROXY")]
+    pub(crate) trusted_proxy: bool,
     /// The key of the tokens in the console's forms.
     #[arg(long, env = "ACCORD_CSRF_SECRET", default_value = "", hide_env_values = true)]
     pub(crate) csrf_secret: SecretString,

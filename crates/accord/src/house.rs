@@ -45,6 +45,7 @@ pub(crate) struct Plan {
     pub(crate) connector_url: String,
     pub(crate) public_api_url: Url,
     pub(crate) public_console_url: Url,
+    pub(crate) trusted_proxy: bool,
     pub(crate) csrf_secret: SecretString,
     pub(crate) keyring: Option<Keyring>,
     pub(crate) hubspot: cli::HubSpot,
@@ -74,6 +75,13 @@ pub(crate) struct House {
     pub(crate) health: Health,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+}
+
+impl Drop for House {
+    /// A start that is given up, or fails half way, leaves nothing running.
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
 }
 
 impl House {
@@ -375,6 +383,7 @@ fn console_config(plan: &Plan) -> web_console::Config {
         connections_url: plan.connector_url.clone(),
         sync_url: plan.sync_url.clone(),
         audit_url: plan.audit_url.clone(),
+        trusted_proxy: plan.trusted_proxy,
         csrf_secret: plan.csrf_secret.clone(),
     }
 }

@@ -91,6 +91,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         connector_url: serve.connector_url,
         public_api_url: serve.public_api_url,
         public_console_url: serve.public_console_url,
+        trusted_proxy: serve.trusted_proxy,
         csrf_secret: serve.csrf_secret,
         keyring,
         hubspot: serve.hubspot,

@@ -32,10 +32,31 @@ const KEY_LABEL: &str = "accord up";
 /// How long a sign-in link of the terminal can be used.
 const LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// The servers that live and end with this process.
-struct Private {
+/// What was started so far: it lives and ends with this process.
+#[derive(Default)]
+struct Started {
     postgres: Option<Server>,
     nats: Option<Server>,
+    sandbox: Option<Handle>,
+    house: Option<House>,
+}
+
+impl Started {
+    /// Stops it in the order in which the one needs the other.
+    async fn stop(self) {
+        if let Some(house) = self.house {
+            house.stop().await;
+        }
+        if let Some(sandbox) = self.sandbox {
+            sandbox.shutdown().await;
+        }
+        if let Some(nats) = self.nats {
+            nats.stop().await;
+        }
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+        }
+    }
 }
 
 pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
@@ -55,44 +76,33 @@ pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
         // A tool that waits for the file must not read that of an earlier start.
         let _ = std::fs::remove_file(file);
     }
-    let files = Files::open(&data_dir)?;
-    let (private, database_url, nats_url) = servers(&up, &data_dir).await?;
-    let (house, sandbox, plan_facts) = start(&up, &files, &database_url, &nats_url).await?;
-    let run = async {
-        let ready =
-            prepare(&up, &files, &house, sandbox.as_ref(), &plan_facts, (&database_url, &nats_url)).await?;
-        announce(&up, &ready, &data_dir)?;
-        anyhow::Ok(())
-    };
+    let mut started = Started::default();
     let outcome = tokio::select! {
-        outcome = run => match outcome {
-            Ok(()) => tokio::select! {
-                () = shutdown.requested() => Ok(()),
-                () = house.broken() => Err(anyhow::anyhow!("keep all services running; the log above says why")),
-            },
-            Err(error) => Err(error),
-        },
+        outcome = live(&up, &data_dir, &mut started) => outcome,
         () = shutdown.requested() => Ok(()),
     };
     say("Stopping");
-    house.stop().await;
-    if let Some(sandbox) = sandbox {
-        sandbox.shutdown().await;
-    }
-    if let Some(nats) = private.nats {
-        nats.stop().await;
-    }
-    if let Some(postgres) = private.postgres {
-        postgres.stop().await;
-    }
+    started.stop().await;
     signal.abort();
     telemetry.flush();
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// Starts everything and watches over it; ends only by a failure. Dropped at any point, `started` holds what runs.
+async fn live(up: &Up, data_dir: &Path, started: &mut Started) -> anyhow::Result<()> {
+    let files = Files::open(data_dir)?;
+    let (database_url, nats_url) = servers(up, data_dir, started).await?;
+    let (house, addresses) = start(up, &files, &database_url, &nats_url, &mut started.sandbox).await?;
+    let house = started.house.insert(house);
+    let urls = (&*database_url, &*nats_url);
+    let ready = prepare(up, &files, house, started.sandbox.as_ref(), &addresses, urls).await?;
+    announce(up, &ready, data_dir)?;
+    house.broken().await;
+    bail!("keep all services running; the log above says why")
+}
+
 /// Starts what was not given.
-async fn servers(up: &Up, data_dir: &Path) -> anyhow::Result<(Private, String, String)> {
-    let mut private = Private { postgres: None, nats: None };
+async fn servers(up: &Up, data_dir: &Path, started: &mut Started) -> anyhow::Result<(String, String)> {
     if up.database_url.is_none() {
         find_postgres()?;
     }
@@ -104,7 +114,7 @@ async fn servers(up: &Up, data_dir: &Path) -> anyhow::Result<(Private, String, S
         None => {
             say(&format!("Starting a private PostgreSQL in {}", data_dir.join("postgres").display()));
             let server = Postgres::default().start(&data_dir.join("postgres")).await?;
-            private.postgres.insert(server).url().to_owned()
+            started.postgres.insert(server).url().to_owned()
         }
     };
     let nats_url = match &up.nats_url {
@@ -112,10 +122,10 @@ async fn servers(up: &Up, data_dir: &Path) -> anyhow::Result<(Private, String, S
         None => {
             say(&format!("Starting a private NATS in {}", data_dir.join("nats").display()));
             let server = Nats::default().start(&data_dir.join("nats")).await?;
-            private.nats.insert(server).url().to_owned()
+            started.nats.insert(server).url().to_owned()
         }
     };
-    Ok((private, database_url, nats_url))
+    Ok((database_url, nats_url))
 }
 
 /// What the rest of the start needs to know of the services.
@@ -130,7 +140,8 @@ async fn start(
     files: &Files,
     database_url: &str,
     nats_url: &str,
-) -> anyhow::Result<(House, Option<Handle>, Addresses)> {
+    sandbox: &mut Option<Handle>,
+) -> anyhow::Result<(House, Addresses)> {
     let remembered: Ports = files.read("ports.json").unwrap_or_default();
     let grpc = listen(remembered.grpc).await?;
     let gateway = listen(remembered.gateway).await?;
@@ -142,7 +153,7 @@ async fn start(
         console: console.local_addr()?.port(),
         sandbox: remembered.sandbox,
     };
-    let sandbox = if up.demo {
+    if up.demo {
         let listener = listen(remembered.sandbox).await?;
         ports.sandbox = listener.local_addr()?.port();
         let settings = demo::sandbox_settings(files.path("hubspot-sandbox.json"));
@@ -152,10 +163,8 @@ async fn start(
             sandbox::hubspot::start(settings, listener).await.context("start the HubSpot sandbox")?;
         hubspot.api_url = handle.url().parse().context("read the sandbox's address")?;
         hubspot.app_url = None;
-        Some(handle)
-    } else {
-        None
-    };
+        *sandbox = Some(handle);
+    }
     files.write("ports.json", &ports)?;
     let addresses = Addresses {
         grpc: format!("http://127.0.0.1:{}", ports.grpc),
@@ -179,6 +188,7 @@ async fn start(
         connector_url: addresses.grpc.clone(),
         public_api_url: addresses.api.clone(),
         public_console_url: addresses.console.clone(),
+        trusted_proxy: false,
         csrf_secret: files.secret("csrf.secret")?,
         keyring: Some(files.keyring()?),
         hubspot,
@@ -188,7 +198,7 @@ async fn start(
     let listeners =
         Listeners { grpc: Some(grpc), gateway: Some(gateway), console: Some(console), health: None };
     let house = House::start(plan, listeners).await?;
-    Ok((house, sandbox, addresses))
+    Ok((house, addresses))
 }
 
 /// Makes the organization, its users and keys, and the demo; then writes the ready file.

@@ -1,5 +1,6 @@
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
+use axum::http::HeaderMap;
 use hmac::{Hmac, KeyInit};
 use jiff::Timestamp;
 use model::Clock;
@@ -19,6 +20,7 @@ struct Inner {
     token_key: Hmac<Sha256>,
     public_url: Url,
     gateway_url: Url,
+    trusted_proxy: bool,
 }
 
 impl App {
@@ -33,6 +35,7 @@ impl App {
             token_key: Hmac::new_from_slice(secret).map_err(|_| Error::ShortSecret)?,
             public_url: config.public_url.clone(),
             gateway_url: config.gateway_url.clone(),
+            trusted_proxy: config.trusted_proxy,
         })))
     }
 
@@ -47,6 +50,13 @@ impl App {
     /// Whether browsers reach us by https.
     pub(crate) fn is_secure(&self) -> bool {
         self.0.public_url.scheme() == "https"
+    }
+
+    /// The client that a request came from, where a proxy of ours says so: the last hop, because clients can write the
+    /// others.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let hops = headers.get_all("x-forwarded-for").iter().next_back().filter(|_| self.0.trusted_proxy)?;
+        hops.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
     }
 
     pub(crate) fn public_url(&self) -> &Url {

@@ -16,6 +16,9 @@ pub struct Config {
     pub sync_url: String,
     /// Where the audit service answers gRPC.
     pub audit_url: String,
+    /// Whether a proxy of ours stands before the console and puts the address of each client at the end of
+    /// `X-Forwarded-For`. Attempts to sign in are then limited per client too; otherwise only per e-mail address.
+    pub trusted_proxy: bool,
     /// The key of the tokens in forms, 16 bytes or more. Replicas share it, and it outlives a restart, so that a
     /// form opened before can still be sent after.
     pub csrf_secret: SecretString,

@@ -144,6 +144,15 @@ async fn one_client_that_tries_many_addresses_waits_too() {
 }
 
 #[tokio::test]
+async fn clients_that_nobody_knows_are_not_counted_as_one() {
+    let house = house().await;
+    for attempt in 0..40 {
+        let answer = with_password(&house, &format!("guess{attempt}@northwind.example"), "x", "").await;
+        assert_eq!(refused(answer).0, Code::Unauthenticated);
+    }
+}
+
+#[tokio::test]
 async fn a_new_password_needs_the_old_one_and_ends_the_other_sessions() {
     let (house, owner) = house_with_password().await;
     let denied = refused(set_password(&owner, "wrong", "another long password").await);

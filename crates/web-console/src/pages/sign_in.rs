@@ -1,9 +1,6 @@
-use std::net::SocketAddr;
-
 use askama::Template;
 use axum::{
-    Extension,
-    extract::{ConnectInfo, Path, Query, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
@@ -75,7 +72,7 @@ pub(crate) struct Credentials {
 /// `POST /sign-in`.
 pub(crate) async fn with_password(
     State(app): State<App>,
-    client: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
     OpenForm(form): OpenForm<Credentials>,
 ) -> Response {
     use secrecy::ExposeSecret;
@@ -83,7 +80,7 @@ pub(crate) async fn with_password(
     let request = SignInWithPasswordRequest {
         email: form.email.trim().to_owned(),
         password: form.password.expose_secret().to_owned(),
-        client: client.map(|Extension(ConnectInfo(address))| address.ip().to_string()).unwrap_or_default(),
+        client: app.client(&headers).map(|client| client.to_string()).unwrap_or_default(),
     };
     match app.rooms().identity().sign_in_with_password(request).await {
         Ok(answer) => {

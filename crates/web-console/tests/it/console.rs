@@ -72,6 +72,7 @@ fn config(url: String) -> Config {
         connections_url: url.clone(),
         sync_url: url.clone(),
         audit_url: url,
+        trusted_proxy: true,
         csrf_secret: "a secret of the tests, long enough".into(),
     }
 }

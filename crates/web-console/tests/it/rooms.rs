@@ -135,6 +135,7 @@ impl Identity for Rooms {
         &self,
         request: Request<idy::SignInWithPasswordRequest>,
     ) -> Answer<idy::Session> {
+        self.0.lock().unwrap().asked.push(format!("sign in from {:?}", request.get_ref().client));
         match (request.get_ref().email.as_str(), request.get_ref().password.as_str()) {
             ("mara@northwind.example", "correct horse") => {
                 Ok(Response::new(idy::Session { token: "as_owner".into(), ..Default::default() }))

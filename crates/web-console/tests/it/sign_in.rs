@@ -91,3 +91,19 @@ async fn a_session_that_ended_elsewhere_leads_back_to_sign_in() {
     let page = browser.get_with("/settings/integrations/live", &[("x-accord-script", "1")]).await;
     assert_eq!(page.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn the_client_of_a_sign_in_is_the_one_that_our_proxy_names() {
+    let mut browser = Browser::new().await;
+    let body = "email=mara%40northwind.example&password=guess";
+    for (hops, client) in [
+        ("203.0.113.9", "203.0.113.9"),
+        ("192.0.2.1, 203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9, unknown", ""),
+        ("", ""),
+    ] {
+        let headers = [("origin", ORIGIN), ("x-forwarded-for", hops)];
+        browser.send(Method::POST, "/sign-in", &headers, body.to_owned()).await;
+        assert_eq!(browser.rooms.asked(), [format!("sign in from {client:?}")]);
+    }
+}
