@@ -222,7 +222,8 @@ impl AttemptKeys {
     /// Clients that nobody knows are not counted as one: that would let anybody lock everybody out.
     fn of(email: &str, client: &str) -> Self {
         let hash = |text: String| chassis::guard::digest(&SecretString::from(text));
-        let client = if client.is_empty() { format!("client of {email}") } else { format!("client {client}") };
+        let client =
+            if client.is_empty() { format!("client of {email}") } else { format!("client {client}") };
         Self { email: hash(format!("email {email}")), client: hash(client) }
     }
 }
