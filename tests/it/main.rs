@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod conflict;
+mod crash;
 mod main_path;
 mod resume;
 mod secrets;

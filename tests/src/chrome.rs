@@ -91,12 +91,19 @@ impl Chrome {
     /// Clicks. Parts of a page are replaced while it lives: a click that missed is tried again, one that made
     /// its own element go away did not miss.
     pub async fn click(&self, css: &str) {
-        eventually(PATIENCE, &format!("{css} to be clicked"), || async {
-            let element = self.page.find(Locator::Css(css)).await.ok()?;
-            let is_done = element.click().await.is_ok() || !self.has(css).await;
-            is_done.then_some(())
-        })
-        .await;
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let error = match self.page.find(Locator::Css(css)).await {
+                Ok(element) => match element.click().await {
+                    Ok(()) => return,
+                    Err(_) if !self.has(css).await => return,
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            assert!(tokio::time::Instant::now() < end, "{css} cannot be clicked: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Replaces the text of an input as a person does: select all, type, leave by Tab. In one go, because a page may
