@@ -32,6 +32,9 @@ async fn main() -> Result<()> {
     if chosen("keys") {
         rows.push(keys::measure().await?);
     }
+    if chosen("backfill") {
+        rows.push(up::backfill().await?);
+    }
     if chosen("up") {
         rows.extend(up::measure().await?);
     }

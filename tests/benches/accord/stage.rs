@@ -68,12 +68,13 @@ pub(crate) async fn measure(
         bus.publish_batch(&load.next(BACKLOG)?).await?;
         let before = sink.received();
         let started = start(servers).await?;
-        let began = Instant::now();
+        let (began, used) = (Instant::now(), servers.cpu()?);
         sink.wait_for(before + BACKLOG).await?;
         let out = per_second(BACKLOG, began.elapsed());
         finish(servers, &bus).await?;
         let all = per_second(BACKLOG, began.elapsed());
         note(&format!("{name}: backlog {run} of {RUNS}: {out:.0}/s out, {all:.0}/s with all that follows"));
+        note(&format!("{name}: {}", servers.cpu()?.per_change_since(&used, BACKLOG)));
         (drained, finished) = (drained.max(out), finished.max(all));
         started.stop().await;
     }

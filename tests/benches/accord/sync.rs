@@ -155,9 +155,9 @@ impl Seeder {
                 vendor_field: vendor_field.to_owned(),
                 ..SetFieldRequest::default()
             };
-            sync.set_field(self.request(choice)).await?;
+            sync.set_field(self.request(choice)?).await?;
         }
-        sync.request_plan(self.request(MappingRequest { mapping_id: mapping.clone() })).await?;
+        sync.request_plan(self.request(MappingRequest { mapping_id: mapping.clone() })?).await?;
         let body = CaptureProgress {
             connection: self.connection,
             vendor_object: OBJECT.to_owned(),
@@ -177,7 +177,7 @@ impl Seeder {
         self.bus.publish(&message).await?;
         let hash = self.plan(&mapping, "ready").await?;
         let activate = ActivateRequest { mapping_id: mapping.clone(), plan_hash: hash };
-        sync.activate(self.request(activate)).await?;
+        sync.activate(self.request(activate)?).await?;
         self.plan(&mapping, "applied").await?;
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Seeder {
                 object: "company".to_owned(),
                 vendor_object: OBJECT.to_owned(),
             };
-            match sync.create_mapping(self.request(create)).await {
+            match sync.create_mapping(self.request(create)?).await {
                 Ok(mapping) => return Ok(mapping.into_inner().id),
                 Err(refused) if Instant::now() > deadline => return Err(refused).context("create a mapping"),
                 Err(_) => sleep(Duration::from_millis(20)).await,
@@ -205,7 +205,7 @@ impl Seeder {
         let deadline = Instant::now() + PATIENCE;
         let mut sync = SyncClient::new(self.channel.clone());
         loop {
-            let request = self.request(MappingRequest { mapping_id: mapping.to_owned() });
+            let request = self.request(MappingRequest { mapping_id: mapping.to_owned() })?;
             let plan = sync.get_plan(request).await?.into_inner();
             if plan.state == state {
                 return Ok(plan.hash);
@@ -215,9 +215,9 @@ impl Seeder {
         }
     }
 
-    fn request<T>(&self, body: T) -> tonic::Request<T> {
+    fn request<T>(&self, body: T) -> Result<tonic::Request<T>> {
         let mut request = tonic::Request::new(body);
-        self.credential.apply(request.metadata_mut());
-        request
+        self.credential.apply(request.metadata_mut())?;
+        Ok(request)
     }
 }

@@ -1,4 +1,5 @@
-//! The binary at rest: memory, and the time from a start on existing data until everything answers.
+//! The binary: its memory at rest, the time from a start on existing data until everything answers, and how fast it
+//! reads HubSpot's history under HubSpot's limits.
 
 use std::{
     path::PathBuf,
@@ -7,21 +8,27 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use bus::{Bus, ConnectOptions, ConsumerConfig, subject};
+use model::{SyncRunFinished, kind};
 use testkit::TestDirectory;
 use tokio::time::{Instant, sleep};
 
-use crate::table::{Row, note};
+use crate::table::{Row, note, ratio};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a start has to come to rest before its memory counts.
 const REST: Duration = Duration::from_secs(30);
+/// Companies of the backfill.
+const COMPANIES: u32 = 20_000;
+/// What 5 searches a second of 200 records allow.
+const ALLOWED_PER_SECOND: f64 = 1_000.0;
 
 pub(crate) async fn measure() -> Result<Vec<Row>> {
-    let program = PathBuf::from(std::env::var("ACCORD_BIN").context("find accord: set ACCORD_BIN")?);
+    let program = program()?;
     let directory = TestDirectory::create();
-    let first = start(&program, &directory).await?.0;
+    let first = start(&program, &directory, &[]).await?.0;
     stop(first).await?;
-    let (mut child, ready) = start(&program, &directory).await?;
+    let (mut child, ready) = start(&program, &directory, &[]).await?;
     note(&format!("up: ready after {ready:?}"));
     sleep(REST).await;
     ensure!(child.try_wait()?.is_none(), "accord ended by itself");
@@ -35,8 +42,59 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
     ])
 }
 
+/// Reads a portal's companies for the first time, with the sandbox's limits on.
+pub(crate) async fn backfill() -> Result<Row> {
+    let directory = TestDirectory::create();
+    let count = COMPANIES.to_string();
+    let arguments = ["--demo-companies", &count, "--demo-deals", "1", "--edits-per-minute", "0"];
+    let (child, _) = start(&program()?, &directory, &arguments).await?;
+    let ready: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(directory.path().join("ready.json"))?)?;
+    let nats = ready["nats_url"].as_str().context("find nats_url in the ready file")?;
+    let bus = Bus::connect(nats, ConnectOptions::named("bench")).await?;
+    let run =
+        tokio::time::timeout(PATIENCE, first_backfill(&bus)).await.context("wait for the backfill")??;
+    stop(child).await?;
+    let took = (run.finished_at - run.started_at).total(jiff::Unit::Second)?;
+    let rate = f64::from(u32::try_from(run.read)?) / took;
+    note(&format!("backfill: {} companies in {took:.1} s", run.read));
+    Ok(Row {
+        what: "HubSpot backfill under its limits, records",
+        ours: format!("{rate:.0}/s"),
+        floor: format!("{ALLOWED_PER_SECOND:.0}/s"),
+        ratio: ratio(rate, ALLOWED_PER_SECOND),
+        goal: ">= 95 %",
+        disk: None,
+    })
+}
+
+/// The run that read all companies.
+async fn first_backfill(bus: &Bus) -> Result<SyncRunFinished> {
+    let config = ConsumerConfig::new(subject::EVENTS, "bench").filtered(["sync.>"]);
+    let mut consumer = bus.consumer(config).await?;
+    loop {
+        for delivery in consumer.next_batch().await? {
+            if delivery.message.envelope.kind == kind::SYNC_RUN_FINISHED {
+                let run: SyncRunFinished = delivery.message.decode()?;
+                if run.run == "backfill" && run.vendor_object == "companies" {
+                    return Ok(run);
+                }
+            }
+            delivery.ack().await?;
+        }
+    }
+}
+
+fn program() -> Result<PathBuf> {
+    Ok(PathBuf::from(std::env::var("ACCORD_BIN").context("find accord: set ACCORD_BIN")?))
+}
+
 /// Starts the demo and returns when the ready file is there, with the time that it took.
-async fn start(program: &PathBuf, directory: &TestDirectory) -> Result<(Child, Duration)> {
+async fn start(
+    program: &PathBuf,
+    directory: &TestDirectory,
+    arguments: &[&str],
+) -> Result<(Child, Duration)> {
     let ready_file = directory.path().join("ready.json");
     if ready_file.exists() {
         std::fs::remove_file(&ready_file)?;
@@ -47,6 +105,7 @@ async fn start(program: &PathBuf, directory: &TestDirectory) -> Result<(Child, D
         .arg(directory.path().join("data"))
         .arg("--ready-file")
         .arg(&ready_file)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
