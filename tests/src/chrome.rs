@@ -4,13 +4,13 @@ use std::{
     time::Duration,
 };
 
-use fantoccini::{Client, ClientBuilder, Locator, elements::Element, wd::Capabilities};
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element, error::CmdError, wd::Capabilities};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use testkit::{TestDirectory, eventually, free_port};
 
 /// How long a page may take to show what is expected of it.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A headless Chromium that a chromedriver drives. Both end when it is dropped.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Chrome {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
             let error = match self.page.find(Locator::Css(css)).await {
-                Ok(element) => match element.click().await {
+                Ok(element) => match self.scroll_and_click(&element).await {
                     Ok(()) => return,
                     Err(_) if !self.has(css).await => return,
                     Err(error) => error,
@@ -104,6 +104,14 @@ impl Chrome {
             assert!(tokio::time::Instant::now() < end, "{css} cannot be clicked: {error}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The driver does not wait for a page that scrolls smoothly.
+    async fn scroll_and_click(&self, element: &Element) -> Result<(), CmdError> {
+        let script = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
+        let element_json = serde_json::to_value(element.clone()).unwrap_or_default();
+        self.page.execute(script, vec![element_json]).await?;
+        element.click().await
     }
 
     /// Replaces the text of an input as a person does: select all, type, leave by Tab. In one go, because a page may

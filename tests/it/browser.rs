@@ -1,0 +1,220 @@
+//! The console's main path, as a person walks it in a browser.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::eventually;
+use tests::{Chrome, House, Start};
+
+// R4, R5, R11-R13, R18, R25, R30, R34, R37-R41, R45-R48, R51, R52, R63, R75-R80, R86-R106
+#[tokio::test]
+async fn browser_walks_from_the_sign_in_link_to_a_living_mapping_and_back_through_the_consent_page() {
+    let house = House::start(Start { companies: 12, deals: 8, ..Start::default() }).await;
+    let chrome = Chrome::start().await;
+    chrome.open(house.ready("sign_in.owner")).await;
+    integrations_show_hubspot_active(&house, &chrome).await;
+    a_new_pair_is_reviewed_field_by_field(&house, &chrome).await;
+    its_plan_is_made_and_activated(&house, &chrome).await;
+    a_record_is_edited_and_reaches_hubspot(&house, &chrome).await;
+    the_audit_log_and_the_health_page_tell(&chrome, house.ready("console_url")).await;
+    hubspot_is_disconnected_and_connected_again(&house, &chrome).await;
+    a_viewer_sees_no_buttons(&house, &chrome).await;
+    chrome.close().await;
+}
+
+async fn integrations_show_hubspot_active(house: &House, chrome: &Chrome) {
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.wait_for_text("#card-hubspot", "Active").await;
+    chrome.wait_for_text("#card-hubspot", &portal(house)).await;
+    let cards = chrome.text("#cards").await;
+    for vendor in ["HubSpot", "Salesforce", "Slack", "Google Calendar"] {
+        assert!(cards.contains(vendor), "no card of {vendor}");
+    }
+    chrome.shoot("01-integrations").await;
+    chrome.click("#open-hubspot").await;
+    assert_eq!(chrome.text("#portal-id").await, portal(house));
+    chrome.shoot("02-connection").await;
+    for (button, action) in [("#sync-now", "sync."), ("#refresh-schema", "schema.refreshed")] {
+        chrome.click(button).await;
+        chrome.wait_for_text("#connection", "Active").await;
+        house.wait_for_audit(&format!("action={action}*")).await;
+    }
+}
+
+async fn a_new_pair_is_reviewed_field_by_field(house: &House, chrome: &Chrome) {
+    chrome.click("#map-partner-companies").await;
+    chrome.wait_for_url("/mappings/").await;
+    chrome.click("#suggest").await;
+    chrome.wait_for_text("#row-name", "Auto-mapped").await;
+    chrome.shoot("03-suggestions").await;
+
+    // Confirm one, choose for one, override another, ignore one.
+    chrome.click("#confirm-name").await;
+    chrome.wait_for_text("#row-name", "Confirmed").await;
+    let unmapped = unmapped_text_field(house).await;
+    chrome.wait_for_text(&format!("#row-{unmapped}"), "Unmapped").await;
+    chrome.fill(&format!("#p-{unmapped}"), "about_us").await;
+    chrome.wait_for_text(&format!("#row-{unmapped}"), "Confirmed").await;
+    chrome.fill("#p-description", "web_technologies").await;
+    eventually(Duration::from_secs(30), "the other property to be mapped", || async {
+        let description = field(&partner_mapping(house).await, "description");
+        (description["vendor_field"] == "web_technologies" && description["state"] == "confirmed")
+            .then_some(())
+    })
+    .await;
+    chrome.click("#ignore-fit_score").await;
+    chrome.wait_for_text("#row-fit_score", "Ignored").await;
+    chrome.choose("#c-name", "platform_wins").await;
+    chrome.click("#s-phone").await;
+    let rules = eventually(Duration::from_secs(30), "the rules to be kept", || async {
+        let mapping = partner_mapping(house).await;
+        let is_kept =
+            field(&mapping, "name")["policy"] == "platform_wins" && field(&mapping, "phone")["pii"] == true;
+        is_kept.then_some(mapping)
+    })
+    .await;
+    assert_eq!(rules["state"], "draft");
+    chrome.click("#confirm-all").await;
+    eventually(Duration::from_secs(30), "the good suggestions to be confirmed at once", || async {
+        let mapping = partner_mapping(house).await;
+        let fields = mapping["fields"].as_array().expect("a list");
+        (fields.iter().filter(|field| field["state"] == "confirmed").count() >= 10).then_some(())
+    })
+    .await;
+    chrome.shoot("04-reviewed").await;
+    let partners = house.ok("GET", "/api/v1/records/partner", None).await;
+    assert_eq!(partners["total"], 0, "nothing moves before the mapping is activated");
+}
+
+async fn its_plan_is_made_and_activated(house: &House, chrome: &Chrome) {
+    chrome.click("#review-plan").await;
+    chrome.click("#make-plan").await;
+    chrome.find("#activate").await;
+    chrome.shoot("05-plan").await;
+    let partners = house.ok("GET", "/api/v1/records/partner", None).await;
+    assert_eq!(partners["total"], 0, "a plan moves nothing");
+    chrome.click("#activate").await;
+    chrome.wait_for_text("#plan", "The plan is applied").await;
+    chrome.shoot("06-applied").await;
+    let partners = house.ok("GET", "/api/v1/records/partner", None).await;
+    assert!(partners["total"].as_u64() >= Some(12), "{}", partners["total"]);
+    chrome.click("#to-connection").await;
+    chrome.find("#mapping-partner-companies").await;
+}
+
+async fn a_record_is_edited_and_reaches_hubspot(house: &House, chrome: &Chrome) {
+    let company = house.hubspot().ids("companies", 2).await.remove(1);
+    let record = house.linked("company", &company).await.expect("it was backfilled");
+    let id = record["id"].as_str().expect("an id");
+    chrome.open(&page(house, &format!("/records/company/{id}"))).await;
+    chrome.click("#edit").await;
+    chrome.fill("#f-phone", "+1 555 0777").await;
+    chrome.click("#save").await;
+    chrome.wait_for_text("main", "+1 555 0777").await;
+    chrome.wait_for_text(".history", "You").await;
+    house.hubspot().wait_for_property("companies", &company, "phone", "+1 555 0777").await;
+    house.hubspot().edit("companies", &company, "city", "Uppsala").await;
+    house.wait_for_field("company", &company, "address_city", "Uppsala").await;
+    chrome.open(&page(house, &format!("/records/company/{id}"))).await;
+    chrome.wait_for_text(".history", "Uppsala").await;
+    chrome.shoot("07-record").await;
+    chrome.open(&page(house, "/records/company")).await;
+    chrome.find("table").await;
+    chrome.shoot("08-records").await;
+}
+
+async fn the_audit_log_and_the_health_page_tell(chrome: &Chrome, console: &str) {
+    chrome.open(&format!("{console}/settings/audit")).await;
+    chrome.wait_for_text("main", "was changed: phone").await;
+    chrome.shoot("09-audit").await;
+    chrome.open(&format!("{console}/settings/integrations/health")).await;
+    chrome.find("svg").await;
+    chrome.shoot("10-health").await;
+}
+
+async fn hubspot_is_disconnected_and_connected_again(house: &House, chrome: &Chrome) {
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.click("#open-hubspot").await;
+    chrome.click("a#disconnect").await;
+    chrome.click("button#disconnect").await;
+    house.wait_for_state("disconnected").await;
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.wait_for_text("#card-hubspot", "Disconnected").await;
+    chrome.shoot("11-disconnected").await;
+
+    chrome.click("#connect-hubspot").await;
+    chrome.wait_for_text("main", "whole organization").await;
+    chrome.click("#go").await;
+    chrome.wait_for_text("main", "Choose an account").await;
+    assert!(
+        chrome.url().await.starts_with(house.ready("sandboxes.hubspot.url")),
+        "the consent page is HubSpot's"
+    );
+    chrome.shoot("12-consent").await;
+    chrome.click("#connect").await;
+    chrome.wait_for_url("/settings/integrations").await;
+    chrome.wait_for_text("#card-hubspot", "Active").await;
+    chrome.wait_for_text("#card-hubspot", &portal(house)).await;
+    chrome.shoot("13-connected-again").await;
+
+    let company = house.hubspot().ids("companies", 1).await.remove(0);
+    house.hubspot().edit("companies", &company, "phone", "+1 555 0778").await;
+    house.wait_for_field("company", &company, "phone", "+1 555 0778").await;
+}
+
+async fn a_viewer_sees_no_buttons(house: &House, chrome: &Chrome) {
+    chrome.forget().await;
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.wait_for_url("/sign-in").await;
+    chrome.shoot("14-sign-in").await;
+    chrome.open(house.ready("sign_in.viewer")).await;
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.wait_for_text("#card-hubspot", "Active").await;
+    chrome.click("#open-hubspot").await;
+    chrome.find("#portal-id").await;
+    for button in ["#sync-now", "#refresh-schema", "#pause", "#disconnect", "[id^=map-]"] {
+        assert!(!chrome.has(button).await, "a viewer sees {button}");
+    }
+    let records = house.ok("GET", "/api/v1/records/company?limit=1", None).await;
+    let id = records["data"][0]["id"].as_str().expect("an id");
+    chrome.open(&page(house, &format!("/records/company/{id}"))).await;
+    chrome.find(".history").await;
+    assert!(!chrome.has("#edit").await, "a viewer sees the edit button");
+
+    chrome.resize(390, 844).await;
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.find("#cards").await;
+    chrome.shoot("15-phone").await;
+    let width = chrome.run("return document.documentElement.scrollWidth - window.innerWidth").await;
+    assert!(width.as_i64() <= Some(0), "the page is wider than a phone by {width} pixels");
+    let skip = chrome.run("return document.querySelector('a')?.getAttribute('href')").await;
+    assert!(
+        skip.as_str().is_some_and(|target| target.starts_with('#')),
+        "the first link skips to the content: {skip}"
+    );
+}
+
+async fn partner_mapping(house: &House) -> Value {
+    house.ok("GET", &format!("/api/v1/mappings/{}", house.mapping("partner").await), None).await
+}
+
+fn field(mapping: &Value, name: &str) -> Value {
+    let fields = mapping["fields"].as_array().expect("a list");
+    fields.iter().find(|field| field["field"] == name).cloned().expect("the object has the field")
+}
+
+/// A field for which nothing was suggested.
+async fn unmapped_text_field(house: &House) -> String {
+    let mapping = partner_mapping(house).await;
+    let mut fields = mapping["fields"].as_array().expect("a list").iter();
+    let found = fields.find(|field| field["state"] == "unmapped" && field["field_type"] == "text");
+    found.and_then(|field| field["field"].as_str()).expect("something is unmapped").to_owned()
+}
+
+fn page(house: &House, path: &str) -> String {
+    format!("{}{path}", house.ready("console_url"))
+}
+
+fn portal(house: &House) -> String {
+    house.ready_file_content()["sandboxes"]["hubspot"]["portal_id"].to_string()
+}
