@@ -82,7 +82,8 @@ impl From<&model::ObjectSchema> for v1::ObjectSchema {
 /// The field type with this name in JSON, `date_time`.
 #[must_use]
 pub fn field_type(name: &str) -> Option<FieldType> {
-    serde::Deserialize::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name)).ok()
+    serde::Deserialize::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name))
+        .ok()
 }
 
 /// A moment as protobuf spells it.
