@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Chrome {
     page: Client,
     driver: Child,
-    _profile: TestDirectory,
+    profile: TestDirectory,
 }
 
 impl Chrome {
@@ -44,7 +44,7 @@ impl Chrome {
                 .ok()
         })
         .await;
-        Self { page, driver, _profile: profile }
+        Self { page, driver, profile }
     }
 
     /// Closes the browser.
@@ -173,6 +173,13 @@ impl Chrome {
 
 impl Drop for Chrome {
     fn drop(&mut self) {
+        // A story that failed has not closed the browser, and it outlives its driver. Chromium writes its process id
+        // into its profile: `SingletonLock -> host-pid`.
+        let lock = std::fs::read_link(self.profile.path().join("chromium/SingletonLock"));
+        let pid = lock.ok().and_then(|lock| Some(lock.to_str()?.rsplit_once('-')?.1.to_owned()));
+        if let Some(pid) = pid {
+            let _ = Command::new("kill").args(["-9", &pid]).status();
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
