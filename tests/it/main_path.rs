@@ -40,9 +40,11 @@ async fn a_portal_edit_arrives_with_its_history_and_audit(house: &House, company
     let entry = house.wait_for_audit(&format!("action=record.changed&target={id}")).await;
     assert_eq!(entry["actor"], format!("connection:{connection}"));
     assert_eq!(entry["cause"], newest["cause"], "the history and the audit log name the same change event");
-    let captured = house.audit("action=change.captured").await;
-    let captured = captured.iter().find(|entry| entry["event_id"] == newest["cause"]);
-    let captured = captured.expect("the change event has its entry");
+    let captured = eventually(Duration::from_secs(30), "the change event in the audit log", || async {
+        let entries = house.audit("action=change.captured").await;
+        entries.into_iter().find(|entry| entry["event_id"] == newest["cause"])
+    })
+    .await;
     assert_eq!(captured["target"], format!("hubspot:companies:{company}"));
 }
 
