@@ -87,6 +87,8 @@ impl Postgres {
     fn settings(&self, port: u16) -> Vec<String> {
         let mut settings = vec![
             "listen_addresses=127.0.0.1".to_owned(),
+            // A client that is gone in the middle of its handshake holds up DROP DATABASE until this is over.
+            "authentication_timeout=5s".to_owned(),
             "unix_socket_directories=".to_owned(),
             format!("port={port}"),
             format!("shared_buffers={}MB", self.shared_buffers_mb),
