@@ -88,7 +88,7 @@ async fn policies_are_set_per_field_by_a_person_and_audited(house: &House, owner
     })
     .await;
     let text = entries.iter().filter_map(|entry| entry["details_json"].as_str()).collect::<String>();
-    assert!(text.contains("platform_wins") && text.contains("newest_wins"), "{text}");
+    assert!(text.contains("platform_wins") && text.contains("crm_wins"), "{text}");
 }
 
 async fn edit_there(house: &House, company: &str) {

@@ -183,7 +183,7 @@ async fn after_a_disconnection_what_was_in_flight_is_asked_for_anew() {
     let again = world.write(1).await;
     assert_eq!(again.fields, lost.fields);
     let wish = world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).pop().unwrap();
-    assert!(!wish.backfill, "it reads on where it stopped");
+    assert!(wish.backfill, "nobody looked in between");
     world.applied(&lost, "1").await;
     world.applied(&again, "1").await;
     world.settled().await;
