@@ -7,6 +7,8 @@ fn mapping(id: &str) -> wire::MappingRequest {
     wire::MappingRequest { mapping_id: id.to_owned() }
 }
 
+const SOON: std::time::Duration = std::time::Duration::from_secs(30);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_is_no_longer_true_is_refused() {
     let world = World::new().await;
@@ -179,10 +181,14 @@ async fn after_a_disconnection_what_was_in_flight_is_asked_for_anew() {
         .connection_state(world.connection, kind::CONNECTION_DISCONNECTED, ConnectionState::Disconnected)
         .await;
     world.settled().await;
+    let asked = world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).len();
     world.authorize(world.connection).await;
     let again = world.write(1).await;
     assert_eq!(again.fields, lost.fields);
-    let wish = world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).pop().unwrap();
+    let wish = testkit::eventually(SOON, "the records to be wanted again", || async {
+        world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).into_iter().nth(asked)
+    })
+    .await;
     assert!(wish.backfill, "nobody looked in between");
     world.applied(&lost, "1").await;
     world.applied(&again, "1").await;
