@@ -1,7 +1,7 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    Connection, PgConnection, PgPool,
+    Connection, Error, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -21,7 +21,7 @@ pub enum DatabaseError {
     Address,
     /// It refused us, or did not answer in time.
     #[error("connect to the database: {0}")]
-    Connect(#[source] sqlx::Error),
+    Connect(#[source] Error),
     /// A migration failed.
     #[error("migrate the schema {schema}: {source}")]
     Migrate {
@@ -34,7 +34,8 @@ pub enum DatabaseError {
 
 /// A pool of at most `max_connections` connections whose `search_path` is `schema`, so that a room's SQL names its
 /// tables unqualified. A database that is still starting is waited for, up to 30 seconds. A statement may take 60
-/// seconds, waiting for a free connection 10.
+/// seconds, waiting for a free connection 10. Giving up any future of the pool, at any moment, leaves no transaction
+/// behind on a connection.
 ///
 /// # Errors
 /// When the address is malformed, the database refuses us, or it does not answer in time.
@@ -54,6 +55,8 @@ pub async fn pool(
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async { Ok(is_clean(connection).await) }))
         .idle_timeout(Duration::from_secs(300))
         .max_lifetime(Duration::from_secs(3600));
     let deadline = Instant::now() + CONNECT_WITHIN;
@@ -76,19 +79,29 @@ pub async fn readiness(pool: &PgPool) -> Readiness {
     }
 }
 
+/// Whether an idle connection answers and is in no transaction. One that is gets rolled back.
+///
+/// sqlx 0.9.0 counts a transaction when BEGIN was answered. A `begin` that is dropped before that leaves the server in
+/// a transaction that nobody ends: whatever the next user of the connection writes would be seen by nobody else and
+/// be lost with the connection. An empty statement tells in one round trip; it takes the place of the pool's ping.
+async fn is_clean(connection: &mut PgConnection) -> bool {
+    match connection.begin_with("").await {
+        Ok(left_behind) => left_behind.rollback().await.is_ok(),
+        Err(error) => matches!(error, Error::BeginFailed),
+    }
+}
+
 /// Connects once, outside of the pool, which would hide the reason of a failure.
-async fn try_connect(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+async fn try_connect(options: &PgConnectOptions) -> Result<(), Error> {
     let connect = async { PgConnection::connect_with(options).await?.close().await };
-    timeout(Duration::from_secs(5), connect)
-        .await
-        .unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())))
+    timeout(Duration::from_secs(5), connect).await.unwrap_or_else(|elapsed| Err(Error::Io(elapsed.into())))
 }
 
 /// Whether the database may answer soon: it cannot be reached, is starting, or has no connection to spare.
-fn is_transient(error: &sqlx::Error) -> bool {
+fn is_transient(error: &Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => {
+        Error::Io(_) => true,
+        Error::Database(error) => {
             error.code().is_some_and(|code| matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "53300"))
         }
         _ => false,

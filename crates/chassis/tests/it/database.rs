@@ -1,4 +1,4 @@
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::{future::poll_fn, os::unix::fs::PermissionsExt, pin::pin, task::Poll, time::Duration};
 
 use chassis::{DatabaseError, Migration, local::Postgres};
 use sqlx::PgPool;
@@ -83,6 +83,33 @@ async fn a_step_that_ran_may_not_change() {
     chassis::migrate(&pool, "room", &[FIRST]).await.unwrap();
     let changed = Migration { sql: "SELECT 1", ..FIRST };
     assert!(chassis::migrate(&pool, "room", &[changed]).await.is_err());
+}
+
+/// Polls a future at most this often, then drops it where it is.
+async fn give_up_after(polls: usize, future: impl Future) {
+    let (mut future, mut left) = (pin!(future), polls);
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(|_| ())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_given_up_while_it_begins_hides_nothing_that_is_written_later() {
+    let cluster = cluster().await;
+    let pool = chassis::pool(cluster.running.url(), "room", 1).await.unwrap();
+    let elsewhere = chassis::pool(cluster.running.url(), "room", 1).await.unwrap();
+    chassis::migrate(&pool, "room", &[FIRST]).await.unwrap();
+    for polls in 0..12_i64 {
+        give_up_after(usize::try_from(polls).unwrap(), pool.begin()).await;
+        sqlx::query("INSERT INTO items (id) VALUES ($1)").bind(100 + polls).execute(&pool).await.unwrap();
+        let seen = count(&elsewhere, "SELECT count(*) FROM items WHERE id >= 100").await;
+        assert_eq!(seen, polls + 1, "given up after {polls} polls");
+    }
 }
 
 #[tokio::test]
