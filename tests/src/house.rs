@@ -27,6 +27,8 @@ pub struct Start {
     pub companies: usize,
     /// Deals in the sandbox.
     pub deals: usize,
+    /// Contacts of the sandbox; none, unless a story is about them.
+    pub contacts: usize,
     /// Edits that the sandbox's portal users make in a minute.
     pub edits_per_minute: u32,
     /// Seconds between two polls.
@@ -35,7 +37,7 @@ pub struct Start {
 
 impl Default for Start {
     fn default() -> Self {
-        Self { companies: 40, deals: 40, edits_per_minute: 0, poll_seconds: 1 }
+        Self { companies: 40, deals: 40, contacts: 0, edits_per_minute: 0, poll_seconds: 1 }
     }
 }
 
@@ -349,6 +351,7 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .args(["up", "--demo", "--no-browser"])
         .args(["--demo-companies", &start.companies.to_string()])
         .args(["--demo-deals", &start.deals.to_string()])
+        .args(["--demo-contacts", &start.contacts.to_string()])
         .args(["--edits-per-minute", &start.edits_per_minute.to_string()])
         .args(["--poll-seconds", &start.poll_seconds.to_string()])
         .arg("--data-dir")

@@ -59,6 +59,9 @@ pub(crate) struct Up {
     /// How many deals the demo's sandbox has.
     #[arg(long, default_value_t = 800)]
     pub(crate) demo_deals: usize,
+    /// How many contacts the demo's sandbox has; with none, contacts are not mapped.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) demo_contacts: usize,
     /// Seconds between two polls of an object at rest.
     #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30)]
     pub(crate) poll_seconds: u64,

@@ -37,6 +37,7 @@ pub(crate) struct Demo<'a> {
     pub(crate) api_key: &'a str,
     pub(crate) companies: usize,
     pub(crate) deals: usize,
+    pub(crate) contacts: usize,
     pub(crate) edits_per_minute: u32,
 }
 
@@ -99,7 +100,10 @@ impl Demo<'_> {
             Some(connection) => connection,
             None => self.connect(&mut rooms).await?,
         };
-        for (object, vendor_object) in [("company", "companies"), ("deal", "deals")] {
+        let contacts = (self.contacts > 0).then_some(("contact", "contacts"));
+        for (object, vendor_object) in
+            [("company", "companies"), ("deal", "deals")].into_iter().chain(contacts)
+        {
             self.map(&mut rooms, &connection, object, vendor_object).await?;
         }
         self.control(json!({ "living_edits_per_minute": self.edits_per_minute }))?;
@@ -119,10 +123,11 @@ impl Demo<'_> {
         };
         if count("companies")? == 0 {
             say(&format!(
-                "Filling the HubSpot sandbox with {} companies and {} deals",
-                self.companies, self.deals
+                "Filling the HubSpot sandbox with {} companies, {} deals and {} contacts",
+                self.companies, self.deals, self.contacts
             ));
-            for (object, count) in [("companies", self.companies), ("deals", self.deals)] {
+            let objects = [("companies", self.companies), ("deals", self.deals), ("contacts", self.contacts)];
+            for (object, count) in objects {
                 let wish = json!({ "object": object, "count": count, "spread_days": 90 });
                 self.sandbox.control("POST", "/_sandbox/seed", wish).context("fill the sandbox")?;
             }

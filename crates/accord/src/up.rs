@@ -232,6 +232,7 @@ async fn prepare(
             api_key: api_key.expose_secret(),
             companies: up.demo_companies,
             deals: up.demo_deals,
+            contacts: up.demo_contacts,
             edits_per_minute: up.edits_per_minute,
         };
         demo.run().await.context("set the demo up")?;

@@ -18,61 +18,60 @@ use crate::{
 /// The rate class of the token endpoints.
 pub(crate) const OAUTH: &str = "oauth";
 
-/// A scope without which something does not work.
-struct Required {
-    scope: &'static str,
-    consequence: &'static str,
-}
+/// The objects that every portal has, with what one of them is called.
+const OBJECTS: [(&str, &str); 3] = [("companies", "company"), ("deals", "deal"), ("contacts", "contact")];
 
-const REQUIRED: [Required; 9] = [
-    Required { scope: "oauth", consequence: "Accord cannot connect to HubSpot at all" },
-    Required {
-        scope: "crm.objects.companies.read",
-        consequence: "Accord cannot read companies: the user who connects needs HubSpot CRM read permission",
-    },
-    Required {
-        scope: "crm.objects.companies.write",
-        consequence: "Accord cannot update companies: the user who connects needs HubSpot CRM write permission",
-    },
-    Required {
-        scope: "crm.objects.deals.read",
-        consequence: "Accord cannot read deals: the user who connects needs HubSpot CRM read permission",
-    },
-    Required {
-        scope: "crm.objects.deals.write",
-        consequence: "Accord cannot update deals: the user who connects needs HubSpot CRM write permission",
-    },
-    Required {
-        scope: "crm.schemas.companies.read",
-        consequence: "Accord cannot see which properties companies have, so they cannot be mapped",
-    },
-    Required {
-        scope: "crm.schemas.companies.write",
-        consequence: "Accord cannot add its record id to companies, so it could create a company twice",
-    },
-    Required {
-        scope: "crm.schemas.deals.read",
-        consequence: "Accord cannot see which properties deals have, so they cannot be mapped",
-    },
-    Required {
-        scope: "crm.schemas.deals.write",
-        consequence: "Accord cannot add its record id to deals, so it could create a deal twice",
-    },
-];
+/// The scopes without which something does not work, each with what that is.
+fn required() -> impl Iterator<Item = MissingScope> {
+    let of = |(objects, one): (&str, &str)| {
+        [
+            (
+                format!("crm.objects.{objects}.read"),
+                format!(
+                    "Accord cannot read {objects}: the user who connects needs HubSpot CRM read permission"
+                ),
+            ),
+            (
+                format!("crm.objects.{objects}.write"),
+                format!(
+                    "Accord cannot update {objects}: the user who connects needs HubSpot CRM write permission"
+                ),
+            ),
+            (
+                format!("crm.schemas.{objects}.read"),
+                format!("Accord cannot see which properties {objects} have, so they cannot be mapped"),
+            ),
+            (
+                format!("crm.schemas.{objects}.write"),
+                format!("Accord cannot add its record id to {objects}, so it could create a {one} twice"),
+            ),
+        ]
+    };
+    let itself = ("oauth".to_owned(), "Accord cannot connect to HubSpot at all".to_owned());
+    std::iter::once(itself)
+        .chain(OBJECTS.into_iter().flat_map(of))
+        .map(|(scope, consequence)| MissingScope { scope, consequence })
+}
 
 /// Only a portal whose subscription has custom objects grants this one.
 const CUSTOM_OBJECTS: &str = "crm.schemas.custom.read";
-const OPTIONAL: [&str; 2] = ["crm.objects.owners.read", CUSTOM_OBJECTS];
+const OPTIONAL: [&str; 5] = [
+    "crm.objects.owners.read",
+    CUSTOM_OBJECTS,
+    "crm.schemas.custom.write",
+    "crm.objects.custom.read",
+    "crm.objects.custom.write",
+];
 
 const ENTERPRISE: &str = "Enterprise";
 const BELOW_ENTERPRISE: &str = "Free to Professional";
 const LIMITS_BELOW_ENTERPRISE: &str = "This portal's subscription has no custom objects, which need HubSpot \
-    Enterprise: companies and deals sync. HubSpot gives a free account the same five searches and eleven other calls \
+    Enterprise: companies, deals and contacts sync. HubSpot gives a free account the same five searches and eleven other calls \
     a second but fewer features; what it refuses is shown here in its own words.";
 const TEST_PORTAL: &str = "This is a test or sandbox portal of HubSpot, not a live one.";
 
 pub(crate) fn authorize_url(config: &Config, request: &AuthorizeRequest<'_>) -> Url {
-    let scopes: Vec<&str> = REQUIRED.iter().map(|required| required.scope).collect();
+    let scopes: Vec<String> = required().map(|required| required.scope).collect();
     let mut url = config.app_url.clone();
     url.set_path("/oauth/authorize");
     // HubSpot documents `%20` between scopes, which a form-encoded `+` is not.
@@ -185,19 +184,12 @@ pub(crate) async fn account(config: &Config, session: &Session) -> Result<Accoun
 }
 
 fn missing(granted: &[String]) -> Vec<MissingScope> {
-    let lacks = |required: &&Required| !granted.iter().any(|scope| scope == required.scope);
-    let missing = REQUIRED.iter().filter(lacks);
-    missing
-        .map(|required| MissingScope {
-            scope: required.scope.to_owned(),
-            consequence: required.consequence.to_owned(),
-        })
-        .collect()
+    required().filter(|required| !granted.contains(&required.scope)).collect()
 }
 
 fn no_crm(refusal: &Error) -> MissingScope {
     let consequence = format!(
-        "this HubSpot portal does not give access to its CRM, so companies and deals cannot sync; choose a portal with \
+        "this HubSpot portal does not give access to its CRM, so nothing can sync; choose a portal with \
          CRM access ({})",
         refusal.message
     );
@@ -238,7 +230,7 @@ mod tests {
 
     #[test]
     fn each_missing_scope_is_explained() {
-        let granted = REQUIRED.iter().map(|required| required.scope.to_owned());
+        let granted = required().map(|required| required.scope);
         let granted: Vec<String> = granted.filter(|scope| scope != "crm.objects.deals.write").collect();
         let missing = missing(&granted);
         assert_eq!(missing.len(), 1);

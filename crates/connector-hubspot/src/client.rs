@@ -99,7 +99,7 @@ impl<'a> Client<'a> {
     pub(crate) async fn create_property(
         &self,
         object: &str,
-        property: &wire::NewProperty,
+        property: &wire::NewProperty<'_>,
     ) -> Result<Answer, Error> {
         const OPERATION: &str = "create a HubSpot property";
         let path = self.paths.properties(object);
@@ -108,6 +108,34 @@ impl<'a> Client<'a> {
 
     pub(crate) async fn pipelines(&self, object: &str) -> Result<Answer, Error> {
         self.send("list HubSpot pipelines", get(self.paths.pipelines(object))).await
+    }
+
+    pub(crate) async fn custom_objects(&self) -> Result<Answer, Error> {
+        self.send("list HubSpot's custom objects", get(self.paths.custom_objects().to_owned())).await
+    }
+
+    pub(crate) async fn read_companies(
+        &self,
+        object: &str,
+        read: &wire::AssociationsRead<'_>,
+    ) -> Result<Answer, Error> {
+        const OPERATION: &str = "read HubSpot associations";
+        let path = format!("{}/batch/read", self.paths.companies_of(object));
+        self.send(OPERATION, post(CORE, path, json(OPERATION, read)?)).await
+    }
+
+    /// Makes associations or ends them; ending is answered without a body.
+    pub(crate) async fn write_companies(
+        &self,
+        object: &str,
+        make: bool,
+        write: &wire::AssociationsWrite<'_>,
+    ) -> Result<Option<Answer>, Error> {
+        const OPERATION: &str = "associate HubSpot records";
+        let deed = if make { "create" } else { "archive" };
+        let path = format!("{}/batch/{deed}", self.paths.companies_of(object));
+        let answer = self.send(OPERATION, post(CORE, path, json(OPERATION, write)?)).await?;
+        Ok(Some(answer).filter(|_| make))
     }
 
     pub(crate) async fn account_details(&self) -> Result<Answer, Error> {

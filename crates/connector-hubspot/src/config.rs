@@ -43,6 +43,21 @@ impl Paths {
         self.crm("pipelines", object)
     }
 
+    pub(crate) const fn custom_objects(self) -> &'static str {
+        match self.0 {
+            ApiVersion::Classic => "/crm-object-schemas/v3/schemas",
+            ApiVersion::March2026 => "/crm-object-schemas/2026-03/schemas",
+        }
+    }
+
+    /// Associations of an object's records with companies.
+    pub(crate) fn companies_of(self, object: &str) -> String {
+        match self.0 {
+            ApiVersion::Classic => format!("/crm/v4/associations/{object}/companies"),
+            ApiVersion::March2026 => format!("/crm/associations/2026-03/{object}/companies"),
+        }
+    }
+
     pub(crate) const fn account_details(self) -> &'static str {
         match self.0 {
             ApiVersion::Classic => "/account-info/v3/details",

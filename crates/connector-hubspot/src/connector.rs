@@ -45,7 +45,7 @@ static CAPABILITIES: Capabilities = Capabilities {
     ],
 };
 
-/// HubSpot: companies and deals, read by search and written in batches.
+/// HubSpot: companies, deals, contacts and custom objects, read by search and written in batches.
 #[derive(Clone, Debug)]
 pub struct HubSpot {
     config: Config,
@@ -63,14 +63,23 @@ impl HubSpot {
     }
 }
 
-fn known(object: &str) -> Result<&'static Object, Error> {
+fn known(object: &str) -> Result<Object, Error> {
     Object::named(object).ok_or_else(|| {
-        Error::new(
-            ErrorKind::SchemaDrift,
-            "find the HubSpot object",
-            "HubSpot's companies and deals sync only",
-        )
+        let message = "companies, deals, contacts and custom objects of HubSpot sync only";
+        Error::new(ErrorKind::SchemaDrift, "find the HubSpot object", message)
     })
+}
+
+/// The portal's custom objects with what a record of each must have. A portal that has none of them, or does not let
+/// us see them, is not asked for.
+async fn custom_objects(client: Client<'_>) -> Result<Vec<(Object, Vec<String>)>, Error> {
+    let answer = match client.custom_objects().await {
+        Err(error) if error.kind == ErrorKind::Permission => return Ok(Vec::new()),
+        answer => answer?,
+    };
+    let found: wire::CustomObjects = answer.read()?;
+    let object = |one: wire::CustomObject| Some((objects::custom_from_wire(&one)?, one.required_properties));
+    Ok(found.results.into_iter().filter_map(object).collect())
 }
 
 #[async_trait]
@@ -79,7 +88,7 @@ impl Connector for HubSpot {
         VendorInfo {
             name: "hubspot",
             label: "HubSpot",
-            summary: "Keeps companies and deals of a HubSpot portal in step with partners, companies and deals here.",
+            summary: "Keeps companies, deals and contacts of a HubSpot portal in step with what is here.",
         }
     }
 
@@ -136,13 +145,19 @@ impl Connector for HubSpot {
 
     async fn describe(&self, session: &Session) -> Result<Vec<ObjectSchema>, Error> {
         let client = self.client(session);
-        let mut schemas = Vec::with_capacity(objects::OBJECTS.len());
-        for object in objects::OBJECTS {
-            let properties: wire::PropertyList = client.properties(object.name).await?.read()?;
-            let mut schema = objects::schema_from_wire(object, properties);
+        let mut objects: Vec<(Object, Vec<String>)> =
+            objects::STANDARD.into_iter().map(|object| (object.clone(), Vec::new())).collect();
+        objects.extend(custom_objects(client).await?);
+        let mut schemas = Vec::with_capacity(objects.len());
+        for (object, required) in objects {
+            let properties: wire::PropertyList = client.properties(&object.name).await?.read()?;
+            let mut schema = objects::schema_from_wire(&object, properties);
             if object.pipelines {
-                let pipelines: wire::PipelineList = client.pipelines(object.name).await?.read()?;
+                let pipelines: wire::PipelineList = client.pipelines(&object.name).await?.read()?;
                 objects::add_pipelines(&mut schema, pipelines);
+            }
+            for field in &mut schema.fields {
+                field.required = required.contains(&field.name);
             }
             schemas.push(schema);
         }
@@ -150,8 +165,7 @@ impl Connector for HubSpot {
     }
 
     async fn fetch_changes(&self, session: &Session, fetch: &Fetch<'_>) -> Result<Page, Error> {
-        known(fetch.object)?;
-        read::fetch_changes(self.client(session), fetch).await
+        read::fetch_changes(self.client(session), &known(fetch.object)?, fetch).await
     }
 
     async fn fetch_deleted(
@@ -160,19 +174,19 @@ impl Connector for HubSpot {
         object: &str,
         page: Option<&str>,
     ) -> Result<(Vec<Change>, Option<String>), Error> {
-        read::fetch_deleted(self.client(session), known(object)?.name, page).await
+        read::fetch_deleted(self.client(session), &known(object)?, page).await
     }
 
     async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error> {
         let object = known(object)?;
         let client = self.client(session);
-        match client.create_property(object.name, &object.record_id_property()).await {
+        match client.create_property(&object.name, &object.record_id_property()).await {
             Ok(_) => return Ok(()),
             // It is there already: from the last time, or because somebody made one of the same name.
             Err(error) if error.kind == ErrorKind::Duplicate => {}
             Err(error) => return Err(error),
         }
-        let property: wire::Property = client.property(object.name, RECORD_ID).await?.read()?;
+        let property: wire::Property = client.property(&object.name, RECORD_ID).await?.read()?;
         if property.has_unique_value {
             return Ok(());
         }
@@ -187,6 +201,9 @@ impl Connector for HubSpot {
         schema: &ObjectSchema,
         writes: &[ApplyWrite],
     ) -> Vec<Result<WriteOutcome, Error>> {
-        write::write(self.client(session), schema, writes).await
+        match known(&schema.name) {
+            Ok(object) => write::write(self.client(session), &object, schema, writes).await,
+            Err(error) => writes.iter().map(|_| Err(write::again(&error))).collect(),
+        }
     }
 }

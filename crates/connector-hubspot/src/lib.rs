@@ -2,6 +2,7 @@
 
 mod auth;
 mod client;
+mod companies;
 mod config;
 mod connector;
 mod error;

@@ -17,7 +17,8 @@ use jiff::Timestamp;
 
 use crate::{
     client::{Client, LONGEST_SEARCH},
-    objects::{self, ALWAYS, Decoder, ID, MODIFIED, RECORD_ID, id_order, is_behind},
+    companies,
+    objects::{self, COMPANY, Decoder, ID, Object, id_order, is_behind},
     wire::{BatchRead, Filter, FilterGroup, Record, RecordId, Records, Search, Sort},
 };
 
@@ -41,11 +42,15 @@ struct Row {
     change: Change,
 }
 
-pub(crate) async fn fetch_changes(client: Client<'_>, fetch: &Fetch<'_>) -> Result<Page, Error> {
+pub(crate) async fn fetch_changes(
+    client: Client<'_>,
+    object: &Object,
+    fetch: &Fetch<'_>,
+) -> Result<Page, Error> {
     let from = Cursor { time: whole_ms(fetch.from.time), id: fetch.from.id.clone() };
     let fetch = &Fetch { from: &from, ..fetch.clone() };
-    let plan = Plan::of(fetch);
-    let (rows, total, full) = plan.search(client, span(fetch), MODIFIED).await?;
+    let plan = Plan::of(object, fetch);
+    let (rows, total, full) = plan.search(client, plan.span(fetch), object.modified).await?;
     let mut page = if full {
         let settled = client.session().now().checked_sub(INDEX_DELAY).unwrap_or(Timestamp::MIN);
         let times: Vec<Timestamp> = rows.iter().map(|row| row.time).collect();
@@ -75,7 +80,7 @@ async fn tick(client: Client<'_>, plan: &Plan<'_>, fetch: &Fetch<'_>) -> Result<
     let mut next = fetch.from.clone();
     let mut changes = Vec::new();
     for _ in 0..TICK_PAGES {
-        let mut filters = vec![filter(MODIFIED, "EQ", time)];
+        let mut filters = vec![filter(plan.object.modified, "EQ", time)];
         filters.extend(next.id.map(|id| Filter { property_name: ID, operator: "GT", value: id }));
         let (mut rows, _, full) = plan.search(client, filters, ID).await?;
         rows.sort_by(|a, b| id_order(&a.change.id).cmp(&id_order(&b.change.id)));
@@ -116,11 +121,6 @@ fn in_order(rows: impl Iterator<Item = Row>, fetch: &Fetch<'_>) -> Vec<Change> {
     changes
 }
 
-fn span(fetch: &Fetch<'_>) -> Vec<Filter> {
-    let until = fetch.until.map(|until| filter(MODIFIED, "LT", until));
-    [filter(MODIFIED, "GTE", fetch.from.time)].into_iter().chain(until).collect()
-}
-
 /// HubSpot knows no finer time.
 fn whole_ms(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
@@ -132,29 +132,38 @@ fn filter(property_name: &'static str, operator: &'static str, time: Timestamp) 
 
 /// How the wanted fields are read: with the search as far as its body may name them, else record by record.
 struct Plan<'a> {
-    object: &'a str,
+    object: &'a Object,
     decoder: Decoder<'a>,
     /// What the search asks for.
     searched: Vec<&'a str>,
     /// What batch reads ask for, where the search cannot name it all.
     read: Vec<&'a str>,
+    /// Whether the primary company is asked for.
+    companies: bool,
 }
 
 impl<'a> Plan<'a> {
-    fn of(fetch: &Fetch<'a>) -> Self {
-        let mut names: Vec<&str> =
-            ALWAYS.into_iter().chain(fetch.fields.iter().map(String::as_str)).collect();
+    fn of(object: &'a Object, fetch: &Fetch<'a>) -> Self {
+        let wanted = fetch.fields.iter().map(String::as_str).filter(|name| *name != COMPANY);
+        let mut names: Vec<&str> = object.always().into_iter().chain(wanted.clone()).collect();
         names.sort_unstable();
         names.dedup();
-        let decoder = Decoder::new(fetch.schema, fetch.fields.iter().map(String::as_str));
-        let widest = Filter { property_name: MODIFIED, operator: "GTE", value: i64::MIN.to_string() };
-        let body = body(vec![widest.again(), widest], MODIFIED, &names);
+        let decoder = Decoder::new(object, fetch.schema, wanted);
+        let companies = fetch.fields.iter().any(|name| name == COMPANY);
+        let widest = Filter { property_name: object.modified, operator: "GTE", value: i64::MIN.to_string() };
+        let body = body(vec![widest.again(), widest], object.modified, &names);
         let letters = serde_json::to_string(&body).map_or(usize::MAX, |text| text.chars().count());
         if letters < LONGEST_SEARCH {
-            Self { object: fetch.object, decoder, searched: names, read: Vec::new() }
+            Self { object, decoder, searched: names, read: Vec::new(), companies }
         } else {
-            Self { object: fetch.object, decoder, searched: ALWAYS.to_vec(), read: names }
+            Self { object, decoder, searched: object.always().to_vec(), read: names, companies }
         }
+    }
+
+    fn span(&self, fetch: &Fetch<'_>) -> Vec<Filter> {
+        let modified = self.object.modified;
+        let until = fetch.until.map(|until| filter(modified, "LT", until));
+        [filter(modified, "GTE", fetch.from.time)].into_iter().chain(until).collect()
     }
 
     /// The rows of one search in its order, how many records match altogether, and whether there are more than these.
@@ -164,7 +173,7 @@ impl<'a> Plan<'a> {
         filters: Vec<Filter>,
         sort: &'static str,
     ) -> Result<(Vec<Row>, Option<u64>, bool), Error> {
-        let answer = client.search(self.object, &body(filters, sort, &self.searched)).await?;
+        let answer = client.search(&self.object.name, &body(filters, sort, &self.searched)).await?;
         let records: Records<'_> = answer.read()?;
         let rows = records.results.iter().map(|record| self.row(record)).collect::<Result<_, _>>()?;
         Ok((rows, records.total, records.after().is_some()))
@@ -175,12 +184,20 @@ impl<'a> Plan<'a> {
         Ok(Row { time: change.changed_at, change })
     }
 
+    /// Reads what the search could not bring.
+    async fn complete(&self, client: Client<'_>, changes: &mut Vec<Change>) -> Result<(), Error> {
+        if !self.read.is_empty() {
+            self.read_whole(client, changes).await?;
+        }
+        if self.companies && !changes.is_empty() {
+            companies::add(client, self.object, changes).await?;
+        }
+        Ok(())
+    }
+
     /// Reads the fields that the search could not name. All of them come from one read, so that a change is never half
     /// old and half new; a record that was archived meanwhile is left out and shows among the deleted.
-    async fn complete(&self, client: Client<'_>, changes: &mut Vec<Change>) -> Result<(), Error> {
-        if self.read.is_empty() {
-            return Ok(());
-        }
+    async fn read_whole(&self, client: Client<'_>, changes: &mut Vec<Change>) -> Result<(), Error> {
         let mut read: HashMap<String, Change> = HashMap::with_capacity(changes.len());
         for chunk in changes.chunks(BATCH_SIZE) {
             let batch = BatchRead {
@@ -189,7 +206,7 @@ impl<'a> Plan<'a> {
                 id_property: None,
                 inputs: chunk.iter().map(|change| RecordId { id: &change.id }).collect(),
             };
-            let answer = client.batch_read(self.object, &batch).await?;
+            let answer = client.batch_read(&self.object.name, &batch).await?;
             let records: Records<'_> = answer.read()?;
             for record in &records.results {
                 let change = self.decoder.change(record).ok_or_else(no_time)?;
@@ -224,15 +241,15 @@ fn no_time() -> Error {
 /// One page of the archived listing, which is ordered by id and cannot be filtered by time.
 pub(crate) async fn fetch_deleted(
     client: Client<'_>,
-    object: &str,
+    object: &Object,
     page: Option<&str>,
 ) -> Result<(Vec<Change>, Option<String>), Error> {
-    let properties = [MODIFIED, RECORD_ID, objects::MERGED_IDS].join(",");
+    let properties = object.always().join(",");
     let limit = LIST_SIZE.to_string();
     let mut query = vec![("archived", "true"), ("limit", &limit), ("properties", &properties)];
     query.extend(page.map(|after| ("after", after)));
     let query = serde_urlencoded::to_string(query).unwrap_or_default();
-    let answer = client.list(object, &query).await?;
+    let answer = client.list(&object.name, &query).await?;
     let records: Records<'_> = answer.read()?;
     let deleted = records.results.iter().filter_map(objects::deletion).collect();
     Ok((deleted, records.after().map(str::to_owned)))

@@ -282,16 +282,116 @@ pub(crate) struct PropertyOption {
 /// `POST /crm/v3/properties/{type}`
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct NewProperty {
+pub(crate) struct NewProperty<'a> {
     pub(crate) name: &'static str,
     pub(crate) label: &'static str,
     pub(crate) description: &'static str,
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     pub(crate) field_type: &'static str,
-    pub(crate) group_name: &'static str,
+    pub(crate) group_name: &'a str,
     pub(crate) has_unique_value: bool,
     pub(crate) form_field: bool,
+}
+
+/// `GET /crm-object-schemas/v3/schemas`
+#[derive(Debug, Deserialize)]
+pub(crate) struct CustomObjects {
+    pub(crate) results: Vec<CustomObject>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct CustomObject {
+    pub(crate) name: String,
+    pub(crate) fully_qualified_name: String,
+    pub(crate) labels: Labels,
+    pub(crate) required_properties: Vec<String>,
+    pub(crate) archived: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Labels {
+    pub(crate) plural: Option<String>,
+}
+
+/// `POST /crm/v4/associations/{from}/{to}/batch/read`
+#[derive(Debug, Serialize)]
+pub(crate) struct AssociationsRead<'a> {
+    pub(crate) inputs: Vec<AssociationsOf<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct AssociationsOf<'a> {
+    pub(crate) id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<&'a str>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Associations<'a> {
+    #[serde(borrow)]
+    pub(crate) results: Vec<AssociationsFrom<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AssociationsFrom<'a> {
+    #[serde(borrow)]
+    pub(crate) from: AnswerId<'a>,
+    #[serde(borrow)]
+    pub(crate) to: Vec<Association<'a>>,
+    #[serde(borrow)]
+    pub(crate) paging: Option<Paging<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AnswerId<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Text<'a>,
+}
+
+/// Its id is a number in version 4 and a text in date-based ones.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Association<'a> {
+    #[serde(borrow)]
+    pub(crate) to_object_id: Text<'a>,
+    pub(crate) association_types: Vec<AssociationType>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AssociationType {
+    pub(crate) type_id: u32,
+}
+
+/// `POST /crm/v4/associations/{from}/{to}/batch/create` and `…/archive`, whose inputs name no types
+#[derive(Debug, Serialize)]
+pub(crate) struct AssociationsWrite<'a> {
+    pub(crate) inputs: Vec<AssociationInput<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct AssociationInput<'a> {
+    pub(crate) from: RecordId<'a>,
+    pub(crate) to: RecordId<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) types: Vec<TypeToSet>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TypeToSet {
+    pub(crate) association_category: &'static str,
+    pub(crate) association_type_id: u32,
+}
+
+/// What of the answer counts: 207 and the inputs that failed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AssociationsWritten {
+    #[serde(default)]
+    pub(crate) errors: Vec<BatchError>,
 }
 
 /// `GET /crm/v3/pipelines/{type}`

@@ -10,7 +10,8 @@ use model::{ApplyWrite, CoveredValue, IssueCategory, ObjectSchema, Value, WriteK
 
 use crate::{
     client::{Answer, Client},
-    objects::{ALWAYS, Decoder, RECORD_ID, merged_ids, modified, time_from_wire, value_to_wire},
+    companies,
+    objects::{COMPANY, Decoder, Object, RECORD_ID, merged_ids, time_from_wire, value_to_wire},
     read::BATCH_SIZE,
     wire::{Batch, BatchRead, BatchWrite, PastValue, Record, RecordId, WriteInput, texts},
 };
@@ -20,7 +21,7 @@ const HISTORY_BATCH_SIZE: usize = 50;
 /// How property history calls values that apps wrote.
 const INTEGRATION: &str = "INTEGRATION";
 
-type Outcome = Result<WriteOutcome, Error>;
+pub(crate) type Outcome = Result<WriteOutcome, Error>;
 
 /// A write on its way.
 struct Planned<'a> {
@@ -49,10 +50,15 @@ impl<'a> Planned<'a> {
 }
 
 /// Makes the writes, one outcome for each in their order.
-pub(crate) async fn write(client: Client<'_>, schema: &ObjectSchema, writes: &[ApplyWrite]) -> Vec<Outcome> {
+pub(crate) async fn write(
+    client: Client<'_>,
+    object: &Object,
+    schema: &ObjectSchema,
+    writes: &[ApplyWrite],
+) -> Vec<Outcome> {
     let names = writes.iter().flat_map(|write| write.fields.keys().map(String::as_str));
-    let mut batches =
-        Batches { client, schema, decoder: Decoder::new(schema, names), outcomes: BTreeMap::new() };
+    let decoder = Decoder::new(object, schema, names);
+    let mut batches = Batches { client, object, decoder, outcomes: BTreeMap::new() };
     let mut planned = Vec::with_capacity(writes.len());
     for (at, write) in writes.iter().enumerate() {
         match plan(schema, at, write) {
@@ -62,7 +68,15 @@ pub(crate) async fn write(client: Client<'_>, schema: &ObjectSchema, writes: &[A
     }
     for batch in rounds(planned) {
         let landed = batches.apply(batch).await;
+        let of_companies: Vec<(usize, &ApplyWrite)> = landed
+            .iter()
+            .filter(|plan| plan.write.fields.contains_key(COMPANY))
+            .map(|plan| (plan.at, plan.write))
+            .collect();
         batches.read_back(landed).await;
+        if !of_companies.is_empty() {
+            companies::set(client, object, &of_companies, &mut batches.outcomes).await;
+        }
     }
     let unanswered =
         || Err(Error::new(ErrorKind::Protocol, "write HubSpot records", "a write got no answer"));
@@ -84,7 +98,9 @@ fn plan<'a>(schema: &ObjectSchema, at: usize, write: &'a ApplyWrite) -> Result<P
             );
             rejected(IssueCategory::Value, message, Some(name.clone()))
         })?;
-        properties.insert(name.as_str(), text);
+        if name != COMPANY {
+            properties.insert(name.as_str(), text);
+        }
     }
     let key = match &write.write {
         WriteKind::Create { external_id } => external_id,
@@ -119,7 +135,7 @@ fn rounds(planned: Vec<Planned<'_>>) -> Vec<Vec<Planned<'_>>> {
 /// The batches of one call and what has come of them.
 struct Batches<'a> {
     client: Client<'a>,
-    schema: &'a ObjectSchema,
+    object: &'a Object,
     decoder: Decoder<'a>,
     outcomes: BTreeMap<usize, Outcome>,
 }
@@ -131,7 +147,9 @@ impl<'a> Batches<'a> {
 
     /// Makes one batch, divided where it must be, and returns the writes that HubSpot carried out.
     async fn apply(&mut self, batch: Vec<Planned<'a>>) -> Vec<Planned<'a>> {
-        let mut landed = Vec::with_capacity(batch.len());
+        // Where an association is all that changes, there is no property to write.
+        let (batch, mut landed): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|plan| plan.creates() || !plan.properties.is_empty());
         let mut waiting = vec![batch];
         while let Some(batch) = waiting.pop() {
             if batch.is_empty() {
@@ -156,9 +174,9 @@ impl<'a> Batches<'a> {
         };
         let body = BatchWrite { inputs: batch.iter().map(input).collect() };
         if creates {
-            self.client.batch_upsert(&self.schema.name, &body).await
+            self.client.batch_upsert(&self.object.name, &body).await
         } else {
-            self.client.batch_update(&self.schema.name, &body).await
+            self.client.batch_update(&self.object.name, &body).await
         }
     }
 
@@ -211,13 +229,14 @@ impl<'a> Batches<'a> {
         let creates = chunk.first().is_some_and(Planned::creates);
         let names: BTreeSet<&str> = chunk.iter().flat_map(|plan| plan.properties.keys().copied()).collect();
         let guarded = chunk.iter().filter_map(Planned::expected).flat_map(BTreeMap::keys).map(String::as_str);
+        let guarded = guarded.filter(|name| names.contains(name));
         let batch = BatchRead {
             properties_with_history: guarded.collect::<BTreeSet<_>>().into_iter().collect(),
-            properties: names.into_iter().chain(ALWAYS).collect(),
+            properties: names.into_iter().chain(self.object.always()).collect(),
             id_property: creates.then_some(RECORD_ID),
             inputs: chunk.iter().map(|plan| RecordId { id: plan.key }).collect(),
         };
-        let answer = self.client.batch_read(&self.schema.name, &batch).await;
+        let answer = self.client.batch_read(&self.object.name, &batch).await;
         let read = answer.as_ref().map_err(again).and_then(Answer::read::<Batch<'_>>);
         let batch = match read {
             Ok(batch) => batch,
@@ -233,7 +252,7 @@ impl<'a> Batches<'a> {
     }
 
     fn applied(&self, plan: &Planned<'_>, record: &Record<'_>) -> Outcome {
-        let version = modified(record).ok_or_else(|| {
+        let version = self.decoder.modified(record).ok_or_else(|| {
             let message = "HubSpot shows a record without a modification time";
             Error::new(ErrorKind::Protocol, "read HubSpot records", message)
         })?;
@@ -317,7 +336,7 @@ fn blame(category: &str) -> WriteOutcome {
 }
 
 /// The same failure for another write of its batch.
-fn again(error: &Error) -> Error {
+pub(crate) fn again(error: &Error) -> Error {
     Error {
         kind: error.kind,
         retry: error.retry,

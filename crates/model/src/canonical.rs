@@ -86,13 +86,23 @@ impl CanonicalObject {
         }
     }
 
-    /// The fields whose values tell that two records are the same thing, best first.
+    /// The fields whose values can tell that two records are the same thing, best first.
     #[must_use]
     pub const fn match_keys(self) -> &'static [&'static str] {
         match self {
             Self::Partner | Self::Company => &["domain", "external_id"],
             Self::Deal => &["external_id"],
+            Self::Contact | Self::Lead => &["email", "phone", "external_id"],
+        }
+    }
+
+    /// The ones that a new mapping matches by. Colleagues share a switchboard's number, so people are matched by phone
+    /// only where somebody wants that.
+    #[must_use]
+    pub const fn default_match_keys(self) -> &'static [&'static str] {
+        match self {
             Self::Contact | Self::Lead => &["email", "external_id"],
+            other => other.match_keys(),
         }
     }
 }
@@ -147,6 +157,18 @@ impl Field {
             required: self.name == object.title_field(),
             unique: false,
             custom: false,
+            references: self.references().map(|object| object.name().to_owned()),
+        }
+    }
+
+    /// Which object a reference names. Programmes and campaigns are no canonical objects.
+    fn references(&self) -> Option<CanonicalObject> {
+        match self.name {
+            "company_id" | "parent_company_id" | "converted_company_id" => Some(CanonicalObject::Company),
+            "partner_id" | "parent_partner_id" | "partner_of_record_id" => Some(CanonicalObject::Partner),
+            "primary_contact_id" | "manager_id" | "converted_contact_id" => Some(CanonicalObject::Contact),
+            "converted_deal_id" => Some(CanonicalObject::Deal),
+            _ => None,
         }
     }
 }
@@ -389,6 +411,10 @@ mod tests {
             let schema = object.schema();
             for name in object.match_keys().iter().chain([&object.title_field()]) {
                 assert!(schema.field(name).is_some(), "{object} has no field {name}");
+            }
+            assert!(object.default_match_keys().iter().all(|name| object.match_keys().contains(name)));
+            for field in schema.fields.iter().filter(|field| field.references.is_some()) {
+                assert_eq!(field.field_type, Reference, "{object}.{}", field.name);
             }
             assert_eq!(object.name().parse(), Ok(object));
             assert_eq!(object.label().to_lowercase().parse(), Ok(object));

@@ -170,6 +170,10 @@ pub struct FieldSchema {
     /// Whether the organization added it itself.
     #[serde(default)]
     pub custom: bool,
+    /// The object whose records a [`FieldType::Reference`] names, by its internal name at the same system; none where
+    /// the system does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<String>,
 }
 
 /// A kind of thing at a system, with its fields.

@@ -71,7 +71,7 @@ impl Engine {
             settings: Settings {
                 direction: Direction::Bidirectional,
                 default_policy: Policy::Newest,
-                match_keys: object.match_keys().iter().map(|key| (*key).to_owned()).collect(),
+                match_keys: object.default_match_keys().iter().map(|key| (*key).to_owned()).collect(),
                 fields: schema
                     .fields
                     .iter()

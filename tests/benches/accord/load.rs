@@ -55,6 +55,7 @@ pub(crate) fn schema() -> ObjectSchema {
         required: false,
         unique: false,
         custom: false,
+        references: None,
     });
     ObjectSchema { name: OBJECT.to_owned(), label: "Companies".to_owned(), fields: fields.collect() }
 }

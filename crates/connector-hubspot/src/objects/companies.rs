@@ -1,12 +1,17 @@
+use std::borrow::Cow;
+
 use model::FieldType;
 
-use super::Object;
+use super::{MODIFIED, Object};
 
 /// Companies. Two may have the same domain: HubSpot does not refuse that.
 pub(crate) const COMPANIES: Object = Object {
-    name: "companies",
-    label: "Companies",
-    group: "companyinformation",
+    name: Cow::Borrowed("companies"),
+    label: Cow::Borrowed("Companies"),
+    group: Cow::Borrowed("companyinformation"),
+    modified: MODIFIED,
+    company: None,
+    hidden: None,
     refined: &[
         ("domain", FieldType::Url),
         ("website", FieldType::Url),

@@ -1,12 +1,17 @@
+use std::borrow::Cow;
+
 use model::FieldType;
 
-use super::Object;
+use super::{MODIFIED, Object};
 
 /// Deals. `closedate` is a moment although its editor is a date picker; stages are options of pipelines.
 pub(crate) const DEALS: Object = Object {
-    name: "deals",
-    label: "Deals",
-    group: "dealinformation",
+    name: Cow::Borrowed("deals"),
+    label: Cow::Borrowed("Deals"),
+    group: Cow::Borrowed("dealinformation"),
+    modified: MODIFIED,
+    company: Some(5),
+    hidden: None,
     refined: &[
         ("amount", FieldType::Currency),
         ("amount_in_home_currency", FieldType::Currency),

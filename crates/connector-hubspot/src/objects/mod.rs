@@ -1,17 +1,20 @@
 //! Between HubSpot's records and ours, both ways: pure. What differs from object to object is in one file each.
 
 mod companies;
+mod contacts;
+mod custom;
 mod deals;
 mod schema;
 mod value;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use connector::{Change, Cursor};
 use jiff::Timestamp;
 use model::{ChangeKind, FieldType, ObjectSchema, Value};
 
 pub(crate) use self::{
+    custom::from_wire as custom_from_wire,
     schema::{add_pipelines, from_wire as schema_from_wire},
     value::{from_wire as value_from_wire, time_from_wire, to_wire as value_to_wire},
 };
@@ -20,48 +23,62 @@ use crate::wire::{NewProperty, Record};
 /// The unique property that holds our record id, which makes creating idempotent.
 pub(crate) const RECORD_ID: &str = "accord_record_id";
 /// When a record was modified last. It moves with every write of a property, ours included, but not with archiving.
-pub(crate) const MODIFIED: &str = "hs_lastmodifieddate";
+/// Contacts have another one.
+const MODIFIED: &str = "hs_lastmodifieddate";
 /// The record's id as a property, which filters and sorts as a number.
 pub(crate) const ID: &str = "hs_object_id";
 /// The ids that were merged into a record, separated by semicolons.
 pub(crate) const MERGED_IDS: &str = "hs_merged_object_ids";
-/// What every read asks for beside the wanted properties.
-pub(crate) const ALWAYS: [&str; 4] = [MODIFIED, ID, MERGED_IDS, RECORD_ID];
+/// The field that holds the id of a record's primary company, which HubSpot keeps as an association and not as a
+/// property; no property can have such a name.
+pub(crate) const COMPANY: &str = "associations.company";
 
 /// An object of HubSpot that we sync.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Object {
     /// HubSpot's name of it, in paths.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// What people call it, in the plural.
-    pub(crate) label: &'static str,
+    pub(crate) label: Cow<'static, str>,
     /// The group of properties where [`RECORD_ID`] is filed.
-    pub(crate) group: &'static str,
+    pub(crate) group: Cow<'static, str>,
+    /// The property that tells when a record was modified last.
+    pub(crate) modified: &'static str,
+    /// HubSpot's type of the association with the primary company, where the object has one.
+    pub(crate) company: Option<u32>,
+    /// A property that says the same as something else that is read.
+    hidden: Option<&'static str>,
     /// Properties that mean more than their HubSpot type says.
     refined: &'static [(&'static str, FieldType)],
     /// Whether its records move through pipelines, whose stages are options.
     pub(crate) pipelines: bool,
 }
 
-/// All objects.
-pub(crate) const OBJECTS: [&Object; 2] = [&companies::COMPANIES, &deals::DEALS];
+/// The objects that every portal has.
+pub(crate) const STANDARD: [&Object; 3] = [&companies::COMPANIES, &deals::DEALS, &contacts::CONTACTS];
 /// Their names.
-pub(crate) const NAMES: [&str; 2] = [companies::COMPANIES.name, deals::DEALS.name];
+pub(crate) const NAMES: [&str; 3] = ["companies", "deals", "contacts"];
 
 impl Object {
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        OBJECTS.into_iter().find(|object| object.name == name)
+    /// The object with this name: a standard one, or a custom one by its fully qualified name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        STANDARD.into_iter().find(|object| object.name == name).cloned().or_else(|| custom::named(name))
+    }
+
+    /// The properties that every read asks for beside the wanted ones.
+    pub(crate) const fn always(&self) -> [&'static str; 4] {
+        [self.modified, ID, MERGED_IDS, RECORD_ID]
     }
 
     /// The property for our record id.
-    pub(crate) const fn record_id_property(&self) -> NewProperty {
+    pub(crate) fn record_id_property(&self) -> NewProperty<'_> {
         NewProperty {
             name: RECORD_ID,
             label: "Accord record ID",
             description: "The id of this record in Accord. Accord sets it and finds the record by it.",
             kind: "string",
             field_type: "text",
-            group_name: self.group,
+            group_name: &self.group,
             has_unique_value: true,
             form_field: false,
         }
@@ -71,19 +88,24 @@ impl Object {
 /// Which properties of a record are wanted, and as what.
 #[derive(Debug)]
 pub(crate) struct Decoder<'a> {
+    modified: &'static str,
     wanted: Vec<(&'a str, FieldType)>,
 }
 
 impl<'a> Decoder<'a> {
     /// A property that the schema does not know is read as text.
-    pub(crate) fn new(schema: &ObjectSchema, names: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new(
+        object: &Object,
+        schema: &ObjectSchema,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let types: BTreeMap<&str, FieldType> =
             schema.fields.iter().map(|field| (field.name.as_str(), field.field_type)).collect();
         let typed = |name| (name, types.get(name).copied().unwrap_or(FieldType::Text));
         let mut wanted: Vec<_> = names.into_iter().map(typed).collect();
         wanted.sort_unstable_by_key(|(name, _)| *name);
         wanted.dedup_by_key(|(name, _)| *name);
-        Self { wanted }
+        Self { modified: object.modified, wanted }
     }
 
     pub(crate) fn field_type(&self, name: &str) -> FieldType {
@@ -103,7 +125,7 @@ impl<'a> Decoder<'a> {
 
     /// The record as a change; none when it does not say when it was modified.
     pub(crate) fn change(&self, record: &Record<'_>) -> Option<Change> {
-        let changed_at = modified(record)?;
+        let changed_at = self.modified(record)?;
         Some(Change {
             id: record.id.to_string(),
             kind: ChangeKind::Upserted,
@@ -113,6 +135,12 @@ impl<'a> Decoder<'a> {
             external_id: record.properties.get(RECORD_ID).map(str::to_owned),
             merged_ids: merged_ids(record),
         })
+    }
+
+    /// When the record was modified, in whole milliseconds.
+    pub(crate) fn modified(&self, record: &Record<'_>) -> Option<Timestamp> {
+        let said = record.properties.get(self.modified).or(record.updated_at.as_deref());
+        said.and_then(time_from_wire)
     }
 }
 
@@ -130,10 +158,9 @@ pub(crate) fn deletion(record: &Record<'_>) -> Option<Change> {
     })
 }
 
-/// When the record was modified, in whole milliseconds.
-pub(crate) fn modified(record: &Record<'_>) -> Option<Timestamp> {
-    let said = record.properties.get(MODIFIED).or(record.updated_at.as_deref());
-    said.and_then(time_from_wire)
+/// When a version was made: it is the record's time of modification.
+pub(crate) fn time_from_version(version: i64) -> Timestamp {
+    Timestamp::from_millisecond(version).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 pub(crate) fn merged_ids(record: &Record<'_>) -> Vec<String> {
@@ -170,7 +197,7 @@ mod tests {
         let answer: Records<'_> = serde_json::from_str(body).unwrap();
         let schema = schema();
         let names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
-        let change = Decoder::new(&schema, names).change(&answer.results[0]).unwrap();
+        let change = Decoder::new(&companies::COMPANIES, &schema, names).change(&answer.results[0]).unwrap();
         assert_eq!(change.id, "512");
         assert_eq!(change.version, 1_704_449_472_345);
         assert_eq!(change.external_id.as_deref(), Some("rec_1"));
@@ -191,7 +218,8 @@ mod tests {
     fn only_wanted_properties_are_taken() {
         let body = include_str!("../../fixtures/search_companies.json");
         let answer: Records<'_> = serde_json::from_str(body).unwrap();
-        let change = Decoder::new(&schema(), ["name"]).change(&answer.results[0]).unwrap();
+        let change =
+            Decoder::new(&companies::COMPANIES, &schema(), ["name"]).change(&answer.results[0]).unwrap();
         assert_eq!(change.fields.keys().collect::<Vec<_>>(), ["name"]);
     }
 

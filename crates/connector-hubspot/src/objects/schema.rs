@@ -1,17 +1,38 @@
 use model::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 
-use super::{Object, RECORD_ID};
+use super::{COMPANY, Object, RECORD_ID, companies::COMPANIES};
 use crate::wire::{Pipeline, PipelineList, Property, PropertyList};
 
 /// An object's schema from its properties. Archived properties are left out, because HubSpot refuses to write them, and
 /// so is the one in which Accord keeps its own record id, which is nobody's to map.
 pub(crate) fn from_wire(object: &Object, properties: PropertyList) -> ObjectSchema {
-    let live =
-        properties.results.into_iter().filter(|property| !property.archived && property.name != RECORD_ID);
+    let offered = |property: &Property| {
+        !property.archived && property.name != RECORD_ID && object.hidden != Some(property.name.as_str())
+    };
+    let live = properties.results.into_iter().filter(offered);
     ObjectSchema {
-        name: object.name.to_owned(),
-        label: object.label.to_owned(),
-        fields: live.map(|property| field(object, property)).collect(),
+        name: object.name.to_string(),
+        label: object.label.to_string(),
+        fields: live
+            .map(|property| field(object, property))
+            .chain(object.company.map(|_| company()))
+            .collect(),
+    }
+}
+
+/// The association with the primary company, as a field.
+fn company() -> FieldSchema {
+    FieldSchema {
+        name: COMPANY.to_owned(),
+        label: "Primary company".to_owned(),
+        field_type: FieldType::Reference,
+        description: "The company that the record is associated with first of all".to_owned(),
+        options: Vec::new(),
+        read_only: false,
+        required: false,
+        unique: false,
+        custom: false,
+        references: Some(COMPANIES.name.to_string()),
     }
 }
 
@@ -52,6 +73,7 @@ fn field(object: &Object, property: Property) -> FieldSchema {
         required: false,
         unique: property.has_unique_value,
         custom: !property.hubspot_defined,
+        references: (field_type == FieldType::Reference).then(|| COMPANIES.name.to_string()),
     }
 }
 
@@ -82,7 +104,7 @@ fn field_type(object: &Object, property: &Property) -> FieldType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::{companies::COMPANIES, deals::DEALS};
+    use crate::objects::deals::DEALS;
 
     fn property(kind: &str, field_type: &str) -> Property {
         Property { name: "p".into(), kind: kind.into(), field_type: field_type.into(), ..Property::default() }

@@ -13,21 +13,31 @@ use serde_json::json;
 
 use crate::portal::{Portal, connected, consent};
 
-const OBJECT: &str = "companies";
-const FIELD: &str = "name";
+const COMPANIES: Sample =
+    Sample { object: "companies", text_field: "name", refused: ("industry", "No such industry") };
+const DEALS: Sample =
+    Sample { object: "deals", text_field: "dealname", refused: ("dealstage", "No such stage") };
+const CONTACTS: Sample =
+    Sample { object: "contacts", text_field: "lastname", refused: ("lifecyclestage", "No such stage") };
+
+/// A portal with the object that the checks are about.
+struct Subject {
+    portal: Portal,
+    sample: Sample,
+}
 
 #[async_trait]
-impl Driver for Portal {
+impl Driver for Subject {
     fn connector(&self) -> Arc<dyn Connector> {
-        self.hubspot.clone()
+        self.portal.hubspot.clone()
     }
 
     fn sample(&self) -> Sample {
-        Sample { object: OBJECT, text_field: FIELD, refused: ("industry", "No such industry") }
+        self.sample
     }
 
     async fn grant(&self) -> (SecretString, SecretString) {
-        let grant = consent(&self.sandbox, &self.hubspot).await;
+        let grant = consent(&self.portal.sandbox, &self.portal.hubspot).await;
         (grant.access_token, grant.refresh_token.expect("HubSpot gives a refresh token with every grant"))
     }
 
@@ -35,49 +45,65 @@ impl Driver for Portal {
         let mut left = count;
         while left > 0 {
             let now = left.min(per_moment);
-            Portal::seed(self, OBJECT, now, json!({"same_moment": true}));
+            self.portal.seed(self.sample.object, now, json!({"same_moment": true}));
             // The next ones belong to another moment, however fast this is.
-            self.sandbox.advance_clock(1);
+            self.portal.sandbox.advance_clock(1);
             left -= now;
         }
     }
 
     async fn edit(&self, id: &str, value: &str) {
-        self.sandbox.edit(OBJECT, id, json!({FIELD: value})).unwrap();
+        self.portal.sandbox.edit(self.sample.object, id, json!({self.sample.text_field: value})).unwrap();
     }
 
     async fn delete(&self, id: &str) {
-        self.sandbox.archive(OBJECT, id).unwrap();
+        self.portal.sandbox.archive(self.sample.object, id).unwrap();
     }
 
     async fn restore(&self, id: &str) {
-        self.sandbox.restore(OBJECT, id).unwrap();
+        self.portal.sandbox.restore(self.sample.object, id).unwrap();
     }
 
     async fn fault(&self, fault: Fault) {
+        let upsert = format!("/crm/v3/objects/{}/batch/upsert", self.sample.object);
         let (path, kind) = match fault {
             Fault::TooManyCalls => ("/crm", FaultKind::TooMany),
             Fault::OutOfOrder => ("/crm", FaultKind::Unavailable),
             Fault::CutAnswer => ("/crm", FaultKind::CutMidBody),
             // Only a lost answer to the write itself is a danger.
-            Fault::LostAnswer => ("/crm/v3/objects/companies/batch/upsert", FaultKind::TimeoutAfterApply),
+            Fault::LostAnswer => (upsert.as_str(), FaultKind::TimeoutAfterApply),
         };
-        Portal::fault(self, path, kind, 1);
+        self.portal.fault(path, kind, 1);
     }
 
     async fn revoke(&self) {
-        self.sandbox.revoke();
+        self.portal.sandbox.revoke();
     }
 
     async fn records(&self) -> BTreeMap<String, String> {
-        let state = self.sandbox.state(OBJECT).unwrap();
+        let state = self.portal.sandbox.state(self.sample.object).unwrap();
         let live = state["results"].as_array().unwrap().iter().filter(|record| record["archived"] == false);
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        live.map(|record| (text(&record["id"]), text(&record["properties"][FIELD]))).collect()
+        live.map(|record| (text(&record["id"]), text(&record["properties"][self.sample.text_field])))
+            .collect()
     }
 }
 
+async fn passes(sample: Sample) {
+    conformance::run(|| async { Subject { portal: connected().await, sample } }).await;
+}
+
 #[tokio::test]
-async fn hubspot_passes_every_check() {
-    conformance::run(connected).await;
+async fn companies_pass_every_check() {
+    passes(COMPANIES).await;
+}
+
+#[tokio::test]
+async fn deals_pass_every_check() {
+    passes(DEALS).await;
+}
+
+#[tokio::test]
+async fn contacts_pass_every_check() {
+    passes(CONTACTS).await;
 }

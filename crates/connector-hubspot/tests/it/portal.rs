@@ -100,7 +100,12 @@ impl Portal {
 
     /// Adds a company as a portal user and returns its id.
     pub(crate) fn company(&self, properties: Json) -> String {
-        self.sandbox.create("companies", properties).unwrap()["id"].as_str().unwrap().to_owned()
+        self.make("companies", properties)
+    }
+
+    /// Adds a record as a portal user and returns its id.
+    pub(crate) fn make(&self, object: &str, properties: Json) -> String {
+        self.sandbox.create(object, properties).unwrap()["id"].as_str().unwrap().to_owned()
     }
 
     /// The ids that the portal holds, of live records.

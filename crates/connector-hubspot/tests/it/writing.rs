@@ -12,11 +12,16 @@ use serde_json::json;
 use crate::portal::{Portal, connected, consent, fields};
 
 fn write(kind: WriteKind, values: &[(&str, Value)]) -> ApplyWrite {
+    write_of("companies", kind, values)
+}
+
+/// A write of an object's record.
+pub(crate) fn write_of(object: &str, kind: WriteKind, values: &[(&str, Value)]) -> ApplyWrite {
     let now = Timestamp::UNIX_EPOCH;
     ApplyWrite {
         id: WriteId::generate(now),
         connection: ConnectionId::generate(now),
-        object: "companies".into(),
+        object: object.into(),
         mapping: MappingId::generate(now),
         link: LinkId::generate(now),
         record: RecordId::generate(now),

@@ -153,6 +153,7 @@ pub(super) async fn add_custom_field(
         required: false,
         unique: false,
         custom: true,
+        references: None,
     };
     let mut tx = engine.pool.begin().await?;
     let taken = object.schema().field(&field.name).is_some();

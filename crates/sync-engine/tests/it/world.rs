@@ -438,6 +438,7 @@ pub(crate) fn field(name: &str, label: &str, field_type: FieldType) -> FieldSche
         required: false,
         unique: false,
         custom: false,
+        references: None,
     }
 }
 

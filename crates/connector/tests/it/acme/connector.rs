@@ -168,6 +168,7 @@ impl Connector for AcmeConnector {
             required: false,
             unique: false,
             custom: false,
+            references: None,
         };
         let fields: Vec<FieldSchema> = json.as_array().unwrap().iter().map(field).collect();
         let object = |name: &&str| ObjectSchema {

@@ -15,6 +15,7 @@ fn field(name: &str, label: &str, field_type: FieldType) -> FieldSchema {
         required: false,
         unique: false,
         custom: false,
+        references: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn field(name: &str, field_type: FieldType, options: &[(&str, &str)]) -> FieldSc
         required: false,
         unique: false,
         custom: false,
+        references: None,
     }
 }
 
