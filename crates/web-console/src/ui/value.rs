@@ -26,12 +26,12 @@ fn blank() -> Markup {
     Markup(r#"<span class="muted" aria-label="blank">—</span>"#.to_owned())
 }
 
-/// A number with its whole part in groups of three: `1,250,000.50`.
+/// A number with its whole part in groups of three: `1,250,000.50`. Four digits stand together, because a year does.
 fn grouped(number: &str) -> String {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("−", rest));
     let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(whole, part)| (whole, Some(part)));
     let Ok(whole) = whole.parse::<u64>() else { return number.to_owned() };
-    let whole = super::number(&whole);
+    let whole = if whole < 10_000 { whole.to_string() } else { super::number(&whole) };
     fraction.map_or_else(|| format!("{sign}{whole}"), |fraction| format!("{sign}{whole}.{fraction}"))
 }
 
@@ -73,7 +73,9 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_and_stay_exact() {
-        for (number, text) in [("1250000.50", "1,250,000.50"), ("-12", "−12"), ("0.1", "0.1")] {
+        for (number, text) in
+            [("1250000.50", "1,250,000.50"), ("1988", "1988"), ("-12", "−12"), ("0.1", "0.1")]
+        {
             assert_eq!(grouped(number), text);
         }
     }
