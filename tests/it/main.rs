@@ -5,6 +5,8 @@ mod bad_input;
 mod browser;
 mod conflict;
 mod crash;
+mod issues;
+mod lineage;
 mod main_path;
 mod resume;
 mod secrets;

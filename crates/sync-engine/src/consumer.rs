@@ -286,8 +286,11 @@ fn external(change: &ChangeEvent) -> Option<RecordId> {
 }
 
 fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change: &ChangeEvent) {
-    let cause =
-        Arc::new(Cause::vendor(&message.envelope, change.connection, &change.vendor, change.changed_at));
+    let cause = Arc::new(Cause {
+        taken_at: change.captured_at,
+        lane: Some(change.lane),
+        ..Cause::vendor(&message.envelope, change.connection, &change.vendor, change.changed_at)
+    });
     for compiled in of(mappings, message, change.connection, &change.object) {
         for merged in &change.merged_ids {
             unit.delete(compiled, merged, change.version, change.changed_at);

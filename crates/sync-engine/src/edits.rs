@@ -1,5 +1,4 @@
-//! Edits made here: create, update and archive records, restore a conflict's losing value, retry an issue. Each is
-//! one transaction; what follows for connected systems leaves through the outbox.
+//! Edits made here: create, update and archive records, restore a conflict's losing value. Each is one transaction; what follows for connected systems leaves through the outbox.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,14 +9,12 @@ use crate::{
     Error,
     domain::{
         cell::Record,
-        mapping::MappingState,
-        matching,
         sync::{self, Reason},
     },
     engine::Engine,
     error::Refusal,
     mappings, store,
-    unit::{Cause, Scope, Unit, Wanted, non_blank},
+    unit::{Cause, Scope, Unit, non_blank},
 };
 
 /// The longest text of one field, in bytes.
@@ -194,43 +191,14 @@ impl Engine {
         Ok(record)
     }
 
-    /// Offers what an issue is about to the vendor again.
-    pub(crate) async fn retry_issue(
-        &self,
-        caller: &Caller,
-        id: Uuid,
-    ) -> Result<store::issues::StoredIssue, Error> {
-        let gone = || Error::not_found("open issue");
-        let mut tx = self.pool.begin().await?;
-        let issue = store::issues::get(&mut tx, caller.organization, id).await?.ok_or_else(gone)?;
-        let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
-        let link = store::links::get(&mut tx, issue.link).await?.ok_or_else(gone)?;
-        let mapping = mappings.get(link.mapping).cloned().ok_or_else(gone)?;
-        let mut scope = Scope { links: vec![link.id], ..Scope::default() };
-        if let (None, Some(staged), Some(vendor_id)) = (link.record, link.staged, link.vendor_id) {
-            let keys = matching::keys_there(&mapping, &staged.fields);
-            let mapping = Arc::clone(&mapping);
-            scope.vendor_records.push(Wanted { mapping, vendor_id, keys, external: None });
-        }
-        let mut unit = Unit::load(&mut tx, self.clock.now(), mappings, scope).await?;
-        // After the link is locked, as everybody does it.
-        store::issues::set_state(&mut tx, caller.organization, id, "retrying").await?.ok_or_else(gone)?;
-        if mapping.mapping.state == MappingState::Active {
-            unit.retry(&mapping, link.id, &issue.field, &self.cause(caller));
-        }
-        unit.flush(&mut tx).await?;
-        let issue = store::issues::get(&mut tx, caller.organization, id).await?.ok_or_else(gone)?;
-        tx.commit().await?;
-        self.waker.wake();
-        Ok(issue)
-    }
-
     /// A request of this caller, now.
-    fn cause(&self, caller: &Caller) -> Arc<Cause> {
+    pub(crate) fn cause(&self, caller: &Caller) -> Arc<Cause> {
         Arc::new(Cause {
             id: Uuid::now_v7().to_string(),
             actor: caller.actor.to_string(),
             at: self.clock.now(),
+            taken_at: self.clock.now(),
+            lane: None,
             vendor: None,
             connection: None,
             traceparent: None,

@@ -19,5 +19,7 @@ pub(crate) struct Engine {
     pub(crate) waker: Waker,
     /// Wakes the jobs: a plan to work out or to apply.
     pub(crate) jobs: Arc<Notify>,
+    /// Wakes the work that people asked for: issues to try again.
+    pub(crate) chores: Arc<Notify>,
     pub(crate) mappings: Cache,
 }

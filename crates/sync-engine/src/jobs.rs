@@ -268,6 +268,8 @@ fn cause(mapping: &Compiled, at: jiff::Timestamp) -> Arc<Cause> {
         id: applied(mapping.mapping.id, mapping.mapping.revision),
         actor: Actor::Service(SOURCE).to_string(),
         at,
+        taken_at: at,
+        lane: None,
         vendor: Some(mapping.mapping.vendor.clone()),
         connection: Some(mapping.mapping.connection),
         traceparent: None,

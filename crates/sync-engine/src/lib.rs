@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod chores;
 mod config;
 mod connections;
 mod consumer;
@@ -8,7 +9,9 @@ mod edits;
 mod engine;
 mod error;
 mod grpc;
+mod issues;
 mod jobs;
+mod lineage;
 mod mappings;
 mod metrics;
 mod publisher;

@@ -7,11 +7,13 @@ use proto::sync::sync_server::SyncServer;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, Error, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache};
+use crate::{
+    Config, Error, chores, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache,
+};
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -19,6 +21,7 @@ const MIGRATIONS: [Migration; 3] = [
         name: "rewritten in place",
         sql: include_str!("../migrations/0002_rewritten_in_place.sql"),
     },
+    Migration { version: 6, name: "lineage", sql: include_str!("../migrations/0005_lineage.sql") },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.
@@ -74,12 +77,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         clock: deps.clock,
         waker: relay.waker(),
         jobs: Arc::new(Notify::new()),
+        chores: Arc::new(Notify::new()),
         mappings: Cache::default(),
     });
     deps.tasks.spawn(relay.run(deps.shutdown.clone()));
     deps.tasks.spawn(consumer::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(connections::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(jobs::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(chores::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(prune(Arc::clone(&engine), deps.shutdown));
     Ok(Running { engine, guard: deps.guard })
 }

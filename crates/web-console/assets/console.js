@@ -128,6 +128,39 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A list of issues by keyboard: move, choose, act.
+function boxes(form) {
+  return [...form.querySelectorAll("[data-row] input[type=checkbox]")];
+}
+
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (event.target.dataset.all === undefined || !form) return;
+  for (const box of boxes(form)) box.checked = event.target.checked;
+});
+
+document.addEventListener("keydown", (event) => {
+  const form = document.querySelector("form[data-keys]");
+  const typing = event.target.closest("select, textarea, input:not([type=checkbox])");
+  if (!form || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const all = boxes(form);
+  const at = all.indexOf(document.activeElement);
+  if (event.key === "j" || event.key === "k") {
+    all[Math.min(Math.max(at + (event.key === "j" ? 1 : -1), 0), all.length - 1)]?.focus();
+  } else if (event.key === "x" && at >= 0) {
+    all[at].checked = !all[at].checked;
+  } else if (event.key === "a") {
+    const head = form.querySelector("[data-all]");
+    head.checked = !head.checked;
+    for (const box of all) box.checked = head.checked;
+  } else {
+    const button = form.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!button || !all.some((box) => box.checked)) return;
+    button.click();
+  }
+  event.preventDefault();
+});
+
 function spoken(seconds) {
   if (seconds < 5) return "just now";
   if (seconds < 60) return `${seconds} s ago`;

@@ -17,8 +17,8 @@ use crate::{
     app::App,
     assets, headers,
     pages::{
-        account, audit, connect, connection, connection_actions as actions, health, integrations, keys,
-        mapping, mapping_actions, plan, record, record_edit, records, sign_in, users,
+        account, audit, connect, connection, connection_actions as actions, health, integrations, issues,
+        keys, mapping, mapping_actions, plan, record, record_edit, records, sign_in, users,
     },
     session,
 };
@@ -78,6 +78,7 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}", get(connection::show))
         .route("/integrations/{vendor}/{connection}/live", get(connection::live))
         .route("/integrations/{vendor}/{connection}/disconnect", get(connect::confirm_end).post(connect::end))
+        .route("/integrations/{vendor}/{connection}/issues", get(issues::show).post(issues::change))
         .route("/integrations/{vendor}/{connection}/sync", post(actions::sync_now))
         .route("/integrations/{vendor}/{connection}/refresh-schema", post(actions::refresh_schema))
         .route("/integrations/{vendor}/{connection}/pause", post(actions::pause))

@@ -16,6 +16,10 @@ use proto::{
     v1::{Field, ObjectSchema, Value, value::Kind},
 };
 
+pub use review::{issue_counts, issues, lineage};
+
+mod review;
+
 /// The moment at which the samples are looked at: 2026-03-12T09:30:00Z.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -452,6 +456,8 @@ pub fn issue() -> Issue {
         vendor_id: "9188230403".to_owned(),
         field: "stage".to_owned(),
         category: "validation".to_owned(),
+        category_label: "Refused value".to_owned(),
+        object: "deal".to_owned(),
         message: "HubSpot does not know the stage “in review” in this pipeline.".to_owned(),
         suggestion: "Choose one of the pipeline's stages, then retry.".to_owned(),
         state: "open".to_owned(),

@@ -11,6 +11,7 @@ use crate::{
     failure::{ApiError, Conflicts, Refusals},
     rooms::Rooms,
     view::{
+        lineage::{Lineage, LineageQuery},
         record::{History, HistoryQuery, ListRecords, NewRecord, Record, RecordEdit, RecordList},
         value::{Field, ObjectSchema, given},
     },
@@ -23,6 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(list, create))
         .routes(routes!(get, update, archive))
         .routes(routes!(history))
+        .routes(routes!(lineage))
 }
 
 /// The objects of the partner workspace.
@@ -242,6 +244,33 @@ async fn history(
         before_version: query.before_version.unwrap_or_default(),
     };
     Ok(Json(rooms.sync().get_history(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Read why a field has its value: the edit, the mapping that took it in, conflicts, and what each vendor made of it.
+///
+/// Scope `records:read`.
+#[utoipa::path(
+    get, path = "/records/{object}/{id}/lineage", tag = "records",
+    params(("object" = String, Path), ("id" = String, Path, description = "`rec_…`"), LineageQuery),
+    responses((status = 200, body = Lineage), Refusals)
+)]
+async fn lineage(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path((name, id)): Path<(String, String)>,
+    Query(query): Query<LineageQuery>,
+) -> Result<Json<Lineage>, ApiError> {
+    let object = object(&name)?;
+    let request = wire::GetLineageRequest {
+        record_id: id,
+        field: query.field,
+        version: query.version.unwrap_or_default(),
+    };
+    let found = rooms.sync().get_lineage(caller.asks(request)?).await?.into_inner();
+    if found.object != object {
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "record_not_found", "There is no such record."));
+    }
+    Ok(Json(found.into()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
     rooms::Rooms,
     view::{
         record::Record,
-        review::{ConflictList, Issue, IssueList, ListConflicts, ListIssues},
+        review::{ChangedIssues, ConflictList, Issue, IssueList, ListConflicts, ListIssues, WhichIssues},
     },
 };
 
@@ -19,6 +19,8 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(issues))
         .routes(routes!(retry))
         .routes(routes!(dismiss))
+        .routes(routes!(retry_many))
+        .routes(routes!(dismiss_many))
 }
 
 /// List the conflicts that policies decided, newest first.
@@ -58,7 +60,7 @@ async fn restore(
     Ok(Json(rooms.sync().restore_conflict(caller.asks(request)?).await?.into_inner().into()))
 }
 
-/// List the records that could not be read or written.
+/// List what could not be read or written, newest first, with how many wait by category.
 ///
 /// Scope `mappings:read`.
 #[utoipa::path(
@@ -72,6 +74,11 @@ async fn issues(
     let request = wire::ListIssuesRequest {
         connection_id: query.connection_id.unwrap_or_default(),
         limit: query.limit.unwrap_or_default(),
+        category: query.category.unwrap_or_default(),
+        field: query.field.unwrap_or_default(),
+        record_id: query.record_id.unwrap_or_default(),
+        page: query.page.unwrap_or_default(),
+        state: query.state.unwrap_or_default(),
     };
     Ok(Json(rooms.sync().list_issues(caller.asks(request)?).await?.into_inner().into()))
 }
@@ -106,4 +113,36 @@ async fn dismiss(
 ) -> Result<Json<Issue>, ApiError> {
     let request = wire::IssueRequest { issue_id };
     Ok(Json(rooms.sync().dismiss_issue(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Try again all issues that are named, or that fit a filter; it is done in the background.
+///
+/// Scope `mappings:write`.
+#[utoipa::path(
+    post, path = "/issues/retry", tag = "review", request_body = WhichIssues,
+    responses((status = 200, body = ChangedIssues), Refusals)
+)]
+async fn retry_many(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Json(which): Json<WhichIssues>,
+) -> Result<Json<ChangedIssues>, ApiError> {
+    let changed = rooms.sync().retry_issues(caller.asks(which.into())?).await?.into_inner();
+    Ok(Json(ChangedIssues { count: changed.count }))
+}
+
+/// Leave all issues as they are that are named, or that fit a filter.
+///
+/// Scope `mappings:write`.
+#[utoipa::path(
+    post, path = "/issues/dismiss", tag = "review", request_body = WhichIssues,
+    responses((status = 200, body = ChangedIssues), Refusals)
+)]
+async fn dismiss_many(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Json(which): Json<WhichIssues>,
+) -> Result<Json<ChangedIssues>, ApiError> {
+    let changed = rooms.sync().dismiss_issues(caller.asks(which.into())?).await?.into_inner();
+    Ok(Json(ChangedIssues { count: changed.count }))
 }

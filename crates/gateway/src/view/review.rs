@@ -66,15 +66,66 @@ pub(crate) struct ListIssues {
     /// Of this connection only.
     #[serde(default)]
     pub(crate) connection_id: Option<String>,
-    /// How many, at most 500; 50 when not given.
+    /// How many, at most 500; 100 when not given.
     #[serde(default)]
     pub(crate) limit: Option<u32>,
+    /// Of this category only.
+    #[serde(default)]
+    pub(crate) category: Option<String>,
+    /// About this field only.
+    #[serde(default)]
+    pub(crate) field: Option<String>,
+    /// Of this record only.
+    #[serde(default)]
+    pub(crate) record_id: Option<String>,
+    /// `waiting` (the default: open and retrying), `open`, `retrying`, `dismissed` or `resolved`.
+    #[serde(default)]
+    pub(crate) state: Option<String>,
+    /// `next_page` of the page before.
+    #[serde(default)]
+    pub(crate) page: Option<String>,
+}
+
+/// Issues to be changed: those that are named, or all that wait and fit. At least one must be given.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhichIssues {
+    #[serde(default)]
+    ids: Vec<String>,
+    #[serde(default)]
+    connection_id: Option<String>,
+    #[serde(default)]
+    category: Option<String>,
+    #[serde(default)]
+    field: Option<String>,
+    #[serde(default)]
+    record_id: Option<String>,
+}
+
+/// How many issues were changed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedIssues {
+    pub(crate) count: u64,
 }
 
 /// The issues.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IssueList {
     data: Vec<Issue>,
+    /// To be sent as `page` for the next ones; null on the last page.
+    next_page: Option<String>,
+    /// How many wait for somebody, by category.
+    counts: Vec<IssueCount>,
+}
+
+/// How many issues of a category wait for somebody.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct IssueCount {
+    category: String,
+    label: String,
+    count: u64,
+    /// What to do about them.
+    suggestion: String,
 }
 
 /// A record that could not be read or written.
@@ -84,11 +135,15 @@ pub(crate) struct Issue {
     connection_id: String,
     record_id: Option<String>,
     record_title: Option<String>,
+    /// `partner`, `company`, `deal`, `contact` or `lead`.
+    object: Option<String>,
     vendor_id: Option<String>,
     field: Option<String>,
     /// `auth`, `permission`, `rate_limit`, `validation`, `duplicate`, `missing`, `schema_drift`, `value`,
     /// `unavailable` or `ambiguous`.
     category: String,
+    category_label: String,
+    /// The vendor's words, without what is marked as personal data.
     message: String,
     suggestion: Option<String>,
     /// `open`, `retrying`, `dismissed` or `resolved`.
@@ -126,9 +181,11 @@ impl From<wire::Issue> for Issue {
             connection_id: issue.connection_id,
             record_id: text(issue.record_id),
             record_title: text(issue.record_title),
+            object: text(issue.object),
             vendor_id: text(issue.vendor_id),
             field: text(issue.field),
             category: issue.category,
+            category_label: issue.category_label,
             message: issue.message,
             suggestion: text(issue.suggestion),
             state: issue.state,
@@ -139,6 +196,28 @@ impl From<wire::Issue> for Issue {
 
 impl From<wire::ListIssuesResponse> for IssueList {
     fn from(list: wire::ListIssuesResponse) -> Self {
-        Self { data: list.issues.into_iter().map(Into::into).collect() }
+        let count = |count: wire::IssueCount| IssueCount {
+            category: count.category,
+            label: count.label,
+            count: count.count,
+            suggestion: count.suggestion,
+        };
+        Self {
+            data: list.issues.into_iter().map(Into::into).collect(),
+            next_page: text(list.next_page),
+            counts: list.counts.into_iter().map(count).collect(),
+        }
+    }
+}
+
+impl From<WhichIssues> for wire::ChangeIssuesRequest {
+    fn from(which: WhichIssues) -> Self {
+        Self {
+            issue_ids: which.ids,
+            connection_id: which.connection_id.unwrap_or_default(),
+            category: which.category.unwrap_or_default(),
+            field: which.field.unwrap_or_default(),
+            record_id: which.record_id.unwrap_or_default(),
+        }
     }
 }

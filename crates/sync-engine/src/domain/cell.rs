@@ -17,6 +17,10 @@ pub(crate) struct Cell {
     /// Who made it, in the text form of [`model::Actor`].
     #[serde(rename = "o")]
     pub(crate) origin: String,
+    /// The record's version that brought it, so that its story is found without a search; zero when it is older than
+    /// stories.
+    #[serde(rename = "n", default)]
+    pub(crate) version: i64,
 }
 
 /// A canonical record.

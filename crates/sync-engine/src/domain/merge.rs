@@ -5,7 +5,7 @@
 //! agreement after one extra exchange.
 
 use jiff::{SignedDuration, Timestamp};
-use model::Value;
+use model::{Value, WriteId};
 use serde::{Deserialize, Serialize};
 
 use super::mapping::{Direction, Policy};
@@ -43,6 +43,9 @@ pub(crate) struct Field {
     /// changes ours.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) unread: Option<Deferred>,
+    /// The last write that carried the field, answered or not.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<WriteId>,
 }
 
 /// A value of the vendor that waits: see [`Field::deferred`] and [`Field::unread`].

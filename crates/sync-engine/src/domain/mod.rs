@@ -33,7 +33,9 @@ macro_rules! named {
 pub(crate) struct UnknownWord(pub(crate) String);
 
 pub(crate) mod cell;
+pub(crate) mod change;
 pub(crate) mod health;
+pub(crate) mod lineage;
 pub(crate) mod mapping;
 pub(crate) mod matching;
 pub(crate) mod merge;
@@ -41,6 +43,7 @@ pub(crate) mod plan;
 pub(crate) mod suggest;
 pub(crate) mod sync;
 pub(crate) mod transform;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod world;

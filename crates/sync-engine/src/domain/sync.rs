@@ -10,6 +10,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use super::change::{FieldChange, Reason};
 use super::{
     cell::{Cell, Record},
     mapping::{Compiled, Direction, FieldPair, Policy},
@@ -48,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) fields: BTreeMap<String, Field>,
     /// What was read before the mapping was activated.
     pub(crate) staged: Option<Staged>,
+    /// The last write that the vendor applied and that no listing has shown yet, with the vendor's version of it.
+    pub(crate) written: Option<(WriteId, i64)>,
 }
 
 /// A vendor's record as it was read while its mapping was not active.
@@ -89,36 +92,13 @@ impl Link {
             write: None,
             fields: BTreeMap::new(),
             staged: None,
+            written: None,
         }
     }
-}
 
-/// One field of a record that changed, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FieldChange {
-    #[serde(rename = "f")]
-    pub(crate) field: String,
-    #[serde(rename = "b", default, skip_serializing_if = "Value::is_blank")]
-    pub(crate) before: Value,
-    #[serde(rename = "a", default, skip_serializing_if = "Value::is_blank")]
-    pub(crate) after: Value,
-    #[serde(rename = "r")]
-    pub(crate) reason: Reason,
-}
-
-named! {
-    /// Why a field of a record changed.
-    Reason {
-        /// Only the vendor had moved.
-        VendorMoved = "vendor_moved",
-        /// Somebody edited it here.
-        Edited = "edited",
-        /// Both had moved and the vendor's value won.
-        ConflictCrmWon = "conflict_crm_won",
-        /// The two sides met for the first time.
-        FirstSync = "first_sync",
-        /// Somebody restored the losing value of a conflict.
-        Restored = "restored",
+    /// The write that a listing of this version shows to be there; none when it was shown before.
+    pub(crate) fn shown_by(&mut self, version: i64) -> Option<WriteId> {
+        self.written.take_if(|(_, written)| version >= *written).map(|(write, _)| write)
     }
 }
 
@@ -411,6 +391,7 @@ pub(crate) fn next_write(
         match transform::outbound(pair, local.clone()) {
             Ok(value) => {
                 state.pending = Some(local.clone());
+                state.asked = Some(id);
                 // Nothing seen yet means that nothing is expected there: a value that we cover is somebody's edit.
                 let seen = state.seen.clone().unwrap_or(Value::Null);
                 if let Ok(seen) = transform::outbound(pair, seen) {
@@ -593,7 +574,9 @@ fn settle_covered(
 }
 
 fn set(record: &mut Record, field: &str, value: Value, stamp: Stamp<'_>, reason: Reason) -> FieldChange {
-    let cell = Cell { value: value.clone(), at: stamp.at, origin: stamp.origin.to_owned() };
-    let before = record.cells.insert(field.to_owned(), cell).map_or(Value::Null, |cell| cell.value);
-    FieldChange { field: field.to_owned(), before, after: value, reason }
+    let version = record.version + 1;
+    let cell = Cell { value: value.clone(), at: stamp.at, origin: stamp.origin.to_owned(), version };
+    let replaced = record.cells.insert(field.to_owned(), cell);
+    let (before, previous) = replaced.map_or((Value::Null, 0), |cell| (cell.value, cell.version));
+    FieldChange { field: field.to_owned(), before, after: value, reason, previous }
 }

@@ -8,7 +8,7 @@ use crate::{
     Error,
     domain::health::{BUCKETS, percentile},
     engine::Engine,
-    store::{self, conflicts::StoredConflict, issues::StoredIssue},
+    store::{self, conflicts::StoredConflict},
 };
 
 pub(super) async fn conflicts(
@@ -41,45 +41,6 @@ pub(super) async fn restore_conflict(
     let restored = engine.restore_conflict(caller, uuid("conflict", &request.conflict_id)?).await?;
     let mut db = engine.pool.acquire().await?;
     record::one(engine, &mut db, restored).await
-}
-
-pub(super) async fn issues(
-    engine: &Engine,
-    caller: &Caller,
-    request: wire::ListIssuesRequest,
-) -> Result<wire::ListIssuesResponse, Error> {
-    let connection = optional_id("connection", &request.connection_id)?;
-    let mut db = engine.pool.acquire().await?;
-    let mut issues = Vec::new();
-    for issue in
-        store::issues::list(&mut db, caller.organization, connection, limit(request.limit, 100)).await?
-    {
-        issues.push(show_issue(&mut db, caller, issue).await?);
-    }
-    Ok(wire::ListIssuesResponse { issues })
-}
-
-pub(super) async fn retry_issue(
-    engine: &Engine,
-    caller: &Caller,
-    request: wire::IssueRequest,
-) -> Result<wire::Issue, Error> {
-    let issue = engine.retry_issue(caller, uuid("open issue", &request.issue_id)?).await?;
-    let mut db = engine.pool.acquire().await?;
-    show_issue(&mut db, caller, issue).await
-}
-
-pub(super) async fn dismiss_issue(
-    engine: &Engine,
-    caller: &Caller,
-    request: wire::IssueRequest,
-) -> Result<wire::Issue, Error> {
-    let mut db = engine.pool.acquire().await?;
-    let issue = uuid("open issue", &request.issue_id)?;
-    let issue = store::issues::set_state(&mut db, caller.organization, issue, "dismissed")
-        .await?
-        .ok_or_else(|| Error::not_found("open issue"))?;
-    show_issue(&mut db, caller, issue).await
 }
 
 pub(super) async fn health(
@@ -153,40 +114,5 @@ fn show_conflict(conflict: StoredConflict, title: String) -> wire::Conflict {
         within_clock_skew: conflict.within_clock_skew,
         at: Some(to_wire_time(conflict.at)),
         restored_at: conflict.restored_at.map(to_wire_time),
-    }
-}
-
-async fn show_issue(
-    db: &mut PgConnection,
-    caller: &Caller,
-    issue: StoredIssue,
-) -> Result<wire::Issue, Error> {
-    Ok(wire::Issue {
-        record_title: title(db, caller, issue.record).await?,
-        id: issue.id.to_string(),
-        connection_id: issue.connection.to_string(),
-        record_id: issue.record.map(|record| record.to_string()).unwrap_or_default(),
-        vendor_id: issue.vendor_id.unwrap_or_default(),
-        field: issue.field,
-        suggestion: suggestion(&issue.category).to_owned(),
-        category: issue.category,
-        message: issue.message,
-        state: issue.state,
-        at: Some(to_wire_time(issue.at)),
-    })
-}
-
-/// What to do about an issue of this category.
-fn suggestion(category: &str) -> &'static str {
-    match category {
-        "auth" => "Connect the integration again.",
-        "permission" => "Give the connecting user access to the object at the vendor, then retry.",
-        "rate_limit" | "unavailable" => "Nothing: it is tried again by itself.",
-        "validation" => "Correct the value here so that the vendor takes it; it is then written by itself.",
-        "duplicate" => "Merge the two records at the vendor, then retry.",
-        "missing" => "Restore the record at the vendor, or let the link go.",
-        "schema_drift" => "Refresh the schema and choose another field in the mapping.",
-        "ambiguous" => "Make the match field unique on one of the records, then sync again.",
-        _ => "Change the value, or map the field to one that can hold it.",
     }
 }

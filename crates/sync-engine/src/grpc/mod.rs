@@ -1,5 +1,7 @@
 //! Requests in: the gRPC service, thin over the engine. Every method first asks the guard.
 
+mod issues;
+mod lineage;
 mod lists;
 mod mapping;
 mod record;
@@ -61,6 +63,7 @@ methods! {
     update_record(UpdateRecordRequest) -> wire::Record, RecordsWrite, record::update;
     archive_record(ArchiveRecordRequest) -> wire::Record, RecordsWrite, record::archive;
     get_history(GetHistoryRequest) -> wire::GetHistoryResponse, RecordsRead, record::history;
+    get_lineage(GetLineageRequest) -> wire::Lineage, RecordsRead, lineage::get;
     add_custom_field(AddCustomFieldRequest) -> v1::Field, MappingsWrite, record::add_custom_field;
     list_pairs(ListPairsRequest) -> wire::ListPairsResponse, MappingsRead, mapping::pairs;
     create_mapping(CreateMappingRequest) -> wire::Mapping, MappingsWrite, mapping::create;
@@ -76,9 +79,11 @@ methods! {
     resume_mapping(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::resume;
     list_conflicts(ListConflictsRequest) -> wire::ListConflictsResponse, MappingsRead, lists::conflicts;
     restore_conflict(RestoreConflictRequest) -> wire::Record, RecordsWrite, lists::restore_conflict;
-    list_issues(ListIssuesRequest) -> wire::ListIssuesResponse, MappingsRead, lists::issues;
-    retry_issue(IssueRequest) -> wire::Issue, MappingsWrite, lists::retry_issue;
-    dismiss_issue(IssueRequest) -> wire::Issue, MappingsWrite, lists::dismiss_issue;
+    list_issues(ListIssuesRequest) -> wire::ListIssuesResponse, MappingsRead, issues::list;
+    retry_issue(IssueRequest) -> wire::Issue, MappingsWrite, issues::retry;
+    dismiss_issue(IssueRequest) -> wire::Issue, MappingsWrite, issues::dismiss;
+    retry_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::retry_many;
+    dismiss_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::dismiss_many;
     get_sync_health(GetSyncHealthRequest) -> wire::GetSyncHealthResponse, ConnectionsRead, lists::health;
 }
 

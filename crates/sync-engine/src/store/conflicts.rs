@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::{ConnectionId, OrganizationId, RecordId, Value};
+use model::{ConnectionId, MappingId, OrganizationId, RecordId, Value};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -24,6 +24,12 @@ pub(crate) struct StoredConflict {
     pub(crate) within_clock_skew: bool,
     pub(crate) at: Timestamp,
     pub(crate) restored_at: Option<Timestamp>,
+    /// The message that brought the other value.
+    pub(crate) cause: String,
+    /// The record's version once it was decided.
+    pub(crate) version: i64,
+    /// The mapping whose policy decided, and its revision then.
+    pub(crate) via: Option<(MappingId, i64)>,
 }
 
 /// Appends conflicts.
@@ -35,11 +41,13 @@ pub(crate) async fn append(tx: &mut PgConnection, conflicts: &[StoredConflict]) 
     let lost = conflicts.iter().map(|conflict| json(&conflict.lost)).collect::<Result<Vec<_>, _>>()?;
     sqlx::query(
         "INSERT INTO conflicts (id, organization_id, connection_id, record_id, object, field, policy, winner, kept, \
-             lost, pii, within_clock_skew, at) \
-         SELECT id, o, c, r, object, field, policy, winner, kept::jsonb, lost::jsonb, pii, skew, at \
+             lost, pii, within_clock_skew, at, cause, version, mapping_id, mapping_revision) \
+         SELECT id, o, c, r, object, field, policy, winner, kept::jsonb, lost::jsonb, pii, skew, at, cause, version, \
+             m, mr \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], \
-                     $9::text[], $10::text[], $11::bool[], $12::bool[], $13::timestamptz[]) \
-              AS x(id, o, c, r, object, field, policy, winner, kept, lost, pii, skew, at)",
+                     $9::text[], $10::text[], $11::bool[], $12::bool[], $13::timestamptz[], $14::text[], \
+                     $15::bigint[], $16::uuid[], $17::bigint[]) \
+              AS x(id, o, c, r, object, field, policy, winner, kept, lost, pii, skew, at, cause, version, m, mr)",
     )
     .bind(conflicts.iter().map(|conflict| conflict.id).collect::<Vec<_>>())
     .bind(conflicts.iter().map(|conflict| conflict.organization.uuid()).collect::<Vec<_>>())
@@ -54,12 +62,28 @@ pub(crate) async fn append(tx: &mut PgConnection, conflicts: &[StoredConflict]) 
     .bind(conflicts.iter().map(|conflict| conflict.pii).collect::<Vec<_>>())
     .bind(conflicts.iter().map(|conflict| conflict.within_clock_skew).collect::<Vec<_>>())
     .bind(times(conflicts.iter().map(|conflict| conflict.at)))
+    .bind(conflicts.iter().map(|conflict| conflict.cause.as_str()).collect::<Vec<_>>())
+    .bind(conflicts.iter().map(|conflict| conflict.version).collect::<Vec<_>>())
+    .bind(conflicts.iter().map(|conflict| conflict.via.map(|(mapping, _)| mapping.uuid())).collect::<Vec<_>>())
+    .bind(conflicts.iter().map(|conflict| conflict.via.map(|(_, number)| number)).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())
 }
 
+macro_rules! columns {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, organization_id, connection_id, record_id, object, field, policy, winner, \
+             kept::text AS kept, lost::text AS lost, pii, within_clock_skew, at, restored_at, cause, version, \
+             mapping_id, mapping_revision FROM conflicts ",
+            $rest
+        )
+    };
+}
+
 fn read(row: &PgRow) -> Result<StoredConflict, Error> {
+    let mapping = row.try_get::<Option<Uuid>, _>("mapping_id")?.map(MappingId::from_uuid);
     Ok(StoredConflict {
         id: row.try_get("id")?,
         organization: OrganizationId::from_uuid(row.try_get("organization_id")?),
@@ -77,7 +101,26 @@ fn read(row: &PgRow) -> Result<StoredConflict, Error> {
         restored_at: row
             .try_get::<Option<jiff_sqlx::Timestamp>, _>("restored_at")?
             .map(jiff_sqlx::Timestamp::to_jiff),
+        cause: row.try_get("cause")?,
+        version: row.try_get("version")?,
+        via: mapping.zip(row.try_get("mapping_revision")?),
     })
+}
+
+/// The newest conflicts of a record's field.
+pub(crate) async fn of_field(
+    db: &mut PgConnection,
+    record: RecordId,
+    field: &str,
+    limit: i64,
+) -> Result<Vec<StoredConflict>, Error> {
+    let rows = sqlx::query(columns!("WHERE record_id = $1 AND field = $2 ORDER BY id DESC LIMIT $3"))
+        .bind(record.uuid())
+        .bind(field)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(read).collect()
 }
 
 /// The organization's conflicts, the newest first; of one connection or one record where given.
@@ -89,12 +132,10 @@ pub(crate) async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<StoredConflict>, Error> {
-    let rows = sqlx::query(
-        "SELECT id, organization_id, connection_id, record_id, object, field, policy, winner, kept::text AS kept, \
-             lost::text AS lost, pii, within_clock_skew, at, restored_at FROM conflicts \
-         WHERE organization_id = $1 AND ($2::uuid IS NULL OR connection_id = $2) \
-           AND ($3::uuid IS NULL OR record_id = $3) AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5",
-    )
+    let rows = sqlx::query(columns!(
+        "WHERE organization_id = $1 AND ($2::uuid IS NULL OR connection_id = $2) \
+         AND ($3::uuid IS NULL OR record_id = $3) AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+    ))
     .bind(organization.uuid())
     .bind(connection.map(ConnectionId::uuid))
     .bind(record.map(RecordId::uuid))
@@ -111,15 +152,11 @@ pub(crate) async fn lock(
     organization: OrganizationId,
     id: Uuid,
 ) -> Result<Option<StoredConflict>, Error> {
-    let row = sqlx::query(
-        "SELECT id, organization_id, connection_id, record_id, object, field, policy, winner, kept::text AS kept, \
-             lost::text AS lost, pii, within_clock_skew, at, restored_at FROM conflicts \
-         WHERE id = $1 AND organization_id = $2 FOR UPDATE",
-    )
-    .bind(id)
-    .bind(organization.uuid())
-    .fetch_optional(tx)
-    .await?;
+    let row = sqlx::query(columns!("WHERE id = $1 AND organization_id = $2 FOR UPDATE"))
+        .bind(id)
+        .bind(organization.uuid())
+        .fetch_optional(tx)
+        .await?;
     row.as_ref().map(read).transpose()
 }
 

@@ -91,23 +91,164 @@ fn read(row: &PgRow) -> Result<StoredIssue, Error> {
     })
 }
 
-/// The organization's issues that wait for somebody, the newest first.
+/// Which issues.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// These, whatever else is said; all when empty.
+    pub(crate) ids: Vec<Uuid>,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) record: Option<RecordId>,
+    pub(crate) category: String,
+    pub(crate) field: String,
+    pub(crate) states: Vec<&'static str>,
+}
+
+/// What the filter says in SQL: $1 to $7 are the organization and its parts.
+macro_rules! fits {
+    ($before:literal, $rest:literal) => {
+        concat!(
+            $before,
+            " organization_id = $1 AND ($2::uuid[] = '{}' OR i.id = ANY($2)) \
+              AND ($3::uuid IS NULL OR connection_id = $3) AND ($4::uuid IS NULL OR record_id = $4) \
+              AND ($5 = '' OR category = $5) AND ($6 = '' OR field = $6) AND state = ANY($7) ",
+            $rest
+        )
+    };
+}
+
+/// An issue with what its record is and is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) issue: StoredIssue,
+    pub(crate) object: String,
+    pub(crate) title: String,
+}
+
+/// The organization's issues that fit, the newest first, behind this one.
 pub(crate) async fn list(
     db: &mut PgConnection,
     organization: OrganizationId,
-    connection: Option<ConnectionId>,
+    filter: &Filter,
+    behind: Option<(Timestamp, Uuid)>,
     limit: i64,
-) -> Result<Vec<StoredIssue>, Error> {
-    let rows = sqlx::query(
-        "SELECT * FROM issues WHERE organization_id = $1 AND ($2::uuid IS NULL OR connection_id = $2) \
-         AND state IN ('open', 'retrying') ORDER BY at DESC LIMIT $3",
-    )
+) -> Result<Vec<Listed>, Error> {
+    let (before, id) = behind.unzip();
+    let rows = sqlx::query(fits!(
+        "SELECT i.*, r.object AS record_object, r.title AS record_title \
+         FROM (SELECT * FROM issues i WHERE",
+        "AND ($8::timestamptz IS NULL OR (at, id) < ($8, $9)) ORDER BY at DESC, id DESC LIMIT $10) i \
+         LEFT JOIN records r ON r.id = i.record_id ORDER BY i.at DESC, i.id DESC"
+    ))
     .bind(organization.uuid())
-    .bind(connection.map(ConnectionId::uuid))
+    .bind(&filter.ids)
+    .bind(filter.connection.map(ConnectionId::uuid))
+    .bind(filter.record.map(RecordId::uuid))
+    .bind(&filter.category)
+    .bind(&filter.field)
+    .bind(&filter.states)
+    .bind(before.map(at))
+    .bind(id)
     .bind(limit)
     .fetch_all(db)
     .await?;
-    rows.iter().map(read).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(Listed {
+                issue: read(row)?,
+                object: row.try_get::<Option<String>, _>("record_object")?.unwrap_or_default(),
+                title: row.try_get::<Option<String>, _>("record_title")?.unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// How many issues fit, by category, whatever the filter says of categories.
+pub(crate) async fn counts(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    filter: &Filter,
+) -> Result<Vec<(String, i64)>, Error> {
+    let rows = sqlx::query(fits!(
+        "SELECT category, count(*) AS count FROM issues i WHERE",
+        "GROUP BY category ORDER BY count DESC, category"
+    ))
+    .bind(organization.uuid())
+    .bind(&filter.ids)
+    .bind(filter.connection.map(ConnectionId::uuid))
+    .bind(filter.record.map(RecordId::uuid))
+    .bind("")
+    .bind(&filter.field)
+    .bind(&filter.states)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("category")?, row.try_get("count")?))).collect()
+}
+
+/// Asks for all that fit to be tried again; gives how many. Rows are locked in the order of ids.
+pub(crate) async fn want(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    filter: &Filter,
+    actor: &str,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let done = sqlx::query(fits!(
+        "UPDATE issues SET state = 'retrying', wanted_by = $8, wanted_at = $9 WHERE id IN (SELECT id FROM issues i WHERE",
+        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying')"
+    ))
+    .bind(organization.uuid())
+    .bind(&filter.ids)
+    .bind(filter.connection.map(ConnectionId::uuid))
+    .bind(filter.record.map(RecordId::uuid))
+    .bind(&filter.category)
+    .bind(&filter.field)
+    .bind(&filter.states)
+    .bind(actor)
+    .bind(at(now))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Dismisses all that fit; gives how many.
+pub(crate) async fn dismiss(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    filter: &Filter,
+) -> Result<u64, Error> {
+    let done = sqlx::query(fits!(
+        "UPDATE issues SET state = 'dismissed', wanted_by = NULL WHERE id IN (SELECT id FROM issues i WHERE",
+        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying')"
+    ))
+    .bind(organization.uuid())
+    .bind(&filter.ids)
+    .bind(filter.connection.map(ConnectionId::uuid))
+    .bind(filter.record.map(RecordId::uuid))
+    .bind(&filter.category)
+    .bind(&filter.field)
+    .bind(&filter.states)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Issues of one organization that somebody wants tried again, with who.
+pub(crate) async fn wanted(db: &mut PgConnection, limit: i64) -> Result<Vec<(StoredIssue, String)>, Error> {
+    let rows = sqlx::query(
+        "SELECT * FROM issues WHERE wanted_by IS NOT NULL AND organization_id = \
+             (SELECT organization_id FROM issues WHERE wanted_by IS NOT NULL ORDER BY organization_id LIMIT 1) \
+         ORDER BY id LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| Ok((read(row)?, row.try_get("wanted_by")?))).collect()
+}
+
+/// These have been tried, or cannot be: nobody wants it any more.
+pub(crate) async fn tried(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), Error> {
+    sqlx::query("UPDATE issues SET wanted_by = NULL WHERE id = ANY($1)").bind(ids).execute(tx).await?;
+    Ok(())
 }
 
 /// How many issues of a connection wait for somebody.

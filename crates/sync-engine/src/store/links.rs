@@ -13,7 +13,7 @@ macro_rules! columns {
     ($rest:literal) => {
         concat!(
             "SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, \
-             fields::text AS fields, staged::text AS staged FROM links ",
+             fields::text AS fields, staged::text AS staged, written, written_version FROM links ",
             $rest
         )
     };
@@ -35,6 +35,10 @@ fn read(row: &PgRow) -> Result<Link, Error> {
         write: row.try_get::<Option<Uuid>, _>("write_id")?.map(WriteId::from_uuid),
         fields: from_json("a link's fields", row.try_get("fields")?)?,
         staged: staged.map(|text| from_json("a link's staged fields", text)).transpose()?,
+        written: row
+            .try_get::<Option<Uuid>, _>("written")?
+            .map(WriteId::from_uuid)
+            .zip(row.try_get("written_version")?),
     })
 }
 
@@ -176,14 +180,18 @@ pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Er
     let seen_at: Vec<Option<jiff_sqlx::Timestamp>> =
         links.iter().map(|link| link.seen_at.map(|time: Timestamp| at(time))).collect();
     sqlx::query(
-        "INSERT INTO links (id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged) \
-         SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields::json, staged::json \
+        "INSERT INTO links (id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged, \
+             written, written_version) \
+         SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields::json, staged::json, \
+             written, written_version \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::timestamptz[], \
-                     $8::uuid[], $9::text[], $10::text[]) \
-              AS l(id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged) \
+                     $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::bigint[]) \
+              AS l(id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged, \
+                   written, written_version) \
          ON CONFLICT (id) DO UPDATE SET vendor_id = excluded.vendor_id, record_id = excluded.record_id, \
              state = excluded.state, seen_version = excluded.seen_version, seen_at = excluded.seen_at, \
-             write_id = excluded.write_id, fields = excluded.fields, staged = excluded.staged",
+             write_id = excluded.write_id, fields = excluded.fields, staged = excluded.staged, \
+             written = excluded.written, written_version = excluded.written_version",
     )
     .bind(links.iter().map(|link| link.id.uuid()).collect::<Vec<_>>())
     .bind(links.iter().map(|link| link.mapping.uuid()).collect::<Vec<_>>())
@@ -195,6 +203,8 @@ pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Er
     .bind(links.iter().map(|link| link.write.map(WriteId::uuid)).collect::<Vec<_>>())
     .bind(fields)
     .bind(staged)
+    .bind(links.iter().map(|link| link.written.map(|(write, _)| write.uuid())).collect::<Vec<_>>())
+    .bind(links.iter().map(|link| link.written.map(|(_, version)| version)).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

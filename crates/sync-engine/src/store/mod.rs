@@ -9,6 +9,7 @@ pub(crate) mod mappings;
 pub(crate) mod plans;
 pub(crate) mod records;
 pub(crate) mod revisions;
+pub(crate) mod writes;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;

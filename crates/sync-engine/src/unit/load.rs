@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::{CanonicalObject, LinkId, MappingId, OrganizationId, RecordId};
 use sqlx::PgConnection;
 
-use super::{HeldLink, HeldRecord, Scope, Unit, Wanted};
+use super::{HeldLink, HeldRecord, Scope, Unit, Wanted, trace::Trace};
 use crate::{
     Error,
     domain::{cell::Record, mapping::MappingState, matching, sync::Link},
@@ -77,6 +77,7 @@ impl Unit {
             cleared: BTreeSet::new(),
             activity: BTreeMap::new(),
             messages: Vec::new(),
+            trace: Trace::default(),
             verify: false,
         }
     }

@@ -4,6 +4,7 @@
 mod load;
 mod resolve;
 mod say;
+mod trace;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -31,6 +32,8 @@ use crate::{
     metrics,
     store::{self, conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
 };
+
+use trace::Trace;
 
 /// The name under which the sync-engine speaks on the bus.
 pub(crate) const SOURCE: &str = "sync-engine";
@@ -62,6 +65,10 @@ pub(crate) struct Cause {
     pub(crate) actor: String,
     /// When the edit was made.
     pub(crate) at: Timestamp,
+    /// When a connector captured it, or the request was made.
+    pub(crate) taken_at: Timestamp,
+    /// Which way it was read, when it was.
+    pub(crate) lane: Option<Lane>,
     pub(crate) vendor: Option<String>,
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) traceparent: Option<String>,
@@ -106,6 +113,8 @@ pub(crate) struct Unit {
     cleared: BTreeSet<(LinkId, String)>,
     activity: BTreeMap<ConnectionId, Activity>,
     messages: Vec<Message>,
+    /// What became of writes.
+    trace: Trace,
     /// Whether the mappings must still be as they were loaded when this is stored: something was staged because one
     /// was not active, or a record was made that each active one is told of.
     verify: bool,
@@ -155,6 +164,10 @@ impl Unit {
         let Some(record) = self.records.get_mut(&record_id) else { return };
         let effect = sync::observe(mapping, &mut held.link, &mut record.record, arrived.seen);
         held.dirty |= effect.touched;
+        if let Some(write) = held.link.shown_by(arrived.seen.version) {
+            held.dirty = true;
+            self.trace.shown(write, cause);
+        }
         if arrived.lane == Lane::Live && !effect.changes.is_empty() {
             let lag_ms = self.now.as_millisecond() - arrived.seen.at.as_millisecond();
             self.activity.entry(sync::connection(mapping)).or_default().lag(lag_ms);
@@ -209,6 +222,9 @@ impl Unit {
             return;
         };
         let Some(record) = self.records.get_mut(&record_id) else { return };
+        if held.link.write == Some(write) {
+            self.trace.answered(&mut held.link, write, outcome, cause);
+        }
         let effect = sync::answered(mapping, &mut held.link, &mut record.record, write, outcome, cause.at);
         held.dirty |= effect.touched;
         if let Some(vendor_id) = &held.link.vendor_id {
@@ -234,7 +250,7 @@ impl Unit {
         let (id, organization, object) = (record.id, record.organization, record.object);
         self.hold(record, true);
         self.verify = true;
-        self.revise(id, changes, cause, kind::RECORD_CREATED);
+        self.revise(id, changes, cause, None, kind::RECORD_CREATED);
         let mappings: Vec<Arc<Compiled>> = self.mappings.of_object(organization, object).cloned().collect();
         for mapping in mappings {
             if mapping.mapping.state == MappingState::Active && mapping.creates_there() {
@@ -268,7 +284,7 @@ impl Unit {
         if changes.is_empty() && event == kind::RECORD_CHANGED {
             return;
         }
-        self.revise(id, changes, cause, event);
+        self.revise(id, changes, cause, None, event);
     }
 
     /// Works out a link's write anew.
@@ -329,17 +345,18 @@ impl Unit {
         for field in effect.cleared {
             self.cleared.insert((link, field));
         }
+        let ahead = i64::from(!effect.changes.is_empty());
         for conflict in effect.conflicts {
-            self.record_conflict(mapping, record, conflict, cause);
+            self.record_conflict(mapping, record, conflict, ahead, cause);
         }
         for trouble in effect.troubles {
             self.trouble(mapping, link, trouble);
         }
         let is_new = self.records.get(&record).is_some_and(|held| held.record.version == 0);
         if is_new {
-            self.revise(record, effect.changes, cause, kind::RECORD_CREATED);
+            self.revise(record, effect.changes, cause, Some(mapping), kind::RECORD_CREATED);
         } else if !effect.changes.is_empty() {
-            self.revise(record, effect.changes, cause, kind::RECORD_CHANGED);
+            self.revise(record, effect.changes, cause, Some(mapping), kind::RECORD_CHANGED);
         } else {
             self.check.insert(link, Arc::clone(cause));
         }
@@ -373,6 +390,9 @@ impl Unit {
         let Mapping { vendor, organization, connection, vendor_object, .. } = &mapping.mapping;
         let subject = subject::write(vendor, subject::partition(connection), organization, vendor_object);
         if self.say(subject, kind::WRITE, *organization, write, cause, write.id.to_string()) {
+            let link = self.links.get(&write.link).map(|held| &held.link);
+            let version = self.records.get(&write.record).map_or(0, |held| held.record.version);
+            self.trace.asked(mapping, link, version, write, cause, self.now);
             return;
         }
         let outcome = WriteOutcome::Rejected {
@@ -409,6 +429,7 @@ impl Unit {
         store::links::put(tx, &links).await?;
         store::revisions::append(tx, &self.revisions).await?;
         store::conflicts::append(tx, &self.conflicts).await?;
+        self.trace.store(tx).await?;
         let issues: Vec<StoredIssue> = self.issues.into_values().collect();
         store::issues::open(tx, &issues).await?;
         let cleared: Vec<(LinkId, String)> = self.cleared.into_iter().collect();
@@ -437,6 +458,8 @@ impl Cause {
             id: message.id.clone(),
             actor: Actor::Connection(connection).to_string(),
             at,
+            taken_at: at,
+            lane: None,
             vendor: Some(vendor.to_owned()),
             connection: Some(connection),
             traceparent: message.traceparent.clone(),

@@ -23,6 +23,7 @@ impl Unit {
         id: RecordId,
         changes: Vec<FieldChange>,
         cause: &Arc<Cause>,
+        mapping: Option<&Compiled>,
         event: &'static str,
     ) {
         let Some(held) = self.records.get_mut(&id) else { return };
@@ -71,6 +72,9 @@ impl Unit {
             actor: cause.actor.clone(),
             cause: cause.id.clone(),
             vendor: cause.vendor.clone(),
+            via: mapping.map(|mapping| (mapping.mapping.id, mapping.mapping.revision)),
+            lane: cause.lane,
+            taken_at: Some(cause.taken_at),
             changes,
         });
     }
@@ -80,6 +84,7 @@ impl Unit {
         mapping: &Compiled,
         record: RecordId,
         conflict: sync::Conflict,
+        ahead: i64,
         cause: &Arc<Cause>,
     ) {
         let winner = if conflict.vendor_won { "crm" } else { "platform" };
@@ -98,6 +103,9 @@ impl Unit {
             within_clock_skew: conflict.within_skew,
             at: self.now,
             restored_at: None,
+            cause: cause.id.clone(),
+            version: self.records.get(&record).map_or(0, |held| held.record.version) + ahead,
+            via: Some((mapping.mapping.id, mapping.mapping.revision)),
         };
         let mut body = ConflictRecorded {
             record,
@@ -134,7 +142,7 @@ impl Unit {
             vendor_id: held.and_then(|link| link.vendor_id.clone()),
             field: trouble.field.clone(),
             category: category_name(trouble.category).to_owned(),
-            message: trouble.message,
+            message: self.words(mapping, link, &trouble),
             state: "open".to_owned(),
             at: self.now,
         };

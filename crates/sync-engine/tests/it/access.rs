@@ -102,7 +102,7 @@ async fn another_organizations_ids_are_not_found() {
     assert_eq!(world.api.clone().list_records(by("stranger", ask)).await.unwrap().into_inner().records, []);
     let ask = wire::ListMappingsRequest { connection_id: world.connection.to_string() };
     assert_eq!(world.api.clone().list_mappings(by("stranger", ask)).await.unwrap().into_inner().mappings, []);
-    let ask = wire::ListIssuesRequest { connection_id: world.connection.to_string(), limit: 0 };
+    let ask = wire::ListIssuesRequest { connection_id: world.connection.to_string(), ..Default::default() };
     assert_eq!(world.api.clone().list_issues(by("stranger", ask)).await.unwrap().into_inner().issues, []);
     assert_eq!(world.issues().await.len(), 1, "nothing was dismissed");
 }

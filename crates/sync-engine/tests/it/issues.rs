@@ -167,3 +167,101 @@ async fn several_candidates_wait_for_a_person_and_nothing_is_guessed() {
     assert_eq!((linked.id.as_str(), text(&linked, "name").as_str()), (one.id.as_str(), "Which"));
     assert_eq!(world.conflicts().await.len(), 2, "name and domain met for the first time");
 }
+
+async fn ask(world: &World, request: wire::ListIssuesRequest) -> wire::ListIssuesResponse {
+    world.api.clone().list_issues(by("viewer", request)).await.unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issues_are_filtered_counted_and_changed_together() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let bad: Vec<_> = (0..5)
+        .map(|n| world.edited(&n.to_string(), &[("name", "Bad"), ("numberofemployees", "many")]))
+        .collect();
+    world.deliver(&bad).await;
+    world.deliver(&[world.edited("9", &[("name", "Good"), ("phone", "1")])]).await;
+    let good = world.company_with("9", "phone", "1").await;
+    world.edit(&good.id, &[("phone", "bad")]).await;
+    world.answer(&world.write(0).await, rejected(Some("phone"))).await;
+    world.settled().await;
+
+    let all = ask(&world, wire::ListIssuesRequest::default()).await;
+    let counts: Vec<(&str, u64)> = all.counts.iter().map(|c| (c.category.as_str(), c.count)).collect();
+    assert_eq!(counts, [("value", 5), ("validation", 1)]);
+    assert!(all.counts.iter().all(|count| !count.label.is_empty() && !count.suggestion.is_empty()));
+    let page = |page: String| wire::ListIssuesRequest {
+        category: "value".to_owned(),
+        limit: 3,
+        page,
+        ..wire::ListIssuesRequest::default()
+    };
+    let first = ask(&world, page(String::new())).await;
+    let second = ask(&world, page(first.next_page.clone())).await;
+    let mut seen: Vec<String> =
+        first.issues.iter().chain(&second.issues).map(|i| i.vendor_id.clone()).collect();
+    seen.sort_unstable();
+    assert_eq!((seen.join(""), second.next_page), ("01234".to_owned(), String::new()));
+    let of_record = wire::ListIssuesRequest { record_id: good.id.clone(), ..Default::default() };
+    assert_eq!(ask(&world, of_record).await.issues.len(), 1);
+
+    let everything = wire::ChangeIssuesRequest::default();
+    let refused = world.api.clone().dismiss_issues(by("admin", everything)).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    let one = wire::ChangeIssuesRequest { issue_ids: vec![first.issues[0].id.clone()], ..Default::default() };
+    assert_eq!(
+        world.api.clone().dismiss_issues(by("stranger", one.clone())).await.unwrap().into_inner().count,
+        0
+    );
+    assert_eq!(world.api.clone().dismiss_issues(by("admin", one)).await.unwrap().into_inner().count, 1);
+    let values = wire::ChangeIssuesRequest { category: "value".to_owned(), ..Default::default() };
+    assert_eq!(world.api.clone().retry_issues(by("admin", values)).await.unwrap().into_inner().count, 4);
+    let still = "the four to be tried and to fail again";
+    testkit::eventually(crate::world::SOON, still, || async {
+        let waiting = ask(&world, page(String::new())).await;
+        let left: i64 = world.query("SELECT count(*) FROM issues WHERE wanted_by IS NOT NULL").await;
+        (left == 0 && waiting.counts[0].count == 4 && waiting.issues.iter().all(|i| i.state == "open"))
+            .then_some(())
+    })
+    .await;
+    let dismissed = wire::ListIssuesRequest { state: "dismissed".to_owned(), ..Default::default() };
+    assert_eq!(ask(&world, dismissed).await.issues.len(), 1);
+    let refused =
+        wire::ChangeIssuesRequest { connection_id: world.connection.to_string(), ..Default::default() };
+    assert_eq!(world.api.clone().retry_issues(by("admin", refused)).await.unwrap().into_inner().count, 5);
+    let again = world.write(1).await;
+    assert_eq!(again.fields, texts(&[("phone", "bad")]));
+    world.applied(&again, "9").await;
+    let left = "the one that works now to clear itself";
+    testkit::eventually(crate::world::SOON, left, || async {
+        (world.issues().await.len() == 4).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendors_words_are_told_without_personal_values() {
+    let world = World::new().await;
+    let mapping = world.active("bidirectional", "newest_wins").await;
+    let mark = wire::SetFieldRequest {
+        mapping_id: mapping.id,
+        field: "phone".to_owned(),
+        action: "settings".to_owned(),
+        pii: Some(true),
+        ..wire::SetFieldRequest::default()
+    };
+    world.api.clone().set_field(by("admin", mark)).await.unwrap();
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "+49 30 1")])]).await;
+    let record = world.company_with("1", "phone", "+49 30 1").await;
+    world.edit(&record.id, &[("phone", "+49 30 555123"), ("address_city", "Bonn")]).await;
+    let message = "\"04930555123\" and +49 30 555123 are no phone numbers";
+    let outcome = WriteOutcome::Rejected {
+        category: IssueCategory::Validation,
+        message: message.to_owned(),
+        field: Some("phone".to_owned()),
+    };
+    world.answer(&world.write(0).await, outcome).await;
+    world.settled().await;
+    let said = world.issues().await.pop().unwrap().message;
+    assert_eq!(said, "[redacted] and [redacted] are no phone numbers");
+}

@@ -8,6 +8,7 @@ mod deliveries;
 mod first_sync;
 mod identity;
 mod issues;
+mod lineage;
 mod malformed;
 mod planning;
 mod replicas;

@@ -393,7 +393,8 @@ impl World {
     }
 
     pub(crate) async fn issues(&self) -> Vec<wire::Issue> {
-        let ask = wire::ListIssuesRequest { connection_id: self.connection.to_string(), limit: 0 };
+        let ask =
+            wire::ListIssuesRequest { connection_id: self.connection.to_string(), ..Default::default() };
         self.api.clone().list_issues(by("viewer", ask)).await.unwrap().into_inner().issues
     }
 

@@ -248,7 +248,11 @@ async fn load(
         })?),
         pairs.list_pairs(visitor.ask(ListPairsRequest { connection_id: id() })?),
         mappings.list_mappings(visitor.ask(ListMappingsRequest { connection_id: id() })?),
-        issues.list_issues(visitor.ask(ListIssuesRequest { connection_id: id(), limit: 20 })?),
+        issues.list_issues(visitor.ask(ListIssuesRequest {
+            connection_id: id(),
+            limit: 5,
+            ..ListIssuesRequest::default()
+        })?),
         conflicts.list_conflicts(visitor.ask(ListConflictsRequest {
             connection_id: id(),
             limit: 8,

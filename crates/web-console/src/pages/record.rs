@@ -2,19 +2,19 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::Response,
 };
 use model::CanonicalObject;
 use proto::{
     sync::{
-        ArchiveRecordRequest, Conflict, GetHistoryRequest, GetRecordRequest, ListConflictsRequest, Record,
-        RestoreConflictRequest, Revision,
+        ArchiveRecordRequest, Conflict, GetHistoryRequest, GetLineageRequest, GetRecordRequest, Lineage,
+        ListConflictsRequest, Record, RestoreConflictRequest, Revision,
     },
     v1::{ObjectSchema, Value},
 };
 
-use super::records;
+use super::{records, story::Story};
 use crate::{
     app::App,
     failure::Failure,
@@ -34,12 +34,21 @@ pub(crate) struct RecordPage {
     shell: Shell,
     label: &'static str,
     record: Record,
-    filled: Vec<(String, Value)>,
+    filled: Vec<Filled>,
     blank: Vec<String>,
     history: Vec<Line>,
     conflicts: Vec<Conflict>,
+    /// Why one of the fields has its value, when somebody asks.
+    story: Option<Story>,
 }
 respond::page_response!(RecordPage);
+
+/// A field that has a value.
+struct Filled {
+    name: String,
+    label: String,
+    value: Value,
+}
 
 /// One step of the history.
 struct Line {
@@ -57,7 +66,7 @@ struct Change {
 }
 
 /// Why a field got its value.
-fn why(reason: &str) -> &'static str {
+pub(super) fn why(reason: &str) -> &'static str {
     match reason {
         "vendor_moved" => "changed in the CRM",
         "edited" => "edited here",
@@ -70,6 +79,7 @@ fn why(reason: &str) -> &'static str {
 }
 
 impl RecordPage {
+    #[expect(clippy::too_many_arguments, reason = "each is one answer of a room")]
     fn new(
         shell: Shell,
         object: CanonicalObject,
@@ -78,6 +88,7 @@ impl RecordPage {
         record: Record,
         history: Vec<Revision>,
         conflicts: Vec<Conflict>,
+        story: Option<Lineage>,
     ) -> Self {
         let labels: HashMap<&str, &str> =
             schema.fields.iter().map(|field| (field.name.as_str(), field.label.as_str())).collect();
@@ -85,9 +96,11 @@ impl RecordPage {
         let (mut filled, mut blank) = (Vec::new(), Vec::new());
         for field in &schema.fields {
             match record.fields.get(&field.name) {
-                Some(value) if !ui::plain(Some(value)).is_empty() => {
-                    filled.push((field.label.clone(), value.clone()))
-                }
+                Some(value) if !ui::plain(Some(value)).is_empty() => filled.push(Filled {
+                    name: field.name.clone(),
+                    label: field.label.clone(),
+                    value: value.clone(),
+                }),
                 _ => blank.push(field.label.clone()),
             }
         }
@@ -112,7 +125,8 @@ impl RecordPage {
                 revision,
             })
             .collect();
-        Self { shell, label: object.label(), record, filled, blank, history, conflicts }
+        let story = story.map(|story| Story::new(story, people));
+        Self { shell, label: object.label(), record, filled, blank, history, conflicts, story }
     }
 
     fn value(&self, value: &Value) -> ui::Markup {
@@ -123,7 +137,14 @@ impl RecordPage {
         let schema = (&CanonicalObject::Deal.schema()).into();
         let people = People::new(&sample::user(model::Role::Owner), &[]);
         let (record, conflicts) = (sample::record(0), vec![sample::conflict()]);
-        Self::new(shell, CanonicalObject::Deal, &schema, &people, record, sample::history(), conflicts)
+        Self::new(shell, CanonicalObject::Deal, &schema, &people, record, sample::history(), conflicts, None)
+    }
+
+    pub(crate) fn sample_why(shell: Shell) -> Self {
+        let mut page = Self::sample(shell);
+        let people = People::new(&sample::user(model::Role::Owner), &[]);
+        page.story = Some(Story::new(sample::lineage(), &people));
+        page
     }
 }
 
@@ -140,11 +161,21 @@ pub(super) async fn find(
     if record.object == object.name() { Ok(record) } else { Err(Failure::not_found()) }
 }
 
+/// Whose story is asked for: a field, and the version that brought the value.
+#[derive(serde::Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    why: Option<String>,
+    #[serde(default)]
+    version: Option<i64>,
+}
+
 /// `GET /records/{object}/{record}`.
 pub(crate) async fn show(
     State(app): State<App>,
     visitor: Visitor,
     Path((name, id)): Where,
+    Query(asked): Query<Asked>,
 ) -> Result<RecordPage, Failure> {
     let object = records::object(&name)?;
     let record = find(&app, &visitor, object, id.clone()).await?;
@@ -156,17 +187,25 @@ pub(crate) async fn show(
             before_version: 0
         })?),
         conflicts.list_conflicts(visitor.ask(ListConflictsRequest {
-            record_id: id,
+            record_id: id.clone(),
             limit: 20,
             ..ListConflictsRequest::default()
         })?),
     )?;
+    let story = match asked.why {
+        None => None,
+        Some(field) => {
+            let request =
+                GetLineageRequest { record_id: id, field, version: asked.version.unwrap_or_default() };
+            Some(app.rooms().sync().get_lineage(visitor.ask(request)?).await?.into_inner())
+        }
+    };
     let schema = records::schema(&app, &visitor, object).await?;
     let people = People::load(&app, &visitor).await?;
     let title = if record.title.is_empty() { "Untitled".to_owned() } else { record.title.clone() };
     let shell = visitor.shell(title, Nav::Records(object.name().to_owned()));
     let (history, conflicts) = (history.into_inner().revisions, conflicts.into_inner().conflicts);
-    Ok(RecordPage::new(shell, object, &schema, &people, record, history, conflicts))
+    Ok(RecordPage::new(shell, object, &schema, &people, record, history, conflicts, story))
 }
 
 /// `POST /records/{object}/{record}/archive`.

@@ -109,6 +109,37 @@ async fn every_button_of_the_connection_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn issues_are_chosen_by_kind_and_changed_together() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let path = format!("{}/issues", connection());
+    let page = browser.get(&path).await;
+    for shown in
+        ["Pinegrove expansion", "Refused value", "Unmatched", "41", "Retry all", "nothing was guessed"]
+    {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    assert!(page.body.contains(&format!("{path}?category=ambiguous")));
+    let conn = web_console::sample::id("conn", 1);
+    for (fields, asked) in [
+        (
+            vec![("action", "retry"), ("issue", "a"), ("issue", "b")],
+            vec![format!("retry [\"a\", \"b\"] \"\" of {conn}")],
+        ),
+        (
+            vec![("action", "dismiss_all"), ("category", "value"), ("issue", "a")],
+            vec![format!("dismiss [] \"value\" of {conn}")],
+        ),
+        (vec![("action", "retry")], vec![]),
+    ] {
+        let page = browser.post(&path, &fields).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER);
+        assert_eq!(browser.rooms.asked(), asked);
+    }
+    let mut browser = Browser::of(Role::Viewer).await;
+    assert!(!browser.get(&path).await.body.contains("Retry chosen"));
+}
+
+#[tokio::test]
 async fn health_shows_success_calls_and_lag_as_numbers_and_pictures() {
     let mut browser = Browser::of(Role::Viewer).await;
     let page = browser.get("/settings/integrations/health?minutes=360").await;

@@ -32,6 +32,28 @@ async fn a_record_shows_who_changed_what_when_and_why() {
 }
 
 #[tokio::test]
+async fn a_record_says_why_a_field_has_its_value() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    let page = browser.get(&record()).await;
+    assert!(page.body.contains("href=\"?why=amount#why\""), "each field leads to its story");
+    let page = browser.get(&format!("{}?why=amount&version=6", record())).await;
+    assert_eq!(browser.rooms.asked(), ["why amount v6"]);
+    for shown in [
+        "Why Deal Value is",
+        "changed it here",
+        "the mapping was changed since",
+        "Both sides had changed it, and Accord won",
+        "Accord asked HubSpot to write Amount",
+        "HubSpot took it",
+        "HubSpot refused it",
+        "HubSpot shows it by itself",
+        "?why=amount&amp;version=2#why",
+    ] {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+}
+
+#[tokio::test]
 async fn an_edit_sends_the_changed_fields_alone_with_the_version_it_was_made_on() {
     let mut browser = Browser::of(Role::Member).await;
     let fields = [

@@ -455,7 +455,35 @@ impl Sync for Rooms {
     }
     async fn list_issues(&self, request: Request<syn::ListIssuesRequest>) -> Answer<syn::ListIssuesResponse> {
         self.enter(&request, Some(Scope::MappingsRead), "")?;
-        Ok(Response::new(syn::ListIssuesResponse { issues: vec![sample::issue()] }))
+        Ok(Response::new(syn::ListIssuesResponse {
+            issues: sample::issues(),
+            next_page: String::new(),
+            counts: sample::issue_counts(),
+        }))
+    }
+    async fn retry_issues(
+        &self,
+        request: Request<syn::ChangeIssuesRequest>,
+    ) -> Answer<syn::ChangeIssuesResponse> {
+        let asked = request.get_ref();
+        let call = format!("retry {:?} {:?} of {}", asked.issue_ids, asked.category, asked.connection_id);
+        self.enter(&request, Some(Scope::MappingsWrite), call)?;
+        Ok(Response::new(syn::ChangeIssuesResponse { count: 2 }))
+    }
+    async fn dismiss_issues(
+        &self,
+        request: Request<syn::ChangeIssuesRequest>,
+    ) -> Answer<syn::ChangeIssuesResponse> {
+        let asked = request.get_ref();
+        let call = format!("dismiss {:?} {:?} of {}", asked.issue_ids, asked.category, asked.connection_id);
+        self.enter(&request, Some(Scope::MappingsWrite), call)?;
+        Ok(Response::new(syn::ChangeIssuesResponse { count: 1 }))
+    }
+    async fn get_lineage(&self, request: Request<syn::GetLineageRequest>) -> Answer<syn::Lineage> {
+        let asked = request.get_ref();
+        let call = format!("why {} v{}", asked.field, asked.version);
+        self.enter(&request, Some(Scope::RecordsRead), call)?;
+        Ok(Response::new(sample::lineage()))
     }
     async fn retry_issue(&self, request: Request<syn::IssueRequest>) -> Answer<syn::Issue> {
         self.enter(&request, Some(Scope::MappingsWrite), "retry")?;

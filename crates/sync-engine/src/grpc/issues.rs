@@ -1,0 +1,157 @@
+use jiff::Timestamp;
+use model::Caller;
+use proto::{sync as wire, to_wire_time};
+use uuid::Uuid;
+
+use super::{limit, optional_id, uuid};
+use crate::{
+    Error, Refusal,
+    domain::words,
+    engine::Engine,
+    store::{
+        self,
+        issues::{Filter, Listed},
+    },
+};
+
+/// Issues that wait for somebody.
+const WAITING: [&str; 2] = ["open", "retrying"];
+
+pub(super) async fn list(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ListIssuesRequest,
+) -> Result<wire::ListIssuesResponse, Error> {
+    let filter = Filter {
+        ids: Vec::new(),
+        connection: optional_id("connection", &request.connection_id)?,
+        record: optional_id("record", &request.record_id)?,
+        category: request.category,
+        field: request.field,
+        states: states(&request.state)?,
+    };
+    let limit = limit(request.limit, 100);
+    let behind = if request.page.is_empty() { None } else { Some(place(&request.page)?) };
+    let mut db = engine.pool.acquire().await?;
+    let issues = store::issues::list(&mut db, caller.organization, &filter, behind, limit).await?;
+    let waiting = Filter { states: WAITING.to_vec(), ..filter };
+    let counts = store::issues::counts(&mut db, caller.organization, &waiting).await?;
+    let full = i64::try_from(issues.len()).is_ok_and(|count| count == limit);
+    Ok(wire::ListIssuesResponse {
+        next_page: issues.last().filter(|_| full).map(page).unwrap_or_default(),
+        issues: issues.into_iter().map(show).collect(),
+        counts: counts
+            .into_iter()
+            .map(|(category, count)| {
+                let (label, suggestion) = words::category(&category);
+                wire::IssueCount {
+                    label: label.to_owned(),
+                    suggestion: suggestion.to_owned(),
+                    count: u64::try_from(count).unwrap_or_default(),
+                    category,
+                }
+            })
+            .collect(),
+    })
+}
+
+pub(super) async fn retry(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::IssueRequest,
+) -> Result<wire::Issue, Error> {
+    let issue = engine.retry_issue(caller, uuid("open issue", &request.issue_id)?).await?;
+    one(engine, caller, issue.id).await
+}
+
+pub(super) async fn dismiss(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::IssueRequest,
+) -> Result<wire::Issue, Error> {
+    let id = uuid("open issue", &request.issue_id)?;
+    let filter = Filter { ids: vec![id], states: WAITING.to_vec(), ..Filter::default() };
+    if engine.dismiss_issues(caller, &filter).await? == 0 {
+        return Err(Error::not_found("open issue"));
+    }
+    one(engine, caller, id).await
+}
+
+pub(super) async fn retry_many(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ChangeIssuesRequest,
+) -> Result<wire::ChangeIssuesResponse, Error> {
+    Ok(wire::ChangeIssuesResponse { count: engine.retry_issues(caller, &filter(request)?).await? })
+}
+
+pub(super) async fn dismiss_many(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::ChangeIssuesRequest,
+) -> Result<wire::ChangeIssuesResponse, Error> {
+    Ok(wire::ChangeIssuesResponse { count: engine.dismiss_issues(caller, &filter(request)?).await? })
+}
+
+fn filter(request: wire::ChangeIssuesRequest) -> Result<Filter, Error> {
+    Ok(Filter {
+        ids: request.issue_ids.iter().map(|id| uuid("open issue", id)).collect::<Result<_, _>>()?,
+        connection: optional_id("connection", &request.connection_id)?,
+        record: optional_id("record", &request.record_id)?,
+        category: request.category,
+        field: request.field,
+        states: WAITING.to_vec(),
+    })
+}
+
+fn states(name: &str) -> Result<Vec<&'static str>, Error> {
+    if name.is_empty() || name == "waiting" {
+        return Ok(WAITING.to_vec());
+    }
+    let known = ["open", "retrying", "dismissed", "resolved"].into_iter().find(|state| *state == name);
+    let message = "expected waiting, open, retrying, dismissed or resolved";
+    let state = known.ok_or_else(|| Error::invalid_field("state_unknown", "state", message))?;
+    Ok(vec![state])
+}
+
+/// Where a page ends: the moment in microseconds and the id of its last issue.
+fn page(last: &Listed) -> String {
+    format!("{}.{}", last.issue.at.as_microsecond(), last.issue.id)
+}
+
+fn place(page: &str) -> Result<(Timestamp, Uuid), Error> {
+    let read = || {
+        let (at, id) = page.split_once('.')?;
+        Some((Timestamp::from_microsecond(at.parse().ok()?).ok()?, Uuid::try_parse(id).ok()?))
+    };
+    let wrong = || Error::refused(Refusal::Invalid, "page_invalid", "this is not a page of a listing");
+    read().ok_or_else(wrong)
+}
+
+async fn one(engine: &Engine, caller: &Caller, id: Uuid) -> Result<wire::Issue, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let states = ["open", "retrying", "dismissed", "resolved"].to_vec();
+    let filter = Filter { ids: vec![id], states, ..Filter::default() };
+    let found = store::issues::list(&mut db, caller.organization, &filter, None, 1).await?.pop();
+    found.map(show).ok_or_else(|| Error::not_found("open issue"))
+}
+
+fn show(listed: Listed) -> wire::Issue {
+    let Listed { issue, object, title } = listed;
+    let (label, suggestion) = words::category(&issue.category);
+    wire::Issue {
+        id: issue.id.to_string(),
+        connection_id: issue.connection.to_string(),
+        record_id: issue.record.map(|record| record.to_string()).unwrap_or_default(),
+        record_title: title,
+        object,
+        vendor_id: issue.vendor_id.unwrap_or_default(),
+        field: issue.field,
+        suggestion: suggestion.to_owned(),
+        category_label: label.to_owned(),
+        category: issue.category,
+        message: issue.message,
+        state: issue.state,
+        at: Some(to_wire_time(issue.at)),
+    }
+}

@@ -1,0 +1,151 @@
+//! What could not be synced, tried again or dismissed: one, or all that fit a filter.
+
+use std::sync::Arc;
+
+use model::{Caller, OrganizationId};
+use uuid::Uuid;
+
+use crate::{
+    Error,
+    domain::{mapping::MappingState, matching},
+    engine::Engine,
+    error::Refusal,
+    store::{
+        self,
+        issues::{Filter, StoredIssue},
+    },
+    unit::{Cause, Scope, Unit, Wanted},
+};
+
+/// Issues of one transaction.
+const CHUNK: i64 = 100;
+
+impl Engine {
+    /// Offers what an issue is about again.
+    pub(crate) async fn retry_issue(&self, caller: &Caller, id: Uuid) -> Result<StoredIssue, Error> {
+        let gone = || Error::not_found("open issue");
+        let mut db = self.pool.acquire().await?;
+        let issue = store::issues::get(&mut db, caller.organization, id).await?.ok_or_else(gone)?;
+        drop(db);
+        if !self
+            .retry_together(caller.organization, std::slice::from_ref(&issue), &self.cause(caller))
+            .await?
+        {
+            return Err(gone());
+        }
+        let mut db = self.pool.acquire().await?;
+        store::issues::get(&mut db, caller.organization, id).await?.ok_or_else(gone)
+    }
+
+    /// Has all issues that fit tried again in the background; gives how many.
+    pub(crate) async fn retry_issues(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
+        check(filter)?;
+        let mut tx = self.pool.begin().await?;
+        let (actor, now) = (caller.actor.to_string(), self.clock.now());
+        let count = store::issues::want(&mut tx, caller.organization, filter, &actor, now).await?;
+        tx.commit().await?;
+        self.chores.notify_one();
+        Ok(count)
+    }
+
+    /// Dismisses all issues that fit; gives how many.
+    pub(crate) async fn dismiss_issues(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
+        check(filter)?;
+        let mut tx = self.pool.begin().await?;
+        let count = store::issues::dismiss(&mut tx, caller.organization, filter).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    /// Tries issues again in one transaction; false when one of them is not open any more, or what it is about is gone.
+    async fn retry_together(
+        &self,
+        organization: OrganizationId,
+        issues: &[StoredIssue],
+        cause: &Arc<Cause>,
+    ) -> Result<bool, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mappings = self.mappings.load(&mut tx, &[organization]).await?;
+        let mut scope = Scope::default();
+        let mut offers = Vec::new();
+        for issue in issues {
+            let Some(link) = store::links::get(&mut tx, issue.link).await? else { return Ok(false) };
+            let Some(mapping) = mappings.get(link.mapping).cloned() else { return Ok(false) };
+            scope.links.push(link.id);
+            if let (None, Some(staged), Some(vendor_id)) = (link.record, link.staged, link.vendor_id) {
+                let keys = matching::keys_there(&mapping, &staged.fields);
+                let mapping = Arc::clone(&mapping);
+                scope.vendor_records.push(Wanted { mapping, vendor_id, keys, external: None });
+            }
+            offers.push((issue, mapping));
+        }
+        let mut unit = Unit::load(&mut tx, self.clock.now(), mappings, scope).await?;
+        for (issue, mapping) in offers {
+            // After the link is locked, as everybody does it.
+            if store::issues::set_state(&mut tx, organization, issue.id, "retrying").await?.is_none() {
+                return Ok(false);
+            }
+            if mapping.mapping.state == MappingState::Active {
+                unit.retry(&mapping, issue.link, &issue.field, cause);
+            }
+        }
+        unit.flush(&mut tx).await?;
+        let ids: Vec<Uuid> = issues.iter().map(|issue| issue.id).collect();
+        store::issues::tried(&mut tx, &ids).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(true)
+    }
+}
+
+/// A change of many names them, or at least a connection, a record or a category.
+fn check(filter: &Filter) -> Result<(), Error> {
+    let names = !filter.ids.is_empty()
+        || filter.connection.is_some()
+        || filter.record.is_some()
+        || !filter.category.is_empty();
+    let message = "name the issues, or a connection, a record or a category";
+    if names { Ok(()) } else { Err(Error::refused(Refusal::Invalid, "filter_missing", message)) }
+}
+
+/// Tries some of the wanted issues again; false when nobody wants any. Where a chunk cannot be stored together, its
+/// issues are tried one by one: a bad one does not stop its neighbours.
+pub(crate) async fn retry_some(engine: &Engine) -> Result<bool, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let wanted = store::issues::wanted(&mut db, CHUNK).await?;
+    drop(db);
+    let Some((first, actor)) = wanted.first() else { return Ok(false) };
+    let (organization, actor) = (first.organization, actor.clone());
+    let chunk: Vec<StoredIssue> =
+        wanted.into_iter().filter(|(_, by)| *by == actor).map(|(issue, _)| issue).collect();
+    let cause = cause(engine, &actor);
+    if matches!(engine.retry_together(organization, &chunk, &cause).await, Ok(true)) {
+        return Ok(true);
+    }
+    for issue in chunk {
+        match engine.retry_together(organization, std::slice::from_ref(&issue), &cause).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) if error.passes() => return Err(error),
+            Err(error) => tracing::warn!(%error, issue = %issue.id, "an issue could not be tried again"),
+        }
+        let mut db = engine.pool.acquire().await?;
+        store::issues::tried(&mut db, &[issue.id]).await?;
+    }
+    Ok(true)
+}
+
+/// Whoever asked for it is what caused it.
+fn cause(engine: &Engine, actor: &str) -> Arc<Cause> {
+    let now = engine.clock.now();
+    Arc::new(Cause {
+        id: Uuid::now_v7().to_string(),
+        actor: actor.to_owned(),
+        at: now,
+        taken_at: now,
+        lane: None,
+        vendor: None,
+        connection: None,
+        traceparent: None,
+    })
+}

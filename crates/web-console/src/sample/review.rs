@@ -1,0 +1,93 @@
+use proto::{
+    sync::{Issue, IssueCount, Lineage, LineageStep},
+    v1::value::Kind,
+};
+
+use super::{before, id, issue, value};
+
+/// Some of them.
+#[must_use]
+pub fn issues() -> Vec<Issue> {
+    let unmatched = Issue {
+        id: id("issue", 2),
+        record_id: String::new(),
+        record_title: String::new(),
+        object: String::new(),
+        field: String::new(),
+        category: "ambiguous".to_owned(),
+        category_label: "Unmatched".to_owned(),
+        message: "several records here match this one; nothing was guessed".to_owned(),
+        suggestion: "Make the match field unique on one of the records, then retry.".to_owned(),
+        state: "retrying".to_owned(),
+        ..issue()
+    };
+    vec![issue(), unmatched]
+}
+
+/// How many there are by category.
+#[must_use]
+pub fn issue_counts() -> Vec<IssueCount> {
+    let count = |category: &str, label: &str, count| IssueCount {
+        category: category.to_owned(),
+        label: label.to_owned(),
+        count,
+        suggestion: "Correct the value here; it is then written by itself.".to_owned(),
+    };
+    vec![count("validation", "Refused value", 41), count("ambiguous", "Unmatched", 3)]
+}
+
+/// Why a deal has its value: edited here, written to HubSpot, and seen there.
+#[must_use]
+pub fn lineage() -> Lineage {
+    let number = |text: &str| Some(value(Kind::Number(text.to_owned())));
+    let step = |kind: &str, ago, id: &str| LineageStep {
+        kind: kind.to_owned(),
+        at: before(ago),
+        id: id.to_owned(),
+        mapping_id: super::id("map", 2),
+        mapping_revision: 12,
+        connection_id: super::id("conn", 1),
+        vendor: "hubspot".to_owned(),
+        vendor_object: "deals".to_owned(),
+        vendor_field: "amount".to_owned(),
+        vendor_field_label: "Amount".to_owned(),
+        value: number("12500.00"),
+        other: Some(value(Kind::Null(true))),
+        ..LineageStep::default()
+    };
+    Lineage {
+        record_id: id("rec", 0),
+        object: "deal".to_owned(),
+        field: "amount".to_owned(),
+        field_label: "Deal Value".to_owned(),
+        value: number("12500.00"),
+        pii: false,
+        version: 6,
+        previous_version: 2,
+        steps: vec![
+            LineageStep {
+                actor: format!("user:{}", id("user", 1)),
+                mapping_id: String::new(),
+                vendor: String::new(),
+                other: number("11000"),
+                note: "edited".to_owned(),
+                ..step("edit", 3400, "019ce11a-1")
+            },
+            LineageStep { mapping_changed_since: true, ..step("mapping", 3400, "map_1") },
+            LineageStep {
+                other: number("11800.00"),
+                note: "newest_wins".to_owned(),
+                detail: "platform".to_owned(),
+                ..step("conflict", 3399, "019ce11a-2")
+            },
+            step("write", 3398, "write_1"),
+            step("answer", 3396, "019ce11a-3"),
+            LineageStep {
+                note: "validation".to_owned(),
+                detail: "HubSpot does not take this value.".to_owned(),
+                ..step("refusal", 3395, "019ce11a-4")
+            },
+            step("echo", 3390, "019ce11a-5"),
+        ],
+    }
+}
