@@ -16,6 +16,7 @@ async fn hubspots_authorization_is_renewed_lost_refused_and_given_again() {
     a_consent_without_a_needed_scope_is_refused_in_words(&house).await;
     a_consent_that_is_cancelled_connects_nothing(&house).await;
     another_account_cannot_take_a_connections_place(&house).await;
+    a_consent_is_of_no_use_to_anybody_but_who_began(&house).await;
     a_callback_with_a_wrong_state_or_browser_is_refused_and_audited(&house).await;
     a_disconnected_connection_neither_reads_nor_writes(&house, &companies[2]).await;
 }
@@ -64,8 +65,9 @@ async fn a_revoked_grant_requires_a_reconnect_that_misses_nothing(house: &House,
     house.edit("company", record["id"].as_str().expect("an id"), json!({ "address_city": "Visby" })).await;
 
     let landed = Browser::open().connect(&begin(house, Some(id)).await, portal(house)).await;
-    assert_eq!(landed.url.path(), "/settings/integrations");
-    assert_eq!(landed.query("connected").as_deref(), Some("hubspot"), "{}", landed.url);
+    assert_eq!(landed.url.path(), "/settings/integrations/return");
+    let confirmed = house.confirm(&landed).await;
+    assert_eq!((confirmed.status, &confirmed.body["id"]), (200, &json!(id)), "{}", confirmed.body);
     let connection = house.wait_for_state("active").await;
     assert_eq!(connection["id"], id, "it is the same connection, with its mappings");
     assert_eq!(connection["next_step"], Value::Null);
@@ -81,7 +83,8 @@ async fn a_consent_without_a_needed_scope_is_refused_in_words(house: &House) {
         let granted = json!({ "scopes_granted": scopes.collect::<Vec<_>>() });
         house.hubspot().control("POST", "settings", granted).await;
         let landed = Browser::open().connect(&begin(house, Some(&connection)).await, portal(house)).await;
-        assert_eq!(landed.query("error").as_deref(), Some("missing_scopes"), "{}", landed.url);
+        let refused = house.confirm(&landed).await;
+        assert_eq!((refused.status, refused.code()), (409, "missing_scopes"), "{}", refused.body);
         let summary = eventually(Duration::from_secs(30), "the refusal in the audit log", || async {
             let entries = house.audit("action=oauth.refused").await;
             let mut summaries = entries.iter().filter_map(|entry| entry["summary"].as_str());
@@ -105,8 +108,30 @@ async fn a_consent_that_is_cancelled_connects_nothing(house: &House) {
 async fn another_account_cannot_take_a_connections_place(house: &House) {
     let connection = house.connection().await;
     let landed = Browser::open().connect(&begin(house, Some(&connection)).await, portal(house) + 1).await;
-    assert_eq!(landed.query("error").as_deref(), Some("account_changed"), "{}", landed.url);
+    let refused = house.confirm(&landed).await;
+    assert_eq!((refused.status, refused.code()), (409, "account_changed"), "{}", refused.body);
     assert_eq!(house.wait_for_state("active").await["account_id"], portal(house).to_string());
+}
+
+async fn a_consent_is_of_no_use_to_anybody_but_who_began(house: &House) {
+    // Somebody was sent the address, and gave their consent: their own session cannot finish it, nor can it be
+    // finished afterwards by the one who sent it.
+    let landed = Browser::open().connect(&begin(house, None).await, portal(house) + 1).await;
+    let wish = json!({ "token": landed.query("confirm").expect("a consent to confirm") });
+    let session = house.sign_in("admin").await;
+    let headers = [("authorization", session.as_str())];
+    let refused = house.call_as(&headers, "POST", "/api/v1/connections/confirm", Some(wish)).await;
+    assert_eq!((refused.status, refused.code()), (403, "oauth_confirm_not_yours"), "{}", refused.body);
+    let late = house.confirm(&landed).await;
+    assert_eq!((late.status, late.code()), (403, "oauth_confirm_unknown"), "{}", late.body);
+    assert_eq!(house.ok("GET", "/api/v1/connections", None).await["data"].as_array().map(Vec::len), Some(1));
+    eventually(Duration::from_secs(30), "the refusal in the audit log", || async {
+        let entries = house.audit("action=oauth.refused").await;
+        entries
+            .into_iter()
+            .find(|entry| entry["details_json"].to_string().contains("oauth_confirm_not_yours"))
+    })
+    .await;
 }
 
 async fn a_callback_with_a_wrong_state_or_browser_is_refused_and_audited(house: &House) {

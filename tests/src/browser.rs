@@ -65,7 +65,7 @@ impl Browser {
         }
     }
 
-    /// All of it: consent is given for this account.
+    /// All of it: consent is given for this account. It is not confirmed yet.
     pub async fn connect(&self, start_url: &str, portal_id: u64) -> Landed {
         let consent = self.go_to_consent(start_url).await;
         let callback = self.decide(&consent, portal_id, "connect").await;

@@ -12,7 +12,7 @@ use proto::identity::{SignInWithLinkRequest, identity_client::IdentityClient};
 use serde_json::{Value, json};
 use testkit::{TestDirectory, eventually};
 
-use crate::{Answer, Api, HubSpotPortal};
+use crate::{Answer, Api, HubSpotPortal, Landed};
 
 /// How long a start may take in a debug build beside other tests.
 const START_WITHIN: Duration = Duration::from_secs(150);
@@ -226,6 +226,12 @@ impl House {
         let answer = self.call(method, path, body).await;
         assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.body);
         answer.body
+    }
+
+    /// Confirms the consent of a browser that came back, with the ready file's key.
+    pub async fn confirm(&self, landed: &Landed) -> Answer {
+        let token = landed.query("confirm").unwrap_or_else(|| panic!("no consent at {}", landed.url));
+        self.call("POST", "/api/v1/connections/confirm", Some(json!({ "token": token }))).await
     }
 
     /// The record that is linked to a HubSpot record.

@@ -159,10 +159,12 @@ impl Demo<'_> {
         let back: Url =
             consent.join(answer.header("location").context("be sent back by the consent page")?)?;
         let landed = follow(&browser, &back).await.context("come back from the consent page")?;
-        match rooms.connection().await? {
-            Some(connection) => Ok(connection),
-            None => bail!("connect: the browser ended at {} without a connection", landed.path()),
-        }
+        let Some(token) = confirmation(&landed) else {
+            bail!("connect: the browser ended at {} without a consent to confirm", landed.path());
+        };
+        let confirmed = rooms.connections.confirm_authorization(conn::ConfirmAuthorizationRequest { token });
+        let confirmed = confirmed.await.map_err(refused)?.into_inner();
+        Ok(confirmed.connection.context("find the connection in the answer")?.id)
     }
 
     /// Maps a pair of objects, shows the plan and applies it; goes on where an earlier start ended.
@@ -330,11 +332,17 @@ impl Rooms {
     }
 }
 
-/// Follows redirects until a page answers, or one that must be looked at: the vendor's consent page.
+/// What the console's page would confirm in the name of its visitor.
+fn confirmation(landed: &Url) -> Option<String> {
+    landed.query_pairs().find(|(name, _)| name == "confirm").map(|(_, token)| token.into_owned())
+}
+
+/// Follows redirects until a page answers, or one that must be looked at: the vendor's consent page, or the console's
+/// that confirms.
 async fn follow(browser: &Client, from: &Url) -> anyhow::Result<Url> {
     let mut at = from.clone();
     for _ in 0..6 {
-        if at.path().ends_with("/oauth/authorize") {
+        if at.path().ends_with("/oauth/authorize") || confirmation(&at).is_some() {
             return Ok(at);
         }
         let answer = browser.get(&at, None).await?;

@@ -125,11 +125,20 @@ impl wire::connections_server::Connections for Service {
             error: &asked.error,
             nonce: &asked.browser_nonce,
         };
-        let (connection, url) = oauth::complete(&self.core, &callback).await.map_err(oauth_failed)?;
-        Ok(Response::new(wire::CompleteAuthorizationResponse {
-            connection: Some(self.to_wire(&connection)),
-            return_url: url.into(),
-        }))
+        let url = oauth::complete(&self.core, &callback).await.map_err(oauth_failed)?;
+        Ok(Response::new(wire::CompleteAuthorizationResponse { confirm_url: url.into() }))
+    }
+
+    async fn confirm_authorization(
+        &self,
+        request: Request<wire::ConfirmAuthorizationRequest>,
+    ) -> Result<Response<wire::ConfirmAuthorizationResponse>, Status> {
+        let by = self.guard.authorize(request.metadata(), Scope::ConnectionsManage).await?;
+        let token = request.into_inner().token;
+        let (connection, return_path) =
+            oauth::confirm(&self.core, &by.caller, &token).await.map_err(oauth_failed)?;
+        let connection = Some(self.to_wire(&connection));
+        Ok(Response::new(wire::ConfirmAuthorizationResponse { connection, return_path }))
     }
 
     async fn disconnect(

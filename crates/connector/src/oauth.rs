@@ -1,10 +1,13 @@
-//! The three steps of an authorization in the browser: begin, start, complete.
+//! The four steps of an authorization: begin, start, complete, confirm. The first and the last are made by a person or
+//! program that has proved who it is, the two between by a browser that has not. What the vendor gave that browser is
+//! exchanged only when the one who began confirms, so that nobody's account is joined to another's organization by
+//! a link that was sent around.
 
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bus::outbox;
-use model::{ConnectionChanged, ConnectionId, OrganizationId, kind};
+use model::{Caller, ConnectionChanged, ConnectionId, OrganizationId, kind};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -25,7 +28,12 @@ use crate::{
 const TICKET_LASTS: Duration = Duration::from_secs(120);
 /// How long the consent may take from then on.
 const FLOW_LASTS: Duration = Duration::from_secs(600);
+/// How long what the vendor gave waits to be confirmed; the vendor's own patience is not much longer.
+const CODE_LASTS: Duration = Duration::from_secs(300);
 const VERIFIER: &str = "pkce_verifier";
+const CODE: &str = "authorization_code";
+/// The console's page that confirms in the name of whoever is signed in there.
+const CONFIRM_PATH: &str = "settings/integrations/return";
 
 /// Why an authorization ended without a connection.
 #[derive(Debug)]
@@ -112,11 +120,8 @@ pub(crate) async fn start(core: &Core, ticket: &str) -> Result<(Url, String), Oa
     Ok((url, nonce))
 }
 
-/// Step 3: the browser came back. A connection, and the console's address to go to.
-pub(crate) async fn complete(
-    core: &Core,
-    callback: &Callback<'_>,
-) -> Result<(Connection, Url), OauthFailure> {
+/// Step 3: the browser came back. The console's address where it is confirmed.
+pub(crate) async fn complete(core: &Core, callback: &Callback<'_>) -> Result<Url, OauthFailure> {
     let spent = core.store.complete_authorization(&hash(callback.state), core.now()).await?;
     let Some(authorization) = spent.filter(|authorization| authorization.vendor == callback.vendor) else {
         let refusal = Refusal {
@@ -132,21 +137,77 @@ pub(crate) async fn complete(
         tracing::warn!(vendor = callback.vendor, "an authorization came back with an unknown state");
         return Err(OauthFailure::Refused(refusal));
     };
-    match finish(core, callback, &authorization).await {
-        Ok(done) => Ok(done),
-        Err(OauthFailure::Refused(refusal)) => {
-            tell_refused(core, &authorization, &refusal).await?;
-            Err(OauthFailure::Refused(refusal))
-        }
-        Err(failure) => Err(failure),
-    }
+    let kept = keep(core, callback, &authorization).await;
+    told(core, &authorization, kept).await
 }
 
-async fn finish(
+/// Step 4: whoever began confirms. The connection, and the console's path to go to.
+pub(crate) async fn confirm(
+    core: &Core,
+    caller: &Caller,
+    token: &str,
+) -> Result<(Connection, String), OauthFailure> {
+    let Some(authorization) = core.store.take_code(&hash(token), core.now()).await? else {
+        let message =
+            "This consent was confirmed already, or is unknown here. If nothing is connected, start again.";
+        return Err(refused("oauth_confirm_unknown", message, true));
+    };
+    let is_own =
+        authorization.organization == caller.organization && authorization.actor == caller.actor.to_string();
+    if !is_own {
+        let refusal = Refusal {
+            code: "oauth_confirm_not_yours",
+            message: "Somebody else began this authorization, so nothing was connected. Begin it yourself from Settings > Integrations."
+                .to_owned(),
+            forged: true,
+        };
+        tell_not_yours(core, authorization, caller, &refusal).await?;
+        return Err(OauthFailure::Refused(refusal));
+    }
+    let connected = finish(core, &authorization).await;
+    let connection = told(core, &authorization, connected).await?;
+    Ok((connection, authorization.return_path))
+}
+
+/// Tells those who were kept apart: the organization of the flow, and that of the one who came with its consent. Neither
+/// learns anything of the other.
+async fn tell_not_yours(
+    core: &Core,
+    flow: Authorization,
+    caller: &Caller,
+    refusal: &Refusal,
+) -> Result<(), Failure> {
+    let is_colleague = flow.organization == caller.organization;
+    if !is_colleague {
+        tell_refused(core, &flow, refusal).await?;
+    }
+    let came = Authorization {
+        organization: caller.organization,
+        actor: caller.actor.to_string(),
+        connection: flow.connection.filter(|_| is_colleague),
+        ..flow
+    };
+    tell_refused(core, &came, refusal).await
+}
+
+/// Tells the audit log of a refusal, and passes on what there was.
+async fn told<T>(
+    core: &Core,
+    authorization: &Authorization,
+    outcome: Result<T, OauthFailure>,
+) -> Result<T, OauthFailure> {
+    if let Err(OauthFailure::Refused(refusal)) = &outcome {
+        tell_refused(core, authorization, refusal).await?;
+    }
+    outcome
+}
+
+/// Keeps the code of a callback that is in order, sealed, until it is confirmed.
+async fn keep(
     core: &Core,
     callback: &Callback<'_>,
     authorization: &Authorization,
-) -> Result<(Connection, Url), OauthFailure> {
+) -> Result<Url, OauthFailure> {
     let nonce_fits = authorization.nonce_hash == hash(callback.nonce);
     if !nonce_fits {
         let message = "This browser did not start the authorization. Start again.";
@@ -156,12 +217,27 @@ async fn finish(
         let message = "The authorization was cancelled at the vendor. Nothing was connected.";
         return Err(refused("oauth_denied", message, false));
     }
+    let sealer = core.sealer(authorization.organization, &authorization.id.to_string());
+    let code = sealer.seal(CODE, &SecretString::from(callback.code))?;
+    let (token, expires_at) = (random_text(), core.now() + CODE_LASTS);
+    core.store.keep_code(authorization.id, &hash(&token), &code, expires_at).await?;
+    let mut url = below(&core.config.console_url, CONFIRM_PATH);
+    url.query_pairs_mut().append_pair("confirm", &token);
+    Ok(url)
+}
+
+/// Exchanges what was kept, and connects.
+async fn finish(core: &Core, authorization: &Authorization) -> Result<Connection, OauthFailure> {
+    if authorization.expires_at <= core.now() {
+        let message = "The consent was confirmed too late, so nothing was connected. Start again and confirm within five minutes.";
+        return Err(refused("oauth_confirm_expired", message, false));
+    }
     let connector = core
         .connectors
         .get(authorization.vendor.as_str())
         .ok_or_else(|| refused("vendor_unknown", "This vendor is not served here.", false))?;
     let line = Line::new(connector.clone(), core.http.clone(), core.clock.clone());
-    let grant = exchange(core, &line, callback.code, authorization).await?;
+    let grant = exchange(core, &line, authorization).await?;
     let session = Session::new(line.clone(), std::sync::Arc::new(FixedToken(grant.access_token.clone())));
     let account = match connector.account(&session).await {
         Ok(account) => account,
@@ -174,25 +250,18 @@ async fn finish(
         take_back(&line, &grant).await;
         return Err(refusal);
     }
-    let connection = connect(core, connector.as_ref(), authorization, &account, &grant).await?;
-    let mut url = below(&core.config.console_url, authorization.return_path.trim_start_matches('/'));
-    url.query_pairs_mut().append_pair("connected", &authorization.vendor);
-    Ok((connection, url))
+    connect(core, connector.as_ref(), authorization, &account, &grant).await
 }
 
-async fn exchange(
-    core: &Core,
-    line: &Line,
-    code: &str,
-    authorization: &Authorization,
-) -> Result<Grant, OauthFailure> {
+async fn exchange(core: &Core, line: &Line, authorization: &Authorization) -> Result<Grant, OauthFailure> {
     let sealer = core.sealer(authorization.organization, &authorization.id.to_string());
-    let sealed = authorization.verifier.as_ref().ok_or_else(|| {
-        refused("oauth_state_unknown", "This authorization was not started. Start again.", true)
-    })?;
-    let verifier = sealer.open(VERIFIER, sealed)?;
+    let (Some(code), Some(verifier)) = (&authorization.code, &authorization.verifier) else {
+        let message = "This authorization was not started. Start again.";
+        return Err(refused("oauth_state_unknown", message, true));
+    };
+    let (code, verifier) = (sealer.open(CODE, code)?, sealer.open(VERIFIER, verifier)?);
     let redirect_uri = redirect_uri(core, &authorization.vendor);
-    let request = line.connector.exchange_request(code, redirect_uri.as_str(), &verifier);
+    let request = line.connector.exchange_request(code.expose_secret(), redirect_uri.as_str(), &verifier);
     let answer = line.call_unchecked(&request).await.map_err(vendor_refused)?;
     let grant = line.connector.read_grant(&answer).map_err(vendor_refused)?;
     if grant.refresh_token.is_none() {

@@ -81,7 +81,7 @@ pub(crate) async fn callback(
     let completed = rooms.connections().complete_authorization(anonymous(request)).await;
     let jar = jar.remove(Cookie::build(COOKIE).path(COOKIE_PATH));
     match completed {
-        Ok(completed) => (jar, Redirect::to(&completed.into_inner().return_url)).into_response(),
+        Ok(completed) => (jar, Redirect::to(&completed.into_inner().confirm_url)).into_response(),
         Err(status) => (jar, refused(&rooms, &headers, status.into())).into_response(),
     }
 }

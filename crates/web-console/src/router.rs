@@ -72,6 +72,7 @@ fn integrations() -> Router<App> {
     Router::new()
         .route("/integrations", get(integrations::show))
         .route("/integrations/live", get(integrations::live))
+        .route("/integrations/return", get(connect::come_back))
         .route("/integrations/health", get(health::show))
         .route("/integrations/health/live", get(health::live))
         .route("/integrations/{vendor}/connect", get(connect::confirm).post(connect::begin))

@@ -30,6 +30,8 @@ pub(crate) struct Authorization {
     pub(crate) return_path: String,
     pub(crate) nonce_hash: Vec<u8>,
     pub(crate) verifier: Option<Sealed>,
+    pub(crate) code: Option<Sealed>,
+    pub(crate) expires_at: Timestamp,
 }
 
 #[derive(FromRow)]
@@ -42,6 +44,8 @@ struct Row {
     return_path: String,
     nonce_hash: Option<Vec<u8>>,
     verifier: Option<Vec<u8>>,
+    code: Option<Vec<u8>>,
+    expires_at: jiff_sqlx::Timestamp,
 }
 
 impl From<Row> for Authorization {
@@ -55,12 +59,14 @@ impl From<Row> for Authorization {
             return_path: row.return_path,
             nonce_hash: row.nonce_hash.unwrap_or_default(),
             verifier: row.verifier.map(Sealed::from_bytes),
+            code: row.code.map(Sealed::from_bytes),
+            expires_at: row.expires_at.to_jiff(),
         }
     }
 }
 
 impl Store {
-    /// Stores a new flow and forgets those that ended long ago.
+    /// Stores a new flow, forgets those that ended long ago and the secrets of those that ended.
     pub(crate) async fn begin_authorization(
         &self,
         new: &NewAuthorization<'_>,
@@ -70,6 +76,13 @@ impl Store {
             .bind(at(now))
             .execute(&self.pool)
             .await?;
+        sqlx::query(
+            "UPDATE authorizations SET code = NULL, verifier = NULL
+             WHERE expires_at < $1 AND (code IS NOT NULL OR verifier IS NOT NULL)",
+        )
+        .bind(at(now))
+        .execute(&self.pool)
+        .await?;
         sqlx::query(
             "INSERT INTO authorizations (id, organization, vendor, connection, actor, return_path, ticket_hash,
                                          expires_at)
@@ -91,7 +104,8 @@ impl Store {
     /// The flow of a ticket that was not spent.
     pub(crate) async fn ticket(&self, hash: &[u8], now: Timestamp) -> Result<Option<Authorization>, Error> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier
+            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier, code,
+                    expires_at
              FROM authorizations WHERE ticket_hash = $1 AND state_hash IS NULL AND expires_at > $2",
         )
         .bind(hash)
@@ -133,9 +147,50 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(
             "UPDATE authorizations SET completed_at = $2
              WHERE state_hash = $1 AND completed_at IS NULL AND expires_at > $2
-             RETURNING id, organization, vendor, connection, actor, return_path, nonce_hash, verifier",
+             RETURNING id, organization, vendor, connection, actor, return_path, nonce_hash, verifier, code,
+                       expires_at",
         )
         .bind(state_hash)
+        .bind(at(now))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    /// Keeps what the vendor gave with the browser until somebody confirms it, at the latest then.
+    pub(crate) async fn keep_code(
+        &self,
+        id: Uuid,
+        confirm_hash: &[u8],
+        code: &Sealed,
+        expires_at: Timestamp,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE authorizations SET confirm_hash = $2, code = $3, expires_at = $4 WHERE id = $1")
+            .bind(id)
+            .bind(confirm_hash)
+            .bind(code.as_bytes())
+            .bind(at(expires_at))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the flow that waits for this confirmation, once: its secrets are in the answer and no longer here.
+    pub(crate) async fn take_code(
+        &self,
+        confirm_hash: &[u8],
+        now: Timestamp,
+    ) -> Result<Option<Authorization>, Error> {
+        let row: Option<Row> = sqlx::query_as(
+            "WITH waiting AS (
+                 SELECT id, code, verifier FROM authorizations
+                 WHERE confirm_hash = $1 AND confirmed_at IS NULL FOR UPDATE)
+             UPDATE authorizations a SET confirmed_at = $2, code = NULL, verifier = NULL
+             FROM waiting w WHERE a.id = w.id
+             RETURNING a.id, a.organization, a.vendor, a.connection, a.actor, a.return_path, a.nonce_hash,
+                       a.expires_at, w.verifier, w.code",
+        )
+        .bind(confirm_hash)
         .bind(at(now))
         .fetch_optional(&self.pool)
         .await?;
@@ -145,7 +200,8 @@ impl Store {
     /// The flow that a browser's nonce belongs to, whatever became of it: whom to tell about a wrong state.
     pub(crate) async fn authorization_of_nonce(&self, hash: &[u8]) -> Result<Option<Authorization>, Error> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier
+            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier, code,
+                    expires_at
              FROM authorizations WHERE nonce_hash = $1 LIMIT 1",
         )
         .bind(hash)

@@ -30,6 +30,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
     Migration { version: 2, name: "connector", sql: include_str!("../../migrations/0002_connector.sql") },
     Migration { version: 3, name: "alive since", sql: include_str!("../../migrations/0003_alive_since.sql") },
+    Migration {
+        version: 4,
+        name: "confirmation",
+        sql: include_str!("../../migrations/0004_confirmation.sql"),
+    },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

@@ -1,14 +1,17 @@
-use model::{ConnectionChanged, ConnectionState, SchemaRefreshed, kind};
+use bus::Message;
+use model::{ConnectionChanged, ConnectionState, Role, SchemaRefreshed, kind};
 use proto::connections::{
     BeginAuthorizationRequest, CompleteAuthorizationRequest, ListConnectionsRequest, ListVendorsRequest,
     StartAuthorizationRequest,
 };
+use testkit::eventually;
 use tonic::Code;
 use url::Url;
 
 use crate::{
     acme::{FAST, Fault},
-    world::{World, about, by},
+    identity::user,
+    world::{SOON, World, about, by},
 };
 
 fn code(status: &tonic::Status) -> &str {
@@ -25,9 +28,12 @@ fn parameter(url: &str, name: &str) -> String {
 async fn an_authorized_account_is_an_active_connection_with_its_schema_and_no_plain_token() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;
-    let done = replica.authorize(&world.acme, "").await.unwrap();
-    assert_eq!(done.return_url, "http://console.test/settings/integrations?connected=acme");
-    let connection = done.connection.unwrap();
+    let token = replica.consent(&world.acme, "").await.unwrap();
+    let none = replica.api.list_connections(by("owner", ListConnectionsRequest {})).await.unwrap();
+    assert!(none.into_inner().connections.is_empty(), "nobody has confirmed yet");
+    let waiting: String = world.query("SELECT encode(code, 'escape') FROM authorizations").await;
+    assert!(!waiting.contains("acme-code"), "{waiting}");
+    let connection = replica.confirm("owner", &token).await.unwrap();
     assert_eq!((connection.state.as_str(), connection.account_id.as_str()), ("active", "acme-1"));
     let id = connection.id.parse().unwrap();
 
@@ -51,6 +57,10 @@ async fn an_authorized_account_is_an_active_connection_with_its_schema_and_no_pl
                  SELECT convert_from(body, 'UTF8') FROM outbox) AS all_rows (t)",
         )
         .await;
+    let kept: i64 = world
+        .query("SELECT count(*) FROM authorizations WHERE code IS NOT NULL OR verifier IS NOT NULL")
+        .await;
+    assert_eq!(kept, 0, "what was exchanged is of no use any more");
     assert!(!dump.contains("acme-access") && !dump.contains("acme-refresh"), "{dump}");
     let told = world.seen.lock().unwrap().clone();
     assert!(told.iter().all(|message| !String::from_utf8_lossy(&message.body).contains("acme-access")));
@@ -102,6 +112,61 @@ async fn a_callback_that_this_browser_did_not_start_is_refused_and_told() {
 }
 
 #[tokio::test]
+async fn a_consent_is_confirmed_by_whoever_began_and_by_nobody_else() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let (owner, admin) = (user(Role::Owner, world.organization()), user(Role::Admin, world.organization()));
+    let stranger = user(Role::Owner, world.identity.other);
+    for (other, told) in [("admin", vec![admin]), ("stranger", vec![stranger, owner])] {
+        let token = replica.consent(&world.acme, "").await.unwrap();
+        let viewer = replica.confirm("viewer", &token).await.unwrap_err();
+        assert_eq!((viewer.code(), code(&viewer)), (Code::PermissionDenied, "scope_missing"));
+        let refused = replica.confirm(other, &token).await.unwrap_err();
+        assert_eq!((refused.code(), code(&refused)), (Code::PermissionDenied, "oauth_confirm_not_yours"));
+        for actor in told {
+            eventually(SOON, "the refusal to be told", || async {
+                let seen = world.seen.lock().unwrap();
+                let is_told = |message: &Message| {
+                    let envelope = &message.envelope;
+                    envelope.kind == kind::CONNECTION_REFUSED && envelope.actor.as_deref() == Some(&*actor)
+                };
+                seen.iter().any(is_told).then_some(())
+            })
+            .await;
+        }
+        let late = replica.confirm("owner", &token).await.unwrap_err();
+        assert_eq!((late.code(), code(&late)), (Code::PermissionDenied, "oauth_confirm_unknown"));
+    }
+    assert_eq!(world.acme.lock().refresh, None, "nothing was exchanged");
+    for credential in ["owner", "stranger"] {
+        let none = replica.api.list_connections(by(credential, ListConnectionsRequest {})).await.unwrap();
+        assert!(none.into_inner().connections.is_empty());
+    }
+    let token = replica.consent(&world.acme, "").await.unwrap();
+    replica.confirm("owner", &token).await.unwrap();
+    let twice = replica.confirm("owner", &token).await.unwrap_err();
+    assert_eq!(code(&twice), "oauth_confirm_unknown");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_consent_that_is_confirmed_too_late_connects_nothing_and_says_what_to_do() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let token = replica.consent(&world.acme, "").await.unwrap();
+    let pool = world.database.pool("connector").await;
+    let later = sqlx::query("UPDATE authorizations SET expires_at = expires_at - interval '301 seconds'");
+    later.execute(&pool).await.unwrap();
+    let late = replica.confirm("owner", &token).await.unwrap_err();
+    assert_eq!((late.code(), code(&late)), (Code::FailedPrecondition, "oauth_confirm_expired"));
+    assert!(late.message().contains("Start again"), "{}", late.message());
+    let told = |fact: &ConnectionChanged| fact.reason.as_deref() == Some("oauth_confirm_expired");
+    world.wait_for("the refusal", kind::CONNECTION_REFUSED, told).await;
+    assert_eq!(world.acme.lock().refresh, None, "nothing was exchanged");
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn an_address_to_begin_at_is_worth_nothing_after_two_minutes() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;
@@ -134,7 +199,7 @@ async fn authorizing_again_keeps_the_connection_and_refuses_another_account() {
     let mut replica = world.start().await;
     let id = replica.connect(&world.acme).await;
     let again = replica.authorize(&world.acme, &id.to_string()).await.unwrap();
-    assert_eq!(again.connection.unwrap().id, id.to_string());
+    assert_eq!(again.id, id.to_string());
     world.acme.lock().account = "acme-2".into();
     let refused = replica.authorize(&world.acme, &id.to_string()).await.unwrap_err();
     assert_eq!(code(&refused), "account_changed");

@@ -15,7 +15,7 @@ use tonic::{
 };
 use tower::Service;
 
-/// Knows the credentials `owner`, `viewer` and `stranger`; the last one is of another organization.
+/// Knows the credentials `owner`, `admin`, `viewer` and `stranger`; the last one is of another organization.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) organization: OrganizationId,
@@ -46,6 +46,13 @@ impl Service<axum::http::Request<Body>> for Identity {
     }
 }
 
+/// Who holds the credential of this role in the organization.
+pub(crate) fn user(role: Role, organization: OrganizationId) -> String {
+    let rank = Role::ALL.iter().position(|known| *known == role).unwrap();
+    let id = uuid::Uuid::from_u128(organization.uuid().as_u128() + rank as u128);
+    format!("user:{}", model::UserId::from_uuid(id))
+}
+
 struct Check(Identity);
 
 impl UnaryService<CheckRequest> for Check {
@@ -55,13 +62,14 @@ impl UnaryService<CheckRequest> for Check {
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
         let (role, organization) = match request.get_ref().credential.as_str() {
             "as_owner" => (Role::Owner, self.0.organization),
+            "as_admin" => (Role::Admin, self.0.organization),
             "as_viewer" => (Role::Viewer, self.0.organization),
             "as_stranger" => (Role::Owner, self.0.other),
             _ => return Box::pin(async { Err(Status::unauthenticated("unknown")) }),
         };
         let answer = CheckResponse {
             organization_id: organization.to_string(),
-            actor: format!("user:{}", model::UserId::from_uuid(organization.uuid())),
+            actor: user(role, organization),
             role: role.name().to_owned(),
             scopes: role.scopes().into_iter().map(|scope| scope.name().to_owned()).collect(),
             credential_id: request.get_ref().credential.clone(),

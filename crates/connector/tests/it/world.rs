@@ -10,7 +10,7 @@ use chassis::guard::Guard;
 use connector::{Capabilities, Config, Deps};
 use model::{CaptureRequested, ChangeEvent, ConnectionId, OrganizationId, SystemClock, kind};
 use proto::connections::{
-    BeginAuthorizationRequest, CompleteAuthorizationRequest, CompleteAuthorizationResponse, Connection,
+    BeginAuthorizationRequest, CompleteAuthorizationRequest, ConfirmAuthorizationRequest, Connection,
     ConnectionRequest, StartAuthorizationRequest, connections_client::ConnectionsClient,
 };
 use serde::de::DeserializeOwned;
@@ -197,12 +197,22 @@ impl Replica {
         Ok(self.api.begin_authorization(by("owner", asked)).await?.into_inner().start_url)
     }
 
-    /// The whole walk through the browser.
-    pub(crate) async fn authorize(
-        &mut self,
-        acme: &Acme,
-        connection: &str,
-    ) -> Result<CompleteAuthorizationResponse, Status> {
+    /// The owner begins and confirms, with the walk through the browser between.
+    pub(crate) async fn authorize(&mut self, acme: &Acme, connection: &str) -> Result<Connection, Status> {
+        let token = self.consent(acme, connection).await?;
+        self.confirm("owner", &token).await
+    }
+
+    /// Confirms a consent as the holder of this credential.
+    pub(crate) async fn confirm(&mut self, credential: &str, token: &str) -> Result<Connection, Status> {
+        let asked = ConfirmAuthorizationRequest { token: token.to_owned() };
+        let confirmed = self.api.confirm_authorization(by(credential, asked)).await?.into_inner();
+        assert_eq!(confirmed.return_path, "/settings/integrations");
+        Ok(confirmed.connection.unwrap())
+    }
+
+    /// The owner begins, and a browser walks to the vendor and back; gives the token to confirm with.
+    pub(crate) async fn consent(&mut self, acme: &Acme, connection: &str) -> Result<String, Status> {
         let start = Url::parse(&self.begin(connection).await?).unwrap();
         let ticket = start.query_pairs().find(|(name, _)| name == "ticket").unwrap().1.into_owned();
         let started = self.api.start_authorization(StartAuthorizationRequest { ticket }).await?.into_inner();
@@ -214,12 +224,13 @@ impl Replica {
             browser_nonce: started.browser_nonce,
             ..CompleteAuthorizationRequest::default()
         };
-        Ok(self.api.complete_authorization(completed).await?.into_inner())
+        let confirm_url = self.api.complete_authorization(completed).await?.into_inner().confirm_url;
+        let token = confirm_url.strip_prefix("http://console.test/settings/integrations/return?confirm=");
+        Ok(token.expect(&confirm_url).to_owned())
     }
 
     pub(crate) async fn connect(&mut self, acme: &Acme) -> ConnectionId {
-        let done = self.authorize(acme, "").await.unwrap();
-        done.connection.unwrap().id.parse().unwrap()
+        self.authorize(acme, "").await.unwrap().id.parse().unwrap()
     }
 
     pub(crate) async fn get(&mut self, id: ConnectionId) -> Connection {

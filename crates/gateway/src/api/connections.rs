@@ -7,8 +7,8 @@ use crate::{
     failure::{ApiError, Conflicts, Refusals},
     rooms::Rooms,
     view::connection::{
-        Authorization, Authorize, Connection, ConnectionList, Health, PairList, Progress, Schema, Span,
-        SyncStarted, Usage, VendorList,
+        Authorization, Authorize, Confirm, Connection, ConnectionList, Health, PairList, Progress, Schema,
+        Span, SyncStarted, Usage, VendorList,
     },
 };
 
@@ -17,6 +17,7 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(vendors))
         .routes(routes!(list))
         .routes(routes!(authorize))
+        .routes(routes!(confirm))
         .routes(routes!(get))
         .routes(routes!(sync_now))
         .routes(routes!(pause))
@@ -73,6 +74,25 @@ async fn authorize(
     };
     let begun = rooms.connections().begin_authorization(caller.asks(request)?).await?.into_inner();
     Ok(Json(Authorization { start_url: begun.start_url }))
+}
+
+/// Finish connecting a vendor, by whoever began it.
+///
+/// The browser that came back from the vendor ends at an address of the console with the parameter `confirm`: the
+/// token. Scope `connections:manage`, with the credential that began. Another one is refused with
+/// `oauth_confirm_not_yours`, and then nobody can use the token any more.
+#[utoipa::path(
+    post, path = "/connections/confirm", tag = "connections", request_body = Confirm,
+    responses((status = 200, body = Connection), Refusals, Conflicts)
+)]
+async fn confirm(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Json(wish): Json<Confirm>,
+) -> Result<Json<Connection>, ApiError> {
+    let request = wire::ConfirmAuthorizationRequest { token: wish.token };
+    let confirmed = rooms.connections().confirm_authorization(caller.asks(request)?).await?.into_inner();
+    Ok(Json(confirmed.connection.unwrap_or_default().into()))
 }
 
 /// Read a connection.

@@ -77,8 +77,17 @@ fn settings() -> String {
 /// How to go on with connecting.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Authorization {
-    /// The address to open in a browser; it leads to the vendor's consent page and can be used once.
+    /// The address to open in a browser; it leads to the vendor's consent page and can be used once. The console
+    /// confirms by itself what its own visitor began; what a key began is confirmed with `POST /connections/confirm`.
     pub(crate) start_url: String,
+}
+
+/// A consent, to be confirmed by whoever began.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Confirm {
+    /// The parameter `confirm` of the address where the browser ended. It works once, for five minutes.
+    pub(crate) token: String,
 }
 
 /// The vendor objects that are read at once.

@@ -31,8 +31,8 @@ async fn a_browser_goes_to_the_consent_page_with_a_cookie_and_comes_back_to_the_
         })
     });
     door.rooms.on(COMPLETE, |_: CompleteAuthorizationRequest| {
-        let return_url = "https://console.accord.example/settings/integrations?connected=hubspot".into();
-        Ok(CompleteAuthorizationResponse { connection: None, return_url })
+        let confirm_url = "https://console.accord.example/settings/integrations/return?confirm=t".into();
+        Ok(CompleteAuthorizationResponse { confirm_url })
     });
     let started = open(&door, "/oauth/start?ticket=al_ticket", &[]).await;
     assert_eq!(started.status, StatusCode::FOUND);
@@ -44,7 +44,7 @@ async fn a_browser_goes_to_the_consent_page_with_a_cookie_and_comes_back_to_the_
     let back = "/oauth/callback/hubspot?code=c&state=s&extra=of-the-vendor";
     let completed = open(&door, back, &[("cookie", "other=1; accord_oauth=nonce-1")]).await;
     assert_eq!(completed.status, StatusCode::SEE_OTHER);
-    let place = "https://console.accord.example/settings/integrations?connected=hubspot";
+    let place = "https://console.accord.example/settings/integrations/return?confirm=t";
     assert_eq!(completed.header("location"), place);
     assert!(completed.header("set-cookie").contains("Max-Age=0"), "{completed:?}");
     let request: CompleteAuthorizationRequest = door.rooms.last().message();

@@ -5,7 +5,8 @@ use axum::{
 };
 use model::Scope;
 use proto::connections::{
-    BeginAuthorizationRequest, Connection, ConnectionRequest, ListVendorsRequest, Vendor,
+    BeginAuthorizationRequest, ConfirmAuthorizationRequest, Connection, ConnectionRequest,
+    ListVendorsRequest, Vendor,
 };
 use serde::Deserialize;
 
@@ -20,6 +21,7 @@ use crate::{
     ui,
 };
 
+const INTEGRATIONS: &str = "/settings/integrations";
 const ONLY_MANAGERS: &str = "Only an Owner or Admin can connect and disconnect integrations.";
 
 /// What connecting means, before anything happens.
@@ -101,12 +103,42 @@ pub(crate) async fn begin(
 ) -> Result<LeavingPage, Failure> {
     let request = visitor.ask(BeginAuthorizationRequest {
         vendor: vendor.clone(),
-        return_path: "/settings/integrations".to_owned(),
+        return_path: INTEGRATIONS.to_owned(),
         connection_id: again.connection,
     })?;
     let url = app.rooms().connections().begin_authorization(request).await?.into_inner().start_url;
     let vendor = ui::vendor(&vendor);
     Ok(LeavingPage { shell: visitor.shell(format!("To {vendor}"), Nav::Integrations), vendor, url })
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Consent {
+    #[serde(default)]
+    confirm: String,
+}
+
+/// `GET /settings/integrations/return`: the vendor's consent page sent the visitor back. Their being signed in confirms
+/// that they began it; a consent that somebody else began is refused by the connector runtime, whoever opens this.
+pub(crate) async fn come_back(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(Consent { confirm: token }): Query<Consent>,
+) -> Result<Response, Failure> {
+    let request = visitor.ask(ConfirmAuthorizationRequest { token })?;
+    let confirmed = match app.rooms().connections().confirm_authorization(request).await {
+        Ok(confirmed) => confirmed.into_inner(),
+        Err(status) => {
+            let failure = Failure::from(status);
+            if failure.is_signed_out() {
+                return Err(failure);
+            }
+            return Ok(respond::redirect(INTEGRATIONS, &Flash::bad(failure.message, failure.code)));
+        }
+    };
+    let vendor = ui::vendor(&confirmed.connection.unwrap_or_default().vendor);
+    let path = respond::local_path(&confirmed.return_path).unwrap_or(INTEGRATIONS);
+    let text = format!("{vendor} is connected. Next: open its card and map the fields.");
+    Ok(respond::redirect(path, &Flash::good(text)))
 }
 
 /// `GET /settings/integrations/{vendor}/{connection}/disconnect`.

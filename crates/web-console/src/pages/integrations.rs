@@ -104,14 +104,6 @@ impl Cards {
     }
 }
 
-impl Cards {
-    /// The card of this vendor, if it is connected.
-    fn connected(&self, vendor: &str) -> Option<&Card> {
-        let is_active = |card: &Card| card.connection.as_ref().is_some_and(|found| found.state == "active");
-        self.cards.iter().find(|card| card.vendor == vendor && is_active(card))
-    }
-}
-
 impl Card {
     /// Whether a person can (again) start the authorization from here.
     fn wants_connecting(&self) -> bool {
@@ -158,7 +150,6 @@ impl IntegrationsPage {
 /// What the gateway tells about an authorization when it sends the browser back.
 #[derive(Deserialize)]
 pub(crate) struct Came {
-    connected: Option<String>,
     error: Option<String>,
 }
 
@@ -171,10 +162,7 @@ pub(crate) async fn show(
     let mut shell = visitor.shell("Integrations", Nav::Integrations);
     let cards = load(&app, &visitor, &shell).await?;
     // The address is anybody's to write: what is said is what the rooms know.
-    if let Some(card) = came.connected.and_then(|vendor| cards.connected(&vendor)) {
-        let text = format!("{} is connected. Next: open its card and map the fields.", card.label);
-        shell.flash = Some(Flash::good(text));
-    } else if let Some(code) = came.error {
+    if let Some(code) = came.error {
         let why = refusal(&app, &visitor, &code).await;
         shell.flash = Some(Flash::bad(why.unwrap_or_else(|| why_not_connected(&code).to_owned()), code));
     }

@@ -1,5 +1,6 @@
 use axum::http::StatusCode;
 use model::Role;
+use tonic::Code;
 
 use crate::console::{Browser, connection, mapping};
 
@@ -44,10 +45,20 @@ async fn members_and_viewers_see_why_they_cannot_connect() {
 #[tokio::test]
 async fn coming_back_from_the_vendor_says_how_it_went() {
     let mut browser = Browser::of(Role::Owner).await;
-    let page = browser.get("/settings/integrations?connected=hubspot").await;
+    let page = browser.get("/settings/integrations/return?confirm=t1").await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/integrations"));
+    assert_eq!(browser.rooms.asked(), ["confirm t1"]);
+    let page = browser.get("/settings/integrations").await;
     assert!(page.body.contains("HubSpot is connected."));
-    let page = browser.get("/settings/integrations?connected=Salesforce+and+your+bank").await;
-    assert!(!page.body.contains("is connected."), "the address made the page say so");
+    browser.rooms.fail_next(Code::PermissionDenied, "oauth_confirm_not_yours", "Somebody else began this.");
+    let page = browser.get("/settings/integrations/return?confirm=t2").await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/integrations"));
+    let page = browser.get("/settings/integrations").await;
+    assert!(page.body.contains("Somebody else began this.") && !page.body.contains("is connected."));
+    let mut nobody = Browser::new().await;
+    let page = nobody.get("/settings/integrations/return?confirm=t3").await;
+    let back = "/sign-in?next=%2Fsettings%2Fintegrations%2Freturn%3Fconfirm%3Dt3";
+    assert_eq!(page.location(), back, "whoever began signs in and confirms then");
     let page = browser.get("/settings/integrations?error=missing_scopes").await;
     let missing = "Not connected: HubSpot deals cannot be written (crm.objects.deals.write)";
     assert!(page.body.contains(missing) && page.body.contains("missing_scopes"), "{}", page.body);

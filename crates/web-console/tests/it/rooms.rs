@@ -279,6 +279,16 @@ impl Connections for Rooms {
     ) -> Answer<con::CompleteAuthorizationResponse> {
         Err(Status::unimplemented(""))
     }
+    async fn confirm_authorization(
+        &self,
+        request: Request<con::ConfirmAuthorizationRequest>,
+    ) -> Answer<con::ConfirmAuthorizationResponse> {
+        let asked = format!("confirm {}", request.get_ref().token);
+        self.enter(&request, Some(Scope::ConnectionsManage), asked)?;
+        let return_path = "/settings/integrations".to_owned();
+        let connection = Some(sample::connection("active"));
+        Ok(Response::new(con::ConfirmAuthorizationResponse { connection, return_path }))
+    }
     async fn disconnect(&self, request: Request<con::ConnectionRequest>) -> Answer<con::Connection> {
         self.enter(&request, Some(Scope::ConnectionsManage), "disconnect")?;
         Ok(Response::new(sample::connection("disconnected")))
