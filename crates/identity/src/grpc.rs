@@ -8,11 +8,12 @@ use model::{ApiKeyId, Caller, IntegrationKeyId, Role, Scope};
 use proto::{
     from_wire_time,
     identity::{
-        self as wire, CheckRequest, CheckResponse, InviteUserRequest, InviteUserResponse, ListKeysRequest,
-        ListKeysResponse, ListUsersRequest, ListUsersResponse, MintApiKeyRequest, MintIntegrationKeyRequest,
-        RevokeKeyRequest, RotateIntegrationKeyRequest, SetPasswordRequest, SetPasswordResponse,
-        SetRoleRequest, SignInWithLinkRequest, SignInWithPasswordRequest, SignOutRequest, SignOutResponse,
-        WhoAmIRequest, WhoAmIResponse, identity_server::Identity,
+        self as wire, CheckRequest, CheckResponse, EndOtherSessionsRequest, EndOtherSessionsResponse,
+        InviteUserRequest, InviteUserResponse, ListKeysRequest, ListKeysResponse, ListUsersRequest,
+        ListUsersResponse, MintApiKeyRequest, MintIntegrationKeyRequest, RemoveUserRequest,
+        RemoveUserResponse, RevokeKeyRequest, RotateIntegrationKeyRequest, SetPasswordRequest,
+        SetPasswordResponse, SetRoleRequest, SignInWithLinkRequest, SignInWithPasswordRequest,
+        SignOutRequest, SignOutResponse, WhoAmIRequest, WhoAmIResponse, identity_server::Identity,
     },
     to_wire_time,
 };
@@ -150,6 +151,22 @@ impl Identity for Grpc {
         Ok(Response::new(user.into()))
     }
 
+    async fn remove_user(&self, request: Request<RemoveUserRequest>) -> Answer<RemoveUserResponse> {
+        let caller = self.authorize(request.metadata(), Scope::UsersManage).await?;
+        let user_id = request.get_ref().user_id.parse().map_err(|_| id_invalid("user_id"))?;
+        let revoked = self.0.remove_user(&caller, user_id).await?;
+        Ok(Response::new(RemoveUserResponse { revoked_keys: counted(revoked) }))
+    }
+
+    async fn end_other_sessions(
+        &self,
+        request: Request<EndOtherSessionsRequest>,
+    ) -> Answer<EndOtherSessionsResponse> {
+        let checked = self.authenticate(request.metadata()).await?;
+        let ended = self.0.end_other_sessions(&checked).await?;
+        Ok(Response::new(EndOtherSessionsResponse { ended: counted(ended) }))
+    }
+
     async fn set_password(&self, request: Request<SetPasswordRequest>) -> Answer<SetPasswordResponse> {
         let checked = self.authenticate(request.metadata()).await?;
         let SetPasswordRequest { current_password, new_password } = request.into_inner();
@@ -199,6 +216,10 @@ impl Identity for Grpc {
     async fn list_api_keys(&self, request: Request<ListKeysRequest>) -> Answer<ListKeysResponse> {
         self.list(request.metadata(), KeyKind::Api).await
     }
+}
+
+fn counted(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn role_named(name: &str) -> Result<Role, Refusal> {

@@ -1,10 +1,10 @@
 //! What leaves this room: every change of access, through the outbox, without secrets and without personal data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bus::{Message, subject};
 use jiff::Timestamp;
-use model::{AccessChanged, AccessSubject, Actor, OrganizationId, Role, UserId, kind};
+use model::{AccessChanged, AccessSubject, Actor, OrganizationId, Role, Scope, UserId, kind};
 use sqlx::PgConnection;
 
 use crate::{domain::key::KeyKind, error::Error, store::keys::Key};
@@ -49,7 +49,6 @@ impl Fact {
             KeyKind::Api => AccessSubject::ApiKey,
             KeyKind::Integration => AccessSubject::IntegrationKey,
         };
-        let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
         let fact = Self {
             organization: key.organization,
             actor,
@@ -58,7 +57,7 @@ impl Fact {
             action,
             facts: BTreeMap::new(),
         };
-        let fact = fact.with("prefix", &key.prefix).with("scopes", scopes.join(" "));
+        let fact = fact.with("prefix", &key.prefix).with("scopes", scopes_text(&key.scopes));
         if key.product.is_empty() { fact } else { fact.with("product", &key.product) }
     }
 
@@ -70,6 +69,11 @@ impl Fact {
     pub(crate) fn with_role(self, role: Role) -> Self {
         self.with("role", role.name())
     }
+}
+
+/// Scopes as a fact has them.
+pub(crate) fn scopes_text(scopes: &BTreeSet<Scope>) -> String {
+    scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ")
 }
 
 /// Stores the facts in the outbox, in the transaction of the change.

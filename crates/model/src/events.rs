@@ -284,7 +284,7 @@ pub struct AccessChanged {
     /// The id of the user, session or key.
     pub id: String,
     /// What happened, as a stable code: `signed_in`, `sign_in_refused`, `signed_out`, `invited`, `role_set`,
-    /// `minted`, `rotated`, `revoked`.
+    /// `removed`, `other_sessions_ended`, `minted`, `rotated`, `narrowed`, `revoked`.
     pub action: String,
     /// Further facts without secrets: key prefix, scopes, role.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

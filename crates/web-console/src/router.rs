@@ -44,8 +44,10 @@ fn pages(app: App) -> Router {
         .route("/keys/{kind}/{key}/revoke", post(keys::revoke))
         .route("/users", get(users::show).post(users::invite))
         .route("/users/{user}/role", post(users::set_role))
+        .route("/users/{user}/remove", get(users::confirm_removal).post(users::remove))
         .route("/account", get(account::show))
         .route("/account/password", post(account::set_password))
+        .route("/account/end-other-sessions", post(account::end_other_sessions))
         .route("/issues/{issue}/{action}", post(actions::issue));
     let signed_in = Router::new()
         .route("/", get(sign_in::home))

@@ -48,6 +48,8 @@ identity! {
     list_users: ListUsersRequest -> ListUsersResponse,
     invite_user: InviteUserRequest -> InviteUserResponse,
     set_role: SetRoleRequest -> User,
+    remove_user: RemoveUserRequest -> RemoveUserResponse,
+    end_other_sessions: EndOtherSessionsRequest -> EndOtherSessionsResponse,
     set_password: SetPasswordRequest -> SetPasswordResponse,
     mint_integration_key: MintIntegrationKeyRequest -> MintedKey,
     rotate_integration_key: RotateIntegrationKeyRequest -> MintedKey,

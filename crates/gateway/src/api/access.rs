@@ -9,8 +9,8 @@ use crate::{
     rooms::Rooms,
     view::{
         access::{
-            Invitation, Invited, Key, KeyList, Me, MintedKey, NewApiKey, NewIntegrationKey, RoleEdit,
-            Rotation, User, UserList,
+            Invitation, Invited, Key, KeyList, Me, MintedKey, NewApiKey, NewIntegrationKey, RemovedUser,
+            RoleEdit, Rotation, SessionsEnded, User, UserList,
         },
         moment, to_wire,
     },
@@ -20,7 +20,8 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
     OpenApiRouter::new()
         .routes(routes!(me))
         .routes(routes!(users, invite))
-        .routes(routes!(set_role))
+        .routes(routes!(set_role, remove))
+        .routes(routes!(end_other_sessions))
         .routes(routes!(api_keys, mint_api_key))
         .routes(routes!(revoke_api_key))
         .routes(routes!(integration_keys, mint_integration_key))
@@ -62,7 +63,7 @@ async fn invite(
     Ok((StatusCode::CREATED, Json(Invited { user: invited.user.map(Into::into), sign_in_url, expires_at })))
 }
 
-/// Change a person's role. The last owner stays one.
+/// Change a person's role. The last owner stays one. Keys that the person made are narrowed to the new role.
 ///
 /// Scope `users:manage`.
 #[utoipa::path(
@@ -77,6 +78,39 @@ async fn set_role(
 ) -> Result<Json<User>, ApiError> {
     let request = wire::SetRoleRequest { user_id, role: edit.role };
     Ok(Json(rooms.identity().set_role(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Remove a person: their sessions, links and keys end at once. The last owner stays, and nobody removes themselves.
+///
+/// Scope `users:manage`.
+#[utoipa::path(
+    delete, path = "/users/{id}", tag = "access", params(("id" = String, Path, description = "`user_…`")),
+    responses((status = 200, body = RemovedUser), Refusals, Conflicts)
+)]
+async fn remove(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(user_id): Path<String>,
+) -> Result<Json<RemovedUser>, ApiError> {
+    let request = caller.asks(wire::RemoveUserRequest { user_id })?;
+    let removed = rooms.identity().remove_user(request).await?.into_inner();
+    Ok(Json(RemovedUser { revoked_keys: removed.revoked_keys }))
+}
+
+/// End the caller's other sessions and unused sign-in links.
+///
+/// Needs a session: a key is refused with `session_required`.
+#[utoipa::path(
+    post, path = "/me/end-other-sessions", tag = "access",
+    responses((status = 200, body = SessionsEnded), Refusals)
+)]
+async fn end_other_sessions(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+) -> Result<Json<SessionsEnded>, ApiError> {
+    let request = caller.asks(wire::EndOtherSessionsRequest {})?;
+    let done = rooms.identity().end_other_sessions(request).await?.into_inner();
+    Ok(Json(SessionsEnded { ended: done.ended }))
 }
 
 /// List the API keys.

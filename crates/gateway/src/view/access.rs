@@ -50,6 +50,20 @@ pub(crate) struct RoleEdit {
     pub(crate) role: String,
 }
 
+/// Somebody is no longer in the organization.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RemovedUser {
+    /// How many keys of theirs were revoked.
+    pub(crate) revoked_keys: u32,
+}
+
+/// Sessions ended.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionsEnded {
+    /// How many.
+    pub(crate) ended: u32,
+}
+
 /// Whom the credential stands for.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Me {

@@ -71,6 +71,27 @@ pub(crate) fn ceiling(wanted: &BTreeSet<Scope>, own: &BTreeSet<Scope>) -> Result
     Err(Refusal::denied("scope_above_own", message).at("scopes"))
 }
 
+/// What becomes of a key when its maker may do less than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Demoted {
+    /// It may do no more than its maker still may.
+    Untouched,
+    /// It keeps what its maker still may.
+    Narrowed(BTreeSet<Scope>),
+    /// Nothing is left of it.
+    Revoked,
+}
+
+/// Keeps a key of somebody who now has these scopes within them.
+pub(crate) fn demote(scopes: &BTreeSet<Scope>, of_maker: &BTreeSet<Scope>) -> Demoted {
+    let kept: BTreeSet<Scope> = scopes.intersection(of_maker).copied().collect();
+    match kept.len() {
+        0 => Demoted::Revoked,
+        all if all == scopes.len() => Demoted::Untouched,
+        _ => Demoted::Narrowed(kept),
+    }
+}
+
 /// Reads the names of scopes.
 pub(crate) fn scopes(names: &[String]) -> Result<BTreeSet<Scope>, Refusal> {
     names.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(|_| {
@@ -95,6 +116,19 @@ mod tests {
             let new = NewKey { label: "key".into(), product: String::new(), scopes: wanted.clone(), expires_at: None };
             let minted = new.check(KeyKind::Api, &own, Timestamp::UNIX_EPOCH);
             prop_assert_eq!(minted.is_ok(), !wanted.is_empty() && wanted.is_subset(&own));
+        }
+
+        #[test]
+        fn after_a_demotion_a_key_may_do_what_it_could_and_its_maker_still_may(
+            had in some_scopes(), own in some_scopes(),
+        ) {
+            prop_assume!(!had.is_empty());
+            let kept = match demote(&had, &own) {
+                Demoted::Untouched => had.clone(),
+                Demoted::Narrowed(kept) => kept,
+                Demoted::Revoked => BTreeSet::new(),
+            };
+            prop_assert_eq!(kept, had.intersection(&own).copied().collect::<BTreeSet<_>>());
         }
     }
 }

@@ -1,4 +1,4 @@
-use model::{Caller, Role};
+use model::{Actor, Caller, Role, UserId};
 
 use crate::error::Refusal;
 
@@ -13,6 +13,23 @@ pub(crate) fn may_set(by: &Caller, from: Role, to: Role, owners: i64) -> Result<
     covers(by, from)?;
     covers(by, to)?;
     if from == Role::Owner && owners <= 1 {
+        let message = "This is the last Owner. Make somebody else an Owner first.";
+        return Err(Refusal::precondition("last_owner", message));
+    }
+    Ok(())
+}
+
+/// Who may remove somebody from the organization: whoever may take their role away, and nobody themselves.
+pub(crate) fn may_remove(by: &Caller, user: UserId, role: Role, owners: i64) -> Result<(), Refusal> {
+    if by.actor == Actor::User(user) {
+        let message = "You cannot remove yourself. Ask another Owner or Admin to do it.";
+        return Err(Refusal::precondition("own_user", message));
+    }
+    if role == Role::Owner && by.role != Some(Role::Owner) {
+        return Err(Refusal::denied("owner_required", "Only an Owner may remove an Owner."));
+    }
+    covers(by, role)?;
+    if role == Role::Owner && owners <= 1 {
         let message = "This is the last Owner. Make somebody else an Owner first.";
         return Err(Refusal::precondition("last_owner", message));
     }
@@ -51,7 +68,7 @@ fn owner_required() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use model::{Actor, OrganizationId, Scope};
+    use model::{OrganizationId, Scope};
     use proptest::{
         prelude::*,
         sample::{select, subsequence},
@@ -85,6 +102,19 @@ mod tests {
             prop_assert!(!allowed || owners == 0 || owners_after > 0);
             let touches_owner = from != to && (from == Role::Owner || to == Role::Owner);
             prop_assert!(!allowed || !touches_owner || by.role == Some(Role::Owner));
+        }
+
+        #[test]
+        fn whoever_is_removed_an_owner_remains_and_only_owners_remove_owners(
+            by in caller(), role in role(), others in 0_i64..3,
+        ) {
+            let owners = others + i64::from(role == Role::Owner);
+            let somebody = UserId::from_uuid(uuid::Uuid::from_u128(7));
+            let allowed = may_remove(&by, somebody, role, owners).is_ok();
+            prop_assert!(!allowed || role != Role::Owner || (by.role == Some(Role::Owner) && others > 0));
+            prop_assert!(!allowed || role.scopes().is_subset(&by.scopes));
+            let themselves = Caller { actor: Actor::User(somebody), ..by };
+            prop_assert!(may_remove(&themselves, somebody, role, owners).is_err());
         }
 
         #[test]

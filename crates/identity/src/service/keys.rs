@@ -1,7 +1,7 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
-use model::{ApiKeyId, Caller, IntegrationKeyId};
+use model::{Actor, ApiKeyId, Caller, IntegrationKeyId, Role, Scope};
 use secrecy::SecretString;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -15,7 +15,10 @@ use crate::{
     },
     error::{Error, Refusal},
     publisher::Fact,
-    store::keys::{self, Key},
+    store::{
+        keys::{self, Key},
+        users,
+    },
 };
 
 /// The longest time in which the old and the new key both work.
@@ -44,8 +47,8 @@ impl Service {
         new: NewKey,
     ) -> Result<MintedKey, Error> {
         let now = self.now();
-        let new = new.check(kind, &caller.scopes, now)?;
         let mut tx = self.begin().await?;
+        let new = new.check(kind, &scopes_now(&mut tx, caller).await?, now)?;
         let minted = insert(&mut tx, caller, kind, &new, now).await?;
         let fact = Fact::key(caller.actor.clone(), &minted.key, "minted");
         self.commit(tx, (&[fact], now), Vec::new()).await?;
@@ -68,7 +71,7 @@ impl Service {
         let old = keys::lock(&mut tx, (rotate.id, kind, caller.organization)).await?;
         let old = old.ok_or_else(key_not_found)?;
         may_rotate(&old, now)?;
-        ceiling(&old.scopes, &caller.scopes)?;
+        ceiling(&old.scopes, &scopes_now(&mut tx, caller).await?)?;
         let life = old.expires_at.map(|at| at.duration_since(old.created_at).unsigned_abs());
         let new = NewKey {
             label: old.label.clone(),
@@ -114,6 +117,19 @@ impl Service {
     pub(crate) async fn list_keys(&self, caller: &Caller, kind: KeyKind) -> Result<Vec<Key>, Error> {
         keys::list(&self.pool, kind, caller.organization).await
     }
+}
+
+/// What the caller may do at this moment, and until the transaction ends: whoever is demoted or removed meanwhile waits, and
+/// then finds the key that is being made.
+async fn scopes_now(tx: &mut PgConnection, caller: &Caller) -> Result<BTreeSet<Scope>, Error> {
+    let held = match &caller.actor {
+        Actor::User(id) => users::hold_role(tx, *id).await?.map(Role::scopes),
+        Actor::ApiKey(id) => keys::hold_scopes(tx, id.uuid()).await?,
+        Actor::IntegrationKey(id) => keys::hold_scopes(tx, id.uuid()).await?,
+        _ => Some(caller.scopes.clone()),
+    };
+    let ended = || Refusal::unauthenticated("credential_revoked", "This session or key has just ended.");
+    Ok(held.ok_or_else(ended)?)
 }
 
 async fn insert(

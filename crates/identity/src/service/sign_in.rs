@@ -107,6 +107,21 @@ impl Service {
         self.commit(tx, (&facts, now), vec![session.to_string()]).await
     }
 
+    /// Ends the caller's other sessions and the links made for them. Says how many sessions that were.
+    pub(crate) async fn end_other_sessions(&self, checked: &Checked) -> Result<usize, Error> {
+        let (session, now) = (session_of(checked)?, self.now());
+        let caller = &checked.authorized.caller;
+        let Actor::User(id) = caller.actor else { return Err(session_required().into()) };
+        let mut tx = self.begin().await?;
+        let ended = sessions::revoke_others(&mut tx, id, Some(session), now).await?;
+        links::end_all(&mut tx, id, now).await?;
+        let fact = Fact::user(caller.organization, caller.actor.clone(), id, "other_sessions_ended");
+        let fact = fact.with("sessions", ended.len().to_string());
+        let forgotten = ended.iter().map(ToString::to_string).collect();
+        self.commit(tx, (&[fact], now), forgotten).await?;
+        Ok(ended.len())
+    }
+
     /// Gives the caller a new password and ends every other session and link of theirs.
     pub(crate) async fn set_password(
         &self,

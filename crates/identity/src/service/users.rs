@@ -1,22 +1,23 @@
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
-use model::{Actor, Caller, OrganizationId, Role, UserId};
+use model::{Actor, Caller, OrganizationId, Role, Scope, UserId};
 use secrecy::SecretString;
 use sqlx::PgConnection;
 
 use super::Service;
 use crate::{
     domain::{
+        key::{Demoted, demote},
         role,
         secret::{Secret, SecretKind},
         session::after,
         text,
     },
     error::{Error, Refusal},
-    publisher::Fact,
+    publisher::{Fact, scopes_text},
     store::{
-        links, organizations, sessions,
+        keys, links, organizations, sessions,
         users::{self, User},
     },
 };
@@ -127,11 +128,60 @@ impl Service {
         users::set_role(&mut tx, id, role).await?;
         let sessions = sessions::of_user(&mut tx, id, now).await?;
         let fact = Fact::user(caller.organization, caller.actor.clone(), id, "role_set");
-        let fact = fact.with_role(role).with("previous_role", user.role.name());
-        let forgotten = sessions.iter().map(ToString::to_string).collect();
-        self.commit(tx, (&[fact], now), forgotten).await?;
+        let mut facts = vec![fact.with_role(role).with("previous_role", user.role.name())];
+        let mut forgotten: Vec<String> = sessions.iter().map(ToString::to_string).collect();
+        if !user.role.scopes().is_subset(&role.scopes()) {
+            let (fewer, keys) = demote_keys(&mut tx, caller, id, (&role.scopes(), now)).await?;
+            facts.extend(fewer);
+            forgotten.extend(keys);
+        }
+        self.commit(tx, (&facts, now), forgotten).await?;
         Ok(User { role, ..user })
     }
+
+    /// Takes a person out of the organization: their sessions, links and keys end at once. Says how many keys that were.
+    pub(crate) async fn remove_user(&self, caller: &Caller, id: UserId) -> Result<usize, Error> {
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        organizations::lock(&mut tx, caller.organization).await?;
+        let user = users::get(&mut tx, caller.organization, id).await?.ok_or_else(user_not_found)?;
+        let owners = users::owners(&mut tx, caller.organization).await?;
+        role::may_remove(caller, id, user.role, owners)?;
+        let sessions = sessions::of_user(&mut tx, id, now).await?;
+        users::delete(&mut tx, id).await?;
+        let (mut facts, keys) = demote_keys(&mut tx, caller, id, (&BTreeSet::new(), now)).await?;
+        let revoked = keys.len();
+        let fact = Fact::user(caller.organization, caller.actor.clone(), id, "removed");
+        facts.push(fact.with("previous_role", user.role.name()));
+        let forgotten = sessions.iter().map(ToString::to_string).chain(keys).collect();
+        self.commit(tx, (&facts, now), forgotten).await?;
+        Ok(revoked)
+    }
+}
+
+/// Keeps everything that a person could act by, besides their sessions, within these scopes: keys that they made, also by
+/// way of other keys, are narrowed or revoked, and unused links that they made for others end. The facts, and the
+/// ids of the keys.
+async fn demote_keys(
+    tx: &mut PgConnection,
+    caller: &Caller,
+    maker: UserId,
+    (scopes, now): (&BTreeSet<Scope>, Timestamp),
+) -> Result<(Vec<Fact>, Vec<String>), Error> {
+    let made_by = Actor::User(maker).to_string();
+    links::end_made_by(tx, caller.organization, &made_by, now).await?;
+    let (mut facts, mut ids) = (Vec::new(), Vec::new());
+    for key in keys::lock_made_by(tx, caller.organization, &made_by).await? {
+        let (changed, action) = match demote(&key.scopes, scopes) {
+            Demoted::Untouched => continue,
+            Demoted::Narrowed(kept) => (keys::narrow(tx, key.id, &kept).await?, "narrowed"),
+            Demoted::Revoked => (keys::revoke(tx, key.id, now).await?, "revoked"),
+        };
+        let fact = Fact::key(caller.actor.clone(), &changed, action).with("maker", maker.to_string());
+        facts.push(fact.with("previous_scopes", scopes_text(&key.scopes)));
+        ids.push(key.public_id());
+    }
+    Ok((facts, ids))
 }
 
 pub(crate) fn user_not_found() -> Refusal {

@@ -180,6 +180,50 @@ pub(crate) async fn revoke(tx: &mut PgConnection, id: Uuid, now: Timestamp) -> R
     key(&row)
 }
 
+/// Leaves a key these scopes only.
+pub(crate) async fn narrow(tx: &mut PgConnection, id: Uuid, scopes: &BTreeSet<Scope>) -> Result<Key, Error> {
+    let scopes: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();
+    let row = sqlx::query("UPDATE keys SET scopes = $2 WHERE id = $1 RETURNING *")
+        .bind(id)
+        .bind(scopes)
+        .fetch_one(tx)
+        .await?;
+    key(&row)
+}
+
+/// The keys that a person made and that are not revoked, with those that were made with such keys; held until the
+/// transaction ends.
+pub(crate) async fn lock_made_by(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    maker: &str,
+) -> Result<Vec<Key>, Error> {
+    let rows = sqlx::query(
+        "WITH RECURSIVE made (id, hex, kind) AS (
+             SELECT id, replace(id::text, '-', ''), kind FROM keys WHERE organization = $1 AND created_by = $2
+             UNION
+             SELECT k.id, replace(k.id::text, '-', ''), k.kind FROM keys k JOIN made m
+             ON k.created_by = CASE m.kind WHEN 'api_key' THEN 'api_key:apikey_' ELSE 'integration_key:intkey_' END
+                               || m.hex
+             WHERE k.organization = $1)
+         SELECT * FROM keys WHERE id IN (SELECT id FROM made) AND revoked_at IS NULL ORDER BY id FOR UPDATE",
+    )
+    .bind(organization.uuid())
+    .bind(maker)
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(key).collect()
+}
+
+/// The scopes of a key that is not revoked, held until the transaction ends against being narrowed or revoked.
+pub(crate) async fn hold_scopes(tx: &mut PgConnection, id: Uuid) -> Result<Option<BTreeSet<Scope>>, Error> {
+    let row = sqlx::query("SELECT * FROM keys WHERE id = $1 AND revoked_at IS NULL FOR SHARE")
+        .bind(id)
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.as_ref().map(key).transpose()?.map(|key| key.scopes))
+}
+
 /// Notes that another key takes over, and when this one ends.
 pub(crate) async fn hand_over(
     tx: &mut PgConnection,

@@ -83,6 +83,25 @@ pub(crate) async fn end_all(tx: &mut PgConnection, user: UserId, now: Timestamp)
     Ok(())
 }
 
+/// Ends the unused links that somebody made, with which they could sign in as others.
+pub(crate) async fn end_made_by(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    maker: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE links SET expires_at = $3
+         WHERE organization = $1 AND created_by = $2 AND used_at IS NULL AND expires_at > $3",
+    )
+    .bind(organization.uuid())
+    .bind(maker)
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn prune(pool: &PgPool, now: Timestamp) -> Result<(), Error> {
     sqlx::query("DELETE FROM links WHERE expires_at < $1").bind(long_ago(now)).execute(pool).await?;
     Ok(())

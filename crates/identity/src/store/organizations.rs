@@ -37,8 +37,12 @@ pub(crate) async fn name(pool: &PgPool, id: OrganizationId) -> Result<Option<Str
     Ok(row.map(|(name,)| name))
 }
 
-/// Holds off every other change of roles in this organization until the transaction ends.
+/// Holds off every other change of roles in this organization until the transaction ends. Rows that point at the
+/// organization may be added meanwhile: whoever mints a key holds their own role and must not wait for this.
 pub(crate) async fn lock(tx: &mut PgConnection, id: OrganizationId) -> Result<(), Error> {
-    sqlx::query("SELECT 1 FROM organizations WHERE id = $1 FOR UPDATE").bind(id.uuid()).execute(tx).await?;
+    sqlx::query("SELECT 1 FROM organizations WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(id.uuid())
+        .execute(tx)
+        .await?;
     Ok(())
 }

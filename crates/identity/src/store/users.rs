@@ -135,6 +135,27 @@ pub(crate) async fn set_role(tx: &mut PgConnection, id: UserId, role: Role) -> R
     Ok(())
 }
 
+/// The role of a user, held until the transaction ends against being changed.
+pub(crate) async fn hold_role(tx: &mut PgConnection, id: UserId) -> Result<Option<Role>, Error> {
+    let row: Option<(String,)> = sqlx::query_as("SELECT role FROM users WHERE id = $1 FOR SHARE")
+        .bind(id.uuid())
+        .fetch_optional(tx)
+        .await?;
+    row.map(|(role,)| role.parse().map_err(|_| Error::Stored("role"))).transpose()
+}
+
+/// Forgets a user with their sessions and links. What they did stays in the audit log, under their id.
+pub(crate) async fn delete(tx: &mut PgConnection, id: UserId) -> Result<(), Error> {
+    for statement in [
+        "DELETE FROM sessions WHERE user_id = $1",
+        "DELETE FROM links WHERE user_id = $1",
+        "DELETE FROM users WHERE id = $1",
+    ] {
+        sqlx::query(statement).bind(id.uuid()).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn set_password(tx: &mut PgConnection, id: UserId, hash: &str) -> Result<(), Error> {
     sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
         .bind(id.uuid())

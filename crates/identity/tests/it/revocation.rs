@@ -3,7 +3,10 @@ use std::{sync::Arc, time::Duration};
 use chassis::guard::Guard;
 use identity::{Config, NewKey, Operator};
 use model::{Role, Scope};
-use proto::identity::{CheckRequest, RevokeKeyRequest, SetRoleRequest, SignOutRequest};
+use proto::identity::{
+    CheckRequest, EndOtherSessionsRequest, InviteUserRequest, MintApiKeyRequest, RemoveUserRequest,
+    RevokeKeyRequest, SetRoleRequest, SignInWithLinkRequest, SignOutRequest,
+};
 use secrecy::ExposeSecret;
 use testkit::eventually;
 use tonic::Code;
@@ -63,6 +66,119 @@ async fn a_new_role_holds_at_once_and_everywhere() {
     assert_eq!(refused::<()>(Err(refusal)), (Code::PermissionDenied, "scope_missing".to_owned()));
     let reading = call(&guard, &member.session.token, Scope::RecordsRead).await.unwrap();
     assert_eq!(reading.caller.role, Some(Role::Viewer));
+}
+
+#[tokio::test]
+async fn whoever_is_removed_is_out_at_once_and_everywhere_with_all_keys() {
+    let house = house().await;
+    let (owner, admin) = (house.sign_in(Role::Owner).await, house.sign_in(Role::Admin).await);
+    let guard = house.guard_elsewhere().await;
+    let own = admin.mint_api_key(&[Scope::RecordsRead, Scope::KeysManage]).await.unwrap();
+    let product = admin.mint_integration_key("psa", &[Scope::RecordsRead]).await.unwrap();
+    // A key that was made with a key of theirs is theirs too.
+    let wanted = MintApiKeyRequest {
+        label: "Made by a key".into(),
+        scopes: vec![Scope::RecordsRead.to_string()],
+        expires_at: None,
+    };
+    let by_key = chassis::guard::forward(&crate::house::credential(&own.secret), wanted).unwrap();
+    let second = house.client().mint_api_key(by_key).await.unwrap().into_inner();
+    let others = owner.mint_api_key(&[Scope::RecordsRead]).await.unwrap();
+    let theirs = [&admin.session.token, &own.secret, &product.secret, &second.secret];
+    for secret in theirs.into_iter().chain([&others.secret]) {
+        call(&guard, secret, Scope::RecordsRead).await.unwrap();
+    }
+    let invite = InviteUserRequest {
+        email: "viewer@northwind.example".into(),
+        name: "V".into(),
+        role: "viewer".into(),
+    };
+    let link = admin.client.clone().invite_user(admin.ask(invite)).await.unwrap().into_inner().link_token;
+
+    let request = RemoveUserRequest { user_id: admin.id() };
+    let done = owner.client.clone().remove_user(owner.ask(request)).await.unwrap().into_inner();
+    assert_eq!(done.revoked_keys, 3);
+    for secret in theirs {
+        let refusal = eventually(AT_ONCE, "the guard elsewhere refuses", || async {
+            call(&guard, secret, Scope::RecordsRead).await.err()
+        })
+        .await;
+        assert_eq!(refusal.code(), Code::Unauthenticated);
+    }
+    call(&guard, &others.secret, Scope::RecordsRead).await.unwrap();
+    let link = house.client().sign_in_with_link(SignInWithLinkRequest { token: link }).await;
+    assert_eq!(refused(link), (Code::Unauthenticated, "link_expired".to_owned()));
+    let maker = admin.id();
+    house.publishes("revoked", ("maker", &maker)).await;
+}
+
+#[tokio::test]
+async fn a_demoted_admins_keys_keep_what_the_new_role_may() {
+    let house = house().await;
+    let (owner, admin) = (house.sign_in(Role::Owner).await, house.sign_in(Role::Admin).await);
+    let guard = house.guard_elsewhere().await;
+    let wide = admin.mint_api_key(&[Scope::RecordsRead, Scope::KeysManage]).await.unwrap();
+    let managing = admin.mint_api_key(&[Scope::ConnectionsManage]).await.unwrap();
+    let reading = admin.mint_api_key(&[Scope::RecordsRead]).await.unwrap();
+    call(&guard, &wide.secret, Scope::KeysManage).await.unwrap();
+    call(&guard, &managing.secret, Scope::ConnectionsManage).await.unwrap();
+    call(&guard, &reading.secret, Scope::RecordsRead).await.unwrap();
+    let request = SetRoleRequest { user_id: admin.id(), role: "member".into() };
+    owner.client.clone().set_role(owner.ask(request)).await.unwrap();
+    let refusal = eventually(AT_ONCE, "the guard elsewhere knows the narrower key", || async {
+        call(&guard, &wide.secret, Scope::KeysManage).await.err()
+    })
+    .await;
+    assert_eq!(refused::<()>(Err(refusal)), (Code::PermissionDenied, "scope_missing".to_owned()));
+    call(&guard, &wide.secret, Scope::RecordsRead).await.unwrap();
+    call(&guard, &reading.secret, Scope::RecordsRead).await.unwrap();
+    let refusal = eventually(AT_ONCE, "the guard elsewhere refuses the empty key", || async {
+        call(&guard, &managing.secret, Scope::ConnectionsManage).await.err()
+    })
+    .await;
+    assert_eq!(refused::<()>(Err(refusal)), (Code::Unauthenticated, "credential_revoked".to_owned()));
+    house.publishes("narrowed", ("previous_scopes", "records:read keys:manage")).await;
+}
+
+#[tokio::test]
+async fn no_key_is_minted_past_a_demotion() {
+    let house = house().await;
+    let owner = house.sign_in(Role::Owner).await;
+    let admin = house.sign_in(Role::Admin).await;
+    let set = |role: &'static str| {
+        let request = SetRoleRequest { user_id: admin.id(), role: role.into() };
+        let (mut client, request) = (owner.client.clone(), owner.ask(request));
+        async move { client.set_role(request).await.unwrap() }
+    };
+    for _ in 0..10 {
+        let (minted, _) = tokio::join!(admin.mint_api_key(&[Scope::ConnectionsManage]), set("member"));
+        if let Ok(minted) = minted {
+            let answer = house.client().check(CheckRequest { credential: minted.secret.clone() }).await;
+            assert_eq!(refused(answer).1, "credential_revoked");
+        }
+        set("admin").await;
+    }
+}
+
+#[tokio::test]
+async fn ending_the_other_sessions_leaves_this_one() {
+    let house = house().await;
+    let (here, there) = (house.sign_in(Role::Viewer).await, house.sign_in(Role::Viewer).await);
+    let guard = house.guard_elsewhere().await;
+    call(&guard, &there.session.token, Scope::RecordsRead).await.unwrap();
+    let done = here.client.clone().end_other_sessions(here.ask(EndOtherSessionsRequest {})).await.unwrap();
+    assert_eq!(done.into_inner().ended, 1);
+    eventually(AT_ONCE, "the guard elsewhere refuses the other session", || async {
+        call(&guard, &there.session.token, Scope::RecordsRead).await.err()
+    })
+    .await;
+    call(&guard, &here.session.token, Scope::RecordsRead).await.unwrap();
+    let key = house.sign_in(Role::Admin).await.mint_api_key(&[Scope::RecordsRead]).await.unwrap();
+    let by_key =
+        chassis::guard::forward(&crate::house::credential(&key.secret), EndOtherSessionsRequest {}).unwrap();
+    let answer = house.client().end_other_sessions(by_key).await;
+    assert_eq!(refused(answer), (Code::PermissionDenied, "session_required".to_owned()));
+    house.publishes("other_sessions_ended", ("sessions", "1")).await;
 }
 
 #[tokio::test]

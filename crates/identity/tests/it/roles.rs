@@ -1,5 +1,7 @@
 use model::{Role, Scope};
-use proto::identity::{InviteUserRequest, ListUsersRequest, SetRoleRequest, SignInWithLinkRequest};
+use proto::identity::{
+    InviteUserRequest, ListUsersRequest, RemoveUserRequest, SetRoleRequest, SignInWithLinkRequest,
+};
 use tonic::{Code, Status};
 
 use crate::house::{House, Person, house, refused};
@@ -97,6 +99,45 @@ async fn a_key_lifts_nobody_above_its_own_scopes() {
         let answer = house.client().set_role(chassis::guard::forward(&credential, request).unwrap()).await;
         assert_eq!(refused(answer), denied, "{of} to {to}");
     }
+}
+
+async fn remove(by: &Person, user_id: &str) -> Result<u32, Status> {
+    let request = RemoveUserRequest { user_id: user_id.to_owned() };
+    Ok(by.client.clone().remove_user(by.ask(request)).await?.into_inner().revoked_keys)
+}
+
+#[tokio::test]
+async fn admins_remove_whom_they_may_demote_and_nobody_themselves_or_the_last_owner() {
+    let house = house().await;
+    let (owner, admin) = (house.sign_in(Role::Owner).await, house.sign_in(Role::Admin).await);
+    let (member, viewer) = (id_of(&house, Role::Member), id_of(&house, Role::Viewer));
+    let denied = (Code::PermissionDenied, "owner_required".to_owned());
+    assert_eq!(refused(remove(&admin, &owner.id()).await), denied);
+    for person in [&owner, &admin] {
+        let own = (Code::FailedPrecondition, "own_user".to_owned());
+        assert_eq!(refused(remove(person, &person.id()).await), own);
+    }
+    // Another Owner's key has the scopes, but no role: it stays below Owners.
+    let key = owner.mint_api_key(&[Scope::UsersManage]).await.unwrap();
+    let request = RemoveUserRequest { user_id: member.clone() };
+    let credential = crate::house::credential(&key.secret);
+    let answer = house.client().remove_user(chassis::guard::forward(&credential, request).unwrap()).await;
+    assert_eq!(refused(answer), (Code::PermissionDenied, "role_above_own".to_owned()));
+    let kim = house.sign_in_elsewhere().await;
+    let missing = (Code::NotFound, "user_not_found".to_owned());
+    assert_eq!(refused(remove(&kim, &member).await), missing);
+    remove(&admin, &member).await.unwrap();
+    assert_eq!(refused(remove(&admin, &member).await), missing);
+    remove(&admin, &viewer).await.unwrap();
+    remove(&owner, &admin.id()).await.unwrap();
+    let listed = owner.client.clone().list_users(owner.ask(ListUsersRequest {})).await.unwrap().into_inner();
+    assert_eq!(listed.users.iter().map(|user| user.id.clone()).collect::<Vec<_>>(), [owner.id()]);
+    house.publishes("removed", ("previous_role", "admin")).await;
+    // Whoever comes back is somebody new.
+    let token = invite(&owner, "admin@northwind.example", "viewer").await.unwrap();
+    let session =
+        house.client().sign_in_with_link(SignInWithLinkRequest { token }).await.unwrap().into_inner();
+    assert_ne!(session.user.unwrap().id, admin.id());
 }
 
 #[tokio::test]

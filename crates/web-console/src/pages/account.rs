@@ -1,6 +1,6 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
-use proto::identity::{SetPasswordRequest, User};
+use proto::identity::{EndOtherSessionsRequest, SetPasswordRequest, User};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::{
     app::App,
     failure::Failure,
     flash::Flash,
-    form::Form,
+    form::{Form, Nothing},
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
@@ -32,6 +32,20 @@ impl AccountPage {
 /// `GET /settings/account`.
 pub(crate) async fn show(visitor: Visitor) -> AccountPage {
     AccountPage { shell: visitor.shell("Your account", Nav::Account), user: visitor.user().clone() }
+}
+
+/// `POST /settings/account/end-other-sessions`.
+pub(crate) async fn end_other_sessions(
+    State(app): State<App>,
+    Form(visitor, Nothing {}): Form<Nothing>,
+) -> Result<Response, Failure> {
+    let request = visitor.ask(EndOtherSessionsRequest {})?;
+    let text = match app.rooms().identity().end_other_sessions(request).await?.into_inner().ended {
+        0 => "You are signed in nowhere else.".to_owned(),
+        1 => "1 other session has ended.".to_owned(),
+        ended => format!("{ended} other sessions have ended."),
+    };
+    Ok(respond::redirect("/settings/account", &Flash::good(text)))
 }
 
 #[derive(Deserialize)]

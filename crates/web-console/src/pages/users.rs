@@ -4,20 +4,21 @@ use axum::{
     response::Response,
 };
 use model::{Role, Scope};
-use proto::identity::{InviteUserRequest, ListUsersRequest, SetRoleRequest, User};
+use proto::identity::{InviteUserRequest, ListUsersRequest, RemoveUserRequest, SetRoleRequest, User};
 use serde::Deserialize;
 
 use crate::{
     app::App,
     failure::Failure,
     flash::Flash,
-    form::Form,
+    form::{Form, Nothing},
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell, role_label},
     ui,
 };
 
+const USERS: &str = "/settings/users";
 const ONLY_MANAGERS: &str = "Only an Owner or Admin can see and invite people.";
 
 /// The people of the organization and their roles.
@@ -42,6 +43,21 @@ impl UsersPage {
         let invited =
             ("noor@northwind.example".to_owned(), "https://accord.example/sign-in/link/al_sample".to_owned());
         Self { me: users[0].id.clone(), shell, users, invited: Some(invited) }
+    }
+}
+
+/// What removing somebody means, before anything happens.
+#[derive(Template)]
+#[template(path = "remove_user.html")]
+pub(crate) struct RemoveUserPage {
+    shell: Shell,
+    user: User,
+}
+respond::page_response!(RemoveUserPage);
+
+impl RemoveUserPage {
+    pub(crate) fn sample(shell: Shell) -> Self {
+        Self { shell, user: sample::user(Role::Admin) }
     }
 }
 
@@ -95,10 +111,45 @@ pub(crate) async fn set_role(
 ) -> Result<Response, Failure> {
     let request = visitor.ask(SetRoleRequest { user_id, role: form.role })?;
     let user = app.rooms().identity().set_role(request).await?.into_inner();
-    let text = format!(
-        "{} is now {}.",
-        if user.name.is_empty() { user.email } else { user.name },
-        role_label(&user.role)
-    );
-    Ok(respond::redirect("/settings/users", &Flash::good(text)))
+    let text = format!("{} is now {}.", called(&user), role_label(&user.role));
+    Ok(respond::redirect(USERS, &Flash::good(text)))
+}
+
+/// `GET /settings/users/{user}/remove`.
+pub(crate) async fn confirm_removal(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(user_id): Path<String>,
+) -> Result<RemoveUserPage, Failure> {
+    let user = find(&app, &visitor, &user_id).await?;
+    Ok(RemoveUserPage { shell: visitor.shell(format!("Remove {}", called(&user)), Nav::Users), user })
+}
+
+/// `POST /settings/users/{user}/remove`.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(user_id): Path<String>,
+    Form(visitor, Nothing {}): Form<Nothing>,
+) -> Result<Response, Failure> {
+    let user = find(&app, &visitor, &user_id).await?;
+    let request = visitor.ask(RemoveUserRequest { user_id })?;
+    let keys = app.rooms().identity().remove_user(request).await?.into_inner().revoked_keys;
+    let keys = match keys {
+        0 => String::new(),
+        1 => " A key that they made is revoked.".to_owned(),
+        keys => format!(" {keys} keys that they made are revoked."),
+    };
+    let text = format!("{} is removed and signed out everywhere.{keys}", called(&user));
+    Ok(respond::redirect(USERS, &Flash::good(text)))
+}
+
+async fn find(app: &App, visitor: &Visitor, user_id: &str) -> Result<User, Failure> {
+    visitor.must(Scope::UsersManage, ONLY_MANAGERS)?;
+    let users =
+        app.rooms().identity().list_users(visitor.ask(ListUsersRequest {})?).await?.into_inner().users;
+    users.into_iter().find(|user| user.id == user_id).ok_or_else(Failure::not_found)
+}
+
+fn called(user: &User) -> &str {
+    if user.name.is_empty() { &user.email } else { &user.name }
 }

@@ -171,6 +171,17 @@ impl Identity for Rooms {
         self.enter(&request, Some(Scope::UsersManage), format!("role {}", request.get_ref().role))?;
         Ok(Response::new(sample::user(Role::Member)))
     }
+    async fn remove_user(&self, request: Request<idy::RemoveUserRequest>) -> Answer<idy::RemoveUserResponse> {
+        self.enter(&request, Some(Scope::UsersManage), "remove")?;
+        Ok(Response::new(idy::RemoveUserResponse { revoked_keys: 2 }))
+    }
+    async fn end_other_sessions(
+        &self,
+        request: Request<idy::EndOtherSessionsRequest>,
+    ) -> Answer<idy::EndOtherSessionsResponse> {
+        self.enter(&request, None, "end_other_sessions")?;
+        Ok(Response::new(idy::EndOtherSessionsResponse { ended: 1 }))
+    }
     async fn set_password(
         &self,
         request: Request<idy::SetPasswordRequest>,

@@ -49,6 +49,37 @@ async fn an_invitation_shows_its_link_and_a_role_is_changed() {
 }
 
 #[tokio::test]
+async fn somebody_is_removed_after_a_page_that_says_what_that_means() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let member = web_console::sample::user(Role::Member).id;
+    let people = browser.get("/settings/users").await;
+    let remove = format!("/settings/users/{member}/remove");
+    assert!(people.body.contains(&format!("href=\"{remove}\"")), "{}", people.body);
+    let own = web_console::sample::user(Role::Owner).id;
+    assert!(!people.body.contains(&format!("/settings/users/{own}/remove")), "nobody removes themselves");
+    let page = browser.get(&remove).await;
+    assert!(
+        page.body.contains("Sessions end at once") && page.body.contains("Keys that they made are revoked")
+    );
+    assert!(browser.rooms.asked().is_empty(), "looking removed somebody");
+    let page = browser.post(&remove, &[]).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/users"));
+    assert_eq!(browser.rooms.asked(), ["remove"]);
+    assert!(browser.get("/settings/users").await.body.contains("2 keys that they made are revoked"));
+    assert_eq!(browser.get("/settings/users/user_none/remove").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn everybody_ends_their_own_other_sessions() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    assert!(browser.get("/settings/account").await.body.contains("End all other sessions"));
+    let page = browser.post("/settings/account/end-other-sessions", &[]).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/account"));
+    assert_eq!(browser.rooms.asked(), ["end_other_sessions"]);
+    assert!(browser.get("/settings/account").await.body.contains("1 other session has ended."));
+}
+
+#[tokio::test]
 async fn keys_and_people_are_for_those_who_manage_them() {
     for role in [Role::Member, Role::Viewer] {
         let mut browser = Browser::of(role).await;
