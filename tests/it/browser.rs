@@ -12,6 +12,7 @@ async fn browser_walks_from_the_sign_in_link_to_a_living_mapping_and_back_throug
     let house = House::start(Start { companies: 12, deals: 8, ..Start::default() }).await;
     let chrome = Chrome::start().await;
     chrome.open(house.ready("sign_in.owner")).await;
+    chrome.wait_for_url("/settings/integrations").await;
     integrations_show_hubspot_active(&house, &chrome).await;
     a_new_pair_is_reviewed_field_by_field(&house, &chrome).await;
     its_plan_is_made_and_activated(&house, &chrome).await;
@@ -168,6 +169,7 @@ async fn a_viewer_sees_no_buttons(house: &House, chrome: &Chrome) {
     chrome.wait_for_url("/sign-in").await;
     chrome.shoot("14-sign-in").await;
     chrome.open(house.ready("sign_in.viewer")).await;
+    chrome.wait_for_url("/settings/integrations").await;
     chrome.open(&page(house, "/settings/integrations")).await;
     chrome.wait_for_text("#card-hubspot", "Active").await;
     chrome.click("#open-hubspot").await;

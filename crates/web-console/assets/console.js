@@ -161,6 +161,9 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// A one-time link that somebody opened on this machine goes on by itself; the server decides which.
+document.querySelector("form[data-goes-on]")?.requestSubmit();
+
 function spoken(seconds) {
   if (seconds < 5) return "just now";
   if (seconds < 60) return `${seconds} s ago`;

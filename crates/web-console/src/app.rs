@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::Clock;
 use secrecy::ExposeSecret;
 use sha2::Sha256;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{Config, Error, Rooms};
 
@@ -50,6 +50,16 @@ impl App {
     /// Whether browsers reach us by https.
     pub(crate) fn is_secure(&self) -> bool {
         self.0.public_url.scheme() == "https"
+    }
+
+    /// Whether only browsers of this machine reach us.
+    pub(crate) fn is_local(&self) -> bool {
+        match self.0.public_url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
     }
 
     /// The client that a request came from, where a proxy of ours says so: the last hop, because clients can write the

@@ -60,7 +60,7 @@ fn pages(app: App) -> Router {
     Router::new()
         .route("/assets/{name}", get(assets::serve))
         .route("/sign-in", get(sign_in::show).post(sign_in::with_password))
-        .route("/sign-in/link/{token}", get(sign_in::with_link))
+        .route("/sign-in/link/{token}", get(sign_in::show_link).post(sign_in::with_link))
         .merge(signed_in)
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), headers::layer))

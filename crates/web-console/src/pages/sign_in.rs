@@ -43,6 +43,23 @@ impl SignInPage {
     }
 }
 
+/// What a one-time link shows before it is spent: looking at a link, as mail scanners and previews do, changes nothing.
+#[derive(Template)]
+#[template(path = "sign_in_link.html")]
+pub(crate) struct LinkPage {
+    shell: Shell,
+    token: String,
+    /// Whether the script presses the button.
+    goes_on: bool,
+}
+respond::page_response!(LinkPage);
+
+impl LinkPage {
+    pub(crate) fn sample(shell: Shell) -> Self {
+        Self { shell, token: "al_sample".to_owned(), goes_on: false }
+    }
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Next {
     next: Option<String>,
@@ -97,8 +114,25 @@ pub(crate) async fn with_password(
     }
 }
 
-/// `GET /sign-in/link/{token}`: the link is spent at once, so that a terminal's link opens the console.
-pub(crate) async fn with_link(State(app): State<App>, Path(token): Path<String>) -> Response {
+/// `GET /sign-in/link/{token}`: a button. On this machine, where no scanner of mail comes by, a link that was opened from
+/// a terminal or typed goes on by itself; one on another site's page never does, because whoever put it there would
+/// choose whom the visitor is signed in as.
+pub(crate) async fn show_link(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> LinkPage {
+    let is_typed = headers.get("sec-fetch-site").is_some_and(|site| site == "none");
+    let goes_on = app.is_local() && is_typed;
+    LinkPage { shell: Shell::bare("Sign in", app.now()), token, goes_on }
+}
+
+/// `POST /sign-in/link/{token}`: the link is spent.
+pub(crate) async fn with_link(
+    State(app): State<App>,
+    Path(token): Path<String>,
+    OpenForm(Nothing {}): OpenForm<Nothing>,
+) -> Response {
     match app.rooms().identity().sign_in_with_link(SignInWithLinkRequest { token }).await {
         Ok(answer) => {
             let mut response = Redirect::to(HOME).into_response();

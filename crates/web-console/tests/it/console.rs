@@ -80,9 +80,16 @@ fn config(url: String) -> Config {
 impl Browser {
     /// Nobody is signed in.
     pub(crate) async fn new() -> Self {
+        Self::at(ORIGIN).await
+    }
+
+    /// Nobody is signed in, and the console's public address is this.
+    pub(crate) async fn at(public_url: &str) -> Self {
         let rooms = Rooms::new();
         let address = rooms.serve().await;
-        let router = web_console::router(&config(format!("http://{address}")), Arc::new(Standing)).unwrap();
+        let config =
+            Config { public_url: public_url.parse().unwrap(), ..config(format!("http://{address}")) };
+        let router = web_console::router(&config, Arc::new(Standing)).unwrap();
         Self { router, rooms, cookies: BTreeMap::new() }
     }
 

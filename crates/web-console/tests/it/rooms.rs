@@ -126,6 +126,7 @@ impl Identity for Rooms {
         Err(Status::unimplemented(""))
     }
     async fn sign_in_with_link(&self, request: Request<idy::SignInWithLinkRequest>) -> Answer<idy::Session> {
+        self.0.lock().unwrap().asked.push("link".to_owned());
         match request.get_ref().token.as_str() {
             "al_good" => Ok(Response::new(idy::Session { token: "as_owner".into(), ..Default::default() })),
             _ => Err(Status::unauthenticated("the link is used or too old")),

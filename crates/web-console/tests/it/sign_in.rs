@@ -20,7 +20,8 @@ async fn a_stranger_is_sent_to_sign_in_and_then_where_they_wanted_to_go() {
 #[tokio::test]
 async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
     let mut browser = Browser::new().await;
-    let page = browser.get("/sign-in/link/al_good").await;
+    let page =
+        browser.send(Method::POST, "/sign-in/link/al_good", &[("origin", ORIGIN)], String::new()).await;
     let cookie = page.header(header::SET_COOKIE);
     for part in ["accord_session=as_owner", "HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(cookie.contains(part), "{cookie} lacks {part}");
@@ -31,10 +32,43 @@ async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
 #[tokio::test]
 async fn a_used_link_says_what_to_do_next() {
     let mut browser = Browser::new().await;
-    let page = browser.get("/sign-in/link/al_used").await;
+    let page =
+        browser.send(Method::POST, "/sign-in/link/al_used", &[("origin", ORIGIN)], String::new()).await;
     assert_eq!(page.status, StatusCode::UNAUTHORIZED);
     assert!(page.body.contains("Ask for a new one"), "{}", page.body);
     assert!(browser.cookie("accord_session").is_none());
+}
+
+#[tokio::test]
+async fn a_link_is_spent_by_its_button_and_not_by_looking_or_from_another_site() {
+    let mut browser = Browser::new().await;
+    for headers in [vec![], vec![("sec-fetch-site", "none")], vec![("sec-fetch-site", "cross-site")]] {
+        let page = browser.get_with("/sign-in/link/al_good", &headers).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.body.contains(r#"method="post" action="/sign-in/link/al_good""#), "{}", page.body);
+        assert!(!page.body.contains("data-goes-on"), "only on this machine");
+    }
+    let headers = [("origin", "https://evil.test")];
+    let page = browser.send(Method::POST, "/sign-in/link/al_good", &headers, String::new()).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(browser.cookie("accord_session").is_none());
+    assert!(browser.rooms.asked().is_empty(), "the link was spent");
+    browser.send(Method::POST, "/sign-in/link/al_good", &[("origin", ORIGIN)], String::new()).await;
+    assert_eq!(browser.rooms.asked(), ["link"]);
+    assert!(browser.cookie("accord_session").is_some());
+}
+
+#[tokio::test]
+async fn on_this_machine_a_link_from_a_terminal_goes_on_by_itself() {
+    let mut browser = Browser::at("http://127.0.0.1:7000").await;
+    let goes_on = async |browser: &mut Browser, site: &str| {
+        let page = browser.get_with("/sign-in/link/al_good", &[("sec-fetch-site", site)]).await;
+        page.body.contains("data-goes-on")
+    };
+    assert!(goes_on(&mut browser, "none").await);
+    for site in ["cross-site", "same-site", ""] {
+        assert!(!goes_on(&mut browser, site).await, "whoever links here would choose who signs in: {site}");
+    }
 }
 
 #[tokio::test]
