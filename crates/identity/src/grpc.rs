@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::guard::Credential;
+use chassis::guard::{Credential, is_passive};
 use jiff::Timestamp;
 use model::{ApiKeyId, Caller, IntegrationKeyId, Role, Scope};
 use proto::{
@@ -47,7 +47,7 @@ impl Grpc {
 
     async fn authenticate(&self, metadata: &MetadataMap) -> Result<Arc<Checked>, Status> {
         let credential = Credential::from_metadata(metadata)?;
-        Ok(self.0.check(credential.secret()).await?)
+        Ok(self.0.check(credential.secret(), is_passive(metadata)).await?)
     }
 
     async fn authorize(&self, metadata: &MetadataMap, scope: Scope) -> Result<Caller, Status> {
@@ -91,7 +91,8 @@ struct Wanted {
 #[tonic::async_trait]
 impl Identity for Grpc {
     async fn check(&self, request: Request<CheckRequest>) -> Answer<CheckResponse> {
-        let checked = self.0.check(&request.into_inner().credential.into()).await?;
+        let CheckRequest { credential, passive } = request.into_inner();
+        let checked = self.0.check(&credential.into(), passive).await?;
         Ok(Response::new(checked.response.clone()))
     }
 

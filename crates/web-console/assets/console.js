@@ -52,7 +52,7 @@ async function poll() {
       try { await freshen(element); } catch { /* away for a moment: the next turn asks again */ }
     }
     for (const element of document.querySelectorAll("[data-retry]")) {
-      try { if ((await fetch(location.href, { method: "GET" })).ok) location.reload(); } catch { void element; }
+      try { if ((await fetch(location.href, { headers: { "x-accord-script": "1" } })).ok) location.reload(); } catch { void element; }
     }
   }
   setTimeout(poll, POLL_MS);

@@ -44,11 +44,18 @@ struct Inner {
     flash: Option<Flash>,
     now: Timestamp,
     by_script: bool,
+    /// Whether the page asks by itself, so that nobody may be there.
+    passive: bool,
 }
 
 impl Visitor {
     /// The visitor that identity describes.
-    pub(crate) fn new(app: &App, token: SecretString, who: WhoAmIResponse, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(
+        app: &App,
+        token: SecretString,
+        who: WhoAmIResponse,
+        (headers, passive): (&HeaderMap, bool),
+    ) -> Self {
         Self(Arc::new(Inner {
             csrf: form_token(app, &token),
             token,
@@ -58,16 +65,17 @@ impl Visitor {
             flash: flash::read(headers),
             now: app.now(),
             by_script: headers.contains_key(SCRIPT_HEADER),
+            passive,
         }))
     }
 
-    async fn recognize(app: &App, headers: &HeaderMap) -> Result<Self, Failure> {
+    async fn recognize(app: &App, (headers, passive): (&HeaderMap, bool)) -> Result<Self, Failure> {
         let jar = CookieJar::from_headers(headers);
         let token =
             jar.get(COOKIE).map(|cookie| SecretString::from(cookie.value())).ok_or_else(signed_out)?;
-        let request = with_credential(&token, WhoAmIRequest {})?;
+        let request = with_credential(&token, passive, WhoAmIRequest {})?;
         let who = app.rooms().identity().who_am_i(request).await?.into_inner();
-        Ok(Self::new(app, token, who, headers))
+        Ok(Self::new(app, token, who, (headers, passive)))
     }
 
     pub(crate) fn may(&self, scope: Scope) -> bool {
@@ -98,7 +106,7 @@ impl Visitor {
 
     /// A question to a room in this person's name.
     pub(crate) fn ask<T>(&self, message: T) -> Result<tonic::Request<T>, Failure> {
-        with_credential(&self.0.token, message)
+        with_credential(&self.0.token, self.0.passive, message)
     }
 
     /// The frame of a page for this person.
@@ -121,12 +129,15 @@ fn signed_out() -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in again.")
 }
 
-fn with_credential<T>(token: &SecretString, message: T) -> Result<tonic::Request<T>, Failure> {
+fn with_credential<T>(token: &SecretString, passive: bool, message: T) -> Result<tonic::Request<T>, Failure> {
     let mut request = tonic::Request::new(message);
     let mut bearer =
         MetadataValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| signed_out())?;
     bearer.set_sensitive(true);
     request.metadata_mut().insert("authorization", bearer);
+    if passive {
+        request.metadata_mut().insert("accord-passive", MetadataValue::from_static("1"));
+    }
     Ok(request)
 }
 
@@ -158,7 +169,9 @@ pub(crate) fn no_cookie(app: &App) -> Cookie<'static> {
 /// Lets signed-in people through, sends others to sign in, and draws failures as pages.
 pub(crate) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let place = Place::of(&request);
-    let visitor = match Visitor::recognize(&app, request.headers()).await {
+    // What the script reads, it reads by a timer; what somebody does, it posts.
+    let passive = place.by_script && place.method == Method::GET;
+    let visitor = match Visitor::recognize(&app, (request.headers(), passive)).await {
         Ok(visitor) => visitor,
         Err(failure) => return turn_away(&app, failure, &place),
     };

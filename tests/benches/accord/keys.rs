@@ -57,7 +57,7 @@ pub(crate) async fn measure() -> Result<Row> {
         })
         .await?;
         let check = rate(&channel, async |channel: Channel| {
-            let request = CheckRequest { credential: key.expose_secret().to_owned() };
+            let request = CheckRequest { credential: key.expose_secret().to_owned(), passive: false };
             IdentityClient::new(channel).check(request).await.map(drop)
         })
         .await?;

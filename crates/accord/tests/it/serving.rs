@@ -80,7 +80,7 @@ async fn a_service_alone_answers_describes_itself_and_follows_its_servers() {
     let mut served = Served::start(&database, &nats).await;
 
     let refused = IdentityClient::new(served.grpc.clone())
-        .check(CheckRequest { credential: "x".into() })
+        .check(CheckRequest { credential: "x".into(), passive: false })
         .await
         .expect_err("a refusal");
     assert_eq!(refused.code(), Code::Unauthenticated);

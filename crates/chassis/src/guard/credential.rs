@@ -92,6 +92,13 @@ pub fn forward<T>(credential: &Credential, message: T) -> Result<Request<T>, Sta
     Ok(request)
 }
 
+/// Whether a request is marked as no act of a person, like that of a page that keeps its numbers fresh: a session does not
+/// last longer for it.
+#[must_use]
+pub fn is_passive(metadata: &MetadataMap) -> bool {
+    metadata.contains_key("accord-passive")
+}
+
 /// The SHA-256 of a secret: what it is found and stored by.
 #[must_use]
 pub fn digest(secret: &SecretString) -> [u8; 32] {

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 
 pub use answers::AnswerCache;
-pub use credential::{Credential, digest, forward};
+pub use credential::{Credential, digest, forward, is_passive};
 pub use refusal::{at_field, field, stable_code, status};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -91,7 +91,7 @@ impl Guard {
             return Ok(known);
         }
         let generation = self.answers.generation();
-        let authorized = self.ask(&credential).await?;
+        let authorized = self.ask(&credential, credential::is_passive(metadata)).await?;
         self.answers.put(key, generation, authorized.credential_id.clone(), authorized.clone()).await;
         Ok(authorized)
     }
@@ -109,8 +109,8 @@ impl Guard {
         self.answers.forget(credential_id).await;
     }
 
-    async fn ask(&self, credential: &Credential) -> Result<Authorized, Status> {
-        let request = CheckRequest { credential: credential.secret().expose_secret().to_owned() };
+    async fn ask(&self, credential: &Credential, passive: bool) -> Result<Authorized, Status> {
+        let request = CheckRequest { credential: credential.secret().expose_secret().to_owned(), passive };
         let mut identity = self.identity.clone();
         let answer = tokio::time::timeout(ANSWER_WITHIN, identity.check(request)).await;
         match answer {

@@ -53,15 +53,15 @@ pub(crate) struct Use {
 }
 
 impl Service {
-    /// What a credential stands for.
-    pub(crate) async fn check(&self, secret: &SecretString) -> Result<Arc<Checked>, Error> {
+    /// What a credential stands for. A passive check is no use of it.
+    pub(crate) async fn check(&self, secret: &SecretString, passive: bool) -> Result<Arc<Checked>, Error> {
         let kind = SecretKind::of(secret).ok_or_else(|| {
             Refusal::unauthenticated("credential_malformed", "This is no session and no key.")
         })?;
         let (hash, now) = (digest(secret), self.now());
         let known = self.answers.get(&hash).await;
         if let Some(known) = known.filter(|known| known.authorized.expires_at.is_none_or(|at| at > now)) {
-            self.note(&known, now);
+            self.note(&known, passive, now);
             return Ok(known);
         }
         let generation = self.answers.generation();
@@ -73,7 +73,7 @@ impl Service {
         let checked = Arc::new(checked);
         let id = checked.authorized.credential_id.clone();
         self.answers.put(hash, generation, id, checked.clone()).await;
-        self.note(&checked, now);
+        self.note(&checked, passive, now);
         Ok(checked)
     }
 
@@ -95,7 +95,7 @@ impl Service {
                 session.role.scopes(),
             ),
             (session.id.to_string(), String::new()),
-            Some(self.session_end(session.created_at, now).max(session.expires_at)),
+            Some(session.expires_at),
             (session.created_at, Some(session.last_seen_at)),
         ))
     }
@@ -122,11 +122,10 @@ impl Service {
     }
 
     /// Has the use written down, unless that happened within the last minute.
-    fn note(&self, checked: &Checked, now: Timestamp) {
+    fn note(&self, checked: &Checked, passive: bool, now: Timestamp) {
         let last = checked.noted.load(Ordering::Relaxed);
-        let Some(uses) = self.uses.as_ref().filter(|_| now.as_second() - last >= NOTED_EVERY_SECONDS) else {
-            return;
-        };
+        let is_due = !passive && now.as_second() - last >= NOTED_EVERY_SECONDS;
+        let Some(uses) = self.uses.as_ref().filter(|_| is_due) else { return };
         checked.noted.store(now.as_second(), Ordering::Relaxed);
         let session_ends = self.session_end(checked.created_at, now);
         // With the queue full this use goes unnoted; the next one a minute later may be noted again.

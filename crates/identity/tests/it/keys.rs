@@ -253,7 +253,7 @@ async fn a_rotated_key_works_beside_its_successor_for_the_overlap() {
     call(&guard, &new.secret, Scope::RecordsRead).await.unwrap();
 
     let newest = client.rotate_integration_key(rotate(&key_of(&new).id, 0)).await.unwrap().into_inner();
-    let check = |secret: &str| CheckRequest { credential: secret.to_owned() };
+    let check = |secret: &str| CheckRequest { credential: secret.to_owned(), passive: false };
     let answer = client.check(check(&new.secret)).await;
     assert_eq!(refused(answer), (Code::Unauthenticated, "credential_expired".to_owned()));
     client.check(check(&newest.secret)).await.unwrap();
@@ -271,7 +271,7 @@ async fn the_last_use_is_written_down_at_most_once_a_minute() {
         listed.keys[0].last_used_at
     };
     let use_it = || async {
-        house.client().check(CheckRequest { credential: key.secret.clone() }).await.unwrap();
+        house.client().check(CheckRequest { credential: key.secret.clone(), passive: false }).await.unwrap();
     };
     assert_eq!(last_used().await, None);
     use_it().await;

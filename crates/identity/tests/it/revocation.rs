@@ -153,7 +153,10 @@ async fn no_key_is_minted_past_a_demotion() {
     for _ in 0..10 {
         let (minted, _) = tokio::join!(admin.mint_api_key(&[Scope::ConnectionsManage]), set("member"));
         if let Ok(minted) = minted {
-            let answer = house.client().check(CheckRequest { credential: minted.secret.clone() }).await;
+            let answer = house
+                .client()
+                .check(CheckRequest { credential: minted.secret.clone(), passive: false })
+                .await;
             assert_eq!(refused(answer).1, "credential_revoked");
         }
         set("admin").await;
@@ -214,7 +217,7 @@ async fn a_guard_that_lost_the_bus_for_a_while_forgets_everything() {
     assert_eq!(operator.revoke_keys_labelled(house.organization(), "Operator").await.unwrap(), 1);
     // Identity itself knows it soon, from the database.
     eventually(SOON, "identity refuses the key", || async {
-        house.client().check(CheckRequest { credential: secret.to_owned() }).await.err()
+        house.client().check(CheckRequest { credential: secret.to_owned(), passive: false }).await.err()
     })
     .await;
     house.nats.restart().await;
@@ -232,7 +235,7 @@ async fn a_key_is_revoked_also_while_the_bus_is_away() {
     house.nats.kill().await;
     let request = RevokeKeyRequest { key_id: key_of(&key).id };
     admin.client.clone().revoke_api_key(admin.ask(request)).await.unwrap();
-    let answer = house.client().check(CheckRequest { credential: key.secret.clone() }).await;
+    let answer = house.client().check(CheckRequest { credential: key.secret.clone(), passive: false }).await;
     assert_eq!(refused(answer), (Code::Unauthenticated, "credential_revoked".to_owned()));
     // The event waits in the outbox.
     house.nats.start().await;

@@ -69,7 +69,7 @@ async fn a_late_or_unknown_link_does_not_sign_in() {
         let answer = house.client().sign_in_with_link(request).await;
         assert_eq!(refused(answer), (Code::Unauthenticated, "link_unknown".to_owned()));
     }
-    let answer = house.client().check(CheckRequest { credential: token.clone() }).await;
+    let answer = house.client().check(CheckRequest { credential: token.clone(), passive: false }).await;
     assert_eq!(refused(answer), (Code::Unauthenticated, "credential_unknown".to_owned()));
     house.clock.advance(Duration::from_secs(3600));
     let answer = house.client().sign_in_with_link(SignInWithLinkRequest { token }).await;
@@ -118,7 +118,10 @@ async fn a_hundred_attempts_at_once_are_five() {
     let (house, _) = house_with_password().await;
     // Every database connection is open before the rush begins.
     let strangers = (0..50).map(|_| async {
-        house.client().check(CheckRequest { credential: format!("ak_{}", "A".repeat(43)) }).await
+        house
+            .client()
+            .check(CheckRequest { credential: format!("ak_{}", "A".repeat(43)), passive: false })
+            .await
     });
     assert!(join_all(strangers).await.iter().all(Result::is_err));
     let house = &house;
@@ -170,7 +173,7 @@ async fn a_new_password_needs_the_old_one_and_ends_the_other_sessions() {
 
     set_password(&owner, PASSWORD, "another long password").await.unwrap();
     call(&guard, &owner.session.token, Scope::RecordsRead).await.unwrap();
-    let answer = house.client().check(CheckRequest { credential: elsewhere.token }).await;
+    let answer = house.client().check(CheckRequest { credential: elsewhere.token, passive: false }).await;
     assert_eq!(refused(answer), (Code::Unauthenticated, "credential_revoked".to_owned()));
     let request = SignInWithLinkRequest { token: link.token.expose_secret().to_owned() };
     let answer = house.client().sign_in_with_link(request).await;
@@ -187,7 +190,7 @@ async fn a_password_that_the_operator_sets_ends_every_session_and_link() {
     let link = house.operator.create_link(house.organization(), id, Duration::from_secs(60)).await.unwrap();
     let new = "an operator's password".into();
     house.operator.set_password(house.organization(), id, new).await.unwrap();
-    let answer = house.client().check(CheckRequest { credential: owner.session.token }).await;
+    let answer = house.client().check(CheckRequest { credential: owner.session.token, passive: false }).await;
     assert_eq!(refused(answer), (Code::Unauthenticated, "credential_revoked".to_owned()));
     let request = SignInWithLinkRequest { token: link.token.expose_secret().to_owned() };
     assert_eq!(refused(house.client().sign_in_with_link(request).await).0, Code::Unauthenticated);
@@ -220,7 +223,11 @@ async fn a_session_slides_twelve_hours_from_its_last_use() {
     for _ in 0..3 {
         house.clock.advance(hours(11));
         call(&guard, &viewer.session.token, Scope::RecordsRead).await.unwrap();
-        house.client().check(CheckRequest { credential: viewer.session.token.clone() }).await.unwrap();
+        house
+            .client()
+            .check(CheckRequest { credential: viewer.session.token.clone(), passive: false })
+            .await
+            .unwrap();
         let until = house.now() + hours(12);
         testkit::eventually(crate::house::SOON, "the session ends later", || async {
             (end().await == until).then_some(())
@@ -229,6 +236,30 @@ async fn a_session_slides_twelve_hours_from_its_last_use() {
     }
     house.clock.advance(hours(12));
     let answer = call(&guard, &viewer.session.token, Scope::RecordsRead).await;
+    assert_eq!(refused(answer), (Code::Unauthenticated, "credential_expired".to_owned()));
+}
+
+#[tokio::test]
+async fn a_page_that_keeps_itself_fresh_keeps_no_session_alive() {
+    let house = house().await;
+    let (viewer, guard) = (house.sign_in(Role::Viewer).await, house.guard_elsewhere().await);
+    let token = &viewer.session.token;
+    let polled = async || {
+        let mut metadata = tonic::metadata::MetadataMap::new();
+        viewer.credential().apply(&mut metadata).unwrap();
+        metadata.insert("accord-passive", "1".parse().unwrap());
+        let mut who = viewer.ask(proto::identity::WhoAmIRequest {});
+        who.metadata_mut().insert("accord-passive", "1".parse().unwrap());
+        let known = viewer.client.clone().who_am_i(who).await.map(|_| ());
+        guard.authorize(&metadata, Scope::RecordsRead).await.map(|_| ()).and(known)
+    };
+    for _ in 0..11 {
+        house.clock.advance(Duration::from_secs(3600));
+        polled().await.unwrap();
+    }
+    house.clock.advance(Duration::from_secs(3600));
+    assert_eq!(refused(polled().await), (Code::Unauthenticated, "credential_expired".to_owned()));
+    let answer = call(&guard, token, Scope::RecordsRead).await;
     assert_eq!(refused(answer), (Code::Unauthenticated, "credential_expired".to_owned()));
 }
 

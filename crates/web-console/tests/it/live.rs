@@ -23,6 +23,20 @@ async fn a_live_part_that_has_not_changed_costs_no_body() {
 }
 
 #[tokio::test]
+async fn what_the_script_reads_by_itself_is_no_act_of_the_visitor() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let script = [("x-accord-script", "1")];
+    for path in ["/settings/integrations/live".to_owned(), format!("{}/live", connection())] {
+        browser.get_with(&path, &script).await;
+        assert!(browser.rooms.were_passive(), "{path}");
+    }
+    browser.get("/settings/integrations").await;
+    assert!(!browser.rooms.were_passive(), "somebody opened a page");
+    browser.post_with(&format!("{}/sync", connection()), &script, &[]).await;
+    assert!(!browser.rooms.were_passive(), "somebody pressed a button");
+}
+
+#[tokio::test]
 async fn the_page_holds_the_same_part_that_the_script_asks_for() {
     let mut browser = Browser::of(Role::Owner).await;
     for (page, part) in [

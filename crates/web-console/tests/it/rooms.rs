@@ -38,6 +38,8 @@ pub(crate) struct Rooms(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     asked: Vec<String>,
+    /// Of each call, whether it was marked as no act of a person.
+    passive: Vec<bool>,
     failure: Option<Status>,
     mapping_state: String,
     plan_state: String,
@@ -59,6 +61,13 @@ impl Rooms {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 
+    /// Whether all calls since the last time, or none, were marked as no act of a person.
+    pub(crate) fn were_passive(&self) -> bool {
+        let calls = std::mem::take(&mut self.0.lock().unwrap().passive);
+        assert!(calls.windows(2).all(|pair| pair[0] == pair[1]), "{calls:?}");
+        *calls.first().expect("the rooms were asked")
+    }
+
     /// Puts the mapping into this state.
     pub(crate) fn set_mapping_state(&self, state: &str) {
         self.0.lock().unwrap().mapping_state = state.to_owned();
@@ -78,6 +87,7 @@ impl Rooms {
         scope: Option<Scope>,
         call: impl Into<String>,
     ) -> Result<Role, Status> {
+        self.0.lock().unwrap().passive.push(request.metadata().contains_key("accord-passive"));
         let bearer = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let role = match bearer {
             Some("Bearer as_owner") => Role::Owner,
