@@ -60,7 +60,7 @@ pub(super) async fn list(
     };
     let mut db = engine.pool.acquire().await?;
     let records = store::records::list(&mut db, caller.organization, &listing).await?;
-    let total = store::records::count(&mut db, caller.organization, listing.object).await?;
+    let total = store::records::count(&mut db, caller.organization, &listing).await?;
     let full = i64::try_from(records.len()).is_ok_and(|count| count == listing.limit);
     let next_page = records.last().filter(|_| full).map(|record| record.id.to_string()).unwrap_or_default();
     let records = with_links(engine, &mut db, records).await?;

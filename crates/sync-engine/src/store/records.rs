@@ -101,17 +101,25 @@ pub(crate) async fn list(
     rows.iter().map(read).collect()
 }
 
-/// How many records the organization has of an object, archived ones not counted.
+/// How many records fit the listing, on all its pages.
 pub(crate) async fn count(
     db: &mut PgConnection,
     organization: OrganizationId,
-    object: CanonicalObject,
+    listing: &Listing,
 ) -> Result<i64, Error> {
+    let (vendor, vendor_id) = listing.vendor.clone().unzip();
     Ok(sqlx::query_scalar(
-        "SELECT count(*) FROM records WHERE organization_id = $1 AND object = $2 AND archived_at IS NULL",
+        "SELECT count(*) FROM records WHERE organization_id = $1 AND object = $2 \
+         AND ($3 = '' OR title ILIKE '%' || $3 || '%') AND ($4 OR archived_at IS NULL) \
+         AND ($5::text IS NULL OR id IN (SELECT l.record_id FROM links l JOIN mappings m ON m.id = l.mapping_id \
+              WHERE m.organization_id = $1 AND m.vendor = $5 AND l.vendor_id = $6))",
     )
     .bind(organization.uuid())
-    .bind(object.name())
+    .bind(listing.object.name())
+    .bind(like(&listing.query))
+    .bind(listing.archived)
+    .bind(vendor)
+    .bind(vendor_id)
     .fetch_one(db)
     .await?)
 }

@@ -12,5 +12,6 @@ mod lineage;
 mod malformed;
 mod planning;
 mod replicas;
+mod requests;
 mod values;
 mod world;
