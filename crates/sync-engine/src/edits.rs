@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use model::{Caller, CanonicalObject, ObjectSchema, OrganizationId, RecordId, Value, kind};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
@@ -13,7 +14,8 @@ use crate::{
     },
     engine::Engine,
     error::Refusal,
-    mappings, store,
+    mappings,
+    store::{self, records::RequestKey},
     unit::{Cause, Scope, Unit, non_blank},
 };
 
@@ -24,7 +26,8 @@ const MAX_VALUE_BYTES: usize = 256 * 1024;
 const MAX_KEY_BYTES: usize = 255;
 
 impl Engine {
-    /// Creates a record. The same idempotency key gives the record that it created the first time.
+    /// Creates a record. The same idempotency key of the same credential gives the record that it created the first
+    /// time, and is refused with another request.
     pub(crate) async fn create_record(
         &self,
         caller: &Caller,
@@ -36,8 +39,17 @@ impl Engine {
             let message = "an idempotency key has at most 255 bytes";
             return Err(Error::invalid_field("idempotency_key_too_long", "idempotency_key", message));
         }
+        let request = serde_json::to_vec(&fields).map_err(|error| Error::stored("a request", error))?;
+        let (actor, request) = (caller.actor.to_string(), Sha256::digest(request));
+        let key = (!idempotency_key.is_empty()).then_some(RequestKey {
+            organization: caller.organization,
+            actor: &actor,
+            object,
+            key: idempotency_key,
+            request: &request,
+        });
         loop {
-            match self.try_create(caller, object, fields.clone(), idempotency_key).await {
+            match self.try_create(caller, object, fields.clone(), key).await {
                 Err(Error::Moved) => {}
                 done => return done,
             }
@@ -49,18 +61,23 @@ impl Engine {
         caller: &Caller,
         object: CanonicalObject,
         fields: BTreeMap<String, Value>,
-        idempotency_key: &str,
+        key: Option<RequestKey<'_>>,
     ) -> Result<Record, Error> {
+        let now = self.clock.now();
+        let id = RecordId::generate(now);
         let mut tx = self.pool.begin().await?;
-        store::records::lock_creation(&mut tx, caller.organization, object).await?;
-        if !idempotency_key.is_empty()
-            && let Some(id) =
-                store::records::created_by_key(&mut tx, caller.organization, idempotency_key).await?
+        if let Some(key) = key
+            && let Some((earlier, request)) = store::records::take_key(&mut tx, key, id, now).await?
         {
-            return store::records::get(&mut tx, caller.organization, id)
+            if request != key.request {
+                let message = "this idempotency key came with another request before; send a new one";
+                return Err(Error::refused(Refusal::Exists, "idempotency_key_reused", message));
+            }
+            return store::records::get(&mut tx, caller.organization, earlier)
                 .await?
                 .ok_or_else(|| Error::not_found("record"));
         }
+        store::records::lock_creation(&mut tx, caller.organization, object).await?;
         let schema = mappings::canonical_schema(&mut tx, caller.organization, object).await?;
         let fields = non_blank(fit(&schema, fields)?);
         for required in schema.fields.iter().filter(|field| field.required) {
@@ -72,20 +89,14 @@ impl Engine {
                 ));
             }
         }
-        let now = self.clock.now();
         let cause = self.cause(caller);
         let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
         let mut unit = Unit::load(&mut tx, now, mappings, Scope::default()).await?;
-        let id = RecordId::generate(now);
         let mut record = Record::new(id, caller.organization, object, now);
         let changes = sync::edit(&mut record, fields, now, &cause.actor, Reason::Edited);
         unit.create(record, changes, &cause);
         let record = unit.record(id).cloned().ok_or_else(|| Error::not_found("record"))?;
         unit.flush(&mut tx).await?;
-        if !idempotency_key.is_empty() {
-            store::records::put_created_by_key(&mut tx, caller.organization, idempotency_key, id, now)
-                .await?;
-        }
         tx.commit().await?;
         self.waker.wake();
         Ok(record)

@@ -13,7 +13,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -22,6 +22,7 @@ const MIGRATIONS: [Migration; 4] = [
         sql: include_str!("../migrations/0002_rewritten_in_place.sql"),
     },
     Migration { version: 6, name: "lineage", sql: include_str!("../migrations/0005_lineage.sql") },
+    Migration { version: 20, name: "idempotency", sql: include_str!("../migrations/0020_idempotency.sql") },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.

@@ -144,7 +144,8 @@ async fn list(
 
 /// Create a record.
 ///
-/// Scope `records:write`. With the header `Idempotency-Key`, repeating the request gives the first record again.
+/// Scope `records:write`. With the header `Idempotency-Key`, repeating the request gives the first record again; another
+/// request under the same key is refused with `idempotency_key_reused`. A key belongs to the credential and the object.
 #[utoipa::path(
     post, path = "/records/{object}", tag = "records", request_body = NewRecord,
     params(

@@ -238,37 +238,51 @@ pub(crate) async fn lock_creation(
     Ok(())
 }
 
-/// Remembers which record a request with an idempotency key creates; gives the earlier one when it was made before.
-pub(crate) async fn created_by_key(
-    tx: &mut PgConnection,
-    organization: OrganizationId,
-    key: &str,
-) -> Result<Option<RecordId>, Error> {
-    let id: Option<Uuid> =
-        sqlx::query_scalar("SELECT record_id FROM created_by_key WHERE organization_id = $1 AND key = $2")
-            .bind(organization.uuid())
-            .bind(key)
-            .fetch_optional(tx)
-            .await?;
-    Ok(id.map(RecordId::from_uuid))
+/// An idempotency key: whose it is, what it says, and the digest of the request that it came with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestKey<'a> {
+    pub(crate) organization: OrganizationId,
+    pub(crate) actor: &'a str,
+    pub(crate) object: CanonicalObject,
+    pub(crate) key: &'a str,
+    pub(crate) request: &'a [u8],
 }
 
-/// Stores that a request with this idempotency key created this record.
-pub(crate) async fn put_created_by_key(
+/// Takes the key for a record that is about to be created. Where it was taken before, gives the record and the digest of
+/// that request; where somebody is taking it, waits for them. Done before anything else is locked.
+pub(crate) async fn take_key(
     tx: &mut PgConnection,
-    organization: OrganizationId,
-    key: &str,
+    key: RequestKey<'_>,
     record: RecordId,
     now: Timestamp,
-) -> Result<(), Error> {
-    sqlx::query("INSERT INTO created_by_key (organization_id, key, record_id, at) VALUES ($1, $2, $3, $4)")
-        .bind(organization.uuid())
-        .bind(key)
-        .bind(record.uuid())
-        .bind(at(now))
-        .execute(tx)
-        .await?;
-    Ok(())
+) -> Result<Option<(RecordId, Vec<u8>)>, Error> {
+    let taken = sqlx::query(
+        "INSERT INTO created_by_key (organization_id, actor, object, key, request, record_id, at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+    )
+    .bind(key.organization.uuid())
+    .bind(key.actor)
+    .bind(key.object.name())
+    .bind(key.key)
+    .bind(key.request)
+    .bind(record.uuid())
+    .bind(at(now))
+    .execute(&mut *tx)
+    .await?;
+    if taken.rows_affected() == 1 {
+        return Ok(None);
+    }
+    let (id, request): (Uuid, Vec<u8>) = sqlx::query_as(
+        "SELECT record_id, request FROM created_by_key \
+         WHERE organization_id = $1 AND actor = $2 AND object = $3 AND key = $4",
+    )
+    .bind(key.organization.uuid())
+    .bind(key.actor)
+    .bind(key.object.name())
+    .bind(key.key)
+    .fetch_one(tx)
+    .await?;
+    Ok(Some((RecordId::from_uuid(id), request)))
 }
 
 fn like(query: &str) -> String {

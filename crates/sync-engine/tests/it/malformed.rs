@@ -50,6 +50,12 @@ async fn malformed_record_requests_get_stable_codes() {
     let first = api.create_record(create("company", &one, "key")).await.unwrap().into_inner();
     let second = api.create_record(create("company", &one, "key")).await.unwrap().into_inner();
     assert_eq!(first.id, second.id, "the same key gives the same record");
+    let other = [("name", "Two")];
+    refused(
+        api.create_record(create("company", &other, "key")).await,
+        Code::AlreadyExists,
+        "idempotency_key_reused",
+    );
 
     let update = |id: &str, fields: &[(&str, &str)], if_version| {
         by("member", wire::UpdateRecordRequest { id: id.to_owned(), fields: values(fields), if_version })

@@ -1,8 +1,66 @@
 //! What requests for records promise.
 
 use proto::sync as wire;
+use tonic::Code;
 
-use crate::world::{World, by};
+use crate::world::{World, by, values};
+
+fn create(
+    credential: &str,
+    object: &str,
+    name: &str,
+    key: &str,
+) -> tonic::Request<wire::CreateRecordRequest> {
+    by(
+        credential,
+        wire::CreateRecordRequest {
+            object: object.to_owned(),
+            fields: values(&[("name", name)]),
+            idempotency_key: key.to_owned(),
+        },
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_belongs_to_one_credential_and_one_object() {
+    let world = World::bare().await;
+    let mut api = world.api.clone();
+    let id = |answer: Result<tonic::Response<wire::Record>, tonic::Status>| answer.unwrap().into_inner().id;
+    let first = id(api.create_record(create("member", "company", "One", "key")).await);
+    assert_eq!(id(api.create_record(create("member", "company", "One", "key")).await), first);
+    for request in [
+        create("stranger", "company", "One", "key"),
+        create("member", "deal", "One", "key"),
+        create("member", "company", "One", "another"),
+    ] {
+        assert_ne!(id(api.create_record(request).await), first);
+    }
+    let refused = api.create_record(create("member", "company", "Two", "key")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    assert_eq!(chassis::guard::stable_code(&refused), Some("idempotency_key_reused"));
+    assert_eq!(id(api.create_record(create("member", "company", "One", "key")).await), first);
+    // What was refused took no key.
+    api.create_record(create("member", "company", "", "later")).await.unwrap_err();
+    api.create_record(create("member", "company", "Three", "later")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_sent_many_times_at_once_creates_one_record() {
+    let world = World::bare().await;
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let mut api = world.api.clone();
+            tokio::spawn(async move { api.create_record(create("member", "company", "One", "key")).await })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for task in tasks {
+        ids.push(task.await.unwrap().unwrap().into_inner().id);
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM records").await, 1);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_total_counts_what_fits_the_filters_on_all_pages() {
