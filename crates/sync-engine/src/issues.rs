@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::{Caller, OrganizationId};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
@@ -10,9 +11,10 @@ use crate::{
     domain::{mapping::MappingState, matching},
     engine::Engine,
     error::Refusal,
+    publisher::mapping_changed,
     store::{
         self,
-        issues::{Filter, StoredIssue},
+        issues::{Changed, Filter, StoredIssue},
     },
     unit::{Cause, Scope, Unit, Wanted},
 };
@@ -28,7 +30,7 @@ impl Engine {
         let issue = store::issues::get(&mut db, caller.organization, id).await?.ok_or_else(gone)?;
         drop(db);
         if !self
-            .retry_together(caller.organization, std::slice::from_ref(&issue), &self.cause(caller))
+            .retry_together(caller.organization, std::slice::from_ref(&issue), &self.cause(caller), true)
             .await?
         {
             return Err(gone());
@@ -42,8 +44,10 @@ impl Engine {
         check(filter)?;
         let mut tx = self.pool.begin().await?;
         let (actor, now) = (caller.actor.to_string(), self.clock.now());
-        let count = store::issues::want(&mut tx, caller.organization, filter, &actor, now).await?;
+        let changed = store::issues::want(&mut tx, caller.organization, filter, &actor, now).await?;
+        let count = self.tell(&mut tx, caller.organization, &actor, "issues_retried", &changed).await?;
         tx.commit().await?;
+        self.waker.wake();
         self.chores.notify_one();
         Ok(count)
     }
@@ -52,17 +56,42 @@ impl Engine {
     pub(crate) async fn dismiss_issues(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
         check(filter)?;
         let mut tx = self.pool.begin().await?;
-        let count = store::issues::dismiss(&mut tx, caller.organization, filter).await?;
+        let changed = store::issues::dismiss(&mut tx, caller.organization, filter).await?;
+        let actor = caller.actor.to_string();
+        let count = self.tell(&mut tx, caller.organization, &actor, "issues_dismissed", &changed).await?;
         tx.commit().await?;
+        self.waker.wake();
         Ok(count)
     }
 
-    /// Tries issues again in one transaction; false when one of them is not open any more, or what it is about is gone.
+    /// Tells who did what to how many issues of which mapping; gives how many there are.
+    async fn tell(
+        &self,
+        tx: &mut PgConnection,
+        organization: OrganizationId,
+        actor: &str,
+        action: &str,
+        changed: &[Changed],
+    ) -> Result<u64, Error> {
+        let mappings = self.mappings.load(tx, &[organization]).await?;
+        let mut count = 0;
+        for Changed { mapping, count: own, field } in changed {
+            count += own.unsigned_abs();
+            let Some(mapping) = mappings.get(*mapping) else { continue };
+            let settings = [("issues".to_owned(), (String::new(), own.to_string()))].into();
+            mapping_changed(self, tx, &mapping.mapping, actor, action, field.as_deref(), settings).await?;
+        }
+        Ok(count)
+    }
+
+    /// Tries issues again in one transaction, and tells who wanted it where that was not told yet (`tells`); false when one
+    /// of them is not open any more, or what it is about is gone.
     async fn retry_together(
         &self,
         organization: OrganizationId,
         issues: &[StoredIssue],
         cause: &Arc<Cause>,
+        tells: bool,
     ) -> Result<bool, Error> {
         let mut tx = self.pool.begin().await?;
         let mappings = self.mappings.load(&mut tx, &[organization]).await?;
@@ -87,6 +116,11 @@ impl Engine {
             }
             if mapping.mapping.state == MappingState::Active {
                 unit.retry(&mapping, issue.link, &issue.field, cause);
+            }
+            if tells {
+                let field = Some(issue.field.clone()).filter(|field| !field.is_empty());
+                let changed = [Changed { mapping: mapping.mapping.id, count: 1, field }];
+                self.tell(&mut tx, organization, &cause.actor, "issues_retried", &changed).await?;
             }
         }
         unit.flush(&mut tx).await?;
@@ -119,11 +153,11 @@ pub(crate) async fn retry_some(engine: &Engine) -> Result<bool, Error> {
     let chunk: Vec<StoredIssue> =
         wanted.into_iter().filter(|(_, by)| *by == actor).map(|(issue, _)| issue).collect();
     let cause = cause(engine, &actor);
-    if matches!(engine.retry_together(organization, &chunk, &cause).await, Ok(true)) {
+    if matches!(engine.retry_together(organization, &chunk, &cause, false).await, Ok(true)) {
         return Ok(true);
     }
     for issue in chunk {
-        match engine.retry_together(organization, std::slice::from_ref(&issue), &cause).await {
+        match engine.retry_together(organization, std::slice::from_ref(&issue), &cause, false).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(error) if error.passes() => return Err(error),

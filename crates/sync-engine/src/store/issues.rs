@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::{ConnectionId, LinkId, OrganizationId, RecordId};
+use model::{ConnectionId, LinkId, MappingId, OrganizationId, RecordId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -184,17 +184,37 @@ pub(crate) async fn counts(
     rows.iter().map(|row| Ok((row.try_get("category")?, row.try_get("count")?))).collect()
 }
 
-/// Asks for all that fit to be tried again; gives how many. Rows are locked in the order of ids.
+/// Issues of one mapping that somebody changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    pub(crate) mapping: MappingId,
+    pub(crate) count: i64,
+    /// The field, where there is one issue.
+    pub(crate) field: Option<String>,
+}
+
+fn changed(rows: &[PgRow]) -> Result<Vec<Changed>, Error> {
+    let read = |row: &PgRow| {
+        let (count, field): (i64, String) = (row.try_get("count")?, row.try_get("field")?);
+        let field = Some(field).filter(|field| count == 1 && !field.is_empty());
+        Ok(Changed { mapping: MappingId::from_uuid(row.try_get("mapping_id")?), count, field })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Asks for all that fit to be tried again; gives which. Rows are locked in the order of ids.
 pub(crate) async fn want(
     tx: &mut PgConnection,
     organization: OrganizationId,
     filter: &Filter,
     actor: &str,
     now: Timestamp,
-) -> Result<u64, Error> {
-    let done = sqlx::query(fits!(
-        "UPDATE issues SET state = 'retrying', wanted_by = $8, wanted_at = $9 WHERE id IN (SELECT id FROM issues i WHERE",
-        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying')"
+) -> Result<Vec<Changed>, Error> {
+    let rows = sqlx::query(fits!(
+        "WITH changed AS (UPDATE issues SET state = 'retrying', wanted_by = $8, wanted_at = $9 WHERE id IN (SELECT id FROM issues i WHERE",
+        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying') RETURNING link_id, field) \
+         SELECT l.mapping_id, count(*) AS count, min(c.field) AS field FROM changed c JOIN links l ON l.id = c.link_id \
+         GROUP BY l.mapping_id ORDER BY l.mapping_id"
     ))
     .bind(organization.uuid())
     .bind(&filter.ids)
@@ -205,20 +225,22 @@ pub(crate) async fn want(
     .bind(&filter.states)
     .bind(actor)
     .bind(at(now))
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(done.rows_affected())
+    changed(&rows)
 }
 
-/// Dismisses all that fit; gives how many.
+/// Dismisses all that fit; gives which.
 pub(crate) async fn dismiss(
     tx: &mut PgConnection,
     organization: OrganizationId,
     filter: &Filter,
-) -> Result<u64, Error> {
-    let done = sqlx::query(fits!(
-        "UPDATE issues SET state = 'dismissed', wanted_by = NULL WHERE id IN (SELECT id FROM issues i WHERE",
-        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying')"
+) -> Result<Vec<Changed>, Error> {
+    let rows = sqlx::query(fits!(
+        "WITH changed AS (UPDATE issues SET state = 'dismissed', wanted_by = NULL WHERE id IN (SELECT id FROM issues i WHERE",
+        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying') RETURNING link_id, field) \
+         SELECT l.mapping_id, count(*) AS count, min(c.field) AS field FROM changed c JOIN links l ON l.id = c.link_id \
+         GROUP BY l.mapping_id ORDER BY l.mapping_id"
     ))
     .bind(organization.uuid())
     .bind(&filter.ids)
@@ -227,9 +249,9 @@ pub(crate) async fn dismiss(
     .bind(&filter.category)
     .bind(&filter.field)
     .bind(&filter.states)
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(done.rows_affected())
+    changed(&rows)
 }
 
 /// Issues of one organization that somebody wants tried again, with who.

@@ -1,4 +1,4 @@
-use model::{IssueCategory, WriteKind, WriteOutcome};
+use model::{IssueCategory, MappingChanged, WriteKind, WriteOutcome, kind};
 use proto::sync as wire;
 
 use crate::world::{World, by, text, texts};
@@ -264,4 +264,50 @@ async fn the_vendors_words_are_told_without_personal_values() {
     world.settled().await;
     let said = world.issues().await.pop().unwrap().message;
     assert_eq!(said, "[redacted] and [redacted] are no phone numbers");
+}
+
+/// What was said about issues: who, what, of which field, how many.
+fn told(world: &World) -> Vec<(String, String, Option<String>, String)> {
+    let said = world.said.lock().unwrap();
+    let changes = said.iter().filter(|message| message.envelope.kind == kind::MAPPING_CHANGED);
+    changes
+        .map(|message| (message.envelope.actor.clone(), message.decode::<MappingChanged>().unwrap()))
+        .filter(|(_, changed)| changed.action.starts_with("issues_"))
+        .map(|(actor, changed)| {
+            (actor.unwrap(), changed.action, changed.field, changed.settings["issues"].1.clone())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tried_or_dismissed_issues_is_told_once() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let bad: Vec<_> = (0..3)
+        .map(|n| world.edited(&n.to_string(), &[("name", "Bad"), ("numberofemployees", "many")]))
+        .collect();
+    world.deliver(&bad).await;
+    world.settled().await;
+    let first = world.issues().await.remove(0);
+    assert_eq!(retry(&world, &first).await.state, "open");
+    let values = wire::ChangeIssuesRequest { category: "value".to_owned(), ..Default::default() };
+    world.api.clone().retry_issues(by("owner", values)).await.unwrap();
+    testkit::eventually(crate::world::SOON, "all to be tried", || async {
+        let left: i64 = world.query("SELECT count(*) FROM issues WHERE wanted_by IS NOT NULL").await;
+        (left == 0).then_some(())
+    })
+    .await;
+    let ask = wire::IssueRequest { issue_id: first.id };
+    world.api.clone().dismiss_issue(by("admin", ask.clone())).await.unwrap();
+    world.api.clone().dismiss_issue(by("admin", ask)).await.unwrap_err();
+    world.settled().await;
+    let actor = |name| world.identity.actor(name);
+    let one = Some("employee_count".to_owned());
+    let told = told(&world);
+    let expected = [
+        (actor("admin"), "issues_retried".to_owned(), one.clone(), "1".to_owned()),
+        (actor("owner"), "issues_retried".to_owned(), None, "3".to_owned()),
+        (actor("admin"), "issues_dismissed".to_owned(), one, "1".to_owned()),
+    ];
+    assert_eq!(told, expected);
 }
