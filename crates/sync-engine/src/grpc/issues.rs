@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::Caller;
+use model::{Caller, Scope};
 use proto::{sync as wire, to_wire_time};
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ pub(super) async fn list(
     let full = i64::try_from(issues.len()).is_ok_and(|count| count == limit);
     Ok(wire::ListIssuesResponse {
         next_page: issues.last().filter(|_| full).map(page).unwrap_or_default(),
-        issues: issues.into_iter().map(show).collect(),
+        issues: issues.into_iter().map(|issue| show(caller, issue)).collect(),
         counts: counts
             .into_iter()
             .map(|(category, count)| {
@@ -133,11 +133,15 @@ async fn one(engine: &Engine, caller: &Caller, id: Uuid) -> Result<wire::Issue, 
     let states = ["open", "retrying", "dismissed", "resolved"].to_vec();
     let filter = Filter { ids: vec![id], states, ..Filter::default() };
     let found = store::issues::list(&mut db, caller.organization, &filter, None, 1).await?.pop();
-    found.map(show).ok_or_else(|| Error::not_found("open issue"))
+    found.map(|found| show(caller, found)).ok_or_else(|| Error::not_found("open issue"))
 }
 
-fn show(listed: Listed) -> wire::Issue {
+/// The title is a value of the record, and the vendor's words may quote one: whoever may see mappings and not records gets
+/// neither.
+fn show(caller: &Caller, listed: Listed) -> wire::Issue {
     let Listed { issue, object, title } = listed;
+    let values = |text: String| if caller.may(Scope::RecordsRead) { text } else { String::new() };
+    let (title, message) = (values(title), values(issue.message));
     let (label, suggestion) = words::category(&issue.category);
     wire::Issue {
         id: issue.id.to_string(),
@@ -150,7 +154,7 @@ fn show(listed: Listed) -> wire::Issue {
         suggestion: suggestion.to_owned(),
         category_label: label.to_owned(),
         category: issue.category,
-        message: issue.message,
+        message,
         state: issue.state,
         at: Some(to_wire_time(issue.at)),
     }

@@ -1,5 +1,5 @@
 use jiff::SignedDuration;
-use model::Caller;
+use model::{Caller, Scope};
 use proto::{sync as wire, to_wire_time};
 use sqlx::PgConnection;
 
@@ -28,7 +28,8 @@ pub(super) async fn conflicts(
     let mut conflicts = Vec::new();
     for conflict in found {
         let title = title(&mut db, caller, Some(conflict.record)).await?;
-        conflicts.push(show_conflict(conflict, title));
+        let conflict = show_conflict(conflict, title);
+        conflicts.push(if caller.may(Scope::RecordsRead) { conflict } else { without_values(conflict) });
     }
     Ok(wire::ListConflictsResponse { conflicts, next_page })
 }
@@ -90,6 +91,11 @@ async fn title(
     let Some(record) = record else { return Ok(String::new()) };
     let record = store::records::get(db, caller.organization, record).await?;
     Ok(record.map(|record| record.title()).unwrap_or_default())
+}
+
+/// A conflict for whoever may see mappings and not records.
+fn without_values(conflict: wire::Conflict) -> wire::Conflict {
+    wire::Conflict { record_title: String::new(), kept: None, lost: None, ..conflict }
 }
 
 fn show_conflict(conflict: StoredConflict, title: String) -> wire::Conflict {

@@ -1,4 +1,4 @@
-use model::{Caller, CanonicalObject, ObjectSchema};
+use model::{Caller, CanonicalObject, ObjectSchema, Scope};
 use proto::{sync as wire, to_wire_time};
 use sqlx::PgConnection;
 
@@ -142,7 +142,7 @@ pub(super) async fn request_plan(
 ) -> Result<wire::Plan, Error> {
     let plan = engine.request_plan(caller, id("mapping", &request.mapping_id)?).await?;
     let mut db = engine.pool.acquire().await?;
-    show_plan(&mut db, plan).await
+    show_plan(&mut db, caller, plan).await
 }
 
 pub(super) async fn get_plan(
@@ -154,7 +154,7 @@ pub(super) async fn get_plan(
     let mapping = own(&mut db, caller, &request.mapping_id).await?;
     let plan = store::plans::get(&mut db, mapping.id).await?.ok_or_else(|| Error::not_found("plan"))?;
     let stale = plan.state == PlanState::Ready && plan.revision != mapping.revision;
-    let mut plan = show_plan(&mut db, plan).await?;
+    let mut plan = show_plan(&mut db, caller, plan).await?;
     if stale {
         plan.state = "stale".to_owned();
     }
@@ -261,7 +261,8 @@ fn show_field(mapping: &Mapping, field: &model::FieldSchema, vendor: &ObjectSche
     wire
 }
 
-async fn show_plan(db: &mut PgConnection, plan: StoredPlan) -> Result<wire::Plan, Error> {
+/// A plan; its samples show records, so that they are for whoever may see those.
+async fn show_plan(db: &mut PgConnection, caller: &Caller, plan: StoredPlan) -> Result<wire::Plan, Error> {
     let (staged, _) = store::links::count(db, plan.mapping).await?;
     let read =
         if matches!(plan.state, PlanState::Reading | PlanState::Computing) { staged } else { plan.read };
@@ -287,6 +288,7 @@ async fn show_plan(db: &mut PgConnection, plan: StoredPlan) -> Result<wire::Plan
                 samples: tally
                     .samples
                     .into_iter()
+                    .filter(|_| caller.may(Scope::RecordsRead))
                     .map(|sample| wire::PlanSample {
                         title: sample.title,
                         vendor_id: sample.vendor_id,

@@ -146,3 +146,42 @@ async fn a_change_never_reaches_another_organizations_mapping() {
     world.settled().await;
     assert_eq!(crate::world::text(&world.get(&ids.record).await, "name"), "One");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_see_mappings_and_not_records_sees_no_values() {
+    let world = World::new().await;
+    let draft = world.draft().await;
+    world.create(&[("name", "Here"), ("domain", "one.test")]).await;
+    world.request_plan(&draft.id).await;
+    world.deliver(&[world.edited("1", &[("name", "There"), ("domain", "one.test")])]).await;
+    world.settled().await;
+    world.backfill_finished("companies", 1).await;
+    let plan = world.plan_in(&draft.id, "ready").await;
+    assert!(plan.categories.iter().any(|count| !count.samples.is_empty()));
+    let ask = wire::MappingRequest { mapping_id: draft.id.clone() };
+    let bare = world.api.clone().get_plan(by("mapper", ask)).await.unwrap().into_inner();
+    assert_eq!(bare.hash, plan.hash);
+    assert!(bare.categories.iter().all(|count| count.samples.is_empty()));
+
+    let ask = wire::ActivateRequest { mapping_id: draft.id.clone(), plan_hash: plan.hash };
+    world.api.clone().activate(by("admin", ask)).await.unwrap();
+    world.plan_in(&draft.id, "applied").await;
+    let fields = [("name", "There"), ("domain", "one.test"), ("numberofemployees", "many")];
+    world.deliver(&[world.edited("1", &fields)]).await;
+    world.settled().await;
+    let (conflict, issue) = (world.conflicts().await.remove(0), world.issues().await.remove(0));
+    assert!(conflict.kept.is_some() && conflict.lost.is_some());
+    assert!(
+        [&conflict.record_title, &issue.record_title, &issue.message].iter().all(|text| !text.is_empty())
+    );
+    let mut api = world.api.clone();
+    let ask = wire::ListConflictsRequest::default();
+    let conflicts = api.list_conflicts(by("mapper", ask)).await.unwrap().into_inner().conflicts;
+    let bare = wire::Conflict { record_title: String::new(), kept: None, lost: None, ..conflict };
+    assert_eq!(conflicts[0], bare);
+    let ask = wire::ListIssuesRequest::default();
+    let issues = api.list_issues(by("mapper", ask)).await.unwrap().into_inner().issues;
+    assert_eq!(issues, [wire::Issue { record_title: String::new(), message: String::new(), ..issue }]);
+    let ask = wire::ListRecordsRequest { object: "company".to_owned(), ..Default::default() };
+    assert_eq!(code(api.list_records(by("mapper", ask)).await), Code::PermissionDenied);
+}

@@ -1,11 +1,12 @@
-//! Identity as far as a guard asks it: the credential names the role, and `stranger` is of another organization.
+//! Identity as far as a guard asks it: the credential names the role, `stranger` is of another organization, and `mapper` may
+//! see mappings and nothing else.
 
 use std::{
     convert::Infallible,
     task::{Context, Poll},
 };
 
-use model::{OrganizationId, Role, UserId};
+use model::{OrganizationId, Role, Scope, UserId};
 use proto::identity::{CheckRequest, CheckResponse};
 use tonic::{
     Request, Response, Status,
@@ -32,13 +33,15 @@ impl Identity {
         let name = credential.strip_prefix("as_")?;
         let (organization, role) = match name {
             "stranger" => (self.other, Role::Owner),
+            "mapper" => (self.organization, Role::Viewer),
             name => (self.organization, name.parse().ok()?),
         };
+        let scopes = if name == "mapper" { [Scope::MappingsRead].into() } else { role.scopes() };
         Some(CheckResponse {
             organization_id: organization.to_string(),
             actor: self.actor(name),
             role: role.to_string(),
-            scopes: role.scopes().into_iter().map(|scope| scope.to_string()).collect(),
+            scopes: scopes.into_iter().map(|scope| scope.to_string()).collect(),
             credential_id: credential.to_owned(),
             ..CheckResponse::default()
         })
