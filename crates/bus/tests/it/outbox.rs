@@ -1,5 +1,9 @@
 use std::{
     collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -8,8 +12,11 @@ use bus::{
     outbox::{self, Relay, Waker},
     subject,
 };
-use sqlx::PgPool;
-use testkit::eventually;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use testkit::{TestDatabase, eventually};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -118,14 +125,39 @@ async fn a_crash_between_publishing_and_deleting_has_one_effect_at_the_consumer(
     running.end().await;
 }
 
+/// A pool in the room's schema that counts its connections. A relay takes one for each try to lead.
+async fn counted(database: &TestDatabase) -> (PgPool, Arc<AtomicU64>) {
+    let tries = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&tries);
+    let options: PgConnectOptions = database.url().parse().unwrap();
+    let pool = PgPoolOptions::new()
+        .after_connect(move |_, _| {
+            counting.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Ok(()) })
+        })
+        .connect_lazy_with(options.options([("search_path", "room")]));
+    (pool, tries)
+}
+
+/// How many sessions lead an outbox of this database.
+async fn leaders(pool: &PgPool) -> i64 {
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    sqlx::query_scalar(locks).fetch_one(pool).await.unwrap()
+}
+
 #[tokio::test]
 async fn of_two_relays_one_works_and_the_other_takes_over() {
     let (nats, database) = (testkit::nats().await, testkit::database().await);
     let (bus, pool) = (connect(&nats).await, room(&database, "room").await);
-    let (first, second) = (relay(&pool, &bus), relay(&pool, &bus));
+    let first = relay(&pool, &bus);
+    eventually(SOON, "the first leads", async || (leaders(&pool).await == 1).then_some(())).await;
+    let (own, tries) = counted(&database).await;
+    let second = relay(&own, &bus);
+    // A second try says that the first one ended without the lead.
+    eventually(SOON, "the second stands by", async || (tries.load(Ordering::SeqCst) > 1).then_some(())).await;
     commit(&pool, &[record(1)]).await;
     assert_emptied(&pool).await;
-    tokio::time::sleep(Duration::from_millis(300)).await; // Both have had the time to look.
     let readers: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity
          WHERE datname = current_database() AND query LIKE '%FROM outbox%' AND pid <> pg_backend_pid()
@@ -134,14 +166,17 @@ async fn of_two_relays_one_works_and_the_other_takes_over() {
     .fetch_one(&pool)
     .await
     .unwrap();
-    assert_eq!(readers, 1);
+    assert_eq!((readers, leaders(&pool).await), (1, 1));
     first.task.abort();
     commit(&pool, &[record(2)]).await;
     assert_emptied(&pool).await;
     second.end().await;
+    eventually(SOON, "nobody leads", async || (leaders(&pool).await == 0).then_some(())).await;
     commit(&pool, &[record(3)]).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(rows(&pool, "outbox").await, 1, "nobody is left to publish it");
+    let third = relay(&pool, &bus);
+    assert_emptied(&pool).await;
+    third.end().await;
 }
 
 #[tokio::test]
