@@ -1,13 +1,13 @@
 //! The demo: an organization whose HubSpot is the sandbox, connected as a person would connect it, mapped, planned,
 //! activated, backfilled, and then living.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use connector::http::Client;
-use identity::FirstUser;
+use identity::{FirstUser, Operator};
 use indicatif::{ProgressBar, ProgressStyle};
-use model::{OrganizationId, Role};
+use model::{Role, SystemClock};
 use proto::{
     connections::{self as conn, connections_client::ConnectionsClient},
     sync::{self as sync, sync_client::SyncClient},
@@ -32,13 +32,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 pub(crate) struct Demo<'a> {
     pub(crate) sandbox: &'a Handle,
-    pub(crate) organization: OrganizationId,
     pub(crate) grpc_url: &'a str,
     pub(crate) api_key: &'a str,
     pub(crate) companies: usize,
     pub(crate) deals: usize,
     pub(crate) contacts: usize,
     pub(crate) edits_per_minute: u32,
+}
+
+/// The demo's organization.
+const ORGANIZATION: &str = "Northwind Partners";
+
+/// Refuses to mix the demo with anybody's data: its people get sign-in links and keys at every start, and its sandbox stands
+/// in for the vendor of every connection.
+pub(crate) async fn keep_apart(demo: bool, database_url: &str) -> anyhow::Result<()> {
+    let operator =
+        Operator::connect(identity::Config::new(database_url), None, Arc::new(SystemClock)).await?;
+    match (demo, operator.knows(ORGANIZATION).await?) {
+        (true, (false, true)) => {
+            bail!(
+                "start the demo in a database with somebody's data; give it one of its own, or leave --demo out"
+            )
+        }
+        (false, (true, _)) => bail!(
+            "start without --demo on the demo's data, where its users and their keys still are; add --demo, or take \
+             another data directory or database"
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The demo's organization and its users.
@@ -53,7 +74,7 @@ pub(crate) fn people() -> (&'static str, Vec<FirstUser>) {
         .into_iter()
         .map(|(email, name, role)| FirstUser { email: email.to_owned(), name: name.to_owned(), role })
         .collect();
-    ("Northwind Partners", users)
+    (ORGANIZATION, users)
 }
 
 /// The sandbox as the demo wants it.
@@ -213,7 +234,8 @@ impl Demo<'_> {
         rooms.wait_until_applied(&request).await
     }
 
-    /// A few companies that exist only here, so that the plan has something for the vendor too.
+    /// A few companies that exist only here, so that the plan has something for the vendor too. Every start has a key of
+    /// its own, so no idempotency key holds from one to the next: what is there already is looked for.
     async fn own_companies(&self, rooms: &mut Rooms) -> anyhow::Result<()> {
         let companies = [
             ("Fjordlight Analytics", "fjordlight.example", "Bergen"),
@@ -221,6 +243,14 @@ impl Demo<'_> {
             ("Halcyon Robotics", "halcyon-robotics.example", "Graz"),
         ];
         for (name, domain, city) in companies {
+            let named = sync::ListRecordsRequest {
+                object: "company".to_owned(),
+                query: name.to_owned(),
+                ..sync::ListRecordsRequest::default()
+            };
+            if rooms.sync.list_records(named).await.map_err(refused)?.into_inner().total > 0 {
+                continue;
+            }
             let text = |text: &str| v1::Value { kind: Some(v1::value::Kind::Text(text.to_owned())) };
             let request = sync::CreateRecordRequest {
                 object: "company".to_owned(),
@@ -229,7 +259,7 @@ impl Demo<'_> {
                     ("domain".to_owned(), text(domain)),
                     ("address_city".to_owned(), text(city)),
                 ]),
-                idempotency_key: format!("demo:{}:{domain}", self.organization),
+                idempotency_key: String::new(),
             };
             rooms.sync.create_record(request).await.map_err(refused)?;
         }

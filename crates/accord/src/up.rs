@@ -92,6 +92,7 @@ pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
 async fn live(up: &Up, data_dir: &Path, started: &mut Started) -> anyhow::Result<()> {
     let files = Files::open(data_dir)?;
     let (database_url, nats_url) = servers(up, data_dir, started).await?;
+    demo::keep_apart(up.demo, &database_url).await?;
     let (house, addresses) = start(up, &files, &database_url, &nats_url, &mut started.sandbox).await?;
     let house = started.house.insert(house);
     let urls = (&*database_url, &*nats_url);
@@ -227,7 +228,6 @@ async fn prepare(
     if let Some(sandbox) = sandbox {
         let demo = demo::Demo {
             sandbox,
-            organization,
             grpc_url: &addresses.grpc,
             api_key: api_key.expose_secret(),
             companies: up.demo_companies,

@@ -126,6 +126,16 @@ impl Operator {
         Ok(Bootstrapped { organization_id, users })
     }
 
+    /// Whether there is an organization of this name, and whether there is any other.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where this cannot be a name; or when the database refuses.
+    pub async fn knows(&self, organization_name: &str) -> Result<(bool, bool), Error> {
+        let slug = text::slug(&text::name("organization", organization_name)?);
+        let all = organizations::slugs(self.0.pool()).await?;
+        Ok((all.contains(&slug), all.iter().any(|other| *other != slug)))
+    }
+
     /// A one-time link for a user, however high their role.
     ///
     /// # Errors

@@ -28,6 +28,11 @@ pub(crate) async fn ensure(
     Ok(OrganizationId::from_uuid(id))
 }
 
+/// The slugs of all organizations.
+pub(crate) async fn slugs(pool: &PgPool) -> Result<Vec<String>, Error> {
+    Ok(sqlx::query_scalar("SELECT slug FROM organizations ORDER BY slug").fetch_all(pool).await?)
+}
+
 /// Its name.
 pub(crate) async fn name(pool: &PgPool, id: OrganizationId) -> Result<Option<String>, Error> {
     let row: Option<(String,)> = sqlx::query_as("SELECT name FROM organizations WHERE id = $1")
