@@ -21,5 +21,6 @@ mod store;
 mod unit;
 
 pub use config::Config;
+pub use domain::suggest::{Prediction, Schema, SchemaError, predict};
 pub use error::{Error, Refusal};
 pub use room::{Deps, Running, start};

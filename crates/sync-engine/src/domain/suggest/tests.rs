@@ -1,8 +1,13 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::{CanonicalObject, PicklistOption};
 use proptest::prelude::*;
 
-use super::*;
-use crate::domain::mapping::{Direction, Policy};
+use super::{
+    assignment::{Edge, assign},
+    *,
+};
+use crate::domain::mapping::{Direction, FieldMapping, FieldState, Policy, Settings};
 
 fn field(name: &str, label: &str, field_type: FieldType) -> FieldSchema {
     FieldSchema {
@@ -241,8 +246,140 @@ proptest! {
         let others: BTreeSet<&str> = found.iter().map(|s| s.vendor_field.as_str()).collect();
         prop_assert_eq!(ends.len(), found.len());
         prop_assert_eq!(others.len(), found.len());
-        prop_assert!(found.iter().all(|s| (FLOOR..1.0).contains(&s.confidence)));
+        prop_assert!(found.iter().all(|s| (0.3..1.0).contains(&s.confidence)));
         theirs.fields.reverse();
         prop_assert_eq!(suggest(&ours, &theirs), found);
+    }
+}
+
+fn schema(object: &str, json: &serde_json::Value) -> Schema {
+    Schema::read(object, json.to_string().as_bytes()).unwrap()
+}
+
+fn selected(source: &Schema, target: &Schema) -> BTreeMap<String, Prediction> {
+    let chosen = predict("pair", source, target).into_iter().filter(|one| one.selected);
+    chosen.map(|one| (one.source.clone(), one)).collect()
+}
+
+#[test]
+fn names_of_any_script_and_language_are_matched() {
+    let ours = schema(
+        "kontakte",
+        &serde_json::json!([
+            {"name": "Vorname", "type": "singleLineText"}, {"name": "Nachname", "type": "singleLineText"},
+            {"name": "PLZ", "type": "singleLineText"}, {"name": "会社名", "type": "text"},
+        ]),
+    );
+    let theirs = schema(
+        "contacts",
+        &serde_json::json!([
+            {"name": "cf_first_name__c", "label": "First Name", "type": "string"},
+            {"name": "new_familyname", "label": "Family name", "type": "String"},
+            {"name": "mailingPostalCode", "label": "Mailing ZIP", "type": "varchar"},
+            {"name": "custom.company_jp", "label": "会社名", "type": "text"},
+        ]),
+    );
+    let found = selected(&ours, &theirs);
+    for (source, target) in [
+        ("Vorname", "cf_first_name__c"),
+        ("Nachname", "new_familyname"),
+        ("PLZ", "mailingPostalCode"),
+        ("会社名", "custom.company_jp"),
+    ] {
+        assert_eq!(found[source].target, target, "{found:?}");
+    }
+}
+
+#[test]
+fn what_a_round_trip_would_lose_is_not_mapped_by_itself() {
+    let numbers = |samples: &[&str]| {
+        schema(
+            "accounts",
+            &serde_json::json!([{"name": "NumberOfEmployees", "type": "string", "samples": samples}]),
+        )
+    };
+    let theirs = schema(
+        "companies",
+        &serde_json::json!([{"name": "numberofemployees", "label": "Number of Employees", "type": "number"}]),
+    );
+    let kept = &selected(&numbers(&["12", "80"]), &theirs)["NumberOfEmployees"];
+    let lost = &selected(&numbers(&["12", "50-100"]), &theirs)["NumberOfEmployees"];
+    assert!(kept.confidence >= AUTO && kept.auto, "{kept:?}");
+    assert!(lost.confidence >= AUTO && !lost.auto, "{lost:?}");
+}
+
+#[test]
+fn a_schema_that_cannot_be_read_says_why() {
+    let code = |json: &str| Schema::read("x", json.as_bytes()).unwrap_err().code();
+    assert_eq!(code("{"), "schema_malformed");
+    assert_eq!(code("{\"fields\": []}"), "schema_malformed");
+    assert_eq!(code("[{\"label\": \"A\"}]"), "field_unnamed");
+    assert_eq!(code("[{\"name\": \"a\"}, {\"name\": \"a\"}]"), "field_repeated");
+}
+
+#[test]
+fn every_line_of_the_lexicon_is_read() {
+    for text in [include_str!("lexicon/words.txt"), include_str!("lexicon/concepts.txt")] {
+        let unread: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with('#') && !line.contains(": "))
+            .collect();
+        assert!(unread.is_empty(), "{unread:?}");
+    }
+    let scopes = ["company", "deal", "person", "lead"];
+    let heads = include_str!("lexicon/concepts.txt").lines().filter(|line| !line.starts_with('#'));
+    let heads = heads.filter_map(|line| line.split_once(':')?.0.split_once('@'));
+    for (name, scope) in heads {
+        assert!(scopes.contains(&scope), "{name}@{scope}");
+    }
+}
+
+fn best(rows: &[Vec<Edge>], taken: &mut Vec<usize>) -> f64 {
+    let Some((row, rest)) = rows.split_first() else { return 0.0 };
+    let mut most = best(rest, taken);
+    for edge in row {
+        if !taken.contains(&edge.column) {
+            taken.push(edge.column);
+            most = most.max(edge.gain + best(rest, taken));
+            taken.pop();
+        }
+    }
+    most
+}
+
+proptest! {
+    #[test]
+    fn no_assignment_gains_more(
+        gains in proptest::collection::vec(proptest::collection::vec(0_u32..6, 5), 0..6)
+    ) {
+        let row = |row: &Vec<u32>| -> Vec<Edge> {
+            let edges = row.iter().enumerate().filter(|(_, gain)| **gain > 0);
+            edges.map(|(column, gain)| Edge { column, gain: f64::from(*gain) / 7.0 }).collect()
+        };
+        let rows: Vec<Vec<Edge>> = gains.iter().map(row).collect();
+        let chosen = assign(&rows, 5);
+        let given: Vec<usize> = chosen.iter().flatten().copied().collect();
+        prop_assert_eq!(given.iter().collect::<BTreeSet<_>>().len(), given.len());
+        let gain: f64 = rows.iter().zip(&chosen).filter_map(|(row, column)| {
+            row.iter().find(|edge| Some(edge.column) == *column).map(|edge| edge.gain)
+        }).sum();
+        prop_assert!((gain - best(&rows, &mut Vec::new())).abs() < 1e-9);
+    }
+
+    #[test]
+    fn no_name_however_odd_is_too_much(
+        names in proptest::collection::btree_set("\\PC{1,30}|[\\x00-\\x7f]{1,12}|(e.?mail|[A-Z]{1,4}s?|ß|é|İ|ﬁ|_|__c){1,8}", 1..12),
+        label in ".{0,30}",
+        kind in ".{0,12}",
+    ) {
+        let fields: Vec<serde_json::Value> = names
+            .iter()
+            .filter(|name| !name.trim().is_empty())
+            .map(|name| serde_json::json!({"name": name, "label": format!("{name} {label}"), "type": kind}))
+            .collect();
+        let schema = schema(&label, &serde_json::Value::Array(fields));
+        let predictions = predict(&label, &schema, &schema);
+        prop_assert!(predictions.iter().all(|one| (0.0..=1.0).contains(&one.confidence)));
+        prop_assert_eq!(predict(&label, &schema, &schema), predictions);
     }
 }

@@ -1,0 +1,342 @@
+//! A field as the matcher reads it: its words, what it is about, which of several addresses it belongs to.
+
+use super::{
+    field::Field,
+    kind::Kind,
+    lexicon::{Concept, Entity, lexicon},
+    words,
+};
+
+/// Words in front of a custom field's internal name that vendors and their customers put there.
+const PREFIXES: &[&str] = &[
+    "hs",
+    "hubspot",
+    "cf",
+    "cust",
+    "custom",
+    "custentity",
+    "custbody",
+    "custrecord",
+    "new",
+    "udf",
+    "uf",
+    "u",
+    "x",
+    "sf",
+    "sfdc",
+    "msdyn",
+    "mc",
+    "prop",
+    "property",
+    "attr",
+    "attribute",
+    "field",
+    "fld",
+    "zcrm",
+    "ud",
+    "ns",
+    "crm",
+    "mkto",
+];
+
+/// Words that may be left out to find what a name is about.
+const NOISE: &[&str] = &["field", "value", "information", "text", "custom"];
+
+/// Which of an object's several addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// It does not say.
+    Any,
+    /// The one that counts: billing, mailing, main.
+    First,
+    /// Another one: shipping, other.
+    Second,
+    /// At home.
+    Home,
+}
+
+const SLOTS: &[(Slot, &[&str])] = &[
+    (
+        Slot::First,
+        &[
+            "billing",
+            "bill",
+            "mailing",
+            "primary",
+            "main",
+            "business",
+            "work",
+            "headquarters",
+            "office",
+            "invoice",
+            "legal",
+            "default",
+            "invoicing",
+        ],
+    ),
+    (
+        Slot::Second,
+        &[
+            "shipping",
+            "ship",
+            "other",
+            "alternate",
+            "alt",
+            "secondary",
+            "delivery",
+            "additional",
+            "second",
+            "alternative",
+        ],
+    ),
+    (Slot::Home, &["home", "private", "personal", "permanent", "residential"]),
+];
+
+/// The concepts that are parts of an address.
+const PARTS: &[&str] = &[
+    "street",
+    "street_2",
+    "street_3",
+    "city",
+    "county",
+    "state",
+    "zip",
+    "country",
+    "latitude",
+    "longitude",
+    "geocode_accuracy",
+];
+
+/// One way a field is called: by its name or by its label.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Form {
+    /// The words in their order.
+    pub(crate) words: Vec<String>,
+    /// The words that say something on this object, as a sorted set.
+    pub(crate) set: Vec<String>,
+    /// The letters of `set` in the order of the name, as sorted pairs of neighbours.
+    pub(crate) pairs: Vec<(char, char)>,
+}
+
+/// What a field is about, and how sure that is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct About {
+    pub(crate) concepts: Vec<Concept>,
+    /// 1 as it stands, less when words had to be left out.
+    pub(crate) strength: f64,
+}
+
+/// A field as the matcher reads it.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) name: Form,
+    pub(crate) label: Form,
+    pub(crate) about: Option<About>,
+    pub(crate) slot: Slot,
+    pub(crate) kind: Kind,
+    /// What its words say that it holds.
+    pub(crate) hint: Option<Kind>,
+    /// Its options, letters and digits only.
+    pub(crate) options: Vec<String>,
+}
+
+impl Reading {
+    pub(crate) fn new(field: &Field, itself: &Itself) -> Self {
+        let name = form(strip(words::split(&field.name)), itself);
+        let label = form(words::split(&field.label), itself);
+        let kind = Kind::read(&field.kind);
+        let (by_label, by_name) = (about(&label.words, itself, kind), about(&name.words, itself, kind));
+        let slot = match (by_label.1, by_name.1) {
+            (Slot::Any, slot) | (slot, _) => slot,
+        };
+        let options = field.options.iter().map(|option| plain(option)).filter(|option| !option.is_empty());
+        let description = words::normal(lexicon(), words::split(&field.description));
+        Self {
+            about: join(by_label.0, by_name.0).or_else(|| described(&description, itself, kind)),
+            slot,
+            kind,
+            hint: hint(&name.words).or_else(|| hint(&label.words)),
+            options: words::set(&options.collect::<Vec<_>>()),
+            name,
+            label,
+        }
+    }
+}
+
+/// What an object is, and the words that its own name adds to its fields' names.
+#[derive(Clone, Debug)]
+pub(crate) struct Itself {
+    pub(crate) entity: Entity,
+    pub(crate) own: Vec<String>,
+}
+
+impl Itself {
+    /// By the object's name; where that does not tell, by what its fields are about.
+    pub(crate) fn new(object: &str, fields: &[Field]) -> Self {
+        let mut own = words::normal(lexicon(), words::split(object));
+        let says = |word: &str| own.iter().any(|one| one == word);
+        let named = [("lead", Entity::Lead), ("deal", Entity::Deal), ("person", Entity::Person)]
+            .into_iter()
+            .chain([("company", Entity::Company), ("partner", Entity::Company)]);
+        let entity = named.into_iter().find(|(word, _)| says(word)).map(|(_, entity)| entity);
+        let entity = entity.unwrap_or_else(|| guess(fields));
+        let also: &[&str] = match entity {
+            Entity::Company => &["company"],
+            Entity::Deal => &["deal"],
+            Entity::Person => &["person"],
+            Entity::Lead => &["lead", "person"],
+        };
+        own.extend(also.iter().map(|word| (*word).to_owned()));
+        Self { entity, own }
+    }
+}
+
+fn guess(fields: &[Field]) -> Entity {
+    let itself = Itself { entity: Entity::Deal, own: Vec::new() };
+    let told: Vec<About> = fields.iter().filter_map(|field| Reading::new(field, &itself).about).collect();
+    let about = |wanted: &str| {
+        let wanted = lexicon().named(wanted);
+        told.iter().any(|about| about.concepts.iter().any(|concept| Some(*concept) == wanted))
+    };
+    if about("last_name") && (about("first_name") || about("salutation")) {
+        Entity::Person
+    } else if about("close_date") && (about("stage") || about("amount")) {
+        Entity::Deal
+    } else {
+        Entity::Company
+    }
+}
+
+/// The name without what marks it as a custom field or as the vendor's own.
+fn strip(mut words: Vec<String>) -> Vec<String> {
+    if words.len() > 1 && words.last().is_some_and(|last| last == "c") {
+        words.pop();
+    }
+    if words.len() > 1 && PREFIXES.contains(&words[0].as_str()) {
+        words.remove(0);
+    }
+    words
+}
+
+fn form(split: Vec<String>, itself: &Itself) -> Form {
+    let words = words::normal(lexicon(), split);
+    let telling: Vec<String> = words.iter().filter(|word| !itself.own.contains(word)).cloned().collect();
+    let telling = if telling.is_empty() { words.clone() } else { telling };
+    let letters: Vec<char> = telling.iter().flat_map(|word| word.chars()).collect();
+    let mut pairs: Vec<(char, char)> = letters.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    pairs.sort_unstable();
+    Form { set: words::set(&telling), pairs, words }
+}
+
+fn about(words: &[String], itself: &Itself, kind: Kind) -> (Option<About>, Slot) {
+    if words.is_empty() {
+        return (None, Slot::Any);
+    }
+    if let Some((concept, slot)) = address(words, itself, kind) {
+        return (Some(About { concepts: vec![concept], strength: 1.0 }), slot);
+    }
+    let ask = |left_out: &[&str]| {
+        let kept: Vec<String> =
+            words.iter().filter(|word| !left_out.contains(&word.as_str())).cloned().collect();
+        if kept.is_empty() { Vec::new() } else { lexicon().about(&words::set(&kept), itself.entity) }
+    };
+    let own: Vec<&str> = itself.own.iter().map(String::as_str).collect();
+    let tries: [(&[&str], f64); 4] = [(&[], 1.0), (&own, 0.95), (&["company"], 0.6), (NOISE, 0.8)];
+    for (left_out, strength) in tries {
+        let concepts = ask(left_out);
+        if !concepts.is_empty() {
+            return (Some(About { concepts, strength }), Slot::Any);
+        }
+    }
+    (None, Slot::Any)
+}
+
+/// The part of an address that some words name, and which address that is.
+fn address(words: &[String], itself: &Itself, kind: Kind) -> Option<(Concept, Slot)> {
+    let mut slot = Slot::Any;
+    let mut rest: Vec<String> = Vec::new();
+    let mut is_address = false;
+    for (at, word) in words.iter().enumerate() {
+        let after_address = at > 0 && words[at - 1] == "address";
+        let numbered = after_address && at + 1 < words.len();
+        match word.as_str() {
+            "address" => is_address = true,
+            "1" if numbered => slot = Slot::First,
+            "2" | "3" if numbered => slot = Slot::Second,
+            _ => match SLOTS.iter().find(|(_, names)| names.contains(&word.as_str())) {
+                Some((found, _)) => slot = *found,
+                None => rest.push(word.clone()),
+            },
+        }
+    }
+    if !is_address && slot == Slot::Any {
+        return None;
+    }
+    let part = |name: &str| lexicon().named(name).map(|concept| (concept, slot));
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    match rest.as_slice() {
+        // A vendor's whole address, or the line that most systems call so.
+        [] if is_address && kind == Kind::Address => part("address"),
+        [] | ["1"] if is_address => part("street"),
+        ["2"] if is_address => part("street_2"),
+        ["code"] => part("zip"),
+        _ => {
+            let rest: Vec<String> = rest.into_iter().map(str::to_owned).collect();
+            let found = lexicon().about(&words::set(&rest), itself.entity);
+            let concept = found.into_iter().find(|concept| PARTS.contains(&lexicon().name(*concept)))?;
+            Some((concept, slot))
+        }
+    }
+}
+
+/// What a description says that is no more than a phrase: it helps where name and label say nothing.
+fn described(words: &[String], itself: &Itself, kind: Kind) -> Option<About> {
+    let (about, _) = about(words, itself, kind);
+    about.map(|about| About { strength: 0.7 * about.strength, ..about })
+}
+
+/// What name and label agree on; else what either says.
+fn join(label: Option<About>, name: Option<About>) -> Option<About> {
+    let (label, name) = match (label, name) {
+        (Some(label), Some(name)) => (label, name),
+        (label, name) => return label.or(name),
+    };
+    let common: Vec<Concept> =
+        label.concepts.iter().filter(|concept| name.concepts.contains(concept)).copied().collect();
+    let strength = label.strength.max(name.strength);
+    if !common.is_empty() {
+        return Some(About { concepts: common, strength });
+    }
+    // What people see says it better than the name that a programmer once chose.
+    if label.strength > name.strength {
+        return Some(label);
+    }
+    let mut concepts = label.concepts;
+    concepts.extend(name.concepts);
+    Some(About { concepts, strength: strength * 0.8 })
+}
+
+fn hint(words: &[String]) -> Option<Kind> {
+    let has = |word: &str| words.iter().any(|one| one == word);
+    let (first, last) = (words.first()?.as_str(), words.last()?.as_str());
+    if matches!(first, "is" | "has" | "do" | "can" | "allow") || has("flag") || has("opt") {
+        return Some(Kind::Bool);
+    }
+    match last {
+        "date" | "timestamp" => Some(Kind::Date),
+        "id" => Some(Kind::Reference),
+        "email" => Some(Kind::Email),
+        "phone" | "mobile" | "fax" => Some(Kind::Phone),
+        "url" | "website" => Some(Kind::Url),
+        "number" if first != "phone" && !has("phone") && !has("company") => Some(Kind::Number),
+        "amount" | "revenue" => Some(Kind::Money),
+        "by" => Some(Kind::User),
+        _ if first == "number" => Some(Kind::Number),
+        _ if first == "date" => Some(Kind::Date),
+        _ => None,
+    }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(60).collect()
+}
