@@ -29,6 +29,21 @@ pub(crate) enum Command {
     /// Make encryption keys.
     #[command(subcommand)]
     Keys(Keys),
+    /// Say which field of one schema is which of another, as JSON lines.
+    Suggest(Suggest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Suggest {
+    /// A schema: `[{"name", "label", "type", "description"?, "picklist"?, "samples"?}]`, types in the vendor's words.
+    #[arg(long)]
+    pub(crate) source: PathBuf,
+    /// The other schema.
+    #[arg(long)]
+    pub(crate) target: PathBuf,
+    /// What the pair is called, `hubspot.deals__salesforce.opportunity`; without it, by the files' names.
+    #[arg(long)]
+    pub(crate) pair: Option<String>,
 }
 
 #[derive(Debug, Args)]

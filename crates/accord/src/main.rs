@@ -9,6 +9,7 @@ mod operator;
 mod readiness;
 mod ready;
 mod serve;
+mod suggest;
 mod up;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ async fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         cli::Command::Dead(command) => operator::dead(command).await,
         cli::Command::Organization(command) => operator::organization(command).await,
         cli::Command::Keys(command) => operator::keys(&command),
+        cli::Command::Suggest(command) => suggest::run(&command),
     }
 }
 
