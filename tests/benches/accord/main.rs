@@ -6,6 +6,7 @@ mod keys;
 mod load;
 mod servers;
 mod stage;
+mod suggest;
 mod sync;
 mod table;
 mod up;
@@ -28,6 +29,9 @@ async fn main() -> Result<()> {
     let mut rows = Vec::new();
     if chosen("sync") {
         rows.extend(pipeline().await?);
+    }
+    if chosen("suggest") {
+        rows.extend(suggest::measure()?);
     }
     if chosen("keys") {
         rows.push(keys::measure().await?);
