@@ -8,6 +8,7 @@ mod crash;
 mod issues;
 mod lineage;
 mod main_path;
+mod objects;
 mod resume;
 mod secrets;
 mod services;

@@ -21,7 +21,7 @@ use crate::{
     engine::Engine,
     mappings::Mappings,
     store,
-    unit::{Arrived, Cause, Scope, Unit, Wanted},
+    unit::{self, Arrived, Cause, Scope, Unit, Wanted},
 };
 
 /// The durable consumer's and the inbox's name.
@@ -240,6 +240,7 @@ fn of<'a>(
 
 fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
     let mut scope = Scope::default();
+    let mut parents = Vec::new();
     let mut wanted: BTreeMap<(model::MappingId, String), Wanted> = BTreeMap::new();
     let mut want = |compiled: &Arc<Compiled>, id: &str, keys: Vec<String>, external: Option<RecordId>| {
         let known = wanted.entry((compiled.mapping.id, id.to_owned())).or_insert_with(|| Wanted {
@@ -264,20 +265,25 @@ fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
                     for merged in &change.merged_ids {
                         want(compiled, merged, Vec::new(), None);
                     }
+                    parents.extend(unit::names(compiled, &change.fields));
                 }
             }
             Fact::Written(written) => {
                 scope.links.push(written.link);
-                if let WriteOutcome::Applied { vendor_id, .. } = &written.outcome
+                if let WriteOutcome::Applied { vendor_id, fields, covered, .. } = &written.outcome
                     && let Some(compiled) = mappings.get(written.mapping)
                 {
                     want(compiled, vendor_id, Vec::new(), None);
+                    let covered = covered.iter().map(|(name, covered)| (name.clone(), covered.value.clone()));
+                    parents.extend(unit::names(compiled, fields));
+                    parents.extend(unit::names(compiled, &covered.collect()));
                 }
             }
             Fact::BackfillFinished(_) => {}
         }
     }
     scope.vendor_records = wanted.into_values().collect();
+    scope.parents = parents;
     scope
 }
 

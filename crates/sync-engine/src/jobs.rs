@@ -16,6 +16,7 @@ use crate::{
         sync::Link,
     },
     engine::Engine,
+    parents,
     store::{self, plans::StoredPlan},
     unit::{Cause, SOURCE, Scope, Unit, Wanted},
 };
@@ -93,9 +94,10 @@ pub(crate) async fn compute(
     let mut matched_records = std::collections::BTreeSet::new();
     let mut after = None;
     loop {
-        let links = store::links::page(db, mapping.mapping.id, after, true, CHUNK).await?;
+        let mut links = store::links::page(db, mapping.mapping.id, after, true, CHUNK).await?;
         let Some(last) = links.last() else { break };
         after = Some(last.id);
+        parents::into_staged(db, mapping, &mut links).await?;
         let keys: Vec<String> = links
             .iter()
             .filter_map(|link| link.staged.as_ref())

@@ -14,6 +14,7 @@ mod jobs;
 mod lineage;
 mod mappings;
 mod metrics;
+mod parents;
 mod publisher;
 mod review;
 mod room;

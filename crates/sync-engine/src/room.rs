@@ -9,11 +9,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, Error, chores, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache,
+    parents,
 };
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -21,6 +22,7 @@ const MIGRATIONS: [Migration; 5] = [
         name: "rewritten in place",
         sql: include_str!("../migrations/0002_rewritten_in_place.sql"),
     },
+    Migration { version: 5, name: "waiting", sql: include_str!("../migrations/0004_waiting.sql") },
     Migration { version: 6, name: "lineage", sql: include_str!("../migrations/0005_lineage.sql") },
     Migration { version: 20, name: "idempotency", sql: include_str!("../migrations/0020_idempotency.sql") },
 ];
@@ -86,6 +88,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     deps.tasks.spawn(connections::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(jobs::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(chores::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(parents::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(prune(Arc::clone(&engine), deps.shutdown));
     Ok(Running { engine, guard: deps.guard })
 }

@@ -40,6 +40,7 @@ pub(crate) mod mapping;
 pub(crate) mod matching;
 pub(crate) mod merge;
 pub(crate) mod plan;
+pub(crate) mod reference;
 pub(crate) mod suggest;
 pub(crate) mod sync;
 pub(crate) mod transform;

@@ -200,7 +200,12 @@ pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, fi
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         state.refused = None;
         match state.unread.take() {
-            Some(raw) => observe_field(pair, state, record, &mut effect, raw, &origin),
+            Some(raw) => {
+                observe_field(pair, state, record, &mut effect, raw, &origin);
+                if state.unread.is_none() && state.refused.is_none() {
+                    effect.cleared.push(pair.canonical.name.clone());
+                }
+            }
             None if !state.wants(record.value(&pair.canonical.name), pair.direction, exists_there) => {
                 effect.cleared.push(pair.canonical.name.clone());
             }
@@ -508,7 +513,7 @@ fn read(
                 effect.touched = true;
                 effect.troubles.push(Trouble {
                     field: pair.canonical.name.clone(),
-                    category: IssueCategory::Value,
+                    category: unfit.category(),
                     message: unfit.to_string(),
                 });
             }

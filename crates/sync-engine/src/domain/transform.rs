@@ -1,8 +1,8 @@
 //! A value's way from one side to the other: by the types of the two fields, and value by value for picklists.
 
-use model::{FieldSchema, FieldType, PicklistOption, Value};
+use model::{FieldSchema, FieldType, IssueCategory, PicklistOption, Value};
 
-use super::mapping::FieldPair;
+use super::{mapping::FieldPair, reference};
 
 /// A value that does not fit the other side's field. It names types, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,12 @@ pub(crate) enum Unfit {
         /// What the value is.
         found: &'static str,
     },
+    /// The record that it names is not linked to one at the other side.
+    #[error("the record that {field} names is not linked yet")]
+    Parent {
+        /// The field that should take it.
+        field: String,
+    },
     /// It is no option of the picklist.
     #[error("the value is no option of the picklist {field}")]
     Option {
@@ -25,8 +31,21 @@ pub(crate) enum Unfit {
     },
 }
 
+impl Unfit {
+    /// What kind of issue it is.
+    pub(crate) const fn category(&self) -> IssueCategory {
+        match self {
+            Self::Parent { .. } => IssueCategory::Missing,
+            _ => IssueCategory::Value,
+        }
+    }
+}
+
 /// The canonical form of a vendor's value.
 pub(crate) fn inbound(pair: &FieldPair, value: Value) -> Result<Value, Unfit> {
+    if reference::target(pair).is_some() && reference::vendor_id(&value).is_some() {
+        return Err(Unfit::Parent { field: pair.canonical.name.clone() });
+    }
     carry(&pair.vendor, &pair.canonical, value)
 }
 

@@ -32,22 +32,26 @@ pub(super) async fn pairs(
     let mut db = engine.pool.acquire().await?;
     let connection = engine.connection(&mut db, caller, id("connection", &request.connection_id)?).await?;
     let mappings = store::mappings::list(&mut db, caller.organization, Some(connection.id)).await?;
-    let pairs = OFFERED
-        .iter()
-        .filter_map(|(object, name, recommended)| {
-            let vendor = connection.object(name)?;
-            let mapping = mappings.iter().find(|m| m.object == *object && m.vendor_object == *name);
-            Some(wire::Pair {
-                object: object.name().to_owned(),
-                object_label: object.label().to_owned(),
-                vendor_object: vendor.name.clone(),
-                vendor_object_label: vendor.label.clone(),
-                mapping_id: mapping.map(|mapping| mapping.id.to_string()).unwrap_or_default(),
-                recommended: *recommended,
-            })
-        })
-        .collect();
-    Ok(wire::ListPairsResponse { pairs })
+    let pair = |object: CanonicalObject, vendor: &ObjectSchema, recommended: bool| {
+        let mapping = mappings.iter().find(|m| m.object == object && m.vendor_object == vendor.name);
+        wire::Pair {
+            object: object.name().to_owned(),
+            object_label: object.label().to_owned(),
+            vendor_object: vendor.name.clone(),
+            vendor_object_label: vendor.label.clone(),
+            mapping_id: mapping.map(|mapping| mapping.id.to_string()).unwrap_or_default(),
+            recommended,
+        }
+    };
+    let known = OFFERED.iter().filter_map(|(object, name, recommended)| {
+        Some(pair(*object, connection.object(name)?, *recommended))
+    });
+    // An object that the vendor's own customer made can be anything: whoever maps it knows what it is.
+    let custom =
+        connection.objects.iter().filter(|vendor| OFFERED.iter().all(|(_, name, _)| vendor.name != *name));
+    let custom =
+        custom.flat_map(|vendor| CanonicalObject::ALL.into_iter().map(|object| pair(object, vendor, false)));
+    Ok(wire::ListPairsResponse { pairs: known.chain(custom).collect() })
 }
 
 pub(super) async fn create(

@@ -6,6 +6,7 @@ pub(crate) mod connections;
 pub(crate) mod issues;
 pub(crate) mod links;
 pub(crate) mod mappings;
+pub(crate) mod parents;
 pub(crate) mod plans;
 pub(crate) mod records;
 pub(crate) mod revisions;

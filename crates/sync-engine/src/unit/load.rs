@@ -58,6 +58,7 @@ impl Unit {
         for link in store::links::lock(tx, &links, &records).await? {
             unit.hold_link(link, false);
         }
+        unit.load_parents(tx, scope.parents).await?;
         Ok(unit)
     }
 
@@ -78,6 +79,8 @@ impl Unit {
             activity: BTreeMap::new(),
             messages: Vec::new(),
             trace: Trace::default(),
+            parents_here: HashMap::new(),
+            parents_there: HashMap::new(),
             verify: false,
         }
     }

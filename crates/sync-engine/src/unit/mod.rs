@@ -2,6 +2,7 @@
 //! stored with everything that follows from it in one transaction.
 
 mod load;
+mod parents;
 mod resolve;
 mod say;
 mod trace;
@@ -30,9 +31,10 @@ use crate::{
     },
     mappings::Mappings,
     metrics,
-    store::{self, conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
+    store::{self, conflicts::StoredConflict, issues::StoredIssue, parents::Named, revisions::Revision},
 };
 
+pub(crate) use self::parents::{named, names};
 use trace::Trace;
 
 /// The name under which the sync-engine speaks on the bus.
@@ -55,6 +57,8 @@ pub(crate) struct Scope {
     pub(crate) vendor_records: Vec<Wanted>,
     pub(crate) links: Vec<LinkId>,
     pub(crate) records: Vec<RecordId>,
+    /// Records that the vendors' ids name.
+    pub(crate) parents: Vec<Named<String>>,
 }
 
 /// What caused a change.
@@ -115,6 +119,9 @@ pub(crate) struct Unit {
     messages: Vec<Message>,
     /// What became of writes.
     trace: Trace,
+    /// Records by the vendors' ids that name them, and the other way round, beside those that the unit holds.
+    parents_here: HashMap<Named<String>, RecordId>,
+    parents_there: HashMap<Named<RecordId>, String>,
     /// Whether the mappings must still be as they were loaded when this is stored: something was staged because one
     /// was not active, or a record was made that each active one is told of.
     verify: bool,
@@ -157,6 +164,8 @@ impl Unit {
         let staged =
             self.take_staged(mapping, arrived.vendor_id).map(|s| Staged::join(Some(s), arrived.seen));
         let seen = staged.as_ref().map_or(arrived.seen, Staged::seen);
+        let ours = self.with_our_ids(mapping, seen.fields);
+        let seen = Seen { fields: ours.as_ref().unwrap_or(seen.fields), ..seen };
         let arrived = Arrived { seen, ..arrived };
         let Some(link_id) = self.resolve(mapping, arrived, cause) else { return };
         let Some(held) = self.links.get_mut(&link_id) else { return };
@@ -217,6 +226,8 @@ impl Unit {
     ) {
         let twin = self.twin(mapping, link_id, outcome);
         let outcome = twin.as_ref().unwrap_or(outcome);
+        let ours = self.answer_with_our_ids(mapping, outcome);
+        let outcome = ours.as_ref().unwrap_or(outcome);
         let Some(held) = self.links.get_mut(&link_id) else { return };
         let Some(record_id) = held.link.record.filter(|_| held.link.mapping == mapping.mapping.id) else {
             return;
@@ -299,6 +310,7 @@ impl Unit {
             self.merge_staged(mapping, id, cause);
             return;
         }
+        self.unread_with_our_ids(mapping, id);
         let Some(held) = self.links.get_mut(&id) else { return };
         let Some(record_id) = held.link.record else { return };
         let Some(record) = self.records.get_mut(&record_id) else { return };
@@ -379,7 +391,7 @@ impl Unit {
             for trouble in troubles {
                 self.trouble(&mapping, id, trouble);
             }
-            if let Some(write) = write {
+            if let Some(write) = write.and_then(|write| self.with_vendor_ids(&mapping, write)) {
                 self.ask(&mapping, &write, &cause);
             }
         }
@@ -411,7 +423,9 @@ impl Unit {
 
     /// Stores everything in the transaction.
     pub(crate) async fn flush(mut self, tx: &mut PgConnection) -> Result<(), Error> {
+        self.load_parents_there(tx).await?;
         self.write_out();
+        let waiting = self.waiting();
         let dirty: Vec<&Record> =
             self.records.values().filter(|held| held.dirty).map(|held| &held.record).collect();
         store::records::put(tx, &dirty).await?;
@@ -432,6 +446,7 @@ impl Unit {
         self.trace.store(tx).await?;
         let issues: Vec<StoredIssue> = self.issues.into_values().collect();
         store::issues::open(tx, &issues).await?;
+        store::parents::wait(tx, &waiting).await?;
         let cleared: Vec<(LinkId, String)> = self.cleared.into_iter().collect();
         store::issues::clear(tx, &cleared, self.now).await?;
         for (connection, activity) in &self.activity {

@@ -72,7 +72,8 @@ pub(crate) fn confirm(settings: &mut Settings, canonical: &ObjectSchema, vendor:
 /// Why a person should look at a pair before values flow, whatever the fields are called.
 pub(super) fn doubt(ours: &FieldSchema, theirs: &FieldSchema) -> Option<String> {
     let identity = |field: &FieldSchema| matches!(field.field_type, FieldType::User | FieldType::Reference);
-    if identity(ours) || identity(theirs) {
+    let same_kind = ours.references.is_some() && theirs.references.is_some();
+    if (identity(ours) || identity(theirs)) && !same_kind {
         return Some("the two sides name people and records by different ids".to_owned());
     }
     if ours.options.is_empty() || theirs.options.is_empty() {
