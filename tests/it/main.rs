@@ -5,6 +5,7 @@ mod bad_input;
 mod browser;
 mod conflict;
 mod crash;
+mod drift;
 mod issues;
 mod lineage;
 mod main_path;

@@ -121,7 +121,8 @@ impl Owner {
                 self.guarded(ttl / 2, "keep the leases", Step::Leases).await;
             }
             self.drop_overdue().await;
-            self.guarded(ttl, "look after the connections", Step::Connections).await;
+            // With the keeping of the leases after it, this ends well before they do.
+            self.guarded(ttl / 3, "look after the connections", Step::Connections).await;
         }
         hints.abort();
         self.stop_all().await;

@@ -37,6 +37,8 @@ pub mod kind {
     pub const TOKEN_REFRESH_FAILED: &str = "token.refresh_failed";
     /// [`crate::SchemaRefreshed`].
     pub const SCHEMA_REFRESHED: &str = "schema.refreshed";
+    /// [`crate::SchemaDriftDetected`].
+    pub const SCHEMA_DRIFT_DETECTED: &str = "schema.drift_detected";
     /// [`crate::MappingChanged`].
     pub const MAPPING_CHANGED: &str = "mapping.changed";
     /// [`crate::CaptureRequested`].
@@ -169,6 +171,82 @@ pub struct SchemaRefreshed {
     pub at: Timestamp,
 }
 
+/// How a vendor's object or field differs from the last reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It is gone, and exactly one new field has its label and type.
+    Renamed,
+    /// It holds values of another type.
+    TypeNarrowed,
+    /// Some of its options are gone.
+    OptionsNarrowed,
+    /// A record must have it now.
+    Required,
+    /// It can no longer be written.
+    ReadOnly,
+}
+
+impl SchemaChangeKind {
+    /// Its name in JSON and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Renamed => "renamed",
+            Self::TypeNarrowed => "type_narrowed",
+            Self::OptionsNarrowed => "options_narrowed",
+            Self::Required => "required",
+            Self::ReadOnly => "read_only",
+        }
+    }
+}
+
+/// One difference between two readings of a vendor's schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaChange {
+    /// The vendor's object.
+    pub object: String,
+    /// The vendor's field; empty when it is about the object.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub field: String,
+    /// What happened.
+    pub change: SchemaChangeKind,
+    /// The same in words.
+    pub detail: String,
+}
+
+/// A field mapping that paused because of a change of the vendor's schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedField {
+    /// The object mapping.
+    pub mapping: MappingId,
+    /// The canonical field.
+    pub field: String,
+    /// The vendor's field.
+    pub vendor_field: String,
+}
+
+/// A vendor's schema differs from the last reading.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaDriftDetected {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor.
+    pub vendor: String,
+    /// What differs, at most 500 changes.
+    pub changes: Vec<SchemaChange>,
+    /// The field mappings that paused.
+    pub paused: Vec<PausedField>,
+    /// When it was noticed.
+    pub at: Timestamp,
+}
+
 /// An object mapping or one of its field mappings changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingChanged {
@@ -181,7 +259,7 @@ pub struct MappingChanged {
     /// The vendor's object.
     pub vendor_object: String,
     /// What was done, as a stable code: `created`, `suggested`, `field_confirmed`, `field_chosen`,
-    /// `field_ignored`, `field_unmapped`, `field_settings`, `direction_set`, `plan_requested`, `activated`, `paused`,
+    /// `field_ignored`, `field_unmapped`, `field_settings`, `field_resumed`, `direction_set`, `plan_requested`, `activated`, `paused`,
     /// `resumed`.
     pub action: String,
     /// The canonical field, when one field mapping changed.

@@ -16,8 +16,8 @@ pub use change::{ChangeEvent, ChangeKind, Lane};
 pub use clock::{Clock, SystemClock};
 pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
-    ConnectionChanged, ConnectionState, MappingChanged, RecordChanged, SchemaRefreshed, SyncRunFinished,
-    kind,
+    ConnectionChanged, ConnectionState, MappingChanged, PausedField, RecordChanged, SchemaChange,
+    SchemaChangeKind, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, kind,
 };
 pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{

@@ -6,7 +6,7 @@ use bus::{ConsumerConfig, Delivery, Message, subject};
 use model::{ConnectionChanged, ConnectionState, SchemaRefreshed, kind};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, consumer::Patience, engine::Engine, jobs, publisher, store};
+use crate::{Error, consumer::Patience, drifts, engine::Engine, jobs, publisher, store};
 
 const CONSUMER: &str = "sync-engine-connections";
 
@@ -75,8 +75,15 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
         kind::SCHEMA_REFRESHED => {
             let schema: SchemaRefreshed = message.decode()?;
             let SchemaRefreshed { connection, vendor, objects, .. } = schema;
+            let before = store::connections::get(&mut tx, connection).await?;
             store::connections::put_objects(&mut tx, organization, connection, &vendor, &objects, now)
                 .await?;
+            let read = |before: &store::connections::Connection| {
+                before.organization == organization && !before.objects.is_empty()
+            };
+            if let Some(before) = before.filter(read) {
+                drifts::take(engine, &mut tx, &before, &objects).await?;
+            }
         }
         kind::CONNECTION_AUTHORIZED | kind::CONNECTION_CHANGED | kind::CONNECTION_DISCONNECTED => {
             let change: ConnectionChanged = message.decode()?;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     Error,
     domain::{mapping::MappingState, matching},
+    drifts,
     engine::Engine,
     error::Refusal,
     publisher::mapping_changed,
@@ -28,8 +29,11 @@ impl Engine {
         let gone = || Error::not_found("open issue");
         let mut db = self.pool.acquire().await?;
         let issue = store::issues::get(&mut db, caller.organization, id).await?.ok_or_else(gone)?;
+        let paused = drifts::mapping_of(&mut db, &issue).await?;
         drop(db);
-        if !self
+        if let Some(mapping) = paused {
+            self.resume_field(caller, mapping, &issue.field).await?;
+        } else if !self
             .retry_together(caller.organization, std::slice::from_ref(&issue), &self.cause(caller), true)
             .await?
         {

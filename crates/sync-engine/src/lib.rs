@@ -5,6 +5,7 @@ mod config;
 mod connections;
 mod consumer;
 mod domain;
+mod drifts;
 mod edits;
 mod engine;
 mod error;

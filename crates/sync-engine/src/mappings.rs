@@ -102,7 +102,15 @@ pub(crate) async fn compile(db: &mut PgConnection, mapping: Mapping) -> Result<C
     let none = ObjectSchema { name: mapping.vendor_object.clone(), label: String::new(), fields: Vec::new() };
     let vendor =
         connection.as_ref().and_then(|connection| connection.object(&mapping.vendor_object)).unwrap_or(&none);
-    Ok(Compiled::new(mapping, &canonical, vendor))
+    let paused = store::drifts::of(db, mapping.id).await?;
+    let mut compiled = Compiled::new(mapping, &canonical, vendor);
+    compiled.pairs.retain(|pair| {
+        let is_it = |drift: &store::drifts::StoredDrift| {
+            drift.field == pair.canonical.name && drift.vendor_field == pair.vendor.name
+        };
+        !paused.iter().any(is_it)
+    });
+    Ok(compiled)
 }
 
 /// A canonical object with the fields that the organization added.

@@ -165,6 +165,9 @@ fn field_mapping(
         policy: "newest_wins".to_owned(),
         pii: field == "phone",
         vendor_read_only: field == "probability",
+        drift: if field == "probability" { "removed" } else { "" }.to_owned(),
+        drift_message: "hs_probability is gone".to_owned(),
+        drift_returned: true,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use model::{
     AccessChanged, AccessSubject, CaptureRequested, CaptureStopped, ConnectionChanged, ConnectionState,
-    MappingChanged, SchemaRefreshed, SyncRunFinished, kind,
+    MappingChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, kind,
 };
 use serde_json::{Map, Value, json};
 
@@ -59,6 +59,30 @@ pub(crate) fn schema(refreshed: &SchemaRefreshed) -> Facts {
         actor: None,
         summary: format!("The schema of {} was read: {} objects", refreshed.vendor, objects.len()),
         details: json!({ "vendor": refreshed.vendor, "objects": objects }),
+    }
+}
+
+pub(crate) fn schema_drift(found: &SchemaDriftDetected) -> Facts {
+    let changes: Vec<Value> = found
+        .changes
+        .iter()
+        .take(50)
+        .map(|one| json!({ "object": one.object, "field": one.field, "change": one.change.name() }))
+        .collect();
+    let paused: Vec<&str> = found.paused.iter().map(|one| one.vendor_field.as_str()).collect();
+    Facts {
+        action: kind::SCHEMA_DRIFT_DETECTED.to_owned(),
+        target: found.connection.to_string(),
+        connection: Some(found.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!(
+            "The schema of {} changed in {} places; {} field mappings paused",
+            found.vendor,
+            found.changes.len(),
+            paused.len()
+        ),
+        details: json!({ "vendor": found.vendor, "changes": changes, "paused": paused }),
     }
 }
 

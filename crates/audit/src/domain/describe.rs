@@ -112,6 +112,7 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         | kind::TOKEN_REFRESHED
         | kind::TOKEN_REFRESH_FAILED => control::connection(kind, &message.decode()?),
         kind::SCHEMA_REFRESHED => control::schema(&message.decode()?),
+        kind::SCHEMA_DRIFT_DETECTED => control::schema_drift(&message.decode()?),
         kind::MAPPING_CHANGED => control::mapping(&message.decode()?),
         kind::CAPTURE_REQUESTED => control::capture_requested(&message.decode()?),
         kind::CAPTURE_STOPPED => control::capture_stopped(&message.decode()?),

@@ -54,6 +54,19 @@ pub(crate) struct FieldMapping {
     /// Whether it is personal data, whose values never reach the audit log.
     pii: bool,
     vendor_read_only: bool,
+    /// Set while the field mapping is paused because the vendor changed its field.
+    drift: Option<Drift>,
+}
+
+/// How the vendor changed a field under its mapping.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Drift {
+    /// `removed`, `renamed`, `type_narrowed`, `options_narrowed` or `required`.
+    change: String,
+    /// The same in words.
+    message: String,
+    /// Whether the field is as it was before.
+    returned: bool,
 }
 
 /// The mappings.
@@ -105,7 +118,7 @@ pub(crate) struct MappingEdit {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FieldEdit {
-    /// `confirm`, `choose` (with `vendor_field`), `ignore`, `unmap` or `settings`.
+    /// `confirm`, `choose` (with `vendor_field`), `ignore`, `unmap`, `settings`, or `resume` after a drift.
     pub(crate) action: String,
     #[serde(default)]
     pub(crate) vendor_field: Option<String>,
@@ -208,6 +221,11 @@ impl From<wire::FieldMapping> for FieldMapping {
             policy: text(field.policy),
             pii: field.pii,
             vendor_read_only: field.vendor_read_only,
+            drift: text(field.drift).map(|change| Drift {
+                change,
+                message: field.drift_message,
+                returned: field.drift_returned,
+            }),
         }
     }
 }

@@ -151,7 +151,8 @@ fn check_new(object: &Object, input: &NewProperty) -> Result<(), Failure> {
             format!("Property name {} may only have a-z, 0-9 and _ and starts with a letter", input.name);
         return Err(Failure::validation(message));
     }
-    if object.definitions.contains_key(input.name.as_str()) {
+    // The name of an archived one is free again.
+    if object.definitions.get(input.name.as_str()).is_some_and(|known| !known.archived) {
         return Err(Failure::conflict(format!("A property named '{}' already exists.", input.name)));
     }
     if !FIELD_TYPES.contains(&input.field_type.as_str()) {

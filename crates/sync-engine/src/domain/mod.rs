@@ -34,6 +34,7 @@ pub(crate) struct UnknownWord(pub(crate) String);
 
 pub(crate) mod cell;
 pub(crate) mod change;
+pub(crate) mod drift;
 pub(crate) mod health;
 pub(crate) mod lineage;
 pub(crate) mod mapping;

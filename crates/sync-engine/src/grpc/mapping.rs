@@ -109,6 +109,11 @@ pub(super) async fn set_field(
     caller: &Caller,
     request: wire::SetFieldRequest,
 ) -> Result<wire::Mapping, Error> {
+    if request.action == "resume" {
+        let id = id("mapping", &request.mapping_id)?;
+        let mapping = engine.resume_field(caller, id, &request.field).await?;
+        return answer(engine, caller, mapping).await;
+    }
     let wish = FieldWish {
         action: request.action,
         vendor_field: request.vendor_field,
@@ -217,6 +222,18 @@ async fn show(
         fields: Vec::new(),
     });
     let (_, linked) = store::links::count(db, mapping.id).await?;
+    let mut fields: Vec<wire::FieldMapping> =
+        canonical.fields.iter().map(|field| show_field(&mapping, field, &vendor)).collect();
+    for drift in store::drifts::of(db, mapping.id).await? {
+        let is_it = |field: &&mut wire::FieldMapping| {
+            field.field == drift.field && field.vendor_field == drift.vendor_field
+        };
+        if let Some(field) = fields.iter_mut().find(is_it) {
+            field.drift = drift.change;
+            field.drift_message = drift.message;
+            field.drift_returned = drift.returned;
+        }
+    }
     Ok(wire::Mapping {
         id: mapping.id.to_string(),
         connection_id: mapping.connection.to_string(),
@@ -229,7 +246,7 @@ async fn show(
         direction: mapping.settings.direction.name().to_owned(),
         match_keys: mapping.settings.match_keys.clone(),
         revision: mapping.revision,
-        fields: canonical.fields.iter().map(|field| show_field(&mapping, field, &vendor)).collect(),
+        fields,
         vendor_fields: vendor.fields.iter().map(Into::into).collect(),
         activated_at: mapping.activated_at.map(to_wire_time),
         activated_by: mapping.activated_by.unwrap_or_default(),

@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod conflicts;
 pub(crate) mod connections;
+pub(crate) mod drifts;
 pub(crate) mod issues;
 pub(crate) mod links;
 pub(crate) mod mappings;
