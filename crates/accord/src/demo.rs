@@ -212,8 +212,8 @@ impl Demo<'_> {
             mapping_id: id.clone(),
             direction: Some("bidirectional".to_owned()),
             default_policy: Some("newest_wins".to_owned()),
-            match_keys: Vec::new(),
             confirm_all: true,
+            ..sync::SetMappingRequest::default()
         };
         let mapping = rooms.sync.set_mapping(confirm).await.map_err(refused)?.into_inner();
         let mapped = mapping.fields.iter().filter(|field| field.state == "confirmed").count();

@@ -68,6 +68,26 @@ impl<'a> Client<'a> {
         self.send(OPERATION, post(CORE, path, json(OPERATION, batch)?)).await
     }
 
+    pub(crate) async fn batch_read_archived(
+        &self,
+        object: &str,
+        batch: &wire::BatchRead<'_>,
+    ) -> Result<Answer, Error> {
+        const OPERATION: &str = "read archived HubSpot records";
+        let path = format!("{}/batch/read?archived=true", self.paths.objects(object));
+        self.send(OPERATION, post(CORE, path, json(OPERATION, batch)?)).await
+    }
+
+    pub(crate) async fn batch_archive(
+        &self,
+        object: &str,
+        batch: &wire::BatchIds<'_>,
+    ) -> Result<Answer, Error> {
+        const OPERATION: &str = "archive HubSpot records";
+        let path = format!("{}/batch/archive", self.paths.objects(object));
+        self.send(OPERATION, post(CORE, path, json(OPERATION, batch)?)).await
+    }
+
     pub(crate) async fn batch_update(
         &self,
         object: &str,

@@ -87,7 +87,7 @@ pub(crate) async fn set(
         Ok(current) => current,
         Err(error) => {
             return wishes.iter().for_each(|wish| {
-                outcomes.insert(wish.at, Err(crate::write::again(&error)));
+                outcomes.insert(wish.at, Err(crate::error::again(&error)));
             });
         }
     };
@@ -119,7 +119,7 @@ fn wish<'a>(at: usize, write: &'a ApplyWrite, outcome: &Outcome) -> Option<Wish<
     let Ok(WriteOutcome::Applied { vendor_id, .. }) = outcome else { return None };
     let expected = match &write.write {
         WriteKind::Update { expected, .. } => expected.get(COMPANY),
-        WriteKind::Create { .. } => None,
+        WriteKind::Create { .. } | WriteKind::Archive { .. } => None,
     };
     let (record, wanted) = (vendor_id.clone(), write.fields.get(COMPANY)?);
     Some(Wish { at, record, wanted, expected, now: Value::Null })
@@ -173,7 +173,7 @@ fn settle(wish: &Wish<'_>, result: Result<(), &Error>, outcomes: &mut BTreeMap<u
             outcomes.insert(wish.at, Ok(refused));
         }
         Err(error) => {
-            outcomes.insert(wish.at, Err(crate::write::again(error)));
+            outcomes.insert(wish.at, Err(crate::error::again(error)));
         }
     }
 }

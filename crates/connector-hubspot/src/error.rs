@@ -178,6 +178,19 @@ fn words(failure: &Failure, otherwise: &str) -> String {
     if safe.is_empty() { otherwise.to_owned() } else { format!("{otherwise}: {safe}") }
 }
 
+/// The same failure for another write of its batch.
+pub(crate) fn again(error: &Error) -> Error {
+    Error {
+        kind: error.kind,
+        retry: error.retry,
+        operation: error.operation,
+        message: error.message.clone(),
+        code: error.code.clone(),
+        field: error.field.clone(),
+        source: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -224,6 +224,12 @@ pub(crate) struct RecordId<'a> {
     pub(crate) id: &'a str,
 }
 
+/// `POST …/batch/archive`
+#[derive(Debug, Serialize)]
+pub(crate) struct BatchIds<'a> {
+    pub(crate) inputs: Vec<RecordId<'a>>,
+}
+
 /// `POST …/batch/update` and `POST …/batch/upsert`
 #[derive(Debug, Serialize)]
 pub(crate) struct BatchWrite<'a> {

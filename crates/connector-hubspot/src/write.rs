@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use model::{ApplyWrite, CoveredValue, IssueCategory, ObjectSchema, Value, WriteKind, WriteOutcome};
 
 use crate::{
+    archive::archive,
     client::{Answer, Client},
     companies,
+    error::again,
     objects::{COMPANY, Decoder, Object, RECORD_ID, merged_ids, time_from_wire, value_to_wire},
     read::BATCH_SIZE,
     wire::{Batch, BatchRead, BatchWrite, PastValue, Record, RecordId, WriteInput, texts},
@@ -60,9 +62,12 @@ pub(crate) async fn write(
     let decoder = Decoder::new(object, schema, names);
     let mut batches = Batches { client, object, decoder, outcomes: BTreeMap::new() };
     let mut planned = Vec::with_capacity(writes.len());
+    for (at, outcome) in archive(client, &object.name, writes).await {
+        batches.settle(at, outcome);
+    }
     for (at, write) in writes.iter().enumerate() {
         match plan(schema, at, write) {
-            Ok(plan) => planned.push(plan),
+            Ok(plan) => planned.extend(plan),
             Err(rejected) => batches.settle(at, Ok(rejected)),
         }
     }
@@ -83,7 +88,12 @@ pub(crate) async fn write(
     (0..writes.len()).map(|at| batches.outcomes.remove(&at).unwrap_or_else(unanswered)).collect()
 }
 
-fn plan<'a>(schema: &ObjectSchema, at: usize, write: &'a ApplyWrite) -> Result<Planned<'a>, WriteOutcome> {
+/// What a write sets, and where; none for one that sets nothing.
+fn plan<'a>(
+    schema: &ObjectSchema,
+    at: usize,
+    write: &'a ApplyWrite,
+) -> Result<Option<Planned<'a>>, WriteOutcome> {
     let mut properties = BTreeMap::new();
     for (name, value) in &write.fields {
         let Some(field) = schema.field(name) else {
@@ -105,8 +115,9 @@ fn plan<'a>(schema: &ObjectSchema, at: usize, write: &'a ApplyWrite) -> Result<P
     let key = match &write.write {
         WriteKind::Create { external_id } => external_id,
         WriteKind::Update { id, .. } => id,
+        WriteKind::Archive { .. } => return Ok(None),
     };
-    Ok(Planned { at, write, key, properties, applied: None })
+    Ok(Some(Planned { at, write, key, properties, applied: None }))
 }
 
 const fn rejected(category: IssueCategory, message: String, field: Option<String>) -> WriteOutcome {
@@ -333,19 +344,6 @@ fn blame(category: &str) -> WriteOutcome {
         _ => (IssueCategory::Validation, "HubSpot refuses the record"),
     };
     rejected(category, message.to_owned(), None)
-}
-
-/// The same failure for another write of its batch.
-pub(crate) fn again(error: &Error) -> Error {
-    Error {
-        kind: error.kind,
-        retry: error.retry,
-        operation: error.operation,
-        message: error.message.clone(),
-        code: error.code.clone(),
-        field: error.field.clone(),
-        source: None,
-    }
 }
 
 fn times(answer: &Batch<'_>) -> Option<(Timestamp, Timestamp)> {

@@ -23,6 +23,13 @@ pub enum WriteKind {
         /// reported as [`CoveredValue`].
         expected: BTreeMap<String, Value>,
     },
+    /// Archive the record with this vendor id, or delete it where the vendor has no archive; it is applied as well
+    /// when the record is gone already.
+    Archive {
+        /// The vendor's id of the record.
+        #[serde(rename = "vendor_id")]
+        id: String,
+    },
 }
 
 /// A change we ask a vendor to make. Subject `write.{vendor}.{partition}.{org}.{object}`.
@@ -142,10 +149,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_of_write_survive_the_bus() {
+    fn each_kind_of_write_survives_the_bus() {
         let at = Timestamp::UNIX_EPOCH;
         let update = WriteKind::Update { id: "512".into(), expected: BTreeMap::new() };
-        for write in [WriteKind::Create { external_id: "rec_1".into() }, update] {
+        let archive = WriteKind::Archive { id: "512".into() };
+        for write in [WriteKind::Create { external_id: "rec_1".into() }, update, archive] {
             let write = ApplyWrite {
                 id: WriteId::generate(at),
                 connection: ConnectionId::generate(at),

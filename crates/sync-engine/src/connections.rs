@@ -74,14 +74,22 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
     match message.envelope.kind.as_str() {
         kind::SCHEMA_REFRESHED => {
             let schema: SchemaRefreshed = message.decode()?;
-            let SchemaRefreshed { connection, vendor, objects, .. } = schema;
+            let SchemaRefreshed { connection, vendor, objects, at } = schema;
             let before = store::connections::get(&mut tx, connection).await?;
-            store::connections::put_objects(&mut tx, organization, connection, &vendor, &objects, now)
-                .await?;
+            let newest = store::connections::put_objects(
+                &mut tx,
+                organization,
+                connection,
+                &vendor,
+                &objects,
+                at,
+                now,
+            )
+            .await?;
             let read = |before: &store::connections::Connection| {
                 before.organization == organization && !before.objects.is_empty()
             };
-            if let Some(before) = before.filter(read) {
+            if let Some(before) = before.filter(read).filter(|_| newest) {
                 drifts::take(engine, &mut tx, &before, &objects).await?;
             }
         }
@@ -89,8 +97,10 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
             let change: ConnectionChanged = message.decode()?;
             let (Some(id), Some(state)) = (change.connection, change.state) else { return Ok(()) };
             let before = store::connections::state(&mut tx, id).await?;
-            store::connections::put_state(&mut tx, organization, id, &change.vendor, state, now).await?;
-            if message.envelope.kind == kind::CONNECTION_AUTHORIZED {
+            let (vendor, at) = (change.vendor.as_str(), change.at);
+            let newest =
+                store::connections::put_state(&mut tx, organization, id, vendor, state, at, now).await?;
+            if newest && message.envelope.kind == kind::CONNECTION_AUTHORIZED {
                 let unwatched = before.as_deref() == Some(ConnectionState::Disconnected.name());
                 publisher::request_captures(engine, &mut tx, organization, id, unwatched).await?;
             }

@@ -16,7 +16,7 @@ use crate::{
         mapping::{Compiled, MappingState},
         matching,
         plan::PlanState,
-        sync::Seen,
+        sync::{Gone, Seen},
     },
     engine::Engine,
     mappings::Mappings,
@@ -298,8 +298,9 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
         ..Cause::vendor(&message.envelope, change.connection, &change.vendor, change.changed_at)
     });
     for compiled in of(mappings, message, change.connection, &change.object) {
+        let gone = Gone { version: change.version, at: change.changed_at };
         for merged in &change.merged_ids {
-            unit.delete(compiled, merged, change.version, change.changed_at);
+            unit.follow(compiled, merged, &change.id, gone, &cause);
         }
         let arrived = Arrived {
             vendor_id: &change.id,
@@ -308,7 +309,7 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
             lane: change.lane,
         };
         match (change.kind, compiled.mapping.state) {
-            (ChangeKind::Deleted, _) => unit.delete(compiled, &change.id, change.version, change.changed_at),
+            (ChangeKind::Deleted, _) => unit.delete(compiled, &change.id, gone, &cause),
             (ChangeKind::Upserted, MappingState::Active) => unit.arrive(compiled, arrived, &cause),
             (ChangeKind::Upserted, _) => unit.stage(compiled, arrived),
         }

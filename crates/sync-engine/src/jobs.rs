@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error,
     domain::{
+        cell::Record,
         mapping::Compiled,
         matching,
-        plan::{Category, Matched, PlanState, Planner, There},
-        sync::Link,
+        plan::{Category, PlanState},
     },
     engine::Engine,
-    parents,
-    store::{self, plans::StoredPlan},
+    planning,
+    store::{self, links::Which, plans::StoredPlan},
     unit::{Cause, SOURCE, Scope, Unit, Wanted},
 };
 
@@ -26,11 +26,6 @@ const CHUNK: i64 = 500;
 
 /// How often to look for work that nobody announced: another replica's that died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// Writes per call, and calls per second, on which a plan's estimate rests: HubSpot's batch size for updates that are
-/// read back with history, and its 110 calls in ten seconds.
-const WRITES_PER_CALL: u64 = 50;
-const CALLS_PER_SECOND: f64 = 11.0;
 
 /// Works until shutdown.
 pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
@@ -58,7 +53,7 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
     let compiled = Arc::new(crate::mappings::compile(&mut tx, mapping).await?);
     let Some(plan) = store::plans::get(&mut tx, id).await? else { return Ok(false) };
     if plan.state == PlanState::Computing {
-        let (result, hash) = compute(&mut tx, &compiled).await?;
+        let (result, hash) = planning::activation(&mut tx, &compiled).await?;
         let moves = |category: &Category| *category != Category::Skipped;
         let counted =
             result.categories.iter().filter(|(c, _)| moves(c)).map(|(_, tally)| tally.count).sum::<u64>();
@@ -72,9 +67,10 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
             ..plan
         };
         store::plans::put(&mut tx, &plan).await?;
-    } else if apply_staged(engine, &mut tx, &compiled).await? == 0
-        && create_there(engine, &mut tx, &compiled).await? == 0
-    {
+    } else if apply_staged(engine, &mut tx, &compiled).await? == 0 {
+        // The plan stays locked by this transaction, so that nobody else applies it meanwhile.
+        let asked = create_there(engine, &compiled).await?;
+        store::plans::add_applied(&mut tx, id, asked).await?;
         settle_links(engine, &compiled).await?;
         let (from, to) = (PlanState::Applying, PlanState::Applied);
         store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
@@ -84,84 +80,13 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Works out what activating a mapping would do, over the stored state of both sides.
-pub(crate) async fn compute(
-    db: &mut PgConnection,
-    mapping: &Arc<Compiled>,
-) -> Result<(crate::domain::plan::PlanResult, String), Error> {
-    let mut planner = Planner::new(mapping);
-    let (organization, object) = (mapping.mapping.organization, mapping.mapping.object);
-    let mut matched_records = std::collections::BTreeSet::new();
-    let mut after = None;
-    loop {
-        let mut links = store::links::page(db, mapping.mapping.id, after, true, CHUNK).await?;
-        let Some(last) = links.last() else { break };
-        after = Some(last.id);
-        parents::into_staged(db, mapping, &mut links).await?;
-        let keys: Vec<String> = links
-            .iter()
-            .filter_map(|link| link.staged.as_ref())
-            .flat_map(|staged| matching::keys_there(mapping, &staged.fields))
-            .collect();
-        let found = store::records::by_keys(db, organization, object, &keys).await?;
-        for link in &links {
-            let (Some(staged), Some(vendor_id)) = (&link.staged, &link.vendor_id) else { continue };
-            let ids = candidates(link, mapping, staged, &found, &matched_records);
-            let matched = match ids.as_slice() {
-                [] => Matched::None,
-                [id] => {
-                    matched_records.insert(*id);
-                    store::records::get(db, organization, *id)
-                        .await?
-                        .map_or(Matched::None, |record| Matched::One(Box::new(record)))
-                }
-                _ => Matched::Several,
-            };
-            planner.there(&There { vendor_id, link, staged }, matched);
-        }
-    }
-    let mut after = None;
-    loop {
-        let records =
-            store::records::unlinked(db, organization, object, mapping.mapping.id, after, CHUNK).await?;
-        let Some(last) = records.last() else { break };
-        after = Some(last.id);
-        for record in records.iter().filter(|record| !matched_records.contains(&record.id)) {
-            planner.here(record);
-        }
-    }
-    Ok(planner.finish(WRITES_PER_CALL, CALLS_PER_SECOND))
-}
-
-fn candidates(
-    link: &Link,
-    mapping: &Compiled,
-    staged: &crate::domain::sync::Staged,
-    found: &[(String, RecordId)],
-    taken: &std::collections::BTreeSet<RecordId>,
-) -> Vec<RecordId> {
-    if let Some(record) = link.record {
-        return vec![record];
-    }
-    for key in matching::keys_there(mapping, &staged.fields) {
-        let ids: Vec<RecordId> =
-            found.iter().filter(|(k, id)| *k == key && !taken.contains(id)).map(|(_, id)| *id).collect();
-        if !ids.is_empty() {
-            return ids;
-        }
-    }
-    Vec::new()
-}
-
 /// Merges a chunk of what was read before the activation.
 async fn apply_staged(
     engine: &Engine,
     tx: &mut PgConnection,
     mapping: &Arc<Compiled>,
 ) -> Result<usize, Error> {
-    let links = store::links::page(tx, mapping.mapping.id, None, true, CHUNK).await?;
-    let links: Vec<Link> =
-        links.into_iter().filter(|link| link.state != crate::domain::sync::LinkState::Ambiguous).collect();
+    let links = store::links::page(tx, mapping.mapping.id, None, Which::Mergeable, CHUNK).await?;
     if links.is_empty() {
         return Ok(0);
     }
@@ -186,31 +111,34 @@ async fn apply_staged(
     Ok(done)
 }
 
-/// Asks for a chunk of the records that exist only here to be created at the vendor.
-async fn create_there(
-    engine: &Engine,
-    tx: &mut PgConnection,
-    mapping: &Arc<Compiled>,
-) -> Result<usize, Error> {
-    if !mapping.creates_there() {
-        return Ok(0);
-    }
+/// Asks for the records that exist only here to be created at the vendor, but for those that the filter leaves out.
+/// Each chunk is a transaction of its own; what was asked for is not found again.
+async fn create_there(engine: &Engine, mapping: &Arc<Compiled>) -> Result<i64, Error> {
     let (organization, object, id) =
         (mapping.mapping.organization, mapping.mapping.object, mapping.mapping.id);
-    let records = store::records::unlinked(tx, organization, object, id, None, CHUNK).await?;
-    if records.is_empty() {
-        return Ok(0);
+    let (mut after, mut asked) = (None, 0);
+    while mapping.creates_there() {
+        let mut tx = engine.pool.begin().await?;
+        let records = store::records::unlinked(&mut tx, organization, object, id, after, CHUNK).await?;
+        let Some(last) = records.last() else { break };
+        after = Some(last.id);
+        let wanted = |record: &&Record| mapping.passes(Some(record), None) != Some(false);
+        let ids: Vec<RecordId> = records.iter().filter(wanted).map(|record| record.id).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let mappings = engine.mappings.load(&mut tx, &[organization]).await?;
+        let scope = Scope { records: ids.clone(), ..Scope::default() };
+        let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings, scope).await?;
+        for id in &ids {
+            unit.link_here(mapping, *id, &cause(mapping, engine.clock.now()));
+        }
+        unit.flush(&mut tx).await?;
+        tx.commit().await?;
+        engine.waker.wake();
+        asked += i64::try_from(ids.len()).unwrap_or_default();
     }
-    let ids: Vec<RecordId> = records.iter().map(|record| record.id).collect();
-    let mappings = engine.mappings.load(tx, &[organization]).await?;
-    let scope = Scope { records: ids.clone(), ..Scope::default() };
-    let mut unit = Unit::load(tx, engine.clock.now(), mappings, scope).await?;
-    for id in &ids {
-        unit.link_here(mapping, *id, &cause(mapping, engine.clock.now()));
-    }
-    unit.flush(tx).await?;
-    store::plans::add_applied(tx, id, i64::try_from(ids.len()).unwrap_or_default()).await?;
-    Ok(ids.len())
+    Ok(asked)
 }
 
 /// Works out the writes of every link: edits made while the mapping was paused go out now. Each chunk is a transaction
@@ -219,7 +147,7 @@ async fn settle_links(engine: &Engine, mapping: &Arc<Compiled>) -> Result<(), Er
     let mut after = None;
     loop {
         let mut tx = engine.pool.begin().await?;
-        let links = store::links::page(&mut tx, mapping.mapping.id, after, false, CHUNK).await?;
+        let links = store::links::page(&mut tx, mapping.mapping.id, after, Which::All, CHUNK).await?;
         let Some(last) = links.last() else { return Ok(()) };
         after = Some(last.id);
         let mappings = engine.mappings.load(&mut tx, &[mapping.mapping.organization]).await?;
@@ -228,7 +156,7 @@ async fn settle_links(engine: &Engine, mapping: &Arc<Compiled>) -> Result<(), Er
         let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings, scope).await?;
         let cause = cause(mapping, engine.clock.now());
         for link in links {
-            unit.check(link, &cause);
+            unit.reconsider(mapping, link, &cause);
         }
         unit.flush(&mut tx).await?;
         tx.commit().await?;

@@ -1,46 +1,30 @@
 //! The review of mappings by people: create, suggest, confirm, choose, plan, activate, pause. Every change is audited
 //! by its event, which leaves in the same transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use model::{Caller, CanonicalObject, ConnectionId, MappingId, ObjectSchema};
 use sqlx::PgConnection;
 
 use crate::{
     Error,
     domain::{
-        mapping::{Direction, FieldMapping, FieldState, Mapping, MappingState, Policy, Settings},
+        mapping::{FieldMapping, Mapping, MappingState, Settings},
         plan::PlanState,
         suggest,
     },
     engine::Engine,
     error::Refusal,
-    jobs, mappings,
+    mappings, planning,
     publisher::{mapping_changed, request_capture},
     store::{self, connections::Connection, plans::StoredPlan},
 };
 
-/// A change of one field mapping.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FieldWish {
-    /// `confirm`, `choose`, `ignore`, `unmap` or `settings`.
-    pub(crate) action: String,
-    pub(crate) vendor_field: String,
-    pub(crate) direction: Option<Option<Direction>>,
-    pub(crate) policy: Option<Policy>,
-    pub(crate) pii: Option<bool>,
-}
+mod wish;
 
-/// A change of an object mapping's settings.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct MappingWish {
-    pub(crate) direction: Option<Direction>,
-    pub(crate) default_policy: Option<Policy>,
-    pub(crate) match_keys: Vec<String>,
-    pub(crate) confirm_all: bool,
-}
-
-type Changed = BTreeMap<String, (String, String)>;
+use wish::{
+    Changed, apply_wish, check_choice, check_rules, describe, differences, drop_suggestions, flows,
+    object_gone, set,
+};
+pub(crate) use wish::{FieldWish, MappingWish};
 
 impl Engine {
     /// Pairs a canonical object with a vendor object, as a draft.
@@ -69,14 +53,13 @@ impl Engine {
             state: MappingState::Draft,
             revision: 1,
             settings: Settings {
-                direction: Direction::Bidirectional,
-                default_policy: Policy::Newest,
                 match_keys: object.default_match_keys().iter().map(|key| (*key).to_owned()).collect(),
                 fields: schema
                     .fields
                     .iter()
                     .map(|field| (field.name.clone(), FieldMapping::unmapped()))
                     .collect(),
+                ..Settings::default()
             },
             activated_at: None,
             activated_by: None,
@@ -128,6 +111,8 @@ impl Engine {
         if let Some(chosen) = &chosen {
             check_choice(&mapping.settings, &vendor, name, chosen)?;
         }
+        let theirs = chosen.clone().or_else(|| before.fields.get(name)?.vendor_field.clone());
+        check_rules(&wish, &canonical, &vendor, name, theirs.as_deref())?;
         let field = mapping.settings.fields.entry(name.to_owned()).or_insert_with(FieldMapping::unmapped);
         let said = describe(field);
         let action = apply_wish(field, &wish)?;
@@ -152,33 +137,17 @@ impl Engine {
         let mut tx = self.pool.begin().await?;
         let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
         let before = mapping.settings.clone();
-        let mut changed = Changed::new();
-        if let Some(direction) = wish.direction {
-            let old = std::mem::replace(&mut mapping.settings.direction, direction);
-            changed.insert("direction".to_owned(), (old.name().to_owned(), direction.name().to_owned()));
-        }
-        if let Some(policy) = wish.default_policy {
-            let old = std::mem::replace(&mut mapping.settings.default_policy, policy);
-            changed.insert("default_policy".to_owned(), (old.name().to_owned(), policy.name().to_owned()));
-        }
-        if !wish.match_keys.is_empty() {
-            if let Some(bad) =
-                wish.match_keys.iter().find(|key| !mapping.object.match_keys().contains(&key.as_str()))
-            {
-                let message =
-                    format!("{bad} is no match key; {} are", mapping.object.match_keys().join(", "));
-                return Err(Error::invalid_field("match_key_unknown", "match_keys", message));
-            }
-            let old = std::mem::replace(&mut mapping.settings.match_keys, wish.match_keys);
-            let new = mapping.settings.match_keys.join(",");
-            changed.insert("match_keys".to_owned(), (old.join(","), new));
-        }
+        let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
+        let mut changed =
+            set(&mut mapping.settings, mapping.object.match_keys(), &wish, &canonical, vendor.as_ref())?;
         if wish.confirm_all {
-            let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
             let count = suggest::confirm(&mut mapping.settings, &canonical, &vendor.ok_or_else(object_gone)?);
             changed.insert("confirmed_fields".to_owned(), ("0".to_owned(), count.to_string()));
         }
         store::mappings::update(&mut tx, &mut mapping).await?;
+        if mapping.state == MappingState::Active && before.filter != mapping.settings.filter {
+            self.apply_again(&mut tx, id).await?;
+        }
         let action = if wish.confirm_all { "fields_confirmed" } else { "settings_changed" };
         self.say(&mut tx, caller, &mapping, action, None, changed).await?;
         self.recapture(&mut tx, &before, &mapping).await?;
@@ -227,7 +196,7 @@ impl Engine {
         if plan.hash.as_deref() != Some(hash) || plan.revision != mapping.revision {
             return Err(stale());
         }
-        let (_, now_hash) = jobs::compute(&mut tx, &compiled).await?;
+        let (_, now_hash) = planning::activation(&mut tx, &compiled).await?;
         if now_hash != hash {
             return Err(stale());
         }
@@ -270,9 +239,8 @@ impl Engine {
             let (applying, applied) = (PlanState::Applying, PlanState::Applied);
             store::plans::advance(&mut tx, id, applying, applied, self.clock.now()).await?;
         }
-        if !pause && let Some(plan) = store::plans::get(&mut tx, id).await? {
-            let plan = StoredPlan { state: PlanState::Applying, changed_at: self.clock.now(), ..plan };
-            store::plans::put(&mut tx, &plan).await?;
+        if !pause {
+            self.apply_again(&mut tx, id).await?;
         }
         // Pairs may have been changed while nobody read them.
         request_capture(self, &mut tx, &mapping, !pause).await?;
@@ -280,6 +248,17 @@ impl Engine {
         self.done(tx).await?;
         self.jobs.notify_one();
         Ok(mapping)
+    }
+
+    /// Merges what waits, asks the filter again, and works out all writes anew.
+    async fn apply_again(&self, tx: &mut PgConnection, id: MappingId) -> Result<(), Error> {
+        store::links::release(tx, id).await?;
+        if let Some(plan) = store::plans::get(tx, id).await? {
+            let plan = StoredPlan { state: PlanState::Applying, changed_at: self.clock.now(), ..plan };
+            store::plans::put(tx, &plan).await?;
+        }
+        self.jobs.notify_one();
+        Ok(())
     }
 
     /// A connection of the caller's organization.
@@ -343,113 +322,4 @@ impl Engine {
         self.waker.wake();
         Ok(())
     }
-}
-
-/// What flows under these settings: canonical field, vendor field, direction.
-fn flows(settings: &Settings) -> BTreeSet<(&str, &str, Direction)> {
-    let mut flows = BTreeSet::new();
-    for (name, field) in &settings.fields {
-        if let Some(theirs) = field.effective() {
-            flows.insert((name.as_str(), theirs, field.direction.unwrap_or(settings.direction)));
-        }
-    }
-    flows
-}
-
-fn object_gone() -> Error {
-    Error::refused(Refusal::NotReady, "vendor_object_gone", "the vendor no longer has this object")
-}
-
-fn check_choice(settings: &Settings, vendor: &ObjectSchema, name: &str, choice: &str) -> Result<(), Error> {
-    if vendor.field(choice).is_none() {
-        return Err(Error::invalid_field(
-            "vendor_field_unknown",
-            "vendor_field",
-            "the vendor has no such field",
-        ));
-    }
-    let other =
-        settings.fields.iter().find(|(other, field)| *other != name && field.effective() == Some(choice));
-    if let Some((other, _)) = other {
-        let message = format!("it is mapped to {other} already; unmap that first");
-        return Err(Error::invalid_field("vendor_field_taken", "vendor_field", message));
-    }
-    Ok(())
-}
-
-/// A vendor field that somebody chose is no suggestion for another field any more.
-fn drop_suggestions(settings: &mut Settings, name: &str, chosen: &str) {
-    for (other, field) in &mut settings.fields {
-        let same = field.vendor_field.as_deref() == Some(chosen);
-        if same && other != name && field.state == FieldState::Suggested {
-            (field.vendor_field, field.state) = (None, FieldState::Unmapped);
-        }
-    }
-}
-
-fn apply_wish(field: &mut FieldMapping, wish: &FieldWish) -> Result<&'static str, Error> {
-    let action = match wish.action.as_str() {
-        "confirm" if field.vendor_field.is_none() => {
-            return Err(Error::invalid_field(
-                "nothing_to_confirm",
-                "action",
-                "nothing is suggested for this field",
-            ));
-        }
-        "confirm" => {
-            field.state = FieldState::Confirmed;
-            "field_confirmed"
-        }
-        "choose" => {
-            field.vendor_field = Some(wish.vendor_field.clone());
-            field.state = FieldState::Confirmed;
-            field.confidence = 1.0;
-            field.evidence = vec!["somebody chose it".to_owned()];
-            "field_chosen"
-        }
-        "ignore" => {
-            field.state = FieldState::Ignored;
-            field.vendor_field = None;
-            "field_ignored"
-        }
-        "unmap" => {
-            field.state = FieldState::Unmapped;
-            field.vendor_field = None;
-            "field_unmapped"
-        }
-        "settings" => "field_settings",
-        _ => {
-            let message = "expected confirm, choose, ignore, unmap or settings";
-            return Err(Error::invalid_field("action_unknown", "action", message));
-        }
-    };
-    if let Some(direction) = wish.direction {
-        field.direction = direction;
-    }
-    if let Some(policy) = wish.policy {
-        field.policy = Some(policy);
-    }
-    if let Some(pii) = wish.pii {
-        field.pii = pii;
-    }
-    Ok(action)
-}
-
-fn describe(field: &FieldMapping) -> BTreeMap<&'static str, String> {
-    BTreeMap::from([
-        ("vendor_field", field.vendor_field.clone().unwrap_or_default()),
-        ("state", field.state.name().to_owned()),
-        ("direction", field.direction.map_or_else(String::new, |direction| direction.name().to_owned())),
-        ("policy", field.policy.map_or_else(String::new, |policy| policy.name().to_owned())),
-        ("pii", field.pii.to_string()),
-    ])
-}
-
-fn differences(before: &BTreeMap<&'static str, String>, after: &BTreeMap<&'static str, String>) -> Changed {
-    before
-        .iter()
-        .zip(after.values())
-        .filter(|((_, before), after)| before != after)
-        .map(|((name, before), after)| ((*name).to_owned(), (before.clone(), after.clone())))
-        .collect()
 }

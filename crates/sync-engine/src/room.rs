@@ -14,7 +14,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -22,6 +22,7 @@ const MIGRATIONS: [Migration; 7] = [
         name: "rewritten in place",
         sql: include_str!("../migrations/0002_rewritten_in_place.sql"),
     },
+    Migration { version: 4, name: "rules", sql: include_str!("../migrations/0003_rules.sql") },
     Migration { version: 5, name: "waiting", sql: include_str!("../migrations/0004_waiting.sql") },
     Migration { version: 6, name: "lineage", sql: include_str!("../migrations/0005_lineage.sql") },
     Migration { version: 7, name: "drift", sql: include_str!("../migrations/0006_drift.sql") },

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod connection_actions;
+pub(crate) mod decisions;
 pub(crate) mod error;
 pub(crate) mod health;
 pub(crate) mod integrations;

@@ -17,8 +17,8 @@ use crate::{
     app::App,
     assets, headers,
     pages::{
-        account, audit, connect, connection, connection_actions as actions, health, integrations, issues,
-        keys, mapping, mapping_actions, plan, record, record_edit, records, sign_in, users,
+        account, audit, connect, connection, connection_actions as actions, decisions, health, integrations,
+        issues, keys, mapping, mapping_actions, plan, record, record_edit, records, sign_in, users,
     },
     session,
 };
@@ -87,6 +87,8 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}/pause", post(actions::pause))
         .route("/integrations/{vendor}/{connection}/resume", post(actions::resume))
         .route("/integrations/{vendor}/{connection}/pairs", post(actions::map_pair))
+        .route("/integrations/{vendor}/{connection}/decisions", get(decisions::show))
+        .route("/integrations/{vendor}/{connection}/decisions/{decision}", post(decisions::settle))
 }
 
 fn mappings() -> Router<App> {

@@ -9,15 +9,17 @@ use proto::{
     connections::{Connection, ObjectProgress, UsagePoint, Vendor},
     identity::{Key, User, WhoAmIResponse},
     sync::{
-        Conflict, FieldChange, FieldMapping, HealthPoint, Issue, Mapping, Pair, Plan, PlanCategory,
-        PlanSample, Record, RecordLink, Revision,
+        Conflict, FieldChange, FieldMapping, Filter, HealthPoint, Issue, Mapping, Pair, Plan, PlanCategory,
+        PlanSample, Record, RecordLink, Revision, ValuePair,
     },
     to_wire_time,
     v1::{Field, ObjectSchema, Value, value::Kind},
 };
 
+pub use decision::{decision, reasons};
 pub use review::{issue_counts, issues, lineage};
 
+mod decision;
 mod review;
 
 /// The moment at which the samples are looked at: 2026-03-12T09:30:00Z.
@@ -168,6 +170,16 @@ fn field_mapping(
         drift: if field == "probability" { "removed" } else { "" }.to_owned(),
         drift_message: "hs_probability is gone".to_owned(),
         drift_returned: true,
+        blank_rule: if field == "amount" { "never_overwrites" } else { "wins" }.to_owned(),
+        transforms: if field == "amount" { vec!["currency EUR".to_owned()] } else { Vec::new() },
+        values: Vec::new(),
+        suggested_values: if field == "stage" {
+            vec![ValuePair { ours: "Won".to_owned(), theirs: "closedwon".to_owned() }]
+        } else {
+            Vec::new()
+        },
+        options: Vec::new(),
+        vendor_options: Vec::new(),
     }
 }
 
@@ -255,6 +267,9 @@ pub fn mapping(n: u32, state: &str) -> Mapping {
         activated_by: if state == "draft" { String::new() } else { format!("user:{}", id("user", 1)) },
         linked_records: if state == "draft" { 0 } else { 804 },
         default_policy: "newest_wins".to_owned(),
+        delete_policy: "detach".to_owned(),
+        filter: Some(Filter { any: false, conditions: vec!["there amount above 1000".to_owned()] }),
+        time_zone: "Europe/Berlin".to_owned(),
     }
 }
 

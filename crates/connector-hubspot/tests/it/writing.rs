@@ -98,6 +98,27 @@ async fn values_come_back_as_hubspot_keeps_them() {
 }
 
 #[tokio::test]
+async fn archiving_is_told_with_its_time_and_is_the_same_when_it_is_made_again() {
+    let portal = connected().await;
+    let ids: Vec<String> = (0..3).map(|n| portal.company(json!({"name": format!("Company {n}")}))).collect();
+    let archive = |id: &str| write(WriteKind::Archive { id: id.into() }, &[]);
+    let mut writes: Vec<ApplyWrite> = ids[..2].iter().map(|id| archive(id)).collect();
+    writes.push(archive("999999999"));
+    writes.push(update(&ids[2], &[("city", Value::text("Rotterdam"))]));
+    let first = make(&portal, &writes).await;
+    let again = make(&portal, &writes).await;
+    for outcomes in [&first, &again] {
+        for (outcome, id) in outcomes.iter().zip(&ids[..2]) {
+            let (vendor_id, version, fields) = applied(outcome);
+            assert_eq!((vendor_id, version > 0, fields.len()), (id.as_str(), true, 0));
+        }
+        assert_eq!(applied(&outcomes[2]).1, 0, "one that is not there is archived already");
+        assert_eq!(applied(&outcomes[3]).0, ids[2], "what else was asked is done, too");
+    }
+    assert_eq!(applied(&first[0]).1, applied(&again[0]).1, "it was archived once");
+}
+
+#[tokio::test]
 async fn a_bad_write_does_not_fail_its_neighbours() {
     let portal = connected().await;
     let ids: Vec<String> = (0..40).map(|n| portal.company(json!({"name": format!("Company {n}")}))).collect();

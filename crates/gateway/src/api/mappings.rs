@@ -80,7 +80,8 @@ async fn get(
     Ok(Json(rooms.sync().get_mapping(caller.asks(named(id))?).await?.into_inner().into()))
 }
 
-/// Change the direction, the usual policy or the match keys; or confirm all suggestions.
+/// Change the direction, the usual policy, the match keys, the delete policy, the filter or the time zone; or confirm all
+/// suggestions.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(
@@ -99,6 +100,9 @@ async fn edit(
         default_policy: edit.default_policy,
         match_keys: edit.match_keys,
         confirm_all: edit.confirm_all,
+        delete_policy: edit.delete_policy,
+        filter: edit.filter.map(Into::into),
+        time_zone: edit.time_zone,
     };
     Ok(Json(rooms.sync().set_mapping(caller.asks(request)?).await?.into_inner().into()))
 }
@@ -118,7 +122,8 @@ async fn suggest(
     Ok(Json(rooms.sync().suggest_mappings(caller.asks(named(id))?).await?.into_inner().into()))
 }
 
-/// Confirm, choose, ignore or unmap a field, or change its direction, policy and mark of personal data.
+/// Confirm, choose, ignore or unmap a field, or change its rules: direction, policy, blanks, transforms, value map and
+/// the mark of personal data.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(
@@ -140,6 +145,11 @@ async fn edit_field(
         direction: edit.direction,
         policy: edit.policy,
         pii: edit.pii,
+        blank_rule: edit.blank_rule,
+        transforms: edit.transforms.map(|lines| wire::Transforms { lines }),
+        values: edit
+            .values
+            .map(|pairs| wire::ValueMap { pairs: pairs.into_iter().map(Into::into).collect() }),
     };
     Ok(Json(rooms.sync().set_field(caller.asks(request)?).await?.into_inner().into()))
 }

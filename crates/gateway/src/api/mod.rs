@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod connections;
+mod decisions;
 mod mappings;
 mod records;
 mod review;
@@ -18,6 +19,7 @@ pub(crate) fn router() -> OpenApiRouter<Rooms> {
         .merge(connections::router())
         .merge(mappings::router())
         .merge(review::router())
+        .merge(decisions::router())
         .merge(audit::router())
         .merge(access::router())
 }

@@ -69,7 +69,12 @@ fn object(name: &str) -> Result<String, ApiError> {
 }
 
 /// The record with this id, if it is one of this object.
-async fn find(rooms: &Rooms, caller: &Caller, object_name: &str, id: String) -> Result<Record, ApiError> {
+pub(super) async fn find(
+    rooms: &Rooms,
+    caller: &Caller,
+    object_name: &str,
+    id: String,
+) -> Result<Record, ApiError> {
     let object = object(object_name)?;
     let found = rooms.sync().get_record(caller.asks(wire::GetRecordRequest { id })?).await?.into_inner();
     if found.object == object {

@@ -32,6 +32,32 @@ pub(crate) struct Mapping {
     linked_records: u64,
     /// What newly mapped fields start with: `platform_wins`, `crm_wins` or `newest_wins`.
     default_policy: String,
+    /// What becomes of one side's record when the other side's is gone: `detach`, `archive` or `delete`.
+    delete_policy: String,
+    /// Which records are synced; null: all.
+    filter: Option<Filter>,
+    /// Where a moment's day is told, `Europe/Berlin`; null: in UTC.
+    time_zone: Option<String>,
+}
+
+/// Which records of a mapping are synced.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Filter {
+    /// Whether one condition that holds is enough; else all must.
+    #[serde(default)]
+    any: bool,
+    /// `here|there FIELD OPERATOR [VALUE]`: `there amount above 1000`. The operators are `is`, `is_not`, `one_of`,
+    /// `contains`, `starts_with`, `above`, `below`, `is_blank` and `is_set`.
+    conditions: Vec<String>,
+}
+
+/// An option here and its counterpart at the vendor.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ValuePair {
+    ours: String,
+    theirs: String,
 }
 
 /// A pair of fields.
@@ -54,6 +80,16 @@ pub(crate) struct FieldMapping {
     /// Whether it is personal data, whose values never reach the audit log.
     pii: bool,
     vendor_read_only: bool,
+    /// What a blank does: `wins`, `never_overwrites` or `only_fills`.
+    blank_rule: String,
+    /// How values are rewritten on their way, outward in this order: `trim`, `lower`, `upper`, `scale 2`, `round 2`,
+    /// `currency EUR`, `boolean Yes/No`, `join ;`, `time_zone Europe/Berlin`, `template_there {first_name} {last_name}`,
+    /// `template_here {firstname} {lastname}`.
+    transforms: Vec<String>,
+    /// Which option is which, where somebody said so.
+    values: Vec<ValuePair>,
+    /// Which option is which as far as names and labels tell.
+    suggested_values: Vec<ValuePair>,
     /// Set while the field mapping is paused because the vendor changed its field.
     drift: Option<Drift>,
 }
@@ -112,6 +148,15 @@ pub(crate) struct MappingEdit {
     /// Confirm every suggested field at once.
     #[serde(default)]
     pub(crate) confirm_all: bool,
+    /// `detach`, `archive` or `delete`.
+    #[serde(default)]
+    pub(crate) delete_policy: Option<String>,
+    /// Which records are synced; without conditions: all.
+    #[serde(default)]
+    pub(crate) filter: Option<Filter>,
+    /// Where a moment's day is told; an empty text: in UTC.
+    #[serde(default)]
+    pub(crate) time_zone: Option<String>,
 }
 
 /// What is decided about one field.
@@ -131,6 +176,15 @@ pub(crate) struct FieldEdit {
     /// With `choose` and `settings`: whether it is personal data.
     #[serde(default)]
     pub(crate) pii: Option<bool>,
+    /// With `choose` and `settings`: `wins`, `never_overwrites` or `only_fills`.
+    #[serde(default)]
+    pub(crate) blank_rule: Option<String>,
+    /// With `choose` and `settings`: all transforms, in their order.
+    #[serde(default)]
+    pub(crate) transforms: Option<Vec<String>>,
+    /// With `choose` and `settings`: the whole value map.
+    #[serde(default)]
+    pub(crate) values: Option<Vec<ValuePair>>,
 }
 
 /// What activation would do.
@@ -201,7 +255,31 @@ impl From<wire::Mapping> for Mapping {
             activated_by: text(mapping.activated_by),
             linked_records: mapping.linked_records,
             default_policy: mapping.default_policy,
+            delete_policy: mapping.delete_policy,
+            filter: mapping
+                .filter
+                .filter(|filter| !filter.conditions.is_empty())
+                .map(|filter| Filter { any: filter.any, conditions: filter.conditions }),
+            time_zone: text(mapping.time_zone),
         }
+    }
+}
+
+impl From<Filter> for wire::Filter {
+    fn from(filter: Filter) -> Self {
+        Self { any: filter.any, conditions: filter.conditions }
+    }
+}
+
+impl From<wire::ValuePair> for ValuePair {
+    fn from(pair: wire::ValuePair) -> Self {
+        Self { ours: pair.ours, theirs: pair.theirs }
+    }
+}
+
+impl From<ValuePair> for wire::ValuePair {
+    fn from(pair: ValuePair) -> Self {
+        Self { ours: pair.ours, theirs: pair.theirs }
     }
 }
 
@@ -226,6 +304,10 @@ impl From<wire::FieldMapping> for FieldMapping {
                 message: field.drift_message,
                 returned: field.drift_returned,
             }),
+            blank_rule: field.blank_rule,
+            transforms: field.transforms,
+            values: field.values.into_iter().map(Into::into).collect(),
+            suggested_values: field.suggested_values.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) archived_at: Option<Timestamp>,
+    /// Whether it was archived for good: nobody finds it, unless the vendor's record comes back.
+    pub(crate) deleted: bool,
 }
 
 impl Record {
@@ -54,6 +56,7 @@ impl Record {
             created_at: now,
             updated_at: now,
             archived_at: None,
+            deleted: false,
         }
     }
 

@@ -1,9 +1,16 @@
 //! Object and field mappings as people set them, and in the compiled form that the merge reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{CanonicalObject, ConnectionId, FieldSchema, MappingId, ObjectSchema, OrganizationId};
+use jiff::tz::TimeZone;
+use model::{CanonicalObject, ConnectionId, FieldSchema, MappingId, ObjectSchema, OrganizationId, Value};
 use serde::{Deserialize, Serialize};
+
+use super::{
+    cell::Record,
+    filter::Filter,
+    rule::{self, Blank, DeletePolicy, Rules, Transform, ValuePair},
+};
 
 named! {
     /// Which way values flow.
@@ -85,6 +92,15 @@ pub(crate) struct FieldMapping {
     pub(crate) policy: Option<Policy>,
     #[serde(default)]
     pub(crate) pii: bool,
+    /// None: a blank wins like any value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) blank: Option<Blank>,
+    /// How values are rewritten on their way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) transforms: Vec<Transform>,
+    /// Which option is which, where somebody said so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) values: Vec<ValuePair>,
 }
 
 impl FieldMapping {
@@ -98,6 +114,9 @@ impl FieldMapping {
             direction: None,
             policy: None,
             pii: false,
+            blank: None,
+            transforms: Vec::new(),
+            values: Vec::new(),
         }
     }
 
@@ -117,6 +136,33 @@ pub(crate) struct Settings {
     /// Canonical fields whose equal values make two records the same.
     pub(crate) match_keys: Vec<String>,
     pub(crate) fields: BTreeMap<String, FieldMapping>,
+    /// What becomes of one side's record when the other side's is gone.
+    #[serde(default = "detach")]
+    pub(crate) delete_policy: DeletePolicy,
+    /// Which records are synced; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<Filter>,
+    /// Where a moment's day is told; none: in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time_zone: Option<String>,
+}
+
+const fn detach() -> DeletePolicy {
+    DeletePolicy::Detach
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            direction: Direction::Bidirectional,
+            default_policy: Policy::Newest,
+            match_keys: Vec::new(),
+            fields: BTreeMap::new(),
+            delete_policy: DeletePolicy::Detach,
+            filter: None,
+            time_zone: None,
+        }
+    }
 }
 
 /// A canonical object paired with a vendor object on one connection.
@@ -144,6 +190,64 @@ pub(crate) struct FieldPair {
     pub(crate) direction: Direction,
     pub(crate) policy: Policy,
     pub(crate) pii: bool,
+    pub(crate) blank: Blank,
+    pub(crate) transforms: Vec<Transform>,
+    pub(crate) values: Vec<ValuePair>,
+    /// Where a moment's day is told.
+    pub(crate) zone: TimeZone,
+}
+
+impl FieldPair {
+    /// A pair without rules of its own, both ways.
+    #[cfg(test)]
+    pub(crate) const fn plain(canonical: FieldSchema, vendor: FieldSchema) -> Self {
+        Self {
+            canonical,
+            vendor,
+            direction: Direction::Bidirectional,
+            policy: Policy::Newest,
+            pii: false,
+            blank: Blank::Wins,
+            transforms: Vec::new(),
+            values: Vec::new(),
+            zone: TimeZone::UTC,
+        }
+    }
+
+    /// What decides when the two values differ.
+    pub(crate) const fn rules(&self) -> Rules {
+        Rules { direction: self.direction, policy: self.policy, blank: self.blank }
+    }
+
+    /// The record's side of the pair: the field's value, or what a template makes of several.
+    pub(crate) fn ours(&self, record: &Record) -> Value {
+        let template = self.transforms.iter().find_map(|transform| match transform {
+            Transform::TemplateThere(text) => Some(text),
+            _ => None,
+        });
+        match template {
+            Some(text) => rule::fill(text, |field| Some(record.value(field))).unwrap_or_default(),
+            None => record.value(&self.canonical.name).clone(),
+        }
+    }
+
+    /// The vendor's side of the pair, in the vendor's form; none when it was not read.
+    pub(crate) fn theirs(&self, fields: &BTreeMap<String, Value>) -> Option<Value> {
+        let template = self.transforms.iter().find_map(|transform| match transform {
+            Transform::TemplateHere(text) => Some(text),
+            _ => None,
+        });
+        match template {
+            Some(text) => rule::fill(text, |field| fields.get(field)),
+            None => fields.get(&self.vendor.name).cloned(),
+        }
+    }
+
+    /// The vendor's fields that it reads.
+    fn vendor_fields(&self) -> impl Iterator<Item = &str> {
+        let of_templates = self.transforms.iter().filter(|t| matches!(t, Transform::TemplateHere(_)));
+        std::iter::once(self.vendor.name.as_str()).chain(of_templates.flat_map(Transform::template_fields))
+    }
 }
 
 /// A mapping as the merge reads it: only the pairs that values flow through, with both schemas.
@@ -163,18 +267,16 @@ impl Compiled {
             .iter()
             .filter_map(|(name, field)| {
                 let vendor = vendor.field(field.effective()?)?;
-                let wish = field.direction.unwrap_or(mapping.settings.direction);
-                let direction = match (wish, vendor.read_only) {
-                    (Direction::ToVendor, true) => return None,
-                    (Direction::Bidirectional, true) => Direction::FromVendor,
-                    (wish, _) => wish,
-                };
                 Some(FieldPair {
                     canonical: canonical.field(name)?.clone(),
                     vendor: vendor.clone(),
-                    direction,
+                    direction: one_way(field, mapping.settings.direction, vendor.read_only)?,
                     policy: field.policy.unwrap_or(mapping.settings.default_policy),
                     pii: field.pii,
+                    blank: field.blank.unwrap_or(Blank::Wins),
+                    transforms: field.transforms.clone(),
+                    values: field.values.clone(),
+                    zone: zone(field, mapping.settings.time_zone.as_deref()),
                 })
             })
             .collect();
@@ -183,7 +285,29 @@ impl Compiled {
 
     /// The vendor fields to read.
     pub(crate) fn vendor_fields(&self) -> Vec<String> {
-        self.pairs.iter().map(|pair| pair.vendor.name.clone()).collect()
+        let filter = self.mapping.settings.filter.iter().flat_map(Filter::vendor_fields);
+        let names: BTreeSet<&str> =
+            self.pairs.iter().flat_map(FieldPair::vendor_fields).chain(filter).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Whether a record is synced at all, by what is known of it; none when that decides nothing.
+    pub(crate) fn passes(
+        &self,
+        here: Option<&Record>,
+        there: Option<&BTreeMap<String, Value>>,
+    ) -> Option<bool> {
+        self.mapping.settings.filter.as_ref().map_or(Some(true), |filter| filter.passes(here, there))
+    }
+
+    /// What becomes of ours when the vendor's is gone.
+    pub(crate) fn delete_here(&self) -> DeletePolicy {
+        if self.creates_here() { self.mapping.settings.delete_policy } else { DeletePolicy::Detach }
+    }
+
+    /// Whether the vendor is asked to archive its record when ours was archived.
+    pub(crate) fn archives_there(&self) -> bool {
+        self.creates_there() && self.mapping.settings.delete_policy != DeletePolicy::Detach
     }
 
     /// Whether records that exist only here are to be created at the vendor.
@@ -200,4 +324,34 @@ impl Compiled {
     pub(crate) fn pii(&self) -> impl Iterator<Item = &str> {
         self.mapping.settings.fields.iter().filter(|(_, field)| field.pii).map(|(name, _)| name.as_str())
     }
+}
+
+/// Which way a pair's values can flow: not outward into a field that cannot be written, and through a template only the
+/// way that it leads. None when that leaves none.
+fn one_way(field: &FieldMapping, usual: Direction, read_only: bool) -> Option<Direction> {
+    let wish = field.direction.unwrap_or(usual);
+    let leads = |transform: &Transform| match transform {
+        Transform::TemplateThere(_) => (false, true),
+        Transform::TemplateHere(_) => (true, false),
+        _ => (true, true),
+    };
+    let (mut inward, mut outward) = (wish.inward(), wish.outward() && !read_only);
+    for (here, there) in field.transforms.iter().map(leads) {
+        (inward, outward) = (inward && here, outward && there);
+    }
+    match (inward, outward) {
+        (true, true) => Some(Direction::Bidirectional),
+        (true, false) => Some(Direction::FromVendor),
+        (false, true) => Some(Direction::ToVendor),
+        (false, false) => None,
+    }
+}
+
+fn zone(field: &FieldMapping, usual: Option<&str>) -> TimeZone {
+    let own = field.transforms.iter().find_map(|transform| match transform {
+        Transform::TimeZone(name) => Some(name.as_str()),
+        _ => None,
+    });
+    // A name is checked where it is set; a machine that lost its zones since tells days in UTC.
+    own.or(usual).and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC)
 }

@@ -24,7 +24,7 @@ pub(crate) fn keys_there(mapping: &Compiled, fields: &BTreeMap<String, Value>) -
         .iter()
         .filter_map(|name| {
             let pair = mapping.pairs.iter().find(|pair| pair.canonical.name == *name)?;
-            let value = transform::inbound(pair, fields.get(&pair.vendor.name)?.clone()).ok()?;
+            let value = transform::inbound(pair, pair.theirs(fields)?).ok()?;
             key(name, &value)
         })
         .collect()

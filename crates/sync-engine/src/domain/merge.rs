@@ -8,7 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use model::{Value, WriteId};
 use serde::{Deserialize, Serialize};
 
-use super::mapping::{Direction, Policy};
+use super::{
+    mapping::Policy,
+    rule::{Blank, Rules},
+};
 
 /// Two edits that are closer in time than this cannot be told apart by clocks that nobody synchronized; a comparison
 /// within it stands, and is marked.
@@ -46,6 +49,9 @@ pub(crate) struct Field {
     /// The last write that carried the field, answered or not.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<WriteId>,
+    /// The vendor's field that a write in flight is about, when another one was mapped in the meantime.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) was: Option<String>,
 }
 
 /// A value of the vendor that waits: see [`Field::deferred`] and [`Field::unread`].
@@ -115,15 +121,15 @@ impl Field {
         Self { of: vendor_field.to_owned(), ..Self::default() }
     }
 
+    /// Starts anew with another field of the vendor.
+    pub(crate) fn turn_to(&mut self, vendor_field: &str) {
+        let was = if self.pending.is_some() { Some(std::mem::take(&mut self.of)) } else { self.was.take() };
+        *self = Self { was, ..Self::of(vendor_field) };
+    }
+
     /// Decides what a value from the vendor means, and remembers that it was seen.
-    pub(crate) fn observe(
-        &mut self,
-        remote: Remote<'_>,
-        local: Local<'_>,
-        direction: Direction,
-        policy: Policy,
-    ) -> Decision {
-        let decision = self.decide(remote, local, direction, policy);
+    pub(crate) fn observe(&mut self, remote: Remote<'_>, local: Local<'_>, rules: Rules) -> Decision {
+        let decision = self.decide(remote, local, rules);
         let moves = match decision {
             Decision::Taken | Decision::Kept | Decision::Conflict { .. } => true,
             // The old value under a newer version: nobody touched it, or somebody put it back after our write.
@@ -156,7 +162,7 @@ impl Field {
         decision
     }
 
-    fn decide(&self, remote: Remote<'_>, local: Local<'_>, direction: Direction, policy: Policy) -> Decision {
+    fn decide(&self, remote: Remote<'_>, local: Local<'_>, rules: Rules) -> Decision {
         if self.seen.is_some() && remote.version < self.version {
             return Decision::Stale;
         }
@@ -169,19 +175,26 @@ impl Field {
         if remote.value == local.value {
             return Decision::Agreed;
         }
-        if !direction.inward() {
+        if !rules.direction.inward() {
             return Decision::Kept;
+        }
+        match rules.blank {
+            Blank::NeverOverwrites if remote.value.is_blank() => return Decision::Kept,
+            Blank::NeverOverwrites | Blank::OnlyFills if local.value.is_blank() => return Decision::Taken,
+            Blank::OnlyFills => return Decision::Kept,
+            Blank::NeverOverwrites | Blank::Wins => {}
         }
         match &self.base {
             Some(base) if base == local.value => Decision::Taken,
             None if local.value.is_blank() => Decision::Taken,
             None if remote.value.is_blank() => Decision::Kept,
-            _ => conflict(remote, local, policy),
+            _ => conflict(remote, local, rules.policy),
         }
     }
 
     /// Takes the vendor's answer to a write: it now holds `remote`, which is what we asked for in its own spelling.
-    pub(crate) fn answered(&mut self, remote: Remote<'_>, local: &Value, direction: Direction) -> Decision {
+    /// [`Decision::Kept`] means that the vendor made a blank of it and blanks do not overwrite this field.
+    pub(crate) fn answered(&mut self, remote: Remote<'_>, local: &Value, rules: Rules) -> Decision {
         let asked = self.pending.take();
         self.refused = None;
         if self.seen.is_some() && remote.version < self.version {
@@ -189,11 +202,21 @@ impl Field {
         }
         self.version = self.version.max(remote.version);
         self.seen = Some(remote.value.clone());
-        self.base = Some(remote.value.clone());
-        match asked {
-            Some(asked) if asked != *remote.value && asked == *local && direction.inward() => Decision::Taken,
-            _ => Decision::Echo,
+        let Some(asked) = asked else {
+            self.base = Some(remote.value.clone());
+            return Decision::Echo;
+        };
+        if !rules.direction.inward() {
+            // The vendor's spelling never comes here, so that ours is what both sides agreed on.
+            self.base = Some(asked);
+            return Decision::Echo;
         }
+        if rules.blank != Blank::Wins && remote.value.is_blank() && !local.is_blank() {
+            self.base = Some(local.clone());
+            return Decision::Kept;
+        }
+        self.base = Some(remote.value.clone());
+        if asked != *remote.value && asked == *local { Decision::Taken } else { Decision::Echo }
     }
 
     /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a
@@ -256,18 +279,30 @@ impl Field {
     /// Whether the vendor is to be asked to write this value. What flows outward only is written when it changed
     /// here, not when somebody changed it there; a blank that nobody set never clears the vendor's value; and a value
     /// of a record that exists there is never covered before it was seen.
-    pub(crate) fn wants(&self, local: &Value, direction: Direction, exists_there: bool) -> bool {
-        if !direction.outward() || self.refused.as_ref() == Some(local) {
+    pub(crate) fn wants(&self, local: &Value, rules: Rules, exists_there: bool) -> bool {
+        if !rules.direction.outward() || self.refused.as_ref() == Some(local) {
             return false;
         }
         let there = match (&self.pending, &self.base) {
             (Some(pending), _) => return pending != local,
             _ if exists_there && self.seen.is_none() && self.unread.is_none() => return false,
             (None, None) if local.is_blank() => return false,
-            (None, Some(base)) if !direction.inward() => base,
+            (None, Some(base)) if !rules.direction.inward() => base,
             (None, _) => self.seen.as_ref().unwrap_or(&Value::Null),
         };
-        there != local
+        there != local && self.may_overwrite(local, rules.blank)
+    }
+
+    /// Whether the blank rule lets this value cover what the vendor holds. What somebody emptied there stays empty
+    /// until ours changes.
+    fn may_overwrite(&self, local: &Value, blank: Blank) -> bool {
+        let empty = self.unread.is_none() && self.seen.as_ref().is_none_or(Value::is_blank);
+        let emptied = empty && self.base.as_ref() == Some(local);
+        match blank {
+            Blank::Wins => true,
+            Blank::NeverOverwrites => !local.is_blank() && !emptied,
+            Blank::OnlyFills => !local.is_blank() && empty && !emptied,
+        }
     }
 }
 

@@ -15,6 +15,9 @@ use super::{
 /// How many examples a plan shows of each category.
 const SAMPLES: usize = 5;
 
+/// Why a record is left alone.
+const FILTERED: &str = "the filter leaves it out";
+
 named! {
     /// How far a plan is.
     PlanState {
@@ -142,7 +145,13 @@ impl<'a> Planner<'a> {
             .find(|pair| pair.canonical.name == title_field)
             .and_then(|pair| there.staged.fields.get(&pair.vendor.name))
             .map_or_else(|| there.vendor_id.to_owned(), ToString::to_string);
+        let here = match &matched {
+            Matched::One(record) => Some(record.as_ref()),
+            Matched::None | Matched::Several => None,
+        };
+        let is_out = self.mapping.passes(here, Some(&there.staged.fields)) == Some(false);
         let (category, record_id, note) = match matched {
+            _ if is_out => (Category::Skipped, String::new(), FILTERED.to_owned()),
             Matched::Several => (Category::Blocked, String::new(), "several records match it".to_owned()),
             Matched::None if self.mapping.creates_here() => {
                 (Category::CreateHere, String::new(), String::new())
@@ -161,7 +170,9 @@ impl<'a> Planner<'a> {
 
     /// Plans a record that exists only here.
     pub(crate) fn here(&mut self, record: &Record) {
-        let (category, note) = if self.mapping.creates_there() {
+        let (category, note) = if self.mapping.passes(Some(record), None) == Some(false) {
+            (Category::Skipped, FILTERED.to_owned())
+        } else if self.mapping.creates_there() {
             (Category::CreateThere, String::new())
         } else {
             (Category::Skipped, "the direction is from the vendor only".to_owned())

@@ -4,10 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{
-    Actor, ApplyWrite, ConnectionId, IssueCategory, LinkId, MappingId, RecordId, Value, WriteId, WriteKind,
-    WriteOutcome,
-};
+use model::{Actor, ConnectionId, IssueCategory, LinkId, MappingId, RecordId, Value, WriteId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use super::change::{FieldChange, Reason};
@@ -15,8 +12,16 @@ use super::{
     cell::{Cell, Record},
     mapping::{Compiled, Direction, FieldPair, Policy},
     merge::{Decision, Deferred, Field, Local, Remote},
+    rule::DeletePolicy,
     transform,
 };
+
+mod writing;
+
+pub(crate) use writing::{answered, next_write};
+
+/// The name under which a link keeps what is said of the record as a whole.
+const WHOLE: &str = "";
 
 named! {
     /// Where a link stands.
@@ -25,8 +30,12 @@ named! {
         Staged = "staged",
         /// Both sides are known, or the vendor's is being created.
         Linked = "linked",
-        /// The vendor's record was deleted there.
+        /// The vendor's record was deleted there, or ours was archived and the vendor's with it.
         Detached = "detached",
+        /// The filter leaves it out for now; what arrives is kept for when it does not.
+        Filtered = "filtered",
+        /// Somebody said that this vendor's record is none of ours.
+        Ignored = "ignored",
         /// Several records match; a person must decide.
         Ambiguous = "ambiguous",
     }
@@ -143,6 +152,10 @@ pub(crate) struct Effect {
     pub(crate) cleared: Vec<String>,
     /// How many fields were our own writes coming back.
     pub(crate) echoes: u64,
+    /// Whether the record was archived because the vendor's is gone.
+    pub(crate) archived: bool,
+    /// Whether it is back because the vendor's is.
+    pub(crate) restored: bool,
     /// Whether the link is to be stored.
     pub(crate) touched: bool,
 }
@@ -166,13 +179,17 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
     if link.state == LinkState::Detached && seen.version >= link.seen_version {
         link.state = LinkState::Linked;
         effect.touched = true;
+        if mapping.delete_here() != DeletePolicy::Detach && record.archived_at.take().is_some() {
+            record.deleted = false;
+            effect.restored = true;
+        }
     }
     let origin = origin(mapping);
     align(mapping, link);
     for pair in &mapping.pairs {
-        let Some(value) = seen.fields.get(&pair.vendor.name) else { continue };
+        let Some(value) = pair.theirs(seen.fields) else { continue };
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
-        let raw = Deferred { value: value.clone(), version: seen.version, at: seen.at };
+        let raw = Deferred { value, version: seen.version, at: seen.at };
         observe_field(pair, state, record, &mut effect, raw, &origin);
     }
     clear_record(link, &mut effect);
@@ -184,7 +201,7 @@ fn align(mapping: &Compiled, link: &mut Link) {
     for pair in &mapping.pairs {
         let state = link.fields.entry(pair.canonical.name.clone()).or_default();
         if state.of != pair.vendor.name {
-            *state = Field::of(&pair.vendor.name);
+            state.turn_to(&pair.vendor.name);
         }
     }
 }
@@ -196,6 +213,9 @@ pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, fi
     let origin = origin(mapping);
     let exists_there = link.vendor_id.is_some();
     align(mapping, link);
+    if field.is_empty() {
+        link.fields.remove(WHOLE);
+    }
     for pair in mapping.pairs.iter().filter(|pair| field.is_empty() || pair.canonical.name == field) {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         state.refused = None;
@@ -206,7 +226,7 @@ pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, fi
                     effect.cleared.push(pair.canonical.name.clone());
                 }
             }
-            None if !state.wants(record.value(&pair.canonical.name), pair.direction, exists_there) => {
+            None if !state.wants(&pair.ours(record), pair.rules(), exists_there) => {
                 effect.cleared.push(pair.canonical.name.clone());
             }
             None => {}
@@ -230,7 +250,8 @@ fn observe_field(
     let Some(value) = read(pair, raw, state, record, effect) else { return };
     let first = state.base.is_none();
     let remote = Remote { value: &value, version, at };
-    let decision = state.observe(remote, local(record, pair), pair.direction, pair.policy);
+    let ours = pair.ours(record);
+    let decision = state.observe(remote, local(record, pair, &ours), pair.rules());
     settle(pair, record, effect, decision, &value, Stamp { at, origin, first });
     if held && state.refused.is_none() {
         effect.cleared.push(pair.canonical.name.clone());
@@ -245,78 +266,6 @@ fn clear_record(link: &Link, effect: &mut Effect) {
     }
 }
 
-/// Takes the vendor's answer to the write in flight.
-pub(crate) fn answered(
-    mapping: &Compiled,
-    link: &mut Link,
-    record: &mut Record,
-    write: WriteId,
-    outcome: &WriteOutcome,
-    at: Timestamp,
-) -> Effect {
-    if link.write != Some(write) {
-        return Effect::default();
-    }
-    align(mapping, link);
-    link.write = None;
-    let mut effect = Effect { touched: true, ..Effect::default() };
-    match outcome {
-        WriteOutcome::Applied { vendor_id, version, fields, covered } => {
-            link.vendor_id.get_or_insert_with(|| vendor_id.clone());
-            let origin = origin(mapping);
-            for pair in &mapping.pairs {
-                if let Some(foreign) = covered.get(&pair.vendor.name) {
-                    settle_covered(pair, link, record, &mut effect, &foreign.value, foreign.at, &origin);
-                }
-                let Some(value) = fields.get(&pair.vendor.name) else { continue };
-                let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
-                effect.cleared.push(pair.canonical.name.clone());
-                let raw = Deferred { value: value.clone(), version: *version, at };
-                let Some(value) = read(pair, raw, state, record, &mut effect) else { continue };
-                let remote = Remote { value: &value, version: *version, at };
-                let decision = state.answered(remote, record.value(&pair.canonical.name), pair.direction);
-                settle(
-                    pair,
-                    record,
-                    &mut effect,
-                    decision,
-                    &value,
-                    Stamp { at, origin: &origin, first: false },
-                );
-            }
-            effect.cleared.push(String::new());
-            for state in link.fields.values_mut() {
-                state.pending = None;
-            }
-            observe_deferred(mapping, link, record, &mut effect);
-        }
-        WriteOutcome::Rejected { category, message, field } => {
-            let named = mapping
-                .pairs
-                .iter()
-                .find(|pair| Some(&pair.vendor.name) == field.as_ref())
-                .map(|pair| pair.canonical.name.clone())
-                .filter(|name| link.fields.get(name).is_some_and(|state| state.pending.is_some()));
-            for (name, state) in &mut link.fields {
-                if named.as_ref().is_none_or(|named| named == name) {
-                    if state.pending.is_some() {
-                        state.refuse();
-                    }
-                } else {
-                    state.pending = None;
-                }
-            }
-            effect.troubles.push(Trouble {
-                field: named.unwrap_or_default(),
-                category: *category,
-                message: message.clone(),
-            });
-            observe_deferred(mapping, link, record, &mut effect);
-        }
-    }
-    effect
-}
-
 /// Decides what was put aside while a write was in flight.
 fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, effect: &mut Effect) {
     let origin = origin(mapping);
@@ -324,26 +273,54 @@ fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, ef
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         let Some(deferred) = state.deferred.take() else { continue };
         let remote = Remote { value: &deferred.value, version: deferred.version, at: deferred.at };
-        let decision = state.observe(remote, local(record, pair), pair.direction, pair.policy);
+        let ours = pair.ours(record);
+        let decision = state.observe(remote, local(record, pair, &ours), pair.rules());
         let stamp = Stamp { at: deferred.at, origin: &origin, first: false };
         settle(pair, record, effect, decision, &deferred.value, stamp);
     }
 }
 
-/// The vendor's record was deleted there: the default policy detaches it and keeps ours.
-pub(crate) fn deleted(link: &mut Link, version: i64, at: Timestamp) -> Effect {
-    if version < link.seen_version || link.state == LinkState::Detached {
+/// The vendor's record was deleted there. The link lets go of it; what becomes of ours is the mapping's delete policy.
+pub(crate) fn deleted(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: Option<&mut Record>,
+    gone: Gone,
+) -> Effect {
+    if gone.version < link.seen_version || matches!(link.state, LinkState::Detached | LinkState::Ignored) {
         return Effect::default();
     }
-    link.seen_version = version;
-    link.seen_at = Some(at);
+    link.seen_version = gone.version;
+    link.seen_at = Some(gone.at);
+    detach(link);
+    let mut effect = Effect { touched: true, ..Effect::default() };
+    let policy = mapping.delete_here();
+    if let Some(record) =
+        record.filter(|record| policy != DeletePolicy::Detach && record.archived_at.is_none())
+    {
+        record.archived_at = Some(gone.at);
+        record.deleted = policy == DeletePolicy::Delete;
+        effect.archived = true;
+    }
+    effect
+}
+
+/// When the vendor's record was deleted there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone {
+    pub(crate) version: i64,
+    pub(crate) at: Timestamp,
+}
+
+/// Nothing is synced by this link any more.
+fn detach(link: &mut Link) {
     link.state = LinkState::Detached;
     link.write = None;
+    link.fields.remove(WHOLE);
     for state in link.fields.values_mut() {
         state.pending = None;
         state.deferred = None;
     }
-    Effect { touched: true, ..Effect::default() }
 }
 
 /// Sets fields of a record as somebody's edit; what does not differ does not change.
@@ -363,99 +340,10 @@ pub(crate) fn edit(
     changes
 }
 
-/// The write that brings the vendor to where the record stands, if there is anything to write and none in flight.
-/// Marks its values as pending.
-pub(crate) fn next_write(
-    mapping: &Compiled,
-    link: &mut Link,
-    record: &Record,
-    id: WriteId,
-) -> (Option<ApplyWrite>, Vec<Trouble>) {
-    let mut troubles = Vec::new();
-    if link.write.is_some() || link.state != LinkState::Linked || record.archived_at.is_some() {
-        return (None, troubles);
-    }
-    if link.vendor_id.is_none() && !mapping.creates_there() {
-        return (None, troubles);
-    }
-    align(mapping, link);
-    if link.vendor_id.is_none() {
-        offer_whole(mapping, link, record);
-    }
-    let exists_there = link.vendor_id.is_some();
-    let mut fields = BTreeMap::new();
-    let mut expected = BTreeMap::new();
-    let mut edited_at = None;
-    for pair in &mapping.pairs {
-        let name = &pair.canonical.name;
-        let local = record.value(name);
-        let Some(state) = link.fields.get_mut(name) else { continue };
-        if !state.wants(local, pair.direction, exists_there) {
-            continue;
-        }
-        match transform::outbound(pair, local.clone()) {
-            Ok(value) => {
-                state.pending = Some(local.clone());
-                state.asked = Some(id);
-                // Nothing seen yet means that nothing is expected there: a value that we cover is somebody's edit.
-                let seen = state.seen.clone().unwrap_or(Value::Null);
-                if let Ok(seen) = transform::outbound(pair, seen) {
-                    expected.insert(pair.vendor.name.clone(), seen);
-                }
-                fields.insert(pair.vendor.name.clone(), value);
-                edited_at = edited_at.max(record.cells.get(name).map(|cell| cell.at));
-            }
-            Err(unfit) => {
-                state.hold(local);
-                troubles.push(Trouble {
-                    field: name.clone(),
-                    category: IssueCategory::Value,
-                    message: unfit.to_string(),
-                });
-            }
-        }
-    }
-    if fields.is_empty() {
-        return (None, troubles);
-    }
-    link.write = Some(id);
-    let write = match &link.vendor_id {
-        Some(vendor_id) => WriteKind::Update { id: vendor_id.clone(), expected },
-        None => WriteKind::Create { external_id: record.id.to_string() },
-    };
-    let write = ApplyWrite {
-        id,
-        connection: mapping.mapping.connection,
-        object: mapping.mapping.vendor_object.clone(),
-        mapping: mapping.mapping.id,
-        link: link.id,
-        record: record.id,
-        write,
-        fields,
-        edited_at: edited_at.unwrap_or(record.updated_at),
-    };
-    (Some(write), troubles)
-}
-
-/// A record that the vendor refused to create as a whole is offered again as a whole once somebody changed a field.
-fn offer_whole(mapping: &Compiled, link: &mut Link, record: &Record) {
-    let (mut changed, mut whole) = (false, true);
-    for pair in mapping.pairs.iter().filter(|pair| pair.direction.outward()) {
-        let local = record.value(&pair.canonical.name);
-        let refused = link.fields.get(&pair.canonical.name).and_then(|state| state.refused.as_ref());
-        whole &= refused.is_some() || local.is_blank();
-        changed |= refused.is_some_and(|refused| refused != local);
-    }
-    if changed && whole {
-        for state in link.fields.values_mut().filter(|state| state.unread.is_none()) {
-            state.refused = None;
-        }
-    }
-}
-
 /// The connection is gone: nothing is in flight any more, and what was refused may be offered again.
 pub(crate) fn reset(mapping: &Compiled, link: &mut Link, record: &mut Record) -> Effect {
     link.write = None;
+    link.fields.remove(WHOLE);
     for state in link.fields.values_mut() {
         state.pending = None;
         // What is refused because the vendor's value cannot be read still is.
@@ -486,9 +374,9 @@ fn origin(mapping: &Compiled) -> String {
     Actor::Connection(mapping.mapping.connection).to_string()
 }
 
-fn local<'a>(record: &'a Record, pair: &FieldPair) -> Local<'a> {
-    let cell = record.cells.get(&pair.canonical.name);
-    Local { value: cell.map_or(&Value::Null, |cell| &cell.value), at: cell.map(|cell| cell.at) }
+/// The record's side of a pair, and when its field was set.
+fn local<'a>(record: &Record, pair: &FieldPair, ours: &'a Value) -> Local<'a> {
+    Local { value: ours, at: record.cells.get(&pair.canonical.name).map(|cell| cell.at) }
 }
 
 fn read(
@@ -509,7 +397,7 @@ fn read(
             None
         }
         Err(unfit) => {
-            if state.cannot_read(raw, record.value(&pair.canonical.name)) {
+            if state.cannot_read(raw, &pair.ours(record)) {
                 effect.touched = true;
                 effect.troubles.push(Trouble {
                     field: pair.canonical.name.clone(),
@@ -554,27 +442,6 @@ fn settle(
             _ => Reason::VendorMoved,
         };
         effect.changes.push(set(record, &pair.canonical.name, value.clone(), stamp, reason));
-    }
-}
-
-fn settle_covered(
-    pair: &FieldPair,
-    link: &Link,
-    record: &mut Record,
-    effect: &mut Effect,
-    value: &Value,
-    at: Timestamp,
-    origin: &str,
-) {
-    let Some(state) = link.fields.get(&pair.canonical.name) else { return };
-    let Ok(value) = transform::inbound(pair, value.clone()) else { return };
-    if !pair.direction.inward() {
-        return;
-    }
-    let foreign = Remote { value: &value, version: at.as_millisecond(), at };
-    let decision = state.covered(foreign, local(record, pair), pair.policy);
-    if matches!(decision, Decision::Conflict { .. }) {
-        settle(pair, record, effect, decision, &value, Stamp { at, origin, first: false });
     }
 }
 

@@ -94,8 +94,8 @@ fn mapping(policy: Policy) -> Compiled {
         settings: Settings {
             direction: Direction::Bidirectional,
             default_policy: policy,
-            match_keys: Vec::new(),
             fields,
+            ..Settings::default()
         },
         activated_at: None,
         activated_by: None,

@@ -1,13 +1,16 @@
 use model::{Caller, CanonicalObject, ObjectSchema, Scope};
-use proto::{sync as wire, to_wire_time};
+use proto::{sync as wire, to_wire_time, v1};
 use sqlx::PgConnection;
 
 use super::{id, optional_id};
 use crate::{
     Error,
     domain::{
+        filter::{Filter, NoCondition},
         mapping::{Direction, Mapping, Policy},
         plan::PlanState,
+        rule::{Blank, DeletePolicy, NoTransform, Transform, ValuePair},
+        transform,
     },
     engine::Engine,
     review::{FieldWish, MappingWish},
@@ -124,6 +127,12 @@ pub(super) async fn set_field(
         },
         policy: request.policy.as_deref().map(policy).transpose()?,
         pii: request.pii,
+        blank: request.blank_rule.as_deref().map(blank).transpose()?,
+        transforms: request.transforms.map(|t| transforms(&t.lines)).transpose()?,
+        values: request.values.map(|map| {
+            let way = |pair: wire::ValuePair| ValuePair { ours: pair.ours, theirs: pair.theirs };
+            map.pairs.into_iter().map(way).collect()
+        }),
     };
     let mapping = engine.set_field(caller, id("mapping", &request.mapping_id)?, &request.field, wish).await?;
     answer(engine, caller, mapping).await
@@ -139,6 +148,9 @@ pub(super) async fn set(
         default_policy: request.default_policy.as_deref().map(policy).transpose()?,
         match_keys: request.match_keys,
         confirm_all: request.confirm_all,
+        delete_policy: request.delete_policy.as_deref().map(delete_policy).transpose()?,
+        filter: request.filter.map(|given| filter(&given)).transpose()?,
+        time_zone: request.time_zone,
     };
     let mapping = engine.set_mapping(caller, id("mapping", &request.mapping_id)?, wish).await?;
     answer(engine, caller, mapping).await
@@ -252,6 +264,12 @@ async fn show(
         activated_by: mapping.activated_by.unwrap_or_default(),
         linked_records: u64::try_from(linked).unwrap_or_default(),
         default_policy: mapping.settings.default_policy.name().to_owned(),
+        delete_policy: mapping.settings.delete_policy.name().to_owned(),
+        filter: mapping.settings.filter.as_ref().map(|filter| wire::Filter {
+            any: filter.any,
+            conditions: filter.conditions.iter().map(ToString::to_string).collect(),
+        }),
+        time_zone: mapping.settings.time_zone.unwrap_or_default(),
     })
 }
 
@@ -262,6 +280,8 @@ fn show_field(mapping: &Mapping, field: &model::FieldSchema, vendor: &ObjectSche
         field_type: field.field_type.name().to_owned(),
         state: "unmapped".to_owned(),
         policy: mapping.settings.default_policy.name().to_owned(),
+        blank_rule: Blank::Wins.name().to_owned(),
+        options: field.options.iter().map(option).collect(),
         ..wire::FieldMapping::default()
     };
     let Some(state) = mapping.settings.fields.get(&field.name) else { return wire };
@@ -271,9 +291,14 @@ fn show_field(mapping: &Mapping, field: &model::FieldSchema, vendor: &ObjectSche
     wire.direction = state.direction.map_or_else(String::new, |direction| direction.name().to_owned());
     wire.policy = state.policy.unwrap_or(mapping.settings.default_policy).name().to_owned();
     wire.pii = state.pii;
+    state.blank.unwrap_or(Blank::Wins).name().clone_into(&mut wire.blank_rule);
+    wire.transforms = state.transforms.iter().map(ToString::to_string).collect();
+    wire.values = state.values.iter().map(value_pair).collect();
     if let Some(theirs) = state.vendor_field.as_deref() {
         theirs.clone_into(&mut wire.vendor_field);
         if let Some(theirs) = vendor.field(theirs) {
+            wire.vendor_options = theirs.options.iter().map(option).collect();
+            wire.suggested_values = transform::suggest_values(field, theirs).iter().map(value_pair).collect();
             wire.vendor_field_label.clone_from(&theirs.label);
             theirs.field_type.name().clone_into(&mut wire.vendor_field_type);
             wire.vendor_read_only = theirs.read_only;
@@ -338,4 +363,44 @@ fn policy(name: &str) -> Result<Policy, Error> {
         let message = "expected platform_wins, crm_wins or newest_wins";
         Error::invalid_field("policy_unknown", "policy", message)
     })
+}
+
+fn option(option: &model::PicklistOption) -> v1::PicklistOption {
+    v1::PicklistOption { value: option.value.clone(), label: option.label.clone() }
+}
+
+fn value_pair(pair: &ValuePair) -> wire::ValuePair {
+    wire::ValuePair { ours: pair.ours.clone(), theirs: pair.theirs.clone() }
+}
+
+fn blank(name: &str) -> Result<Blank, Error> {
+    name.parse().map_err(|_| {
+        let message = "expected wins, never_overwrites or only_fills";
+        Error::invalid_field("blank_rule_unknown", "blank_rule", message)
+    })
+}
+
+fn delete_policy(name: &str) -> Result<DeletePolicy, Error> {
+    name.parse().map_err(|_| {
+        let message = "expected detach, archive or delete";
+        Error::invalid_field("delete_policy_unknown", "delete_policy", message)
+    })
+}
+
+fn transforms(lines: &[String]) -> Result<Vec<Transform>, Error> {
+    let read = |line: &String| {
+        let wrong =
+            |error: NoTransform| Error::invalid_field("transform_invalid", "transforms", error.to_string());
+        line.parse().map_err(wrong)
+    };
+    lines.iter().map(read).collect()
+}
+
+fn filter(given: &wire::Filter) -> Result<Filter, Error> {
+    let read = |line: &String| {
+        let wrong = |error: NoCondition| Error::invalid_field("filter_invalid", "filter", error.to_string());
+        line.parse().map_err(wrong)
+    };
+    let conditions = given.conditions.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Filter { any: given.any, conditions })
 }

@@ -1,5 +1,6 @@
 //! Requests in: the gRPC service, thin over the engine. Every method first asks the guard.
 
+mod decisions;
 mod issues;
 mod lineage;
 mod lists;
@@ -77,6 +78,9 @@ methods! {
     activate(ActivateRequest) -> wire::Mapping, MappingsWrite, mapping::activate;
     pause_mapping(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::pause;
     resume_mapping(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::resume;
+    list_decisions(ListDecisionsRequest) -> wire::ListDecisionsResponse, MappingsRead, decisions::list;
+    settle_decision(SettleDecisionRequest) -> wire::SettleDecisionResponse, MappingsWrite, decisions::settle;
+    explain_sync(ExplainSyncRequest) -> wire::ExplainSyncResponse, MappingsRead, decisions::explain;
     list_conflicts(ListConflictsRequest) -> wire::ListConflictsResponse, MappingsRead, lists::conflicts;
     restore_conflict(RestoreConflictRequest) -> wire::Record, RecordsWrite, lists::restore_conflict;
     list_issues(ListIssuesRequest) -> wire::ListIssuesResponse, MappingsRead, issues::list;

@@ -223,6 +223,8 @@ fn state(link: &Link) -> &'static str {
         LinkState::Detached => "detached",
         LinkState::Ambiguous => "ambiguous",
         LinkState::Staged => "staged",
+        LinkState::Filtered => "filtered",
+        LinkState::Ignored => "ignored",
         LinkState::Linked if link.write.is_some() => "writing",
         LinkState::Linked if link.fields.values().any(|field| field.refused.is_some()) => "blocked",
         LinkState::Linked => "in_sync",

@@ -29,60 +29,83 @@ pub(crate) async fn state(db: &mut PgConnection, id: ConnectionId) -> Result<Opt
         .await?)
 }
 
-/// Stores a connection's state.
+/// Stores a connection's state, as of when it was so; an older word that arrives later changes nothing.
 pub(crate) async fn put_state(
     tx: &mut PgConnection,
     organization: OrganizationId,
     id: ConnectionId,
     vendor: &str,
     state: ConnectionState,
+    so_at: Timestamp,
     now: Timestamp,
-) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO connections (id, organization_id, vendor, state, changed_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, changed_at = excluded.changed_at \
-         WHERE connections.organization_id = excluded.organization_id",
+) -> Result<bool, Error> {
+    let done = sqlx::query(
+        "INSERT INTO connections (id, organization_id, vendor, state, changed_at, state_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, changed_at = excluded.changed_at, \
+             state_at = excluded.state_at \
+         WHERE connections.organization_id = excluded.organization_id \
+           AND (connections.state_at IS NULL OR connections.state_at <= excluded.state_at)",
     )
     .bind(id.uuid())
     .bind(organization.uuid())
     .bind(vendor)
     .bind(state.name())
     .bind(at(now))
+    .bind(at(so_at))
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
-/// Stores the vendor's objects and fields. When they changed, every mapping of the connection is read anew.
+/// Stores the vendor's objects and fields. When they changed, every mapping of the connection is read anew; false when
+/// newer ones were stored before.
 pub(crate) async fn put_objects(
     tx: &mut PgConnection,
     organization: OrganizationId,
     id: ConnectionId,
     vendor: &str,
     objects: &[ObjectSchema],
+    read_at: Timestamp,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    let same = sqlx::query(
+        "UPDATE connections SET objects_at = GREATEST(objects_at, $4) \
+         WHERE id = $1 AND organization_id = $2 AND objects = $3::jsonb",
+    )
+    .bind(id.uuid())
+    .bind(organization.uuid())
+    .bind(json(objects)?)
+    .bind(at(read_at))
+    .execute(&mut *tx)
+    .await?;
+    if same.rows_affected() == 1 {
+        return Ok(true);
+    }
     let stored = sqlx::query(
-        "INSERT INTO connections (id, organization_id, vendor, state, objects, changed_at) \
-         VALUES ($1, $2, $3, 'active', $4::jsonb, $5) \
-         ON CONFLICT (id) DO UPDATE SET objects = excluded.objects, changed_at = excluded.changed_at \
-         WHERE connections.organization_id = excluded.organization_id AND connections.objects <> excluded.objects",
+        "INSERT INTO connections (id, organization_id, vendor, state, objects, changed_at, objects_at) \
+         VALUES ($1, $2, $3, 'active', $4::jsonb, $5, $6) \
+         ON CONFLICT (id) DO UPDATE SET objects = excluded.objects, changed_at = excluded.changed_at, \
+             objects_at = excluded.objects_at \
+         WHERE connections.organization_id = excluded.organization_id \
+           AND (connections.objects_at IS NULL OR connections.objects_at <= excluded.objects_at)",
     )
     .bind(id.uuid())
     .bind(organization.uuid())
     .bind(vendor)
     .bind(json(objects)?)
     .bind(at(now))
+    .bind(at(read_at))
     .execute(&mut *tx)
     .await?;
     if stored.rows_affected() == 0 {
-        return Ok(());
+        return Ok(false);
     }
     sqlx::query("UPDATE mappings SET revision = revision + 1 WHERE connection_id = $1")
         .bind(id.uuid())
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(true)
 }
 
 fn read(row: &PgRow) -> Result<Connection, Error> {

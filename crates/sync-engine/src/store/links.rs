@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::{ConnectionId, LinkId, MappingId, RecordId, WriteId};
+use model::{ConnectionId, LinkId, MappingId, OrganizationId, RecordId, WriteId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -47,6 +47,17 @@ fn read(row: &PgRow) -> Result<Link, Error> {
 pub(crate) struct Found {
     pub(crate) link: LinkId,
     pub(crate) record: Option<RecordId>,
+}
+
+/// Which links of a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All of them.
+    All,
+    /// Those of which something is kept for later, but for what somebody ignored.
+    Planned,
+    /// Those that only wait to be merged.
+    Mergeable,
 }
 
 /// Finds links by mapping and vendor id; the answer is in the order of the question.
@@ -122,19 +133,80 @@ pub(crate) async fn page(
     db: &mut PgConnection,
     mapping: MappingId,
     after: Option<LinkId>,
-    only_staged: bool,
+    which: Which,
+    limit: i64,
+) -> Result<Vec<Link>, Error> {
+    let rows = match which {
+        Which::All => sqlx::query(columns!(
+            "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3"
+        )),
+        Which::Planned => sqlx::query(columns!(
+            "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) AND staged IS NOT NULL AND state <> 'ignored' \
+             ORDER BY id LIMIT $3"
+        )),
+        Which::Mergeable => sqlx::query(columns!(
+            "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) AND staged IS NOT NULL \
+             AND state NOT IN ('ambiguous', 'filtered', 'ignored') ORDER BY id LIMIT $3"
+        )),
+    };
+    let rows = rows.bind(mapping.uuid()).bind(after.map(LinkId::uuid)).bind(limit).fetch_all(db).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Lets in what a filter left out, so that it is asked again.
+pub(crate) async fn release(tx: &mut PgConnection, mapping: MappingId) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE links SET state = CASE WHEN record_id IS NULL THEN 'staged' ELSE 'linked' END \
+         WHERE mapping_id = $1 AND state = 'filtered'",
+    )
+    .bind(mapping.uuid())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The organization's links that wait for a person's decision, in the order of ids; of one connection where given.
+pub(crate) async fn ambiguous(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    connection: Option<ConnectionId>,
     limit: i64,
 ) -> Result<Vec<Link>, Error> {
     let rows = sqlx::query(columns!(
-        "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) AND (NOT $3 OR (staged IS NOT NULL AND state <> 'ambiguous')) ORDER BY id LIMIT $4"
+        "WHERE organization_id = $1 AND state = 'ambiguous' AND mapping_id IN (SELECT m.id FROM mappings m \
+             WHERE m.organization_id = $1 AND ($2::uuid IS NULL OR m.connection_id = $2)) ORDER BY id LIMIT $3"
     ))
-    .bind(mapping.uuid())
-    .bind(after.map(LinkId::uuid))
-    .bind(only_staged)
+    .bind(organization.uuid())
+    .bind(connection.map(ConnectionId::uuid))
     .bind(limit)
     .fetch_all(db)
     .await?;
     rows.iter().map(read).collect()
+}
+
+/// The link of a vendor's record, without locking it.
+pub(crate) async fn of_vendor(
+    db: &mut PgConnection,
+    mapping: MappingId,
+    vendor_id: &str,
+) -> Result<Option<Link>, Error> {
+    let row = sqlx::query(columns!("WHERE mapping_id = $1 AND vendor_id = $2"))
+        .bind(mapping.uuid())
+        .bind(vendor_id)
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// What is open about a link: the field, empty for the whole record, and why.
+pub(crate) async fn troubles(db: &mut PgConnection, link: LinkId) -> Result<Vec<(String, String)>, Error> {
+    let rows = sqlx::query(
+        "SELECT field, message FROM issues WHERE link_id = $1 AND state IN ('open', 'retrying') ORDER BY field",
+    )
+    .bind(link.uuid())
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("field")?, row.try_get("message")?))).collect()
 }
 
 /// How many links of a mapping are staged, and how many belong to a record.
@@ -180,14 +252,15 @@ pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Er
     let seen_at: Vec<Option<jiff_sqlx::Timestamp>> =
         links.iter().map(|link| link.seen_at.map(|time: Timestamp| at(time))).collect();
     sqlx::query(
-        "INSERT INTO links (id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged, \
-             written, written_version) \
-         SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields::json, staged::json, \
-             written, written_version \
+        "INSERT INTO links (id, organization_id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, \
+             write_id, fields, staged, written, written_version) \
+         SELECT l.id, m.organization_id, mapping_id, vendor_id, record_id, l.state, seen_version, seen_at, write_id, \
+             l.fields::json, staged::json, written, written_version \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::timestamptz[], \
                      $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::bigint[]) \
               AS l(id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged, \
                    written, written_version) \
+              JOIN mappings m ON m.id = l.mapping_id \
          ON CONFLICT (id) DO UPDATE SET vendor_id = excluded.vendor_id, record_id = excluded.record_id, \
              state = excluded.state, seen_version = excluded.seen_version, seen_at = excluded.seen_at, \
              write_id = excluded.write_id, fields = excluded.fields, staged = excluded.staged, \

@@ -48,8 +48,9 @@ impl StoredPlan {
 /// Stores a plan in place of the mapping's earlier one.
 pub(crate) async fn put(tx: &mut PgConnection, plan: &StoredPlan) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO plans (mapping_id, state, revision, hash, read, total, applied, to_apply, result, changed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10) \
+        "INSERT INTO plans (mapping_id, state, revision, hash, read, total, applied, to_apply, result, changed_at, \
+             organization_id) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, organization_id FROM mappings WHERE id = $1 \
          ON CONFLICT (mapping_id) DO UPDATE SET state = excluded.state, revision = excluded.revision, \
              hash = excluded.hash, read = excluded.read, total = excluded.total, applied = excluded.applied, \
              to_apply = excluded.to_apply, result = excluded.result, changed_at = excluded.changed_at",

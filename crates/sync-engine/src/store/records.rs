@@ -11,8 +11,8 @@ use crate::{Error, domain::cell::Record};
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "SELECT id, organization_id, object, version, cells::text AS cells, created_at, updated_at, archived_at \
-             FROM records ",
+            "SELECT id, organization_id, object, version, cells::text AS cells, created_at, updated_at, archived_at, \
+             deleted FROM records ",
             $rest
         )
     };
@@ -31,6 +31,7 @@ fn read(row: &PgRow) -> Result<Record, Error> {
         archived_at: row
             .try_get::<Option<jiff_sqlx::Timestamp>, _>("archived_at")?
             .map(jiff_sqlx::Timestamp::to_jiff),
+        deleted: row.try_get("deleted")?,
     })
 }
 
@@ -52,12 +53,27 @@ pub(crate) async fn get(
     organization: OrganizationId,
     id: RecordId,
 ) -> Result<Option<Record>, Error> {
-    let row = sqlx::query(columns!("WHERE id = $1 AND organization_id = $2"))
+    let row = sqlx::query(columns!("WHERE id = $1 AND organization_id = $2 AND NOT deleted"))
         .bind(id.uuid())
         .bind(organization.uuid())
         .fetch_optional(db)
         .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// Records of the organization, by id.
+pub(crate) async fn get_many(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    ids: impl IntoIterator<Item = RecordId>,
+) -> Result<HashMap<RecordId, Record>, Error> {
+    let ids: Vec<Uuid> = ids.into_iter().map(RecordId::uuid).collect();
+    let rows = sqlx::query(columns!("WHERE id = ANY($1) AND organization_id = $2"))
+        .bind(ids)
+        .bind(organization.uuid())
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(|row| read(row).map(|record| (record.id, record))).collect()
 }
 
 /// What a listing asks for.
@@ -83,7 +99,7 @@ pub(crate) async fn list(
     let (vendor, vendor_id) = listing.vendor.clone().unzip();
     let rows = sqlx::query(columns!(
         "WHERE organization_id = $1 AND object = $2 AND ($3 = '' OR title ILIKE '%' || $3 || '%') \
-         AND ($4::uuid IS NULL OR id < $4) AND ($5 OR archived_at IS NULL) \
+         AND ($4::uuid IS NULL OR id < $4) AND NOT deleted AND ($5 OR archived_at IS NULL) \
          AND ($6::text IS NULL OR id IN (SELECT l.record_id FROM links l JOIN mappings m ON m.id = l.mapping_id \
               WHERE m.organization_id = $1 AND m.vendor = $6 AND l.vendor_id = $7)) \
          ORDER BY id DESC LIMIT $8"
@@ -157,13 +173,14 @@ pub(crate) async fn put(tx: &mut PgConnection, records: &[&Record]) -> Result<()
     let archived: Vec<Option<jiff_sqlx::Timestamp>> =
         records.iter().map(|record| record.archived_at.map(at)).collect();
     sqlx::query(
-        "INSERT INTO records (id, organization_id, object, version, title, cells, created_at, updated_at, archived_at) \
-         SELECT id, organization_id, object, version, title, cells::json, created_at, updated_at, archived_at \
+        "INSERT INTO records (id, organization_id, object, version, title, cells, created_at, updated_at, archived_at, \
+             deleted) \
+         SELECT id, organization_id, object, version, title, cells::json, created_at, updated_at, archived_at, deleted \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], \
-                     $8::timestamptz[], $9::timestamptz[]) \
-              AS r(id, organization_id, object, version, title, cells, created_at, updated_at, archived_at) \
+                     $8::timestamptz[], $9::timestamptz[], $10::bool[]) \
+              AS r(id, organization_id, object, version, title, cells, created_at, updated_at, archived_at, deleted) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, title = excluded.title, cells = excluded.cells, \
-             updated_at = excluded.updated_at, archived_at = excluded.archived_at \
+             updated_at = excluded.updated_at, archived_at = excluded.archived_at, deleted = excluded.deleted \
          WHERE records.version < excluded.version",
     )
     .bind(records.iter().map(|record| record.id.uuid()).collect::<Vec<_>>())
@@ -175,6 +192,7 @@ pub(crate) async fn put(tx: &mut PgConnection, records: &[&Record]) -> Result<()
     .bind(times(records.iter().map(|record| record.created_at)))
     .bind(times(records.iter().map(|record| record.updated_at)))
     .bind(archived)
+    .bind(records.iter().map(|record| record.deleted).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

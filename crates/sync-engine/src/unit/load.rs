@@ -71,6 +71,7 @@ impl Unit {
             by_vendor: HashMap::new(),
             by_record: HashMap::new(),
             by_key: HashMap::new(),
+            causes: HashMap::new(),
             check: BTreeMap::new(),
             revisions: Vec::new(),
             conflicts: Vec::new(),

@@ -1,6 +1,7 @@
 //! A unit of work: the records and links that some facts touch, locked, changed in memory by the pure core, and
 //! stored with everything that follows from it in one transaction.
 
+mod gate;
 mod load;
 mod parents;
 mod resolve;
@@ -109,6 +110,8 @@ pub(crate) struct Unit {
     by_vendor: HashMap<(MappingId, String), LinkId>,
     by_record: HashMap<RecordId, Vec<LinkId>>,
     by_key: HashMap<Key, Vec<RecordId>>,
+    /// What changed each record last.
+    causes: HashMap<RecordId, Arc<Cause>>,
     /// Links whose write is to be worked out anew, and what caused it.
     check: BTreeMap<LinkId, Arc<Cause>>,
     revisions: Vec<Revision>,
@@ -164,6 +167,9 @@ impl Unit {
         let staged =
             self.take_staged(mapping, arrived.vendor_id).map(|s| Staged::join(Some(s), arrived.seen));
         let seen = staged.as_ref().map_or(arrived.seen, Staged::seen);
+        if self.leaves_out(mapping, Arrived { seen, ..arrived }) {
+            return;
+        }
         let ours = self.with_our_ids(mapping, seen.fields);
         let seen = Seen { fields: ours.as_ref().unwrap_or(seen.fields), ..seen };
         let arrived = Arrived { seen, ..arrived };
@@ -200,19 +206,6 @@ impl Unit {
         let staged = held.link.staged.take();
         held.dirty |= staged.is_some();
         staged
-    }
-
-    /// The vendor's record was deleted there. One that nobody saw before is remembered as deleted, so that an older
-    /// change that arrives later does not bring it back.
-    pub(crate) fn delete(&mut self, mapping: &Compiled, vendor_id: &str, version: i64, at: Timestamp) {
-        let id = self.vendor_link(mapping, vendor_id);
-        let Some(held) = self.links.get_mut(&id) else { return };
-        let effect = sync::deleted(&mut held.link, version, at);
-        if effect.touched {
-            held.link.staged = None;
-            held.dirty = true;
-            self.cleared.insert((id, String::new()));
-        }
     }
 
     /// Takes the answer to a write.
@@ -274,6 +267,9 @@ impl Unit {
     pub(crate) fn link_here(&mut self, mapping: &Compiled, record: RecordId, cause: &Arc<Cause>) {
         let linked = self.by_record.get(&record).into_iter().flatten();
         if linked.filter_map(|id| self.links.get(id)).any(|held| held.link.mapping == mapping.mapping.id) {
+            return;
+        }
+        if mapping.passes(self.record(record), None) == Some(false) {
             return;
         }
         let mut link = Link::new(LinkId::generate(self.now), mapping.mapping.id);
@@ -367,7 +363,7 @@ impl Unit {
         let is_new = self.records.get(&record).is_some_and(|held| held.record.version == 0);
         if is_new {
             self.revise(record, effect.changes, cause, Some(mapping), kind::RECORD_CREATED);
-        } else if !effect.changes.is_empty() {
+        } else if !effect.changes.is_empty() || effect.restored {
             self.revise(record, effect.changes, cause, Some(mapping), kind::RECORD_CHANGED);
         } else {
             self.check.insert(link, Arc::clone(cause));
@@ -423,6 +419,7 @@ impl Unit {
 
     /// Stores everything in the transaction.
     pub(crate) async fn flush(mut self, tx: &mut PgConnection) -> Result<(), Error> {
+        self.admit();
         self.load_parents_there(tx).await?;
         self.write_out();
         let waiting = self.waiting();

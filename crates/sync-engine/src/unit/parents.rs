@@ -156,6 +156,7 @@ impl Unit {
         mapping: &Compiled,
         mut write: ApplyWrite,
     ) -> Option<ApplyWrite> {
+        let has_fields = !write.fields.is_empty();
         for (pair, target) in reference::pairs(mapping) {
             let name = &pair.vendor.name;
             let spelled = |unit: &Self, value: &Value| {
@@ -181,7 +182,7 @@ impl Unit {
             }
             self.stay_behind(mapping, &write, &pair.canonical.name);
         }
-        if write.fields.is_empty() {
+        if has_fields && write.fields.is_empty() {
             if let Some(held) = self.links.get_mut(&write.link) {
                 held.link.write = None;
             }

@@ -126,6 +126,39 @@ impl Unit {
             })
     }
 
+    /// Whether a record of the vendor is linked to this one under this mapping.
+    pub(crate) fn is_linked(&self, mapping: &Compiled, id: RecordId) -> bool {
+        let mut links = self.by_record.get(&id).into_iter().flatten().filter_map(|id| self.links.get(id));
+        links.any(|held| held.link.mapping == mapping.mapping.id)
+    }
+
+    /// Links a vendor's record to this one, or to a new one, and merges what was kept of it.
+    pub(crate) fn choose(
+        &mut self,
+        mapping: &Arc<Compiled>,
+        id: LinkId,
+        record: Option<RecordId>,
+        cause: &Arc<Cause>,
+    ) -> Option<RecordId> {
+        let record = record.unwrap_or_else(|| self.new_record(mapping, cause));
+        let held = self.links.get_mut(&id)?;
+        held.link.record = Some(record);
+        held.link.state = LinkState::Linked;
+        held.dirty = true;
+        self.cleared.insert((id, String::new()));
+        self.by_record.entry(record).or_default().push(id);
+        self.merge_staged(mapping, id, cause);
+        Some(record)
+    }
+
+    /// The vendor's record is none of ours.
+    pub(crate) fn ignore(&mut self, id: LinkId) {
+        let Some(held) = self.links.get_mut(&id) else { return };
+        held.link.state = LinkState::Ignored;
+        held.dirty = true;
+        self.cleared.insert((id, String::new()));
+    }
+
     fn new_record(&mut self, mapping: &Compiled, cause: &Arc<Cause>) -> RecordId {
         let id = RecordId::generate(self.now);
         let mut record = Record::new(id, mapping.mapping.organization, mapping.mapping.object, self.now);

@@ -30,6 +30,7 @@ impl Unit {
         held.record.version += 1;
         held.record.updated_at = self.now;
         held.dirty = true;
+        self.causes.insert(id, Arc::clone(cause));
         let record = &held.record;
         for key in matching::keys_of(record) {
             let records = self.by_key.entry((record.organization, record.object, key)).or_default();

@@ -182,6 +182,16 @@ async fn whoever_may_see_mappings_and_not_records_sees_no_values() {
     let ask = wire::ListIssuesRequest::default();
     let issues = api.list_issues(by("mapper", ask)).await.unwrap().into_inner().issues;
     assert_eq!(issues, [wire::Issue { record_title: String::new(), message: String::new(), ..issue }]);
+    world.create(&[("name", "Twin"), ("domain", "two.test")]).await;
+    world.create(&[("name", "Twin"), ("domain", "two.test")]).await;
+    world.deliver(&[world.edited("2", &[("name", "Which"), ("domain", "two.test")])]).await;
+    world.settled().await;
+    let ask = wire::ListDecisionsRequest::default();
+    let seen = api.list_decisions(by("admin", ask.clone())).await.unwrap().into_inner().decisions.remove(0);
+    assert_eq!((seen.title.as_str(), seen.candidates.len()), ("Which", 2));
+    let bare = api.list_decisions(by("mapper", ask)).await.unwrap().into_inner().decisions.remove(0);
+    assert_eq!((bare.title.as_str(), bare.fields.len()), ("2", 0));
+    assert!(bare.candidates.iter().all(|candidate| candidate.title.is_empty()));
     let ask = wire::ListRecordsRequest { object: "company".to_owned(), ..Default::default() };
     assert_eq!(code(api.list_records(by("mapper", ask)).await), Code::PermissionDenied);
 }

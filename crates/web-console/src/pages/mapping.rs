@@ -16,6 +16,15 @@ use crate::{
 const STATES: &[&str] = &["suggested", "auto_mapped", "confirmed", "unmapped", "ignored"];
 pub(crate) const DIRECTIONS: &[&str] = &["bidirectional", "to_vendor", "from_vendor"];
 pub(crate) const POLICIES: &[&str] = &["platform_wins", "crm_wins", "newest_wins"];
+/// What a blank does, and how it is called.
+const BLANKS: &[(&str, &str)] = &[
+    ("wins", "A blank is a value"),
+    ("never_overwrites", "A blank never overwrites"),
+    ("only_fills", "Only fill blanks"),
+];
+/// What becomes of one side's record when the other's is gone.
+const DELETES: &[(&str, &str)] =
+    &[("detach", "Keep it, stop syncing it"), ("archive", "Archive it, too"), ("delete", "Delete it, too")];
 
 /// The review of a mapping: one row for each field here, with what it is paired with and why.
 #[derive(Template)]
@@ -74,6 +83,35 @@ impl Row {
         !self.field.vendor_field.is_empty() && self.field.state != "unmapped" && self.field.state != "ignored"
     }
 
+    /// The transforms, one in each line.
+    fn transforms(&self) -> String {
+        self.field.transforms.join("\n")
+    }
+
+    /// The value map, one pair in each line: as it was set, else as it is suggested.
+    fn values(&self) -> String {
+        let field = &self.field;
+        let pairs = if field.values.is_empty() { &field.suggested_values } else { &field.values };
+        let lines: Vec<String> =
+            pairs.iter().map(|pair| format!("{} = {}", pair.ours, pair.theirs)).collect();
+        lines.join("\n")
+    }
+
+    /// The options that a value map may name, by side.
+    fn options(&self) -> [(&'static str, String); 2] {
+        let names = |options: &[proto::v1::PicklistOption]| {
+            let names: Vec<&str> = options.iter().map(|option| option.value.as_str()).collect();
+            names.join(", ")
+        };
+        [("here", names(&self.field.options)), ("there", names(&self.field.vendor_options))]
+    }
+
+    /// Whether values are mapped one by one.
+    fn has_options(&self) -> bool {
+        let field = &self.field;
+        !field.options.is_empty() || !field.vendor_options.is_empty() || !field.values.is_empty()
+    }
+
     /// The confidence in whole percent.
     fn percent(&self) -> String {
         format!("{:.0}%", self.field.confidence * 100.0)
@@ -130,6 +168,16 @@ impl MappingPage {
             mapping,
             shell,
         }
+    }
+
+    /// The conditions of the filter, one in each line.
+    fn conditions(&self) -> String {
+        self.mapping.filter.as_ref().map_or_else(String::new, |filter| filter.conditions.join("\n"))
+    }
+
+    /// Whether one condition of the filter is enough.
+    fn any(&self) -> bool {
+        self.mapping.filter.as_ref().is_some_and(|filter| filter.any)
     }
 
     /// Fields that wait for a person.

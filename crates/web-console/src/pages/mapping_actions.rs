@@ -6,7 +6,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use proto::sync::{ActivateRequest, Mapping, MappingRequest, SetFieldRequest, SetMappingRequest};
+use proto::sync::{
+    ActivateRequest, Filter, Mapping, MappingRequest, SetFieldRequest, SetMappingRequest, Transforms,
+    ValueMap, ValuePair,
+};
 use serde::Deserialize;
 
 use super::mapping::{Counts, Row, Where, find};
@@ -52,6 +55,12 @@ pub(crate) async fn suggest(
 pub(crate) struct PairSettings {
     direction: Option<String>,
     default_policy: Option<String>,
+    delete_policy: Option<String>,
+    time_zone: Option<String>,
+    /// `any` or `all`.
+    any: Option<String>,
+    /// The conditions of the filter, one in each line.
+    conditions: Option<String>,
     /// Ticked: the person knows that an active mapping obeys at once.
     at_once: Option<String>,
 }
@@ -72,8 +81,12 @@ pub(crate) async fn settings(
         mapping_id: mapping.id,
         direction: form.direction,
         default_policy: form.default_policy,
-        match_keys: Vec::new(),
-        confirm_all: false,
+        delete_policy: form.delete_policy,
+        time_zone: form.time_zone.map(|zone| zone.trim().to_owned()),
+        filter: form
+            .conditions
+            .map(|text| Filter { any: form.any.as_deref() == Some("any"), conditions: lines(&text) }),
+        ..SetMappingRequest::default()
     })?;
     app.rooms().sync().set_mapping(request).await?;
     Ok(respond::redirect(&base(&place), &Flash::good("Saved.")))
@@ -108,6 +121,29 @@ pub(crate) struct FieldForm {
     policy: Option<String>,
     /// Sent only when it is ticked.
     pii: Option<String>,
+    blank_rule: Option<String>,
+    /// One in each line.
+    transforms: Option<String>,
+    /// `ours = theirs`, one in each line.
+    values: Option<String>,
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::trim_start).filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+}
+
+/// Reads a value map as it is written on the page.
+fn pairs(text: &str) -> Result<Vec<ValuePair>, Failure> {
+    let read = |line: String| {
+        let (ours, theirs) = line.split_once('=').ok_or_else(|| {
+            Failure::invalid(
+                "value_map_malformed",
+                "Write each pair of values on a line of its own: ours = theirs.",
+            )
+        })?;
+        Ok(ValuePair { ours: ours.trim().to_owned(), theirs: theirs.trim().to_owned() })
+    };
+    lines(text).into_iter().map(read).collect()
 }
 
 /// `POST …/fields/{field}`.
@@ -124,15 +160,26 @@ pub(crate) async fn field(
     let mapping = app
         .rooms()
         .sync()
-        .set_field(visitor.ask(SetFieldRequest {
-            mapping_id: mapping.id,
-            field: name.clone(),
-            action: action.to_owned(),
-            vendor_field: if action == "choose" { vendor_field.to_owned() } else { String::new() },
-            direction: form.direction.filter(|_| with_rules),
-            policy: form.policy.filter(|_| with_rules),
-            pii: with_rules.then_some(form.pii.is_some()),
-        })?)
+        .set_field(
+            visitor.ask(SetFieldRequest {
+                mapping_id: mapping.id,
+                field: name.clone(),
+                action: action.to_owned(),
+                vendor_field: if action == "choose" { vendor_field.to_owned() } else { String::new() },
+                direction: form.direction.filter(|_| with_rules),
+                policy: form.policy.filter(|_| with_rules),
+                pii: with_rules.then_some(form.pii.is_some()),
+                blank_rule: form.blank_rule.filter(|_| with_rules),
+                transforms: form
+                    .transforms
+                    .filter(|_| with_rules && action == "settings")
+                    .map(|text| Transforms { lines: lines(&text) }),
+                values: match form.values.filter(|_| with_rules && action == "settings") {
+                    Some(text) => Some(ValueMap { pairs: pairs(&text)? }),
+                    None => None,
+                },
+            })?,
+        )
         .await?
         .into_inner();
     let base = base(&place);

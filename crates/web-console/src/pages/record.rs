@@ -8,8 +8,9 @@ use axum::{
 use model::CanonicalObject;
 use proto::{
     sync::{
-        ArchiveRecordRequest, Conflict, GetHistoryRequest, GetLineageRequest, GetRecordRequest, Lineage,
-        ListConflictsRequest, Record, RestoreConflictRequest, Revision,
+        ArchiveRecordRequest, Conflict, ExplainSyncRequest, GetHistoryRequest, GetLineageRequest,
+        GetRecordRequest, Lineage, ListConflictsRequest, Record, RestoreConflictRequest, Revision,
+        SyncReason,
     },
     v1::{ObjectSchema, Value},
 };
@@ -40,6 +41,8 @@ pub(crate) struct RecordPage {
     conflicts: Vec<Conflict>,
     /// Why one of the fields has its value, when somebody asks.
     story: Option<Story>,
+    /// Why it is or is not synced, by mapping; the people who may see mappings see it.
+    reasons: Vec<SyncReason>,
 }
 respond::page_response!(RecordPage);
 
@@ -125,8 +128,13 @@ impl RecordPage {
                 revision,
             })
             .collect();
-        let story = story.map(|story| Story::new(story, people));
-        Self { shell, label: object.label(), record, filled, blank, history, conflicts, story }
+        let (story, reasons) = (story.map(|story| Story::new(story, people)), Vec::new());
+        Self { shell, label: object.label(), record, filled, blank, history, conflicts, story, reasons }
+    }
+
+    /// Whether something keeps it from being synced somewhere.
+    fn is_held(&self) -> bool {
+        self.reasons.iter().any(|reason| !reason.syncing)
     }
 
     fn value(&self, value: &Value) -> ui::Markup {
@@ -137,7 +145,10 @@ impl RecordPage {
         let schema = (&CanonicalObject::Deal.schema()).into();
         let people = People::new(&sample::user(model::Role::Owner), &[]);
         let (record, conflicts) = (sample::record(0), vec![sample::conflict()]);
-        Self::new(shell, CanonicalObject::Deal, &schema, &people, record, sample::history(), conflicts, None)
+        let history = sample::history();
+        let page =
+            Self::new(shell, CanonicalObject::Deal, &schema, &people, record, history, conflicts, None);
+        Self { reasons: sample::reasons(), ..page }
     }
 
     pub(crate) fn sample_why(shell: Shell) -> Self {
@@ -201,11 +212,19 @@ pub(crate) async fn show(
         }
     };
     let schema = records::schema(&app, &visitor, object).await?;
+    let reasons = explain(&app, &visitor, &record.id).await?;
     let people = People::load(&app, &visitor).await?;
     let title = if record.title.is_empty() { "Untitled".to_owned() } else { record.title.clone() };
     let shell = visitor.shell(title, Nav::Records(object.name().to_owned()));
     let (history, conflicts) = (history.into_inner().revisions, conflicts.into_inner().conflicts);
-    Ok(RecordPage::new(shell, object, &schema, &people, record, history, conflicts, story))
+    let page = RecordPage::new(shell, object, &schema, &people, record, history, conflicts, story);
+    Ok(RecordPage { reasons, ..page })
+}
+
+async fn explain(app: &App, visitor: &Visitor, id: &str) -> Result<Vec<SyncReason>, Failure> {
+    let request =
+        visitor.ask(ExplainSyncRequest { record_id: id.to_owned(), ..ExplainSyncRequest::default() })?;
+    Ok(app.rooms().sync().explain_sync(request).await?.into_inner().reasons)
 }
 
 /// `POST /records/{object}/{record}/archive`.

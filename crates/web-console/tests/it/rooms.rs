@@ -450,6 +450,28 @@ impl Sync for Rooms {
         self.enter(&request, Some(Scope::MappingsWrite), call)?;
         Ok(Response::new(self.mapping()))
     }
+    async fn list_decisions(
+        &self,
+        request: Request<syn::ListDecisionsRequest>,
+    ) -> Answer<syn::ListDecisionsResponse> {
+        self.enter(&request, Some(Scope::MappingsRead), "")?;
+        Ok(Response::new(syn::ListDecisionsResponse { decisions: vec![sample::decision()] }))
+    }
+    async fn settle_decision(
+        &self,
+        request: Request<syn::SettleDecisionRequest>,
+    ) -> Answer<syn::SettleDecisionResponse> {
+        let call = format!("settle_decision {} {}", request.get_ref().action, request.get_ref().record_id);
+        self.enter(&request, Some(Scope::MappingsWrite), call)?;
+        Ok(Response::new(syn::SettleDecisionResponse { record_id: String::new() }))
+    }
+    async fn explain_sync(
+        &self,
+        request: Request<syn::ExplainSyncRequest>,
+    ) -> Answer<syn::ExplainSyncResponse> {
+        self.enter(&request, Some(Scope::MappingsRead), "")?;
+        Ok(Response::new(syn::ExplainSyncResponse { reasons: sample::reasons() }))
+    }
     async fn request_plan(&self, request: Request<syn::MappingRequest>) -> Answer<syn::Plan> {
         self.enter(&request, Some(Scope::MappingsWrite), "request_plan")?;
         Ok(Response::new(sample::plan("reading")))

@@ -253,7 +253,9 @@ impl Connector for AcmeConnector {
                 write.fields.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
             match &write.write {
                 WriteKind::Create { external_id } => json!({"external_id": external_id, "fields": fields}),
-                WriteKind::Update { id, .. } => json!({"id": id, "fields": fields}),
+                WriteKind::Update { id, .. } | WriteKind::Archive { id } => {
+                    json!({"id": id, "fields": fields})
+                }
             }
         };
         let ask = json!({"object": schema.name, "writes": writes.iter().map(wire).collect::<Vec<_>>()});

@@ -7,7 +7,7 @@ use super::{
     assignment::{Edge, assign},
     *,
 };
-use crate::domain::mapping::{Direction, FieldMapping, FieldState, Policy, Settings};
+use crate::domain::mapping::{FieldMapping, FieldState, Settings};
 
 fn field(name: &str, label: &str, field_type: FieldType) -> FieldSchema {
     FieldSchema {
@@ -208,12 +208,7 @@ fn confirmed(theirs: &str) -> FieldMapping {
 }
 
 fn settings() -> Settings {
-    Settings {
-        direction: Direction::Bidirectional,
-        default_policy: Policy::Newest,
-        match_keys: Vec::new(),
-        fields: BTreeMap::new(),
-    }
+    Settings::default()
 }
 
 fn any_field() -> impl Strategy<Value = FieldSchema> {

@@ -1,0 +1,259 @@
+//! The write that follows from where a link and its record stand, and the vendor's answer to it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use model::{ApplyWrite, IssueCategory, Value, WriteId, WriteKind, WriteOutcome};
+
+use super::{
+    Effect, Link, LinkState, Stamp, Trouble, WHOLE, align, detach, local, observe_deferred, origin, read,
+    settle,
+};
+use crate::domain::{
+    cell::Record,
+    mapping::{Compiled, FieldPair},
+    merge::{Decision, Deferred, Field, Remote},
+    transform,
+};
+
+/// Takes the vendor's answer to the write in flight.
+pub(crate) fn answered(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &mut Record,
+    write: WriteId,
+    outcome: &WriteOutcome,
+    at: Timestamp,
+) -> Effect {
+    if link.write != Some(write) {
+        return Effect::default();
+    }
+    align(mapping, link);
+    link.write = None;
+    let mut effect = Effect { touched: true, ..Effect::default() };
+    match outcome {
+        WriteOutcome::Applied { vendor_id, version, fields, .. }
+            if fields.is_empty() && record.archived_at.is_some() && link.vendor_id.is_some() =>
+        {
+            debug_assert_eq!(link.vendor_id.as_ref(), Some(vendor_id), "the record that was archived");
+            link.seen_version = link.seen_version.max(*version);
+            detach(link);
+            effect.cleared.push(String::new());
+        }
+        WriteOutcome::Applied { vendor_id, version, fields, covered } => {
+            link.vendor_id.get_or_insert_with(|| vendor_id.clone());
+            let origin = origin(mapping);
+            for pair in &mapping.pairs {
+                if let Some(foreign) = covered.get(&pair.vendor.name) {
+                    settle_covered(pair, link, record, &mut effect, &foreign.value, foreign.at, &origin);
+                }
+                let Some(value) = fields.get(&pair.vendor.name) else { continue };
+                let raw = Deferred { value: value.clone(), version: *version, at };
+                take_answer(pair, link, record, &mut effect, raw, &origin);
+            }
+            effect.cleared.push(String::new());
+            for state in link.fields.values_mut() {
+                (state.pending, state.was) = (None, None);
+            }
+            observe_deferred(mapping, link, record, &mut effect);
+        }
+        WriteOutcome::Rejected { category, message, field } => {
+            refused(link, record, &mut effect, field.as_deref(), *category, message);
+            observe_deferred(mapping, link, record, &mut effect);
+        }
+    }
+    effect
+}
+
+/// Takes what the vendor made of one value that it was asked to write.
+fn take_answer(
+    pair: &FieldPair,
+    link: &mut Link,
+    record: &mut Record,
+    effect: &mut Effect,
+    raw: Deferred,
+    origin: &str,
+) {
+    let Some(state) = link.fields.get_mut(&pair.canonical.name) else { return };
+    effect.cleared.push(pair.canonical.name.clone());
+    let (version, at) = (raw.version, raw.at);
+    let Some(value) = read(pair, raw, state, record, effect) else { return };
+    let remote = Remote { value: &value, version, at };
+    let decision = state.answered(remote, &pair.ours(record), pair.rules());
+    if decision == Decision::Kept {
+        effect.troubles.push(Trouble {
+            field: pair.canonical.name.clone(),
+            category: IssueCategory::Validation,
+            message: "the vendor stored a blank for what was written (rule: a blank overwrites nothing)"
+                .to_owned(),
+        });
+    }
+    settle(pair, record, effect, decision, &value, Stamp { at, origin, first: false });
+}
+
+/// The vendor refused a write, because of this field of its own where it says so. Its neighbours are offered again, and
+/// all of them when the field is not mapped as it was any more.
+fn refused(
+    link: &mut Link,
+    record: &Record,
+    effect: &mut Effect,
+    field: Option<&str>,
+    category: IssueCategory,
+    message: &str,
+) {
+    let repointed =
+        field.is_some_and(|field| link.fields.values().any(|state| state.was.as_deref() == Some(field)));
+    let is_named = |state: &Field| state.pending.is_some() && Some(state.of.as_str()) == field;
+    let named = link.fields.iter().find(|(_, state)| is_named(state)).map(|(name, _)| name.clone());
+    if record.archived_at.is_some() && link.fields.values().all(|state| state.pending.is_none()) {
+        if category == IssueCategory::Missing {
+            return detach(link);
+        }
+        link.fields.insert(WHOLE.to_owned(), Field { refused: Some(Value::Bool(true)), ..Field::default() });
+    }
+    for (name, state) in &mut link.fields {
+        state.was = None;
+        if named.as_ref().map_or(!repointed, |named| named == name) {
+            if state.pending.is_some() {
+                state.refuse();
+            }
+        } else {
+            state.pending = None;
+        }
+    }
+    if named.is_some() || !repointed {
+        let field = named.unwrap_or_default();
+        effect.troubles.push(Trouble { field, category, message: message.to_owned() });
+    }
+}
+
+/// The write that brings the vendor to where the record stands, if there is anything to write and none in flight.
+/// Marks its values as pending.
+pub(crate) fn next_write(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &Record,
+    id: WriteId,
+) -> (Option<ApplyWrite>, Vec<Trouble>) {
+    let mut troubles = Vec::new();
+    if link.write.is_some() || link.state != LinkState::Linked {
+        return (None, troubles);
+    }
+    if record.archived_at.is_some() {
+        return (archive(mapping, link, record, id), troubles);
+    }
+    if link.vendor_id.is_none() && !mapping.creates_there() {
+        return (None, troubles);
+    }
+    align(mapping, link);
+    if link.vendor_id.is_none() {
+        offer_whole(mapping, link, record);
+    }
+    let exists_there = link.vendor_id.is_some();
+    let mut fields = BTreeMap::new();
+    let mut expected = BTreeMap::new();
+    let mut edited_at = None;
+    for pair in &mapping.pairs {
+        let name = &pair.canonical.name;
+        let local = pair.ours(record);
+        let Some(state) = link.fields.get_mut(name) else { continue };
+        if !state.wants(&local, pair.rules(), exists_there) {
+            continue;
+        }
+        match transform::outbound(pair, local.clone()) {
+            Ok(value) => {
+                state.pending = Some(local.clone());
+                state.asked = Some(id);
+                // Nothing seen yet means that nothing is expected there: a value that we cover is somebody's edit.
+                let seen = state.seen.clone().unwrap_or(Value::Null);
+                if let Ok(seen) = transform::outbound(pair, seen) {
+                    expected.insert(pair.vendor.name.clone(), seen);
+                }
+                fields.insert(pair.vendor.name.clone(), value);
+                edited_at = edited_at.max(record.cells.get(name).map(|cell| cell.at));
+            }
+            Err(unfit) => {
+                state.hold(&local);
+                troubles.push(Trouble {
+                    field: name.clone(),
+                    category: IssueCategory::Value,
+                    message: unfit.to_string(),
+                });
+            }
+        }
+    }
+    if fields.is_empty() {
+        return (None, troubles);
+    }
+    let kind = match &link.vendor_id {
+        Some(vendor_id) => WriteKind::Update { id: vendor_id.clone(), expected },
+        None => WriteKind::Create { external_id: record.id.to_string() },
+    };
+    let mut write = ask(mapping, link, record, id, kind);
+    write.fields = fields;
+    write.edited_at = edited_at.unwrap_or(record.updated_at);
+    (Some(write), troubles)
+}
+
+/// Ours was archived: the vendor's goes the same way where the mapping's delete policy says so.
+fn archive(mapping: &Compiled, link: &mut Link, record: &Record, id: WriteId) -> Option<ApplyWrite> {
+    let there = link.vendor_id.clone()?;
+    if !mapping.archives_there() || link.fields.contains_key(WHOLE) {
+        return None;
+    }
+    Some(ask(mapping, link, record, id, WriteKind::Archive { id: there }))
+}
+
+/// A write of no fields yet, which is in flight from now on.
+fn ask(mapping: &Compiled, link: &mut Link, record: &Record, id: WriteId, write: WriteKind) -> ApplyWrite {
+    link.write = Some(id);
+    ApplyWrite {
+        id,
+        connection: mapping.mapping.connection,
+        object: mapping.mapping.vendor_object.clone(),
+        mapping: mapping.mapping.id,
+        link: link.id,
+        record: record.id,
+        write,
+        fields: BTreeMap::new(),
+        edited_at: record.updated_at,
+    }
+}
+
+/// A record that the vendor refused to create as a whole is offered again as a whole once somebody changed a field.
+fn offer_whole(mapping: &Compiled, link: &mut Link, record: &Record) {
+    let (mut changed, mut whole) = (false, true);
+    for pair in mapping.pairs.iter().filter(|pair| pair.direction.outward()) {
+        let local = &pair.ours(record);
+        let refused = link.fields.get(&pair.canonical.name).and_then(|state| state.refused.as_ref());
+        whole &= refused.is_some() || local.is_blank();
+        changed |= refused.is_some_and(|refused| refused != local);
+    }
+    if changed && whole {
+        for state in link.fields.values_mut().filter(|state| state.unread.is_none()) {
+            state.refused = None;
+        }
+    }
+}
+
+fn settle_covered(
+    pair: &FieldPair,
+    link: &Link,
+    record: &mut Record,
+    effect: &mut Effect,
+    value: &Value,
+    at: Timestamp,
+    origin: &str,
+) {
+    let Some(state) = link.fields.get(&pair.canonical.name) else { return };
+    let Ok(value) = transform::inbound(pair, value.clone()) else { return };
+    if !pair.direction.inward() {
+        return;
+    }
+    let foreign = Remote { value: &value, version: at.as_millisecond(), at };
+    let ours = pair.ours(record);
+    let decision = state.covered(foreign, local(record, pair, &ours), pair.policy);
+    if matches!(decision, Decision::Conflict { .. }) {
+        settle(pair, record, effect, decision, &value, Stamp { at, origin, first: false });
+    }
+}

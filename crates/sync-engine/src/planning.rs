@@ -1,0 +1,115 @@
+//! Works plans out over the stored state of both sides, a page of records at a time.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use model::RecordId;
+use sqlx::PgConnection;
+
+use crate::{
+    Error,
+    domain::{
+        cell::Record,
+        mapping::Compiled,
+        matching,
+        plan::{Matched, PlanResult, Planner, There},
+        sync::{Link, Staged},
+    },
+    parents,
+    store::{self, links::Which},
+};
+
+/// Records of one page.
+const PAGE: i64 = 1_000;
+
+/// Writes per call, and calls per second, on which a plan's estimate rests: HubSpot's batch size for updates that are
+/// read back with history, and its 110 calls in ten seconds.
+const WRITES_PER_CALL: u64 = 50;
+const CALLS_PER_SECOND: f64 = 11.0;
+
+/// Works out what activating a mapping would do; gives the plan and its hash.
+pub(crate) async fn activation(
+    db: &mut PgConnection,
+    mapping: &Arc<Compiled>,
+) -> Result<(PlanResult, String), Error> {
+    let mut planner = Planner::new(mapping);
+    let (organization, object) = (mapping.mapping.organization, mapping.mapping.object);
+    let mut taken = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let mut links = store::links::page(db, mapping.mapping.id, after, Which::Planned, PAGE).await?;
+        let Some(last) = links.last() else { break };
+        after = Some(last.id);
+        parents::into_staged(db, mapping, &mut links).await?;
+        let keys: Vec<String> = links
+            .iter()
+            .filter_map(|link| link.staged.as_ref())
+            .flat_map(|staged| matching::keys_there(mapping, &staged.fields))
+            .collect();
+        let mut found: HashMap<String, Vec<RecordId>> = HashMap::new();
+        for (key, record) in store::records::by_keys(db, organization, object, &keys).await? {
+            found.entry(key).or_default().push(record);
+        }
+        let wanted: BTreeSet<RecordId> =
+            found.values().flatten().copied().chain(links.iter().filter_map(|link| link.record)).collect();
+        let records = store::records::get_many(db, organization, wanted).await?;
+        for link in &links {
+            let (Some(staged), Some(vendor_id)) = (&link.staged, &link.vendor_id) else { continue };
+            let ids = candidates(link, mapping, staged, &found, &taken);
+            taken.extend(ids.first().filter(|_| ids.len() == 1));
+            planner.there(&There { vendor_id, link, staged }, matched(&ids, &records));
+        }
+    }
+    here(db, mapping, &mut planner, &taken).await?;
+    Ok(planner.finish(WRITES_PER_CALL, CALLS_PER_SECOND))
+}
+
+/// The records that exist only here.
+async fn here(
+    db: &mut PgConnection,
+    mapping: &Compiled,
+    planner: &mut Planner<'_>,
+    taken: &BTreeSet<RecordId>,
+) -> Result<(), Error> {
+    let (organization, object) = (mapping.mapping.organization, mapping.mapping.object);
+    let mut after = None;
+    loop {
+        let records =
+            store::records::unlinked(db, organization, object, mapping.mapping.id, after, PAGE).await?;
+        let Some(last) = records.last() else { return Ok(()) };
+        after = Some(last.id);
+        for record in records.iter().filter(|record| !taken.contains(&record.id)) {
+            planner.here(record);
+        }
+    }
+}
+
+fn matched(ids: &[RecordId], records: &HashMap<RecordId, Record>) -> Matched {
+    match ids {
+        [] => Matched::None,
+        [id] => records.get(id).map_or(Matched::None, |record| Matched::One(Box::new(record.clone()))),
+        _ => Matched::Several,
+    }
+}
+
+fn candidates(
+    link: &Link,
+    mapping: &Compiled,
+    staged: &Staged,
+    found: &HashMap<String, Vec<RecordId>>,
+    taken: &BTreeSet<RecordId>,
+) -> Vec<RecordId> {
+    if let Some(record) = link.record {
+        return vec![record];
+    }
+    for key in matching::keys_there(mapping, &staged.fields) {
+        let free: Vec<RecordId> =
+            found.get(&key).into_iter().flatten().filter(|id| !taken.contains(id)).copied().collect();
+        if !free.is_empty() {
+            return free;
+        }
+    }
+    Vec::new()
+}
