@@ -11,6 +11,7 @@ mod issues;
 mod lineage;
 mod main_path;
 mod objects;
+mod planning;
 mod resume;
 mod rules;
 mod secrets;

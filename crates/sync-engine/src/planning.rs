@@ -15,10 +15,15 @@ use crate::{
         mapping::Compiled,
         matching,
         plan::{Matched, PlanResult, Planner, There},
+        reference,
         sync::{Link, Staged},
     },
     parents,
-    store::{self, links::Which},
+    store::{
+        self,
+        links::Which,
+        plans::{Ground, StoredPlan},
+    },
 };
 
 /// Records of one page.
@@ -34,6 +39,8 @@ pub(crate) async fn activation(
     db: &mut PgConnection,
     mapping: &Arc<Compiled>,
 ) -> Result<(PlanResult, String), Error> {
+    // Before anything is read: what moves meanwhile makes another mark.
+    let mark = mark(db, mapping).await?;
     let mut planner = Planner::new(mapping);
     let (organization, object) = (mapping.mapping.organization, mapping.mapping.object);
     let mut taken = BTreeSet::new();
@@ -63,7 +70,32 @@ pub(crate) async fn activation(
         }
     }
     here(db, mapping, &mut planner, &taken).await?;
-    Ok(planner.finish(WRITES_PER_CALL, CALLS_PER_SECOND))
+    let (result, hash) = planner.finish(WRITES_PER_CALL, CALLS_PER_SECOND);
+    Ok((PlanResult { mark, ..result }, hash))
+}
+
+/// Whether a plan is still true: nothing moved that it rests upon, or what moved changes nothing of it.
+pub(crate) async fn holds(
+    db: &mut PgConnection,
+    mapping: &Arc<Compiled>,
+    plan: &StoredPlan,
+) -> Result<bool, Error> {
+    let now = mark(db, mapping).await?;
+    if plan.result.as_ref().is_some_and(|result| result.mark == now) {
+        return Ok(true);
+    }
+    let (_, hash) = activation(db, mapping).await?;
+    Ok(plan.hash == Some(hash))
+}
+
+async fn mark(db: &mut PgConnection, mapping: &Compiled) -> Result<String, Error> {
+    let ground = Ground {
+        organization: mapping.mapping.organization,
+        object: mapping.mapping.object,
+        mapping: mapping.mapping.id,
+        names_others: reference::pairs(mapping).next().is_some(),
+    };
+    store::plans::mark(db, ground).await
 }
 
 /// The records that exist only here.

@@ -155,12 +155,13 @@ impl Engine {
         Ok(mapping)
     }
 
-    /// Asks for the vendor's records to be read, so that a plan can be worked out. Nothing moves.
+    /// Asks for the vendor's records to be read, so that a plan can be worked out: of a draft's activation, or of what
+    /// the changes of a paused mapping would do. Nothing moves.
     pub(crate) async fn request_plan(&self, caller: &Caller, id: MappingId) -> Result<StoredPlan, Error> {
         let mut tx = self.pool.begin().await?;
         let mapping = self.own_mapping(&mut tx, caller, id).await?;
         if mapping.state == MappingState::Active {
-            let message = "the mapping is active; its changes apply as they are made";
+            let message = "the mapping is active; pause it, change it, and ask for a plan of what that does";
             return Err(Error::refused(Refusal::NotReady, "mapping_active", message));
         }
         if mapping.settings.fields.values().all(|field| field.effective().is_none()) {
@@ -196,14 +197,15 @@ impl Engine {
         if plan.hash.as_deref() != Some(hash) || plan.revision != mapping.revision {
             return Err(stale());
         }
-        let (_, now_hash) = planning::activation(&mut tx, &compiled).await?;
-        if now_hash != hash {
+        if !planning::holds(&mut tx, &compiled, &plan).await? {
             return Err(stale());
         }
         mapping.state = MappingState::Active;
         mapping.activated_at = Some(self.clock.now());
         mapping.activated_by = Some(caller.actor.to_string());
         store::mappings::update(&mut tx, &mut mapping).await?;
+        // What the filter left out while the mapping was another one is asked again.
+        store::links::release(&mut tx, id).await?;
         plan.state = PlanState::Applying;
         plan.changed_at = self.clock.now();
         store::plans::put(&mut tx, &plan).await?;

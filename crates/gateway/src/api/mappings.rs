@@ -169,7 +169,7 @@ async fn plan(
     Ok(Json(rooms.sync().get_plan(caller.asks(named(id))?).await?.into_inner().into()))
 }
 
-/// Begin to work out what activation would do. Nothing moves.
+/// Begin to work out what activation would do, or what the changes of a paused mapping would. Nothing moves.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(
@@ -185,7 +185,7 @@ async fn request_plan(
     Ok((StatusCode::ACCEPTED, Json(plan.into())))
 }
 
-/// Activate a mapping as its plan says.
+/// Activate a mapping, or let a paused one go on, as its plan says.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(

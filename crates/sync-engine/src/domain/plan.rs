@@ -100,6 +100,9 @@ pub(crate) struct PlanResult {
     pub(crate) vendor_calls: u64,
     /// The time they take at the vendor's limits.
     pub(crate) seconds: f64,
+    /// A mark of everything that the plan rests upon; empty when none was taken.
+    #[serde(default)]
+    pub(crate) mark: String,
 }
 
 /// Works out a plan one record at a time, in the order of ids, so that the same state gives the same hash.

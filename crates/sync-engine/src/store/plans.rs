@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::MappingId;
+use model::{CanonicalObject, MappingId, OrganizationId};
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
@@ -94,6 +94,38 @@ pub(crate) async fn get(db: &mut PgConnection, mapping: MappingId) -> Result<Opt
         result: result.map(|text| from_json("a plan", text)).transpose()?,
         changed_at: row.try_get::<jiff_sqlx::Timestamp, _>("changed_at")?.to_jiff(),
     }))
+}
+
+/// What a plan rests upon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground {
+    pub(crate) organization: OrganizationId,
+    pub(crate) object: CanonicalObject,
+    pub(crate) mapping: MappingId,
+    /// Whether fields name records of other mappings of the connection.
+    pub(crate) names_others: bool,
+}
+
+/// A mark of the records and links that a plan rests upon. While it stays the same, a plan is as true as when it was
+/// made: a record's version grows with every change, and of links everything counts.
+pub(crate) async fn mark(db: &mut PgConnection, ground: Ground) -> Result<String, Error> {
+    let mark = sqlx::query_scalar(
+        "SELECT concat_ws('/', \
+             (SELECT concat_ws('.', count(*), sum(hashtextextended(concat_ws(' ', id, version), 0)::numeric)) \
+              FROM records WHERE organization_id = $1 AND object = $2), \
+             (SELECT concat_ws('.', count(*), sum(hashtextextended(concat_ws(' ', id, state, vendor_id, record_id, \
+                 seen_version, fields::text, staged::text), 0)::numeric)) FROM links WHERE mapping_id = $3), \
+             CASE WHEN $4 THEN (SELECT concat_ws('.', count(*), sum(hashtextextended(concat_ws(' ', l.id, l.vendor_id, \
+                 l.record_id), 0)::numeric)) FROM links l JOIN mappings m ON m.id = l.mapping_id \
+                 WHERE m.connection_id = (SELECT connection_id FROM mappings WHERE id = $3)) END)",
+    )
+    .bind(ground.organization.uuid())
+    .bind(ground.object.name())
+    .bind(ground.mapping.uuid())
+    .bind(ground.names_others)
+    .fetch_one(db)
+    .await?;
+    Ok(mark)
 }
 
 /// Takes a plan that waits for work, the longest waiting first; whoever takes it holds it until the transaction ends.

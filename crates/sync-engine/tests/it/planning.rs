@@ -217,3 +217,49 @@ async fn a_schema_of_five_thousand_fields_is_taken_and_suggested_from() {
     assert_eq!(draft.vendor_fields.len(), schema[0].fields.len());
     assert!(took < std::time::Duration::from_secs(20), "{took:?}");
 }
+
+/// Twenty thousand records; ten seconds for a hundred thousand are what a plan may take where it is not debugged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_plan_is_made_soon_and_activated_without_being_made_again() {
+    let world = World::new().await;
+    let draft = world.draft().await;
+    world.create(&[("name", "Here"), ("domain", "0.test")]).await;
+    world.request_plan(&draft.id).await;
+    world.deliver(&[world.edited("0", &[("name", "There"), ("domain", "0.test")])]).await;
+    world.settled().await;
+    let records: i64 = world
+        .query(
+            "WITH made AS (INSERT INTO records (id, organization_id, object, version, title, cells, created_at, updated_at) \
+                 SELECT gen_random_uuid(), organization_id, object, 1, title || n, \
+                     replace(cells::text, '0.test', n || '.test')::json, created_at, updated_at \
+                 FROM records, generate_series(1, 20000) n RETURNING organization_id, object, id, title), \
+             keys AS (INSERT INTO match_keys (organization_id, object, key, record_id) \
+                 SELECT m.organization_id, m.object, replace(k.key, '0.test', substr(m.title, 5) || '.test'), m.id \
+                 FROM made m, match_keys k RETURNING 1) \
+             SELECT count(*) FROM keys",
+        )
+        .await;
+    let links: i64 = world
+        .query(
+            "WITH made AS (INSERT INTO links (id, organization_id, mapping_id, vendor_id, state, seen_version, fields, staged) \
+                 SELECT gen_random_uuid(), organization_id, mapping_id, n::text, state, seen_version, fields, \
+                     replace(staged::text, '0.test', n || '.test')::json \
+                 FROM links, generate_series(1, 20000) n RETURNING 1) \
+             SELECT count(*) FROM made",
+        )
+        .await;
+    assert_eq!((records, links), (20_000, 20_000));
+    let begun = std::time::Instant::now();
+    world.backfill_finished("companies", 20_001).await;
+    let plan = world.plan_in(&draft.id, "ready").await;
+    let planned = begun.elapsed();
+    let conflicts = plan.categories.iter().find(|category| category.name == "conflict").unwrap();
+    assert_eq!(conflicts.count, 20_001, "{:?}", plan.categories);
+    let begun = std::time::Instant::now();
+    let ask = wire::ActivateRequest { mapping_id: draft.id.clone(), plan_hash: plan.hash };
+    world.api.clone().activate(by("admin", ask)).await.unwrap();
+    let activated = begun.elapsed();
+    println!("planned {planned:?}, activated {activated:?}");
+    assert!(planned < SOON, "{planned:?}");
+    assert!(activated < planned / 2, "activated in {activated:?}, planned in {planned:?}");
+}

@@ -1,0 +1,100 @@
+//! A mapping that works is changed: what that would do to both sides is shown before it does it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::eventually;
+use tests::{House, Start};
+
+#[tokio::test]
+async fn what_a_changed_mapping_would_do_is_planned_and_applied_only_as_planned() {
+    let house = House::start(Start::default()).await;
+    let mapping = house.mapping("company").await;
+    let path = format!("/api/v1/mappings/{mapping}");
+    let hubspot = house.hubspot();
+    let ids: [String; 5] = hubspot.ids("companies", 5).await.try_into().expect("five companies");
+    let [left_out, inward, outward, both, later] = &ids;
+    let mut here = Vec::new();
+    for id in &ids {
+        here.push(house.linked("company", id).await.expect("it was backfilled")["id"].clone());
+    }
+    let refused = house.call("POST", &format!("{path}/plan"), None).await;
+    assert_eq!((refused.status, refused.code()), (409, "mapping_active"));
+    house.ok("POST", &format!("{path}/pause"), None).await;
+
+    let filter = json!({ "filter": { "conditions": ["there city is_not Nowhere"] } });
+    house.ok("PATCH", &path, Some(filter)).await;
+    let choose = json!({ "action": "choose", "vendor_field": "about_us" });
+    house.ok("PATCH", &format!("{path}/fields/sic_code"), Some(choose)).await;
+    let policy = json!({ "action": "settings", "policy": "crm_wins" });
+    house.ok("PATCH", &format!("{path}/fields/description"), Some(policy)).await;
+    hubspot.edit("companies", left_out, "city", "Nowhere").await;
+    hubspot.edit("companies", inward, "about_us", "Founded by two").await;
+    let edit = async |at: usize, fields: Value| {
+        house.edit("company", here[at].as_str().expect("an id"), fields).await;
+    };
+    edit(2, json!({ "phone": "+1 555 0800" })).await;
+    hubspot.edit("companies", both, "description", "theirs").await;
+    edit(3, json!({ "description": "ours" })).await;
+
+    let plan = make_plan(&house, &path).await;
+    let noted = |plan: &Value, category: &str, vendor_id: &str| -> Option<String> {
+        let categories = plan["categories"].as_array()?;
+        let found = categories.iter().find(|one| one["name"] == category)?;
+        let sample = found["samples"].as_array()?.iter().find(|sample| sample["vendor_id"] == vendor_id)?;
+        Some(sample["note"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(noted(&plan, "skipped", left_out).as_deref(), Some("the filter leaves it out"), "{plan}");
+    assert_eq!(noted(&plan, "update_here", inward).as_deref(), Some("sic_code"), "{plan}");
+    assert_eq!(noted(&plan, "update_there", outward).as_deref(), Some("phone"), "{plan}");
+    assert_eq!(noted(&plan, "conflict", both).as_deref(), Some("description"), "{plan}");
+    assert!(plan["vendor_calls"].as_u64() >= Some(1) && plan["seconds"].as_f64() > Some(0.0), "{plan}");
+    assert_eq!(field(&house, inward, "sic_code").await, Value::Null, "nothing moves before it is confirmed");
+    assert_ne!(hubspot.property("companies", outward, "phone").await.as_deref(), Some("+1 555 0800"));
+
+    hubspot.edit("companies", later, "phone", "+1 555 0801").await;
+    hubspot.wait_for_polls().await;
+    let activate = |plan: &Value| {
+        let body = json!({ "plan_hash": plan["hash"] });
+        let (house, path) = (&house, format!("{path}/activate"));
+        async move { house.call("POST", &path, Some(body)).await }
+    };
+    let stale = eventually(SOON, "the plan to be stale", || async {
+        let answer = activate(&json!({ "hash": "another" })).await;
+        assert_eq!(answer.code(), "plan_stale");
+        let seen = make_plan(&house, &path).await;
+        (seen["hash"] != plan["hash"]).then_some(seen)
+    })
+    .await;
+    assert_eq!(activate(&plan).await.code(), "plan_stale");
+    // A value that changes nothing of the plan leaves it true.
+    hubspot.edit("companies", inward, "about_us", "Founded by three").await;
+    hubspot.wait_for_polls().await;
+    let active = activate(&stale).await;
+    assert_eq!((active.status, active.body["state"].as_str()), (200, Some("active")), "{}", active.body);
+    house.wait_for_field("company", inward, "sic_code", "Founded by three").await;
+    house.wait_for_field("company", both, "description", "theirs").await;
+    house.wait_for_field("company", later, "phone", "+1 555 0801").await;
+    hubspot.wait_for_property("companies", outward, "phone", "+1 555 0800").await;
+    assert_ne!(field(&house, left_out, "address_city").await, "Nowhere");
+    eventually(SOON, "the one that is left out to say so", || async {
+        let record = house.linked("company", left_out).await?;
+        (record["links"][0]["state"] == "filtered").then_some(())
+    })
+    .await;
+}
+
+const SOON: Duration = Duration::from_secs(60);
+
+async fn make_plan(house: &House, path: &str) -> Value {
+    house.ok("POST", &format!("{path}/plan"), None).await;
+    eventually(SOON, "the plan", || async {
+        let plan = house.ok("GET", &format!("{path}/plan"), None).await;
+        (plan["state"] == "ready").then_some(plan)
+    })
+    .await
+}
+
+async fn field(house: &House, vendor_id: &str, field: &str) -> Value {
+    house.linked("company", vendor_id).await.expect("it is linked")["fields"][field].clone()
+}
