@@ -20,6 +20,7 @@ mod store;
 mod tokens;
 mod usage;
 mod wishes;
+mod words;
 mod writes;
 
 pub use config::Config;

@@ -14,6 +14,7 @@ use crate::{
     failure::Failure,
     session::backoff,
     store::Lease,
+    words::without_values,
 };
 
 /// The inbox's name for answered writes.
@@ -210,7 +211,7 @@ impl Writer {
             let message = "the connector left a write unanswered";
             results.push(Err(Error::new(ErrorKind::Unavailable, WRITE, message)));
         }
-        results
+        results.into_iter().zip(writes).map(|(result, write)| discreet(result, write)).collect()
     }
 
     /// Stores that the writes are answered and the answers themselves together, then acknowledges.
@@ -254,6 +255,17 @@ fn rejected(error: &Error) -> WriteOutcome {
         category: error.kind.category(),
         message: error.message.clone(),
         field: error.field.as_deref().map(str::to_owned),
+    }
+}
+
+/// The same result without what the vendor's words quote of the write.
+fn discreet(result: Result<WriteOutcome, Error>, write: &ApplyWrite) -> Result<WriteOutcome, Error> {
+    match result {
+        Ok(WriteOutcome::Rejected { category, message, field }) => {
+            Ok(WriteOutcome::Rejected { category, message: without_values(&message, write), field })
+        }
+        Err(error) => Err(Error { message: without_values(&error.message, write), ..error }),
+        done => done,
     }
 }
 

@@ -57,8 +57,11 @@ async fn writes_are_made_in_batches_and_a_bad_one_stops_no_neighbour() {
     for write in good {
         assert!(matches!(answer(&world, write).await, WriteOutcome::Applied { .. }));
     }
-    let WriteOutcome::Rejected { category, field, .. } = answer(&world, bad).await else { panic!("applied") };
+    let WriteOutcome::Rejected { category, field, message } = answer(&world, bad).await else {
+        panic!("applied")
+    };
     assert_eq!((category, field.as_deref()), (IssueCategory::Validation, Some("name")));
+    assert_eq!(message, "the name … is not allowed", "what the vendor quotes of the write is left out");
     assert_eq!(world.acme.lock().prepared, ["companies"], "the field for our id is made once");
     replica.stop().await;
 }

@@ -346,7 +346,7 @@ async fn write(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value> 
     for write in ask["writes"].as_array().unwrap() {
         let fields: BTreeMap<String, String> = serde_json::from_value(write["fields"].clone()).unwrap();
         if fields.values().any(|value| value == "bad") {
-            results.push(json!({"error": "the name is not allowed", "field": "name"}));
+            results.push(json!({"error": "the name bad is not allowed", "field": "name"}));
             continue;
         }
         let now = inner.tick();
