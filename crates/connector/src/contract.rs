@@ -10,8 +10,12 @@ use jiff::Timestamp;
 use model::{ApplyWrite, ChangeKind, ObjectSchema, Value, WriteOutcome};
 use secrecy::SecretString;
 use url::Url;
+use uuid::Uuid;
 
 use crate::{Error, Session};
+
+/// The namespace of [`Change::content`].
+const CONTENT: Uuid = Uuid::from_u128(0x5d1f_0a52_7c2e_5f0b_9d0e_3b1a_6c42_88e1);
 
 /// A vendor, as the runtime and the console see it.
 #[derive(Clone, Debug)]
@@ -152,6 +156,16 @@ pub struct Change {
     pub external_id: Option<String>,
     /// Ids that were merged into this one.
     pub merged_ids: Vec<String>,
+}
+
+impl Change {
+    /// The id of what the record says: the same values give the same one. A version alone does not tell two edits of the
+    /// same moment apart.
+    pub(crate) fn content(&self) -> Uuid {
+        let said = (&self.fields, &self.external_id, &self.merged_ids);
+        // Nothing in it can fail to be spelled.
+        Uuid::new_v5(&CONTENT, &serde_json::to_vec(&said).unwrap_or_default())
+    }
 }
 
 /// A page of changes, oldest first, without the unfinished last tick.

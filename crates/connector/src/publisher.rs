@@ -187,12 +187,21 @@ impl ChangePublisher {
 
     fn whole(&self, change: Change, lane: Lane, now: Timestamp) -> Result<Message, bus::Error> {
         let [organization, connection, generation] = &self.parts;
-        let version = change.version.to_string();
+        let (version, content) = (change.version.to_string(), change.content().to_string());
         let what = match change.kind {
             ChangeKind::Upserted => "upserted",
             ChangeKind::Deleted => "deleted",
         };
-        let id = event_id(&[organization, connection, &self.object, &change.id, &version, what, generation]);
+        let id = event_id(&[
+            organization,
+            connection,
+            &self.object,
+            &change.id,
+            &version,
+            &content,
+            what,
+            generation,
+        ]);
         let event = ChangeEvent {
             connection: self.connection,
             vendor: self.publisher.vendor.to_owned(),
@@ -269,6 +278,27 @@ mod tests {
             assert_eq!(event.fields.len(), sizes.len() - gone.len());
             assert_eq!(left_out.map(|it| it.fields).unwrap_or_default(), gone);
         }
+    }
+
+    #[test]
+    fn the_same_change_has_one_id_and_another_edit_of_the_same_moment_has_another() {
+        let at = Timestamp::UNIX_EPOCH;
+        let changes = publisher().changes(ConnectionId::generate(at), "companies", 1);
+        let id = |name: &str, version: i64| {
+            let change = Change {
+                id: "7".to_owned(),
+                kind: ChangeKind::Upserted,
+                version,
+                changed_at: at,
+                fields: [("name".to_owned(), Value::text(name))].into(),
+                external_id: None,
+                merged_ids: Vec::new(),
+            };
+            changes.message(change, Lane::Live, at).unwrap().0.envelope.id
+        };
+        assert_eq!(id("One", 1), id("One", 1));
+        assert_ne!(id("One", 1), id("Two", 1));
+        assert_ne!(id("One", 1), id("One", 2));
     }
 
     #[test]

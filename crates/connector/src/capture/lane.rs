@@ -8,7 +8,7 @@ use crate::{
     Change, Error, ErrorKind, Fetch, Page, Session,
     failure::Failure,
     publisher::LeftOut,
-    store::{Checkpoint, Store},
+    store::{Checkpoint, Delivered, Store},
 };
 
 const READ: &str = "read changes";
@@ -94,15 +94,14 @@ impl Reader {
         } else {
             page.changes
         };
-        let recent: Vec<Change> =
-            changes.iter().filter(|change| self.is_recent(change)).map(outline).collect();
+        let recent: Vec<Delivered> =
+            changes.iter().filter(|change| self.is_recent(change)).map(Delivered::of).collect();
         run.read += count as u64;
         run.published += changes.len() as u64;
         self.publish(changes, lane, now).await?;
         checkpoint.position = page.next;
         checkpoint.read += i64::try_from(count).unwrap_or_default();
         let mut tx = self.core.store.pool.begin().await?;
-        let recent: Vec<&Change> = recent.iter().collect();
         Store::note_delivered(&mut tx, self.link.id, &self.capture.object, &recent).await?;
         self.store(&mut tx, checkpoint).await?;
         tx.commit().await?;
@@ -132,11 +131,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Those that were not handed out in this version or a newer one.
+    /// Those that were not handed out like this or in a newer version.
     async fn late_ones(&self, mut changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
         let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
         let known = self.core.store.delivered(self.link.id, &self.capture.object, &ids).await?;
-        changes.retain(|change| known.get(&change.id).is_none_or(|version| *version < change.version));
+        changes.retain(|change| known.get(&change.id).is_none_or(|known| known.is_surpassed_by(change)));
         Ok(changes)
     }
 
@@ -149,18 +148,5 @@ impl Reader {
     pub(super) fn rescanned_for(&self) -> std::time::Duration {
         let last_rung = self.link.connector.capabilities().late_index.iter().max();
         last_rung.copied().unwrap_or_default() * 2 + SEAM * 2
-    }
-}
-
-/// What of a change is noted as handed out.
-fn outline(change: &Change) -> Change {
-    Change {
-        id: change.id.clone(),
-        kind: change.kind,
-        version: change.version,
-        changed_at: change.changed_at,
-        fields: std::collections::BTreeMap::new(),
-        external_id: None,
-        merged_ids: Vec::new(),
     }
 }

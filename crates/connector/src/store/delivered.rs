@@ -3,35 +3,64 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use model::ConnectionId;
 use sqlx::{Error, PgConnection};
+use uuid::Uuid;
 
 use super::{Store, at};
 use crate::Change;
 
+/// What is noted of a change that was handed out.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) id: String,
+    pub(crate) version: i64,
+    pub(crate) changed_at: Timestamp,
+    /// What the record said, see [`Change::content`]; none where it was noted before this was kept.
+    pub(crate) content: Option<Uuid>,
+}
+
+impl Delivered {
+    pub(crate) fn of(change: &Change) -> Self {
+        let Change { version, changed_at, .. } = *change;
+        Self { id: change.id.clone(), version, changed_at, content: Some(change.content()) }
+    }
+
+    /// Whether this change tells something that was not handed out with this.
+    pub(crate) fn is_surpassed_by(&self, change: &Change) -> bool {
+        let differs = || self.content.is_some_and(|content| content != change.content());
+        self.version < change.version || (self.version == change.version && differs())
+    }
+}
+
 impl Store {
-    /// The versions of these records that were handed out lately.
+    /// What was handed out lately of these records.
     pub(crate) async fn delivered(
         &self,
         connection: ConnectionId,
         object: &str,
         ids: &[&str],
-    ) -> Result<HashMap<String, i64>, Error> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT id, version FROM delivered WHERE connection = $1 AND object = $2 AND id = ANY($3)",
+    ) -> Result<HashMap<String, Delivered>, Error> {
+        let rows: Vec<(String, i64, jiff_sqlx::Timestamp, Option<Uuid>)> = sqlx::query_as(
+            "SELECT id, version, changed_at, content FROM delivered
+             WHERE connection = $1 AND object = $2 AND id = ANY($3)",
         )
         .bind(connection.uuid())
         .bind(object)
         .bind(ids)
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().collect())
+        let known =
+            |(id, version, changed_at, content): (String, i64, jiff_sqlx::Timestamp, Option<Uuid>)| {
+                (id.clone(), Delivered { id, version, changed_at: changed_at.to_jiff(), content })
+            };
+        Ok(rows.into_iter().map(known).collect())
     }
 
-    /// Notes what was handed out; one row per record. The ids differ.
+    /// Notes what was handed out; one row per record.
     pub(crate) async fn note_delivered(
         tx: &mut PgConnection,
         connection: ConnectionId,
         object: &str,
-        changes: &[&Change],
+        changes: &[Delivered],
     ) -> Result<(), Error> {
         if changes.is_empty() {
             return Ok(());
@@ -39,20 +68,23 @@ impl Store {
         let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
         let versions: Vec<i64> = changes.iter().map(|change| change.version).collect();
         let times: Vec<_> = changes.iter().map(|change| at(change.changed_at)).collect();
+        let contents: Vec<Option<Uuid>> = changes.iter().map(|change| change.content).collect();
         sqlx::query(
-            "INSERT INTO delivered (connection, object, id, version, changed_at)
-             SELECT DISTINCT ON (id) $1, $2, id, version, changed_at
-             FROM UNNEST($3::text[], $4::bigint[], $5::timestamptz[]) AS given (id, version, changed_at)
-             ORDER BY id, version DESC
+            "INSERT INTO delivered (connection, object, id, version, changed_at, content)
+             SELECT DISTINCT ON (id) $1, $2, id, version, changed_at, content
+             FROM UNNEST($3::text[], $4::bigint[], $5::timestamptz[], $6::uuid[]) WITH ORDINALITY
+                  AS given (id, version, changed_at, content, place)
+             ORDER BY id, version DESC, place DESC
              ON CONFLICT (connection, object, id) DO UPDATE
-             SET version = EXCLUDED.version, changed_at = EXCLUDED.changed_at
-             WHERE delivered.version < EXCLUDED.version",
+             SET version = EXCLUDED.version, changed_at = EXCLUDED.changed_at, content = EXCLUDED.content
+             WHERE delivered.version <= EXCLUDED.version",
         )
         .bind(connection.uuid())
         .bind(object)
         .bind(ids)
         .bind(versions)
         .bind(times)
+        .bind(contents)
         .execute(tx)
         .await?;
         Ok(())

@@ -14,6 +14,7 @@ pub(crate) use authorizations::{Authorization, NewAuthorization};
 pub(crate) use captures::Capture;
 pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
+pub(crate) use delivered::Delivered;
 pub(crate) use tokens::{IntentAnswer, TokenRow};
 pub(crate) use usage::UsagePoint;
 
@@ -35,6 +36,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "confirmation",
         sql: include_str!("../../migrations/0004_confirmation.sql"),
     },
+    Migration { version: 20, name: "content", sql: include_str!("../../migrations/0020_content.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

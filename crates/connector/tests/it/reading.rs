@@ -85,6 +85,21 @@ async fn a_row_that_the_index_shows_late_is_found_by_the_second_look() {
 }
 
 #[tokio::test]
+async fn a_second_edit_within_the_same_moment_is_found_by_the_second_look() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], false).await;
+    world.acme.edit("companies", "one", "name", "first");
+    world.wait_for_change("one", "name", "first").await;
+    world.acme.edit_within_the_moment("companies", "one", "name", "second");
+    world.wait_for_change("one", "name", "second").await;
+    let versions: HashSet<i64> = world.changes().into_iter().map(|change| change.version).collect();
+    assert_eq!(versions.len(), 1);
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn deletions_are_swept_once_and_a_restored_record_can_be_deleted_again() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;
