@@ -19,6 +19,7 @@ async fn hubspots_authorization_is_renewed_lost_refused_and_given_again() {
     a_consent_is_of_no_use_to_anybody_but_who_began(&house).await;
     a_callback_with_a_wrong_state_or_browser_is_refused_and_audited(&house).await;
     a_disconnected_connection_neither_reads_nor_writes(&house, &companies[2]).await;
+    house.assert_events_are_as_described().await;
 }
 
 // R49-R51, R130, R142, R143, R263-R268 where the API and its keys are concerned
@@ -30,6 +31,7 @@ async fn a_credential_opens_what_it_may_open_and_nothing_of_another_organization
     a_key_without_the_scope_is_forbidden(&house).await;
     an_integration_key_works_until_it_is_revoked(&house).await;
     ids_of_another_organization_do_not_exist(&house).await;
+    house.assert_events_are_as_described().await;
 }
 
 async fn expired_access_tokens_are_refreshed_with_rotation(house: &House, company: &str) {

@@ -36,6 +36,7 @@ async fn the_policy_of_each_field_decides_a_conflict_and_the_loser_can_be_restor
     losers_are_listed_and_audited(&house, &companies[0], ["platform", "crm", "platform"]).await;
     losers_are_listed_and_audited(&house, &companies[1], ["platform", "crm", "crm"]).await;
     a_loser_is_restored_on_both_sides(&house, &companies[0]).await;
+    house.assert_events_are_as_described().await;
 }
 
 // R66, R67

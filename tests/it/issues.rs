@@ -58,6 +58,7 @@ async fn refused_values_are_listed_by_category_and_changed_together() {
     assert_eq!(rows(&issues(&house, "").await).len(), 0);
     let refused = house.call("POST", "/api/v1/issues/dismiss", Some(json!({}))).await;
     assert_eq!((refused.status, refused.code()), (400, "filter_missing"));
+    house.assert_events_are_as_described().await;
 }
 
 async fn issues(house: &House, query: &str) -> Value {

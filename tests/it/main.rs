@@ -7,6 +7,7 @@ mod conflict;
 mod crash;
 mod deciding;
 mod drift;
+mod events;
 mod issues;
 mod lineage;
 mod main_path;

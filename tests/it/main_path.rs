@@ -23,6 +23,10 @@ async fn an_edit_on_either_side_reaches_the_other_once_and_is_explained() {
     an_emptied_field_is_emptied_on_the_other_side(&house, &companies[3]).await;
     the_connection_shows_how_it_is(&house).await;
     the_audit_log_has_the_way_from_the_consent_to_the_backfill_and_is_whole(&house).await;
+    let kinds = house.assert_events_are_as_described().await;
+    for kind in ["record.created", "record.changed", "connection.authorized", "mapping.changed"] {
+        assert!(kinds.contains(kind), "{kind} was not among {kinds:?}");
+    }
 }
 
 async fn a_portal_edit_arrives_with_its_history_and_audit(house: &House, company: &str) {

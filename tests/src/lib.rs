@@ -4,11 +4,13 @@
 mod api;
 mod browser;
 mod chrome;
+mod events;
 mod house;
 mod vendor;
 
 pub use api::{Answer, Api};
 pub use browser::{Browser, Landed};
 pub use chrome::Chrome;
+pub use events::{Described, described};
 pub use house::{House, Start, accord};
 pub use vendor::HubSpotPortal;

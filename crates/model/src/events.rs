@@ -2,8 +2,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, RecordId, Value};
+// Under this name, because the derive takes a `Value` for any JSON.
+use crate::Value as FieldValue;
+use crate::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, RecordId};
 
 /// The `ce-type` of every message on the bus.
 pub mod kind {
@@ -52,7 +55,7 @@ pub mod kind {
 }
 
 /// A canonical record changed. Public: sibling products subscribe to `record.{org}.{object}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordChanged {
     /// The record.
     pub record: RecordId,
@@ -61,13 +64,13 @@ pub struct RecordChanged {
     /// The record's version; it grows by one with every change.
     pub version: i64,
     /// The fields that changed, with their new values.
-    pub fields: BTreeMap<String, Value>,
+    pub fields: BTreeMap<String, FieldValue>,
     /// The values that the fields had before.
-    pub before: BTreeMap<String, Value>,
-    /// Which of the fields are marked as personal data; their values never reach the audit log.
+    pub before: BTreeMap<String, FieldValue>,
+    /// Which of the fields are marked as personal data: do not log their values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pii: Vec<String>,
-    /// Who changed it, in the text form of [`crate::Actor`].
+    /// Who changed it: `user:…`, `api_key:…`, `integration_key:…`, `connection:…` or `service:…`.
     pub actor: String,
     /// When the edit was made.
     pub at: Timestamp,
@@ -77,7 +80,7 @@ pub struct RecordChanged {
 }
 
 /// Both sides moved a field away from the base, and a policy decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConflictRecorded {
     /// The record.
     pub record: RecordId,
@@ -92,9 +95,9 @@ pub struct ConflictRecorded {
     /// Who won: `platform` or `crm`.
     pub winner: String,
     /// The value that stands.
-    pub kept: Value,
+    pub kept: FieldValue,
     /// The value that lost.
-    pub lost: Value,
+    pub lost: FieldValue,
     /// Whether the field is marked as personal data.
     pub pii: bool,
     /// Whether the two edits were closer in time than the clocks can be trusted.
@@ -105,7 +108,7 @@ pub struct ConflictRecorded {
 }
 
 /// What a connection can do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
     /// It reads and writes.
@@ -135,7 +138,7 @@ impl ConnectionState {
 }
 
 /// A connection was authorized, changed its state, was disconnected, or refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionChanged {
     /// The connection; none when an authorization was refused before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,7 +162,7 @@ pub struct ConnectionChanged {
 }
 
 /// The vendor's objects and fields were read again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaRefreshed {
     /// The connection.
     pub connection: ConnectionId,
@@ -172,7 +175,7 @@ pub struct SchemaRefreshed {
 }
 
 /// How a vendor's object or field differs from the last reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemaChangeKind {
     /// It is new.
@@ -208,7 +211,7 @@ impl SchemaChangeKind {
 }
 
 /// One difference between two readings of a vendor's schema.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaChange {
     /// The vendor's object.
     pub object: String,
@@ -222,7 +225,7 @@ pub struct SchemaChange {
 }
 
 /// A field mapping that paused because of a change of the vendor's schema.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PausedField {
     /// The object mapping.
     pub mapping: MappingId,
@@ -233,7 +236,7 @@ pub struct PausedField {
 }
 
 /// A vendor's schema differs from the last reading.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaDriftDetected {
     /// The connection.
     pub connection: ConnectionId,
@@ -248,7 +251,7 @@ pub struct SchemaDriftDetected {
 }
 
 /// An object mapping or one of its field mappings changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MappingChanged {
     /// The object mapping.
     pub mapping: MappingId,
@@ -259,8 +262,8 @@ pub struct MappingChanged {
     /// The vendor's object.
     pub vendor_object: String,
     /// What was done, as a stable code: `created`, `suggested`, `field_confirmed`, `field_chosen`,
-    /// `field_ignored`, `field_unmapped`, `field_settings`, `field_resumed`, `direction_set`, `plan_requested`, `activated`, `paused`,
-    /// `resumed`.
+    /// `field_ignored`, `field_unmapped`, `field_settings`, `field_resumed`, `direction_set`, `plan_requested`, `activated`,
+    /// `paused`, `resumed`, `issues_retried`, `issues_dismissed`.
     pub action: String,
     /// The canonical field, when one field mapping changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -274,7 +277,7 @@ pub struct MappingChanged {
 
 /// The sync-engine wants these records read and kept up to date. It states the whole wish for the pair of
 /// connection and vendor object; a later one replaces it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CaptureRequested {
     /// The connection.
     pub connection: ConnectionId,
@@ -289,7 +292,7 @@ pub struct CaptureRequested {
 }
 
 /// The sync-engine no longer needs these records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CaptureStopped {
     /// The connection.
     pub connection: ConnectionId,
@@ -314,7 +317,7 @@ pub struct CaptureProgress {
 
 /// One run of reading a vendor's object ended: a poll that found something, a backfill, a manual sync, or a
 /// failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SyncRunFinished {
     /// The connection.
     pub connection: ConnectionId,
@@ -341,7 +344,7 @@ pub struct SyncRunFinished {
 }
 
 /// What a change of access is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessSubject {
     /// A person.
@@ -355,7 +358,7 @@ pub enum AccessSubject {
 }
 
 /// A person signed in or was refused, a key was minted, rotated or revoked, a role changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccessChanged {
     /// What it is about.
     pub subject: AccessSubject,

@@ -1,11 +1,12 @@
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{InvalidValue, Value};
 
 /// What values a field holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldType {
     /// Free text.
@@ -134,7 +135,7 @@ fn midnight(date: Date) -> Option<Timestamp> {
 }
 
 /// One option of a picklist.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PicklistOption {
     /// The internal name that is stored.
     pub value: String,
@@ -143,7 +144,7 @@ pub struct PicklistOption {
 }
 
 /// A named value of an object, at a vendor or in canonical form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldSchema {
     /// The internal name.
     pub name: String,
@@ -170,14 +171,14 @@ pub struct FieldSchema {
     /// Whether the organization added it itself.
     #[serde(default)]
     pub custom: bool,
-    /// The object whose records a [`FieldType::Reference`] names, by its internal name at the same system; none where
+    /// The object whose records a reference names, by its internal name at the same system; none where
     /// the system does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references: Option<String>,
 }
 
 /// A kind of thing at a system, with its fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectSchema {
     /// The internal name.
     pub name: String,

@@ -7,6 +7,7 @@ mod clock;
 mod events;
 mod field;
 mod id;
+mod schema;
 mod value;
 mod write;
 
