@@ -10,8 +10,13 @@ use proto::identity::{SignInWithLinkRequest, identity_client::IdentityClient};
 use serde_json::{Value, json};
 use testkit::{TestDirectory, TestNats, eventually, free_port};
 use tests::{Api, Browser, HubSpotPortal, accord};
+use tonic::transport::Channel;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
 const SERVICES: [&str; 7] =
@@ -139,14 +144,35 @@ async fn each_service_is_healthy_and_counts(town: &Town) {
 }
 
 async fn rooms_answer_grpc_health_and_reflection(town: &Town) {
-    for name in ["identity", "sync-engine", "audit", "connector-hubspot"] {
+    for (name, service) in [
+        ("identity", "accord.identity.v1.Identity"),
+        ("sync-engine", "accord.sync.v1.Sync"),
+        ("audit", "accord.audit.v1.Audit"),
+        ("connector-hubspot", "accord.connections.v1.Connections"),
+    ] {
         let endpoint =
             tonic::transport::Endpoint::from_shared(town.url(name).to_owned()).expect("an address");
         let channel = endpoint.connect().await.expect("the room listens");
-        let answer = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await;
+        let answer =
+            HealthClient::new(channel.clone()).check(HealthCheckRequest { service: String::new() }).await;
         let status = answer.expect("the health service answers").into_inner().status;
         assert_eq!(status, i32::from(ServingStatus::Serving), "{name}");
+        let described = described_services(channel).await;
+        assert!(described.iter().any(|known| known == service), "{name}: {described:?}");
     }
+}
+
+/// The services that a room describes by gRPC reflection.
+async fn described_services(channel: Channel) -> Vec<String> {
+    let message_request = Some(MessageRequest::ListServices(String::new()));
+    let requests = futures::stream::iter([ServerReflectionRequest { host: String::new(), message_request }]);
+    let answers = ServerReflectionClient::new(channel).server_reflection_info(requests).await;
+    let first = answers.expect("reflection answers").into_inner().message().await.expect("an answer");
+    let Some(MessageResponse::ListServicesResponse(list)) = first.and_then(|first| first.message_response)
+    else {
+        panic!("reflection lists no services")
+    };
+    list.service.into_iter().map(|service| service.name).collect()
 }
 
 /// An organization with an owner's API key, and the portal.
