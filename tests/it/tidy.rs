@@ -46,6 +46,32 @@ const OWNERS: [(&str, &[&str]); 10] = [
 
 const MAX_LIB_LINES: usize = 60;
 const MAX_FILE_LINES: usize = 600;
+const MAX_FUNCTION_LINES: usize = 70;
+
+/// What a crate with one vendor in it should need, in lines of its src. Unit tests are not counted here or below.
+const MAX_VENDOR_LINES: usize = 1_500;
+
+/// Parts of the tree with a budget of their own, and why it is what it is. A file counts for the longest path that it is in.
+const BUDGETS: [(&str, usize, &str); 5] = [
+    ("crates/model/src", 2_000, "a language that everybody speaks is read in one sitting"),
+    ("crates/chassis/src", 500, "a shell: whoever wants more in it wants a room"),
+    (
+        "crates/chassis/src/guard",
+        450,
+        "credentials, refusals and remembered answers, the same for every room",
+    ),
+    (
+        "crates/chassis/src/local",
+        1_100,
+        "private PostgreSQL and NATS for `accord up` and for every test: finding, starting as root or not, keeping alive",
+    ),
+    (
+        "crates/connector-hubspot/src",
+        3_000,
+        "twice a vendor's share: custom objects are found at run time, primary companies are read and written apart from \
+         properties, and 500 lines spell the JSON of every endpoint as HubSpot does",
+    ),
+];
 
 fn house() -> Metadata {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
@@ -198,6 +224,96 @@ fn files_keep_their_budgets_and_silence_no_lint() {
             if silenced.iter().any(|attribute| text.contains(attribute.as_str())) {
                 faults.push(format!("{} silences a lint; use expect with a reason", path.display()));
             }
+        }
+    }
+    none(&faults);
+}
+
+/// The functions of a formatted file with the lines between their braces.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let indent = &line[..line.len() - code.len()];
+        let words = ["pub ", "pub(crate) ", "pub(super) ", "const ", "async "];
+        let named = words.iter().fold(code, |code, word| code.strip_prefix(word).unwrap_or(code));
+        let Some(name) = named.strip_prefix("fn ") else { continue };
+        let body = lines[at..]
+            .iter()
+            .position(|line| line.ends_with('{') || line.ends_with(';') || line.ends_with('}'));
+        let Some(open) = body.map(|body| at + body).filter(|open| lines[*open].ends_with('{')) else {
+            continue;
+        };
+        let end = format!("{indent}}}");
+        if let Some(length) = lines[open + 1..].iter().position(|line| *line == end) {
+            found.push((name.split(['(', '<']).next().unwrap_or(name).to_owned(), length));
+        }
+    }
+    found
+}
+
+#[test]
+fn functions_keep_their_budget() {
+    let sample = "impl A {\n    pub async fn one(\n        &self,\n    ) -> B {\n        two();\n        three()\n    }\n}\n";
+    assert_eq!(functions(sample), [("one".to_owned(), 2)]);
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for package in house().packages {
+        for path in sources(&folder(&package).join("src")) {
+            for (name, lines) in functions(&fs::read_to_string(&path).unwrap()) {
+                seen += 1;
+                if lines > MAX_FUNCTION_LINES {
+                    faults.push(format!(
+                        "{}: {name} has {lines} lines, at most {MAX_FUNCTION_LINES} are allowed",
+                        path.display()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(seen > 1_000, "only {seen} functions were found");
+    none(&faults);
+}
+
+/// Lines of a file before its unit tests.
+fn lines_of_work(path: &Path) -> usize {
+    let text = fs::read_to_string(path).unwrap();
+    if path.ends_with("tests.rs") {
+        return 0;
+    }
+    text.lines().take_while(|line| *line != "#[cfg(test)]").count()
+}
+
+#[test]
+fn crates_with_a_budget_keep_it() {
+    let house = house();
+    let root = house.workspace_root.as_std_path();
+    let mut budgets: BTreeMap<PathBuf, usize> =
+        BUDGETS.iter().map(|(path, most, _)| (root.join(path), *most)).collect();
+    for vendor in house.packages.iter().filter(|package| package.name.starts_with("connector-")) {
+        budgets.entry(folder(vendor).join("src")).or_insert(MAX_VENDOR_LINES);
+    }
+    let mut used: BTreeMap<&PathBuf, usize> = BTreeMap::new();
+    for package in &house.packages {
+        for file in sources(&folder(package).join("src")) {
+            let own = budgets
+                .keys()
+                .filter(|path| file.starts_with(path))
+                .max_by_key(|path| path.as_os_str().len());
+            if let Some(own) = own {
+                *used.entry(own).or_default() += lines_of_work(&file);
+            }
+        }
+    }
+    let mut faults = Vec::new();
+    for (path, most) in &budgets {
+        match used.get(path) {
+            Some(lines) if lines > most => {
+                faults.push(format!("{} has {lines} lines, its budget is {most}", path.display()));
+            }
+            Some(_) => {}
+            None => faults.push(format!("{} has a budget and no code", path.display())),
         }
     }
     none(&faults);
