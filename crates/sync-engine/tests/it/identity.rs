@@ -26,7 +26,8 @@ impl Identity {
     /// The person behind a credential, as events name them.
     pub(crate) fn actor(&self, credential: &str) -> String {
         let organization = if credential == "stranger" { self.other } else { self.organization };
-        format!("user:{}", UserId::from_uuid(organization.uuid()))
+        let id = uuid::Uuid::new_v5(&organization.uuid(), credential.as_bytes());
+        format!("user:{}", UserId::from_uuid(id))
     }
 
     fn answer(&self, credential: &str) -> Option<CheckResponse> {

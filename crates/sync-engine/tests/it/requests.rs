@@ -30,6 +30,7 @@ async fn an_idempotency_key_belongs_to_one_credential_and_one_object() {
     assert_eq!(id(api.create_record(create("member", "company", "One", "key")).await), first);
     for request in [
         create("stranger", "company", "One", "key"),
+        create("admin", "company", "One", "key"),
         create("member", "deal", "One", "key"),
         create("member", "company", "One", "another"),
     ] {
