@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use model::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, OrganizationId};
+use model::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, OrganizationId, PicklistOption};
 use sqlx::PgConnection;
 
 use crate::{
@@ -87,6 +87,23 @@ impl Mappings {
     /// The one with this id.
     pub(crate) fn get(&self, id: MappingId) -> Option<&Arc<Compiled>> {
         self.0.iter().find(|compiled| compiled.mapping.id == id)
+    }
+
+    /// What a vendor calls the options of a canonical picklist that has none of its own: its values come from there, where
+    /// nothing rewrites them on their way.
+    pub(crate) fn options(
+        &self,
+        organization: OrganizationId,
+        object: CanonicalObject,
+        field: &str,
+    ) -> Option<&[PicklistOption]> {
+        self.of_object(organization, object)
+            .flat_map(|compiled| &compiled.pairs)
+            .filter(|pair| {
+                pair.canonical.name == field && pair.values.is_empty() && pair.transforms.is_empty()
+            })
+            .map(|pair| pair.vendor.options.as_slice())
+            .find(|options| !options.is_empty())
     }
 
     /// The canonical fields that any mapping marks as personal data.

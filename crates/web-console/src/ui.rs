@@ -14,7 +14,7 @@ pub(crate) use chart::{Bar, Chart, Part};
 pub(crate) use icon::icon;
 pub(crate) use mark::mark;
 pub(crate) use moment::{duration_ms, seconds, time, to_time};
-pub(crate) use value::{input_type, plain, show};
+pub(crate) use value::{input_type, plain, show, show_labelled};
 
 /// Finished HTML.
 #[derive(Debug, Clone, Default)]

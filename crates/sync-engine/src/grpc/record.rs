@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use model::{Caller, CanonicalObject, FieldSchema, PicklistOption};
+use model::{Caller, CanonicalObject, FieldSchema, FieldType, PicklistOption};
 use proto::{field_type, sync as wire, to_wire_time, v1};
 
 use super::{id, limit, optional_id, values};
@@ -28,9 +28,18 @@ pub(super) async fn objects(
     _: wire::ListObjectsRequest,
 ) -> Result<wire::ListObjectsResponse, Error> {
     let mut db = engine.pool.acquire().await?;
+    let mapped = engine.mappings.load(&mut db, &[caller.organization]).await?;
     let mut objects = Vec::new();
     for object in CanonicalObject::ALL {
-        objects.push((&mappings::canonical_schema(&mut db, caller.organization, object).await?).into());
+        let mut schema = mappings::canonical_schema(&mut db, caller.organization, object).await?;
+        for field in &mut schema.fields {
+            let is_open = matches!(field.field_type, FieldType::Picklist | FieldType::MultiPicklist)
+                && field.options.is_empty();
+            if is_open && let Some(options) = mapped.options(caller.organization, object, &field.name) {
+                field.options = options.to_vec();
+            }
+        }
+        objects.push((&schema).into());
     }
     Ok(wire::ListObjectsResponse { objects })
 }

@@ -89,3 +89,22 @@ async fn the_total_counts_what_fits_the_filters_on_all_pages() {
     let second = api.list_records(by("viewer", rest)).await.unwrap().into_inner();
     assert_eq!((first.records.len(), second.records.len(), second.total), (2, 1, 3));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picklist_without_options_of_its_own_is_told_by_what_the_vendor_calls_them() {
+    let world = World::new().await;
+    let industry = || async {
+        let objects =
+            world.api.clone().list_objects(by("viewer", wire::ListObjectsRequest {})).await.unwrap();
+        let company =
+            objects.into_inner().objects.into_iter().find(|object| object.name == "company").unwrap();
+        company.fields.into_iter().find(|field| field.name == "industry").unwrap().options
+    };
+    assert_eq!(industry().await, [], "nothing is mapped to it yet");
+    world.draft().await;
+    let options = industry().await;
+    let named: Vec<(&str, &str)> = options.iter().map(|o| (o.value.as_str(), o.label.as_str())).collect();
+    assert_eq!(named, [("BANKING", "banking"), ("COMPUTER_SOFTWARE", "computer_software")]);
+    // The vendor may have others tomorrow: any text is still taken.
+    world.create(&[("name", "One"), ("industry", "BEEKEEPING")]).await;
+}

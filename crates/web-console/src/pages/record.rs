@@ -12,7 +12,7 @@ use proto::{
         GetRecordRequest, Lineage, ListConflictsRequest, Record, RestoreConflictRequest, Revision,
         SyncReason,
     },
-    v1::{ObjectSchema, Value},
+    v1::{Field, ObjectSchema, Value},
 };
 
 use super::{records, story::Story};
@@ -35,6 +35,7 @@ pub(crate) struct RecordPage {
     shell: Shell,
     label: &'static str,
     record: Record,
+    fields: Vec<Field>,
     filled: Vec<Filled>,
     blank: Vec<String>,
     history: Vec<Line>,
@@ -50,7 +51,7 @@ respond::page_response!(RecordPage);
 struct Filled {
     name: String,
     label: String,
-    value: Value,
+    value: ui::Markup,
 }
 
 /// One step of the history.
@@ -96,13 +97,14 @@ impl RecordPage {
         let labels: HashMap<&str, &str> =
             schema.fields.iter().map(|field| (field.name.as_str(), field.label.as_str())).collect();
         let label = |name: &str| labels.get(name).map_or_else(|| ui::spaced(name), |&label| label.to_owned());
+        let shown = |name: &str, value: &_| records::show_value(&schema.fields, name, value);
         let (mut filled, mut blank) = (Vec::new(), Vec::new());
         for field in &schema.fields {
             match record.fields.get(&field.name) {
                 Some(value) if !ui::plain(Some(value)).is_empty() => filled.push(Filled {
                     name: field.name.clone(),
                     label: field.label.clone(),
-                    value: value.clone(),
+                    value: shown(&field.name, &Some(value.clone())),
                 }),
                 _ => blank.push(field.label.clone()),
             }
@@ -120,8 +122,8 @@ impl RecordPage {
                     .iter()
                     .map(|change| Change {
                         label: label(&change.field),
-                        before: ui::show(&change.before),
-                        after: ui::show(&change.after),
+                        before: shown(&change.field, &change.before),
+                        after: shown(&change.field, &change.after),
                         why: why(&change.reason),
                     })
                     .collect(),
@@ -129,7 +131,19 @@ impl RecordPage {
             })
             .collect();
         let (story, reasons) = (story.map(|story| Story::new(story, people)), Vec::new());
-        Self { shell, label: object.label(), record, filled, blank, history, conflicts, story, reasons }
+        let fields = schema.fields.clone();
+        Self {
+            shell,
+            label: object.label(),
+            record,
+            fields,
+            filled,
+            blank,
+            history,
+            conflicts,
+            story,
+            reasons,
+        }
     }
 
     /// Whether something keeps it from being synced somewhere.
@@ -137,8 +151,8 @@ impl RecordPage {
         self.reasons.iter().any(|reason| !reason.syncing)
     }
 
-    fn value(&self, value: &Value) -> ui::Markup {
-        ui::show(&Some(value.clone()))
+    fn shown(&self, field: &str, value: &Option<Value>) -> ui::Markup {
+        records::show_value(&self.fields, field, value)
     }
 
     pub(crate) fn sample(shell: Shell) -> Self {

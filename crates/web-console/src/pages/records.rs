@@ -6,7 +6,7 @@ use axum::{
 use model::CanonicalObject;
 use proto::{
     sync::{CreateRecordRequest, ListObjectsRequest, ListRecordsRequest, Record},
-    v1::{ObjectSchema, Value, value::Kind},
+    v1::{Field, ObjectSchema, Value, value::Kind},
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,7 @@ pub(crate) struct RecordsPage {
     label: String,
     /// Internal name and label of the fields shown as columns.
     columns: Vec<(String, String)>,
+    fields: Vec<Field>,
     records: Vec<Record>,
     total: u64,
     query: String,
@@ -82,6 +83,7 @@ impl RecordsPage {
             shell,
             object: object.name().to_owned(),
             label: object.label().to_owned(),
+            fields: schema.fields.clone(),
             columns: columns(object).iter().map(|&name| (name.to_owned(), label(name))).collect(),
             records,
             total,
@@ -97,7 +99,7 @@ impl RecordsPage {
     }
 
     fn cell(&self, record: &Record, column: &str) -> ui::Markup {
-        ui::show(&record.fields.get(column).cloned())
+        show_value(&self.fields, column, &record.fields.get(column).cloned())
     }
 
     pub(crate) fn sample(shell: Shell) -> Self {
@@ -110,6 +112,12 @@ impl RecordsPage {
         let schema = (&CanonicalObject::Partner.schema()).into();
         Self::new(shell, CanonicalObject::Partner, &schema, Vec::new(), 0, &Search::default(), String::new())
     }
+}
+
+/// The value of a field of these, its options by their labels.
+pub(super) fn show_value(fields: &[Field], name: &str, value: &Option<Value>) -> ui::Markup {
+    let options = fields.iter().find(|field| field.name == name).map_or(&[][..], |field| &field.options);
+    ui::show_labelled(value, options)
 }
 
 /// What the list is narrowed by.

@@ -1,4 +1,4 @@
-use proto::v1::{Value, value::Kind};
+use proto::v1::{Options, PicklistOption, Value, value::Kind};
 
 use super::{Markup, escape};
 
@@ -20,6 +20,21 @@ pub(crate) fn show(value: &Option<Value>) -> Markup {
             Markup(tags.collect::<Vec<_>>().join(" "))
         }
     }
+}
+
+/// The same, with options of a picklist by their labels.
+pub(crate) fn show_labelled(value: &Option<Value>, options: &[PicklistOption]) -> Markup {
+    let label = |text: &String| {
+        let option = options.iter().find(|option| option.value == *text && !option.label.is_empty());
+        option.map_or_else(|| text.clone(), |option| option.label.clone())
+    };
+    let kind = value.as_ref().and_then(|value| value.kind.as_ref());
+    let labelled = match kind {
+        Some(Kind::Text(text)) => Kind::Text(label(text)),
+        Some(Kind::Options(of)) => Kind::Options(Options { values: of.values.iter().map(label).collect() }),
+        _ => return show(value),
+    };
+    show(&Some(Value { kind: Some(labelled) }))
 }
 
 fn blank() -> Markup {
@@ -69,6 +84,23 @@ mod tests {
     fn markup_in_a_value_stays_text() {
         let shown = show(&value(Kind::Text("<b>\"Tom & Co\"</b>".into())));
         assert_eq!(shown.0, "&lt;b&gt;&quot;Tom &amp; Co&quot;&lt;/b&gt;");
+    }
+
+    #[test]
+    fn options_are_shown_by_their_labels_where_these_are_known() {
+        let options = [("FOOD_BEVERAGES", "Food & Beverages"), ("BARE", "")]
+            .map(|(value, label)| PicklistOption { value: value.into(), label: label.into() });
+        for (stored, shown) in [
+            ("FOOD_BEVERAGES", "Food &amp; Beverages"),
+            ("BARE", "BARE"),
+            ("SOMETHING_ELSE", "SOMETHING_ELSE"),
+        ] {
+            assert_eq!(show_labelled(&value(Kind::Text(stored.into())), &options).0, shown);
+        }
+        let both = Options { values: vec!["FOOD_BEVERAGES".into(), "BARE".into()] };
+        let shown = show_labelled(&value(Kind::Options(both)), &options).0;
+        assert_eq!(shown, r#"<span class="tag">Food &amp; Beverages</span> <span class="tag">BARE</span>"#);
+        assert_eq!(show_labelled(&None, &options).0, blank().0);
     }
 
     #[test]
