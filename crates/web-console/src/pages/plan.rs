@@ -64,6 +64,13 @@ impl Body {
                 && self.plan.as_ref().is_some_and(|plan| plan.state == "ready"))
     }
 
+    /// How many records the plan says something about. It may have read none of them: what was read for an earlier plan
+    /// is still here.
+    fn compared(&self, plan: &Plan) -> String {
+        let all = plan.categories.iter().map(|category| category.count).sum();
+        ui::count(&all, "record", "records")
+    }
+
     fn mapped(&self) -> usize {
         self.mapping
             .fields

@@ -100,7 +100,14 @@ async fn suggesting_planning_and_activating_follow_one_another() {
     let page = browser.post(&format!("{}/plan", mapping()), &[]).await;
     assert_eq!(page.location(), format!("{}/plan", mapping()));
     let page = browser.get(page.location()).await;
-    for shown in ["Create in Accord", "761", "Differs on both sides", "9 calls to HubSpot", "about 4.6 s"] {
+    for shown in [
+        "Create in Accord",
+        "761",
+        "Differs on both sides",
+        "9 calls to HubSpot",
+        "about 4.6 s",
+        "records compared",
+    ] {
         assert!(page.body.contains(shown), "{shown} is not shown");
     }
     assert!(page.body.contains(r#"name="plan_hash" value="b9d1f6c2a7""#));
