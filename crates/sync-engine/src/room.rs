@@ -14,7 +14,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -27,6 +27,11 @@ const MIGRATIONS: [Migration; 8] = [
     Migration { version: 6, name: "lineage", sql: include_str!("../migrations/0005_lineage.sql") },
     Migration { version: 7, name: "drift", sql: include_str!("../migrations/0006_drift.sql") },
     Migration { version: 20, name: "idempotency", sql: include_str!("../migrations/0020_idempotency.sql") },
+    Migration {
+        version: 21,
+        name: "organizations",
+        sql: include_str!("../migrations/0021_organizations.sql"),
+    },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.

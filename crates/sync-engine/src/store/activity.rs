@@ -25,8 +25,10 @@ pub(crate) async fn add(
     activity: &Activity,
 ) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO activity AS a (connection_id, minute, applied, failed, echoes, conflicts, lag_max_ms, lag_buckets) \
-         VALUES ($1, date_trunc('minute', $2::timestamptz), $3, $4, $5, $6, $7, $8) \
+        "INSERT INTO activity AS a (connection_id, minute, applied, failed, echoes, conflicts, lag_max_ms, lag_buckets, \
+             organization_id) \
+         VALUES ($1, date_trunc('minute', $2::timestamptz), $3, $4, $5, $6, $7, $8, \
+             (SELECT organization_id FROM mappings WHERE connection_id = $1 LIMIT 1)) \
          ON CONFLICT (connection_id, minute) DO UPDATE SET applied = a.applied + excluded.applied, \
              failed = a.failed + excluded.failed, echoes = a.echoes + excluded.echoes, \
              conflicts = a.conflicts + excluded.conflicts, lag_max_ms = greatest(a.lag_max_ms, excluded.lag_max_ms), \

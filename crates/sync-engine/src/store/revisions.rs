@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::{Lane, MappingId, RecordId};
+use model::{Lane, MappingId, OrganizationId, RecordId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use crate::{Error, domain::sync::FieldChange};
 /// One change of a record: what, why, by whom.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Revision {
+    pub(crate) organization: OrganizationId,
     pub(crate) record: RecordId,
     pub(crate) version: i64,
     pub(crate) at: Timestamp,
@@ -46,11 +47,11 @@ pub(crate) async fn append(tx: &mut PgConnection, revisions: &[Revision]) -> Res
     let changes = revisions.iter().map(|revision| json(&revision.changes)).collect::<Result<Vec<_>, _>>()?;
     sqlx::query(
         "INSERT INTO revisions (record_id, version, at, actor, cause, vendor, changes, mapping_id, mapping_revision, \
-             lane, taken_at) \
-         SELECT record_id, version, at, actor, cause, vendor, changes::json, m, mr, lane, taken_at \
+             lane, taken_at, organization_id) \
+         SELECT record_id, version, at, actor, cause, vendor, changes::json, m, mr, lane, taken_at, o \
          FROM UNNEST($1::uuid[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], \
-             $8::uuid[], $9::bigint[], $10::text[], $11::timestamptz[]) \
-              AS r(record_id, version, at, actor, cause, vendor, changes, m, mr, lane, taken_at)",
+             $8::uuid[], $9::bigint[], $10::text[], $11::timestamptz[], $12::uuid[]) \
+              AS r(record_id, version, at, actor, cause, vendor, changes, m, mr, lane, taken_at, o)",
     )
     .bind(revisions.iter().map(|revision| revision.record.uuid()).collect::<Vec<_>>())
     .bind(revisions.iter().map(|revision| revision.version).collect::<Vec<_>>())
@@ -63,6 +64,7 @@ pub(crate) async fn append(tx: &mut PgConnection, revisions: &[Revision]) -> Res
     .bind(revisions.iter().map(|revision| revision.via.map(|(_, number)| number)).collect::<Vec<_>>())
     .bind(revisions.iter().map(|revision| revision.lane.map(lane_name)).collect::<Vec<_>>())
     .bind(revisions.iter().map(|revision| revision.taken_at.map(at)).collect::<Vec<_>>())
+    .bind(revisions.iter().map(|revision| revision.organization.uuid()).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())
@@ -72,7 +74,7 @@ macro_rules! columns {
     ($rest:literal) => {
         concat!(
             "SELECT record_id, version, at, actor, cause, vendor, changes::text AS changes, mapping_id, \
-             mapping_revision, lane, taken_at FROM revisions ",
+             mapping_revision, lane, taken_at, organization_id FROM revisions ",
             $rest
         )
     };
@@ -81,6 +83,7 @@ macro_rules! columns {
 fn read(row: &PgRow) -> Result<Revision, Error> {
     let mapping = row.try_get::<Option<Uuid>, _>("mapping_id")?.map(MappingId::from_uuid);
     Ok(Revision {
+        organization: OrganizationId::from_uuid(row.try_get("organization_id")?),
         record: RecordId::from_uuid(row.try_get("record_id")?),
         version: row.try_get("version")?,
         at: row.try_get::<jiff_sqlx::Timestamp, _>("at")?.to_jiff(),

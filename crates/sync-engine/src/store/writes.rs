@@ -79,8 +79,9 @@ pub(crate) async fn ask(tx: &mut PgConnection, asked: &[Asked]) -> Result<(), Er
     let fields = asked.iter().map(|write| json(&write.fields)).collect::<Result<Vec<_>, _>>()?;
     sqlx::query(
         "INSERT INTO writes (id, record_id, link_id, mapping_id, mapping_revision, version, cause, lane, taken_at, \
-             asked_at, creates, fields) \
-         SELECT id, r, l, m, mr, version, cause, lane, taken_at, asked_at, creates, fields::json \
+             asked_at, creates, fields, organization_id) \
+         SELECT id, r, l, m, mr, version, cause, lane, taken_at, asked_at, creates, fields::json, \
+             (SELECT organization_id FROM mappings WHERE mappings.id = w.m) \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::text[], \
                      $8::text[], $9::timestamptz[], $10::timestamptz[], $11::bool[], $12::text[]) \
               AS w(id, r, l, m, mr, version, cause, lane, taken_at, asked_at, creates, fields)",

@@ -67,6 +67,7 @@ impl Unit {
             self.say(subject, event, organization, &body, cause, name);
         }
         self.revisions.push(Revision {
+            organization,
             record: id,
             version,
             at: cause.at,

@@ -195,3 +195,21 @@ async fn whoever_may_see_mappings_and_not_records_sees_no_values() {
     let ask = wire::ListRecordsRequest { object: "company".to_owned(), ..Default::default() };
     assert_eq!(code(api.list_records(by("mapper", ask)).await), Code::PermissionDenied);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_organization_is_on_every_row_that_does_not_go_with_another_one() {
+    let world = World::bare().await;
+    let without: Vec<String> = world
+        .query(
+            "SELECT coalesce(array_agg(c.relname::text ORDER BY c.relname), '{}') FROM pg_class c \
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' \
+               AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnotnull \
+                               AND a.attname IN ('organization_id', 'organization')) \
+               AND NOT EXISTS (SELECT 1 FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' \
+                               AND f.confdeltype = 'c')",
+        )
+        .await;
+    // The inbox knows messages, and the ledger of migrations belongs to the installation.
+    let known = |name: &String| name == "inbox" || name.contains("migrations");
+    assert_eq!(without.iter().filter(|name| !known(name)).collect::<Vec<_>>(), Vec::<&String>::new());
+}
