@@ -136,6 +136,7 @@ impl Connector for HubSpot {
             limit: number("x-hubspot-ratelimit-max")?,
             remaining: number("x-hubspot-ratelimit-remaining")?,
             window: Duration::from_millis(number("x-hubspot-ratelimit-interval-milliseconds")?.into()),
+            daily: number("x-hubspot-ratelimit-daily").zip(number("x-hubspot-ratelimit-daily-remaining")),
         })
     }
 

@@ -228,6 +228,8 @@ pub struct LimitHint {
     pub remaining: u32,
     /// The window.
     pub window: Duration,
+    /// Calls of a day and how many of them are left, where the answer tells.
+    pub daily: Option<(u32, u32)>,
 }
 
 /// Our code for a vendor.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use vault::Vault;
 
 use crate::{
-    Config, Connector, Error, ErrorKind, Retry, Session,
+    Config, Connector, Error, ErrorKind, Retry, Session, budgets,
     failure::Failure,
     http::Client,
     publisher::Publisher,
@@ -83,16 +83,24 @@ impl Core {
         self.clock.now()
     }
 
-    /// What this process has at hand of a connection; none when it does not serve the vendor.
-    pub(crate) fn link(&self, connection: &Connection) -> Option<Arc<Link>> {
-        let connector = self.connectors.get(connection.vendor.as_str())?;
+    /// What this process has at hand of a connection, its budget included; none when it does not serve the vendor.
+    pub(crate) async fn link(&self, connection: &Connection) -> Result<Option<Arc<Link>>, Failure> {
+        let Some(connector) = self.connectors.get(connection.vendor.as_str()) else { return Ok(None) };
+        let link = self.opened(connection, connector);
+        if !link.line.budget.is_loaded() {
+            budgets::load(self, &link).await?;
+        }
+        Ok(Some(link))
+    }
+
+    fn opened(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links.entry(connection.id).or_insert_with(|| self.open_link(connection, connector));
         // Another process may have taken the answer to a new authorization: the old token may do less.
         if link.authorized_at < connection.connected_at {
             *link = self.open_link(connection, connector);
         }
-        Some(Arc::clone(link))
+        Arc::clone(link)
     }
 
     fn open_link(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Arc<Link> {
@@ -166,6 +174,10 @@ impl Core {
     /// A part of a connection's work failed. A dead grant, a failure that lasts and one that passes by no retry change
     /// the connection's state.
     pub(crate) async fn part_failed(&self, link: &Link, part: &str, error: &Error) -> Result<u32, Failure> {
+        if error.kind == ErrorKind::BudgetSpent {
+            // Nothing is wrong, and whoever set the budget is told of it.
+            return Ok(0);
+        }
         let failures = {
             let mut failing = link.failing.lock().unwrap_or_else(PoisonError::into_inner);
             let failures = failing.entry(part.to_owned()).or_default();

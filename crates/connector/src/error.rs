@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Permission,
     /// Too many calls; this one did nothing.
     RateLimit,
+    /// The connection's own budget has no call left; none was made.
+    BudgetSpent,
     /// The vendor refuses a value.
     Validation,
     /// The vendor has such a record already.
@@ -38,6 +40,7 @@ impl ErrorKind {
             Self::AccessRevoked => "access_revoked",
             Self::Permission => "permission_missing",
             Self::RateLimit => "rate_limited",
+            Self::BudgetSpent => "budget_spent",
             Self::Validation => "validation_failed",
             Self::Duplicate => "duplicate",
             Self::NotFound => "not_found",
@@ -54,7 +57,7 @@ impl ErrorKind {
         match self {
             Self::TokenExpired | Self::AccessRevoked => IssueCategory::Auth,
             Self::Permission => IssueCategory::Permission,
-            Self::RateLimit => IssueCategory::RateLimit,
+            Self::RateLimit | Self::BudgetSpent => IssueCategory::RateLimit,
             Self::Validation => IssueCategory::Validation,
             Self::Duplicate => IssueCategory::Duplicate,
             Self::NotFound => IssueCategory::Missing,

@@ -9,12 +9,12 @@ use proto::{connections as wire, to_wire_time};
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
-    Connector,
+    Connector, budgets,
     core::{Core, Link},
     failure::Failure,
     oauth::{self, Callback, OauthFailure},
     owner, states,
-    store::{Connection, Store, Transition},
+    store::{Connection, SaidLimit, Store, Transition},
 };
 
 const LONGEST_USAGE_MINUTES: u32 = 31 * 24 * 60;
@@ -195,7 +195,7 @@ impl wire::connections_server::Connections for Service {
     ) -> Result<Response<wire::GetSchemaResponse>, Status> {
         let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
         must_work(&connection)?;
-        let link = self.link(&connection)?;
+        let link = self.link(&connection).await?;
         let refreshed = self.core.refresh_schema(&link, &by.caller.actor.to_string()).await;
         if let Err(Failure::Vendor(error)) = &refreshed {
             self.core.part_failed(&link, "schema", error).await.map_err(failed)?;
@@ -263,14 +263,48 @@ impl wire::connections_server::Connections for Service {
             records_read: point.used.records_read.unsigned_abs(),
             records_written: point.used.records_written.unsigned_abs(),
         };
-        let window = self.core.link_at_hand(connection.id).and_then(|link| link.line.limiter.tightest());
-        let window = window.unwrap_or_default();
+        let limit = |limit: &SaidLimit| wire::VendorLimit {
+            name: limit.name.clone(),
+            calls: limit.calls,
+            remaining: limit.remaining,
+            window_seconds: u32::try_from(limit.window.as_secs()).unwrap_or(u32::MAX),
+            said_at: Some(to_wire_time(limit.said_at)),
+        };
+        let limits = self.core.store.limits(connection.id).await.map_err(failed)?;
+        let tightest = limits.iter().min_by_key(|limit| limit.remaining * 1_000 / limit.calls.max(1));
+        let least = |of: fn(&SaidLimit) -> u64| {
+            tightest.map_or(0, |limit| u32::try_from(of(limit)).unwrap_or(u32::MAX))
+        };
         Ok(Response::new(wire::GetUsageResponse {
             points: points.iter().map(point).collect(),
-            window_limit: window.limit,
-            window_remaining: window.remaining,
-            window_seconds: u32::try_from(window.length.as_secs()).unwrap_or(u32::MAX),
+            window_limit: least(|limit| limit.calls),
+            window_remaining: least(|limit| limit.remaining),
+            window_seconds: least(|limit| limit.window.as_secs()),
+            limits: limits.iter().map(limit).collect(),
         }))
+    }
+
+    async fn get_budget(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::Budget>, Status> {
+        let (_, connection) = self.find(&request, Scope::ConnectionsRead).await?;
+        Ok(Response::new(budgets::show(&self.core, connection.id).await.map_err(failed)?))
+    }
+
+    async fn set_budget(
+        &self,
+        request: Request<wire::SetBudgetRequest>,
+    ) -> Result<Response<wire::Budget>, Status> {
+        let by = self.guard.authorize(request.metadata(), Scope::ConnectionsManage).await?;
+        let asked = request.into_inner();
+        let connection = self.connection_of(&by, &asked.connection_id).await?;
+        let budget = budgets::asked(&asked)?;
+        let link = self.link(&connection).await?;
+        let actor = by.caller.actor.to_string();
+        let set = budgets::set(&self.core, &connection, &link.publisher, budget, &actor);
+        set.await.map_err(failed)?;
+        Ok(Response::new(budgets::show(&self.core, connection.id).await.map_err(failed)?))
     }
 }
 
@@ -297,8 +331,8 @@ impl Service {
             .ok_or_else(|| status(Code::NotFound, "connection_not_found", "There is no such connection."))
     }
 
-    fn link(&self, connection: &Connection) -> Result<Arc<Link>, Status> {
-        self.core.link(connection).ok_or_else(|| {
+    async fn link(&self, connection: &Connection) -> Result<Arc<Link>, Status> {
+        self.core.link(connection).await.map_err(failed)?.ok_or_else(|| {
             status(Code::Unavailable, "vendor_not_served", "The connector of this vendor does not run here.")
         })
     }
@@ -333,7 +367,7 @@ impl Service {
         already: &[ConnectionState],
     ) -> Result<Response<wire::Connection>, Status> {
         if !already.contains(&connection.state) {
-            let link = self.link(connection)?;
+            let link = self.link(connection).await?;
             let change = async {
                 let (actor, now) = (by.caller.actor.to_string(), self.core.now());
                 let mut tx = self.core.store.pool.begin().await?;

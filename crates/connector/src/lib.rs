@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
+mod budgets;
 mod capture;
 mod config;
 pub mod conformance;

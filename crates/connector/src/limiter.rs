@@ -14,6 +14,10 @@ use tokio::{
 
 use crate::{LimitHint, RateClass};
 
+/// The name of the limit by the day, which is one for all classes.
+const DAILY: &str = "daily";
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Who waits first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
@@ -52,6 +56,7 @@ struct State {
     blocked_until: Option<Instant>,
     live_waiting: usize,
     said: Option<Window>,
+    said_of_day: Option<Window>,
 }
 
 impl Limiter {
@@ -64,6 +69,7 @@ impl Limiter {
                 blocked_until: None,
                 live_waiting: 0,
                 said: None,
+                said_of_day: None,
             }),
             live_left: Notify::new(),
         };
@@ -93,10 +99,15 @@ impl Limiter {
         }
     }
 
-    /// What the vendor last said, about the class that is closest to its limit.
-    pub(crate) fn tightest(&self) -> Option<Window> {
-        let said = self.classes.values().filter_map(|class| class.lock().said);
-        said.min_by_key(|window| u64::from(window.remaining) * 1_000 / u64::from(window.limit.max(1)))
+    /// What the vendor said since the last call of this, by the name of the limit.
+    pub(crate) fn take_said(&self) -> Vec<(&'static str, Window)> {
+        let mut all = Vec::new();
+        for (name, class) in &self.classes {
+            let mut state = class.lock();
+            all.extend(state.said.take().map(|said| (*name, said)));
+            all.extend(state.said_of_day.take().map(|said| (DAILY, said)));
+        }
+        all
     }
 }
 
@@ -175,6 +186,8 @@ impl State {
         self.calls = hint.limit.max(1) as usize;
         self.window = hint.window;
         self.said = Some(Window { limit: hint.limit, remaining: hint.remaining, length: hint.window });
+        let of_day = |(limit, remaining)| Window { limit, remaining, length: DAY };
+        self.said_of_day = hint.daily.map(of_day).or(self.said_of_day);
         let window = self.guarded_window();
         let ours = self.passed.iter().filter(|at| **at + window > now).count();
         for _ in ours..used.min(self.calls) {
@@ -244,11 +257,16 @@ mod tests {
     async fn calls_by_others_count_when_the_vendor_mentions_them() {
         let limiter = Limiter::new(&[SEARCH]);
         limiter.pass("search", Priority::Live).await;
-        limiter.learn("search", LimitHint { limit: 10, remaining: 0, window: Duration::from_secs(10) });
+        let hint =
+            LimitHint { limit: 10, remaining: 0, window: Duration::from_secs(10), daily: Some((900, 7)) };
+        limiter.learn("search", hint);
         let start = Instant::now();
         limiter.pass("search", Priority::Live).await;
         assert!(start.elapsed() >= Duration::from_secs(9), "{:?}", start.elapsed());
-        assert_eq!(limiter.tightest().unwrap().limit, 10);
+        let said: Vec<_> =
+            limiter.take_said().into_iter().map(|(name, said)| (name, said.remaining)).collect();
+        assert_eq!(said, [("search", 0), ("daily", 7)]);
+        assert!(limiter.take_said().is_empty());
     }
 
     proptest! {

@@ -347,7 +347,7 @@ async fn connect(
     let stored = core.store.connection(id).await?;
     let connection = stored.ok_or_else(|| Failure::Store(sqlx::Error::RowNotFound))?;
     // R10: the schema is read now; when that fails the owner of the partition tries again.
-    if let Some(link) = core.link(&connection)
+    if let Some(link) = core.link(&connection).await?
         && let Err(failure) = core.refresh_schema(&link, &authorization.actor).await
     {
         tracing::warn!(connection = %id, error = %failure, "could not read the schema yet");
@@ -388,7 +388,7 @@ async fn take_back(line: &Line, grant: &Grant) {
 
 /// Gives the grant of a connection back at the vendor. A grant that is dead already is as good.
 pub(crate) async fn revoke(core: &Core, connection: &Connection) -> Result<(), Failure> {
-    let Some(link) = core.link(connection) else { return Ok(()) };
+    let Some(link) = core.link(connection).await? else { return Ok(()) };
     let Some(row) = core.store.tokens(connection.id).await? else { return Ok(()) };
     let sealer = core.sealer(connection.organization, &connection.id.to_string());
     let token = sealer.open(REFRESH_TOKEN, &row.refresh)?;

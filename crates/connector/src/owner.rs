@@ -240,7 +240,7 @@ impl Owner {
                 .map(|connection| (connection.id, connection))
                 .collect();
             for connection in working.values().filter(|it| it.schema_refreshed_at.is_none()) {
-                self.read_schema(connection);
+                self.read_schema(connection).await?;
             }
             let ids: Vec<ConnectionId> = working.keys().copied().collect();
             for capture in self.core.store.captures(&ids).await? {
@@ -285,7 +285,7 @@ impl Owner {
         lease: Lease,
     ) -> Result<Option<Reader>, Failure> {
         let Some(schemas) = self.core.store.schemas(connection.id).await? else { return Ok(None) };
-        let Some(link) = self.core.link(connection) else { return Ok(None) };
+        let Some(link) = self.core.link(connection).await? else { return Ok(None) };
         let Some(schema) = schemas.objects.into_iter().find(|schema| schema.name == capture.object) else {
             let message = format!("the vendor has no object {}", capture.object);
             if capture.last_error.as_deref() != Some(&message) {
@@ -298,16 +298,17 @@ impl Owner {
     }
 
     /// Reads the schema of a connection that has none, in the background.
-    fn read_schema(&mut self, connection: &Connection) {
-        let Some(link) = self.core.link(connection) else { return };
+    async fn read_schema(&mut self, connection: &Connection) -> Result<(), Failure> {
+        let Some(link) = self.core.link(connection).await? else { return Ok(()) };
         let recent = |(started, handle): &(Instant, JoinHandle<()>)| {
             !handle.is_finished() || started.elapsed() < SCHEMA_PAUSE
         };
         if self.schema_reads.get(&connection.id).is_some_and(recent) {
-            return;
+            return Ok(());
         }
         let reading = tokio::spawn(first_schema(Arc::clone(&self.core), link));
         self.schema_reads.insert(connection.id, (Instant::now(), reading));
+        Ok(())
     }
 
     async fn stop_all(mut self) {

@@ -3,8 +3,9 @@
 use bus::{ErrorKind, Message, event_id, subject};
 use jiff::Timestamp;
 use model::{
-    ApplyWrite, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged, ConnectionId, IssueCategory,
-    Lane, OrganizationId, SchemaRefreshed, SyncRunFinished, Value, WriteOutcome, Written, kind,
+    ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
+    ConnectionId, IssueCategory, Lane, OrganizationId, SchemaRefreshed, SyncRunFinished, Value, WriteOutcome,
+    Written, kind,
 };
 
 use crate::Change;
@@ -37,6 +38,21 @@ impl Publisher {
         };
         let message = Message::json(subject, kind, &self.source, self.organization, fact.at, fact)?;
         Ok(message.by(actor))
+    }
+
+    /// Somebody changed the connection's budget.
+    pub(crate) fn budget_changed(&self, actor: &str, fact: &BudgetChanged) -> Result<Message, bus::Error> {
+        let subject = subject::connection(&self.organization, "budget_changed");
+        let (kind, source) = (kind::BUDGET_CHANGED, &self.source);
+        Ok(Message::json(subject, kind, source, self.organization, fact.at, fact)?.by(actor))
+    }
+
+    /// The use of the connection's budget reached another level.
+    pub(crate) fn budget_reached(&self, fact: &BudgetReached) -> Result<Message, bus::Error> {
+        let subject = subject::connection(&self.organization, "budget_reached");
+        let (kind, source) = (kind::BUDGET_REACHED, &self.source);
+        let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
+        Ok(message.by(format!("connection:{}", fact.connection)))
     }
 
     /// The vendor's objects and fields were read.

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vault::Vault;
 
 use crate::{
-    Config, Connector,
+    Config, Connector, budgets,
     core::Core,
     grpc::Service,
     http::{Client, HttpError},
@@ -147,6 +147,15 @@ async fn keep_usage(core: Arc<Core>, shutdown: CancellationToken) {
                 link.line.usage.put_back(counted);
                 tracing::warn!(%error, "could not store the usage");
             }
+            let said = link.line.limiter.take_said();
+            if !said.is_empty()
+                && let Err(error) = core.store.put_limits(link.id, &said, core.now()).await
+            {
+                tracing::warn!(%error, "could not store the vendor's limits");
+            }
+        }
+        if let Err(failure) = budgets::look_after(&core).await {
+            tracing::warn!(error = %failure, "could not look after the budgets");
         }
         if ends {
             return;

@@ -16,6 +16,7 @@ use secrecy::SecretString;
 
 use crate::{
     Connector, Error, ErrorKind, Request, Response, Retry,
+    budget::Meter,
     http::{Client, HttpError},
     limiter::{Limiter, Priority},
     usage::{CallOutcome, Usage},
@@ -65,6 +66,7 @@ pub(crate) struct Line {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) http: Client,
     pub(crate) limiter: Limiter,
+    pub(crate) budget: Meter,
     pub(crate) usage: Usage,
     pub(crate) clock: Arc<dyn Clock>,
     /// How far the vendor's clock is ahead of ours, in seconds, by the `Date` of its last answer.
@@ -78,6 +80,7 @@ impl Line {
             connector,
             http,
             limiter,
+            budget: Meter::default(),
             usage: Usage::default(),
             clock,
             ahead_s: AtomicI64::new(0),
@@ -98,14 +101,17 @@ impl Line {
         }
     }
 
-    /// One call, counted and limited, without a retry. An answer that the vendor crate calls a failure is an error.
+    /// One call, counted, limited and within the budget, without a retry. An answer that the vendor crate calls a failure is an error.
     pub(crate) async fn call(
         &self,
         request: &Request,
         bearer: Option<&SecretString>,
         priority: Priority,
     ) -> Result<Response, Error> {
-        let answer = self.exchange(request, bearer, priority).await;
+        self.limiter.pass(request.class, priority).await;
+        let now = self.clock.now();
+        self.budget.spend(now, priority).map_err(budget_spent)?;
+        let answer = self.exchange(request, bearer).await;
         let checked = answer.and_then(|answer| self.connector.check(&answer).map(|()| answer));
         let outcome = match &checked {
             Ok(_) => CallOutcome::Ok,
@@ -120,26 +126,24 @@ impl Line {
             }
             Err(_) => CallOutcome::Failed,
         };
-        self.usage.call(self.clock.now(), request.class, outcome);
+        self.usage.call(now, request.class, outcome);
         checked
     }
 
-    /// One call whose answer is handed out whatever its status: for answers that [`Connector::read_grant`] reads.
+    /// One call whose answer is handed out whatever its status: for answers that [`Connector::read_grant`] reads. It
+    /// counts against the budget, but is made in any case: without a token nobody can go on in the next window.
     pub(crate) async fn call_unchecked(&self, request: &Request) -> Result<Response, Error> {
-        let answer = self.exchange(request, None, Priority::Live).await;
+        self.limiter.pass(request.class, Priority::Live).await;
+        let now = self.clock.now();
+        self.budget.note(now);
+        let answer = self.exchange(request, None).await;
         let failed = answer.as_ref().map_or(true, |answer| answer.status >= 400);
         let outcome = if failed { CallOutcome::Failed } else { CallOutcome::Ok };
-        self.usage.call(self.clock.now(), request.class, outcome);
+        self.usage.call(now, request.class, outcome);
         answer
     }
 
-    async fn exchange(
-        &self,
-        request: &Request,
-        bearer: Option<&SecretString>,
-        priority: Priority,
-    ) -> Result<Response, Error> {
-        self.limiter.pass(request.class, priority).await;
+    async fn exchange(&self, request: &Request, bearer: Option<&SecretString>) -> Result<Response, Error> {
         let answer = self.http.vendor(self.connector.base_url(), request, bearer).await.map_err(no_answer)?;
         self.compare_clocks(&answer.headers);
         if let Some(hint) = self.connector.limit_hint(request.class, &answer.headers) {
@@ -147,6 +151,12 @@ impl Line {
         }
         Ok(Response { status: answer.status, headers: answer.headers, body: answer.body })
     }
+}
+
+fn budget_spent(wait: Duration) -> Error {
+    let message =
+        "the connection's API budget is used up; it goes on in the next window, or when the budget is raised";
+    Error::new(ErrorKind::BudgetSpent, CALL, message).with_retry(Retry::After(wait))
 }
 
 fn no_answer(error: HttpError) -> Error {
@@ -223,6 +233,9 @@ impl Session {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            if error.kind == ErrorKind::BudgetSpent {
+                return Err(error);
+            }
             if error.kind == ErrorKind::TokenExpired && !renewed {
                 access = self.tokens.renew(&access).await?;
                 renewed = true;

@@ -56,6 +56,14 @@ impl Usage {
         taken.into_iter().map(|((at, class), used)| (minute(at), class, used)).collect()
     }
 
+    /// The calls since this moment that are not stored yet.
+    pub(crate) fn pending_calls(&self, since: Timestamp) -> u64 {
+        let since = since.as_second().div_euclid(60);
+        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = counters.iter().filter(|((minute, _), _)| *minute >= since);
+        recent.map(|(_, used)| used.calls.unsigned_abs()).sum()
+    }
+
     /// Counts again what could not be stored.
     pub(crate) fn put_back(&self, taken: Vec<(Timestamp, &'static str, Used)>) {
         for (minute, class, more) in taken {

@@ -12,6 +12,7 @@ use crate::{
     Error, ErrorKind, Retry,
     core::{Core, Link},
     failure::Failure,
+    limiter::Priority,
     session::backoff,
     store::Lease,
     words::without_values,
@@ -102,11 +103,13 @@ impl Writer {
         if connection.state == model::ConnectionState::Disconnected {
             let gone =
                 Error::new(ErrorKind::AccessRevoked, "write records", "the connection was disconnected");
-            let Some(link) = self.core.link(&connection) else { return Ok(()) };
+            let Some(link) = self.core.link(&connection).await? else { return Ok(()) };
             let outcomes = jobs.into_iter().map(|job| (job, rejected(&gone))).collect();
             return self.answer(&link, outcomes).await;
         }
-        let link = self.core.link(&connection).filter(|_| connection.works());
+        let link = self.core.link(&connection).await?.filter(|link| {
+            connection.works() && link.line.budget.wait(self.core.now(), Priority::Live).is_none()
+        });
         let Some(link) = link else {
             return hold(jobs, self.core.config.held_write_pause).await;
         };
@@ -237,6 +240,10 @@ impl Writer {
 
     fn pause(&self, error: &Error, attempt: u64) -> Duration {
         match error.retry {
+            // The budget may be raised meanwhile.
+            Retry::After(pause) if error.kind == ErrorKind::BudgetSpent => {
+                pause.min(self.core.config.held_write_pause)
+            }
             Retry::After(pause) => pause,
             Retry::Backoff => backoff(u32::try_from(attempt).unwrap_or(u32::MAX), rand::random())
                 .max(Duration::from_millis(50)),

@@ -43,8 +43,13 @@ pub(crate) fn index(openapi: &OpenApi, rooms: &Rooms) -> String {
     let mut tag = String::new();
     let mut operations: Vec<(String, String)> = Vec::new();
     for (path, item) in &openapi.paths.paths {
-        let methods =
-            [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch), ("DELETE", &item.delete)];
+        let methods = [
+            ("GET", &item.get),
+            ("POST", &item.post),
+            ("PUT", &item.put),
+            ("PATCH", &item.patch),
+            ("DELETE", &item.delete),
+        ];
         for (method, operation) in methods {
             let Some(operation) = operation else { continue };
             let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();

@@ -34,6 +34,10 @@ pub mod kind {
     pub const CONNECTION_DISCONNECTED: &str = "connection.disconnected";
     /// [`crate::ConnectionChanged`] when an authorization was refused: wrong state, denied, missing scopes.
     pub const CONNECTION_REFUSED: &str = "connection.refused";
+    /// [`crate::BudgetChanged`].
+    pub const BUDGET_CHANGED: &str = "connection.budget_changed";
+    /// [`crate::BudgetReached`].
+    pub const BUDGET_REACHED: &str = "connection.budget_reached";
     /// [`crate::ConnectionChanged`] after a token refresh.
     pub const TOKEN_REFRESHED: &str = "token.refreshed";
     /// [`crate::ConnectionChanged`] after a token refresh that the vendor refused.

@@ -27,6 +27,13 @@ macro_rules! id {
                 Self(uuid_v7(now))
             }
 
+            /// When it was generated, to the millisecond; none of an id that was not.
+            #[must_use]
+            pub fn generated_at(self) -> Option<Timestamp> {
+                let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+                Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
+            }
+
             /// The id with this UUID inside.
             #[must_use]
             pub const fn from_uuid(uuid: Uuid) -> Self {

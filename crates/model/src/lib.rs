@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod budget;
 mod canonical;
 mod change;
 mod clock;
@@ -12,6 +13,7 @@ mod value;
 mod write;
 
 pub use access::{Actor, Caller, Role, Scope, UnknownScope};
+pub use budget::{BudgetChanged, BudgetLevel, BudgetReached, BudgetSettings, UnknownLevel};
 pub use canonical::{CanonicalObject, UnknownObject};
 pub use change::{ChangeEvent, ChangeKind, Lane};
 pub use clock::{Clock, SystemClock};

@@ -3,10 +3,23 @@
 use std::sync::Arc;
 
 use bus::{ConsumerConfig, Delivery, Message, subject};
-use model::{ConnectionChanged, ConnectionState, SchemaRefreshed, kind};
+use model::{
+    BudgetLevel, BudgetReached, ConnectionChanged, ConnectionId, ConnectionState, IssueCategory, LinkId,
+    OrganizationId, SchemaRefreshed, kind,
+};
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::{Error, consumer::Patience, drifts, engine::Engine, jobs, publisher, store};
+use crate::{
+    Error,
+    consumer::Patience,
+    drifts,
+    engine::Engine,
+    error::category_name,
+    jobs, publisher,
+    store::{self, connections::Told, issues::StoredIssue},
+};
 
 const CONSUMER: &str = "sync-engine-connections";
 
@@ -34,7 +47,7 @@ async fn consume(engine: &Engine) -> Result<(), Error> {
         while let Some(delivery) = deliveries.pop() {
             let mut patience = Patience::new();
             let done = loop {
-                match process(engine, &delivery.message, delivery.replayed).await {
+                match process(engine, &delivery).await {
                     Err(error) if error.passes() => patience.wait(&error, &deliveries).await?,
                     done => break done,
                 }
@@ -58,8 +71,11 @@ async fn answer(delivery: Delivery, done: Result<(), Error>) -> Result<(), Error
     Ok(())
 }
 
-async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(), Error> {
-    let (organization, now) = (message.envelope.organization, engine.clock.now());
+async fn process(engine: &Engine, delivery: &Delivery) -> Result<(), Error> {
+    let (message, replayed) = (&delivery.message, delivery.replayed);
+    let sequence = i64::try_from(delivery.stream_sequence).unwrap_or(i64::MAX);
+    let told = |at| Told { at, sequence, replayed };
+    let organization = message.envelope.organization;
     if message.envelope.kind == kind::CONNECTION_AUTHORIZED {
         forget_what_was_in_flight(engine, message).await?;
     }
@@ -76,20 +92,19 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
             let schema: SchemaRefreshed = message.decode()?;
             let SchemaRefreshed { connection, vendor, objects, at } = schema;
             let before = store::connections::get(&mut tx, connection).await?;
-            let newest = store::connections::put_objects(
+            let stored = store::connections::put_objects(
                 &mut tx,
                 organization,
                 connection,
                 &vendor,
                 &objects,
-                at,
-                now,
-            )
-            .await?;
+                told(at),
+            );
+            let newest = stored.await?;
             let read = |before: &store::connections::Connection| {
-                before.organization == organization && !before.objects.is_empty()
+                newest && before.organization == organization && !before.objects.is_empty()
             };
-            if let Some(before) = before.filter(read).filter(|_| newest) {
+            if let Some(before) = before.filter(read) {
                 drifts::take(engine, &mut tx, &before, &objects).await?;
             }
         }
@@ -97,12 +112,25 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
             let change: ConnectionChanged = message.decode()?;
             let (Some(id), Some(state)) = (change.connection, change.state) else { return Ok(()) };
             let before = store::connections::state(&mut tx, id).await?;
-            let (vendor, at) = (change.vendor.as_str(), change.at);
-            let newest =
-                store::connections::put_state(&mut tx, organization, id, vendor, state, at, now).await?;
+            let stored = store::connections::put_state(
+                &mut tx,
+                organization,
+                id,
+                &change.vendor,
+                state,
+                told(change.at),
+            );
+            let newest = stored.await?;
             if newest && message.envelope.kind == kind::CONNECTION_AUTHORIZED {
                 let unwatched = before.as_deref() == Some(ConnectionState::Disconnected.name());
                 publisher::request_captures(engine, &mut tx, organization, id, unwatched).await?;
+            }
+        }
+        kind::BUDGET_REACHED => {
+            let reached: BudgetReached = message.decode()?;
+            let told = told(reached.at);
+            if store::connections::note_budget(&mut tx, organization, reached.connection, told).await? {
+                take_budget(&mut tx, organization, &reached).await?;
             }
         }
         _ => {}
@@ -110,6 +138,48 @@ async fn process(engine: &Engine, message: &Message, replayed: bool) -> Result<(
     tx.commit().await?;
     engine.waker.wake();
     Ok(())
+}
+
+/// The use of a budget reached a level: a low one is an issue of the connection, until there is enough again.
+async fn take_budget(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    reached: &BudgetReached,
+) -> Result<(), Error> {
+    let place = place_of_budget(reached.connection);
+    let calls = reached.budget.map_or(0, |budget| budget.calls);
+    let message = match reached.level {
+        BudgetLevel::Ok => {
+            return store::issues::clear(tx, &[(place, String::new())], reached.at).await;
+        }
+        BudgetLevel::Warning => format!(
+            "{} of the {calls} API calls of the budget are used: history waits, live changes go on",
+            reached.used
+        ),
+        BudgetLevel::Spent => format!(
+            "all {calls} API calls of the budget are used: reading and writing go on at {}, or when the budget is raised",
+            reached.turns_at.strftime("%H:%M:%S UTC")
+        ),
+    };
+    let issue = StoredIssue {
+        id: Uuid::now_v7(),
+        organization,
+        connection: reached.connection,
+        link: place,
+        record: None,
+        vendor_id: None,
+        field: String::new(),
+        category: category_name(IssueCategory::RateLimit).to_owned(),
+        message,
+        state: "open".to_owned(),
+        at: reached.at,
+    };
+    store::issues::open(tx, &[issue]).await
+}
+
+/// An issue of a budget is about no record, so the connection stands where the link would.
+pub(crate) fn place_of_budget(connection: ConnectionId) -> LinkId {
+    LinkId::from_uuid(connection.uuid())
 }
 
 /// A connection that was disconnected and is authorized again answers no write from before.

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    Error,
+    Error, connections,
     domain::{mapping::MappingState, matching},
     drifts,
     engine::Engine,
@@ -29,6 +29,10 @@ impl Engine {
         let gone = || Error::not_found("open issue");
         let mut db = self.pool.acquire().await?;
         let issue = store::issues::get(&mut db, caller.organization, id).await?.ok_or_else(gone)?;
+        if issue.link == connections::place_of_budget(issue.connection) {
+            let message = "it clears itself when the window turns; raise the budget to go on at once";
+            return Err(Error::refused(Refusal::NotReady, "budget_low", message));
+        }
         let paused = drifts::mapping_of(&mut db, &issue).await?;
         drop(db);
         if let Some(mapping) = paused {

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod budget;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod connection_actions;

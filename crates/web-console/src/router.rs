@@ -17,8 +17,9 @@ use crate::{
     app::App,
     assets, headers,
     pages::{
-        account, audit, connect, connection, connection_actions as actions, decisions, health, integrations,
-        issues, keys, mapping, mapping_actions, plan, record, record_edit, records, sign_in, users,
+        account, audit, budget, connect, connection, connection_actions as actions, decisions, health,
+        integrations, issues, keys, mapping, mapping_actions, plan, record, record_edit, records, sign_in,
+        users,
     },
     session,
 };
@@ -86,6 +87,7 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}/refresh-schema", post(actions::refresh_schema))
         .route("/integrations/{vendor}/{connection}/pause", post(actions::pause))
         .route("/integrations/{vendor}/{connection}/resume", post(actions::resume))
+        .route("/integrations/{vendor}/{connection}/budget", post(budget::set))
         .route("/integrations/{vendor}/{connection}/pairs", post(actions::map_pair))
         .route("/integrations/{vendor}/{connection}/decisions", get(decisions::show))
         .route("/integrations/{vendor}/{connection}/decisions/{decision}", post(decisions::settle))

@@ -16,9 +16,11 @@ use proto::{
     v1::{Field, ObjectSchema, Value, value::Kind},
 };
 
+pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};
 pub use review::{issue_counts, issues, lineage};
 
+mod budget;
 mod decision;
 mod review;
 

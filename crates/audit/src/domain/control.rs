@@ -1,8 +1,9 @@
 //! What people and services decide: connections, mappings, captures, runs, access.
 
 use model::{
-    AccessChanged, AccessSubject, CaptureRequested, CaptureStopped, ConnectionChanged, ConnectionState,
-    MappingChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, kind,
+    AccessChanged, AccessSubject, BudgetChanged, BudgetReached, BudgetSettings, CaptureRequested,
+    CaptureStopped, ConnectionChanged, ConnectionState, MappingChanged, SchemaDriftDetected, SchemaRefreshed,
+    SyncRunFinished, kind,
 };
 use serde_json::{Map, Value, json};
 
@@ -41,6 +42,49 @@ pub(crate) fn connection(kind: &str, changed: &ConnectionChanged) -> Facts {
         summary: format!("{vendor} {what}{why}"),
         details: json!({
             "vendor": vendor, "state": state, "account": account, "reason": reason, "message": message,
+        }),
+    }
+}
+
+pub(crate) fn budget_changed(changed: &BudgetChanged) -> Facts {
+    let words = |budget: Option<BudgetSettings>| {
+        budget.map_or_else(
+            || "no limit".to_owned(),
+            |budget| format!("{} calls in {} s", budget.calls, budget.window_seconds),
+        )
+    };
+    Facts {
+        action: kind::BUDGET_CHANGED.to_owned(),
+        target: changed.connection.to_string(),
+        connection: Some(changed.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!(
+            "The API budget of {} was changed from {} to {}",
+            changed.vendor,
+            words(changed.before),
+            words(changed.after)
+        ),
+        details: json!({ "vendor": changed.vendor, "before": changed.before, "after": changed.after }),
+    }
+}
+
+pub(crate) fn budget_reached(reached: &BudgetReached) -> Facts {
+    let calls = reached.budget.map(|budget| budget.calls);
+    let most = calls.map(|calls| format!(" of {calls}")).unwrap_or_default();
+    Facts {
+        action: kind::BUDGET_REACHED.to_owned(),
+        target: reached.connection.to_string(),
+        connection: Some(reached.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!(
+            "The API budget of {} is {}: {} calls{most} are used",
+            reached.vendor, reached.level, reached.used
+        ),
+        details: json!({
+            "vendor": reached.vendor, "level": reached.level, "used": reached.used, "budget": reached.budget,
+            "turns_at": reached.turns_at,
         }),
     }
 }

@@ -111,6 +111,8 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         | kind::CONNECTION_REFUSED
         | kind::TOKEN_REFRESHED
         | kind::TOKEN_REFRESH_FAILED => control::connection(kind, &message.decode()?),
+        kind::BUDGET_CHANGED => control::budget_changed(&message.decode()?),
+        kind::BUDGET_REACHED => control::budget_reached(&message.decode()?),
         kind::SCHEMA_REFRESHED => control::schema(&message.decode()?),
         kind::SCHEMA_DRIFT_DETECTED => control::schema_drift(&message.decode()?),
         kind::MAPPING_CHANGED => control::mapping(&message.decode()?),

@@ -245,6 +245,11 @@ impl Reader {
             return OWN_FAILURE_PAUSE;
         };
         let (object, code) = (self.capture.object.as_str(), error.kind.code());
+        if let (ErrorKind::BudgetSpent, Retry::After(pause)) = (error.kind, error.retry) {
+            tracing::debug!(connection = %self.link.id, object, part, "the budget is used up");
+            // It may be raised meanwhile.
+            return pause.min(self.core.config.poll_interval);
+        }
         tracing::warn!(connection = %self.link.id, object, code, error = %error, "the vendor failed");
         let noted = async {
             let failures = self.core.part_failed(&self.link, &self.part(part), error).await?;

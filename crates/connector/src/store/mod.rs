@@ -1,6 +1,7 @@
 //! The tables of the schema `connector`, one file each; the only place that says sqlx.
 
 mod authorizations;
+mod budgets;
 mod captures;
 mod checkpoints;
 mod connections;
@@ -11,6 +12,7 @@ mod tokens;
 mod usage;
 
 pub(crate) use authorizations::{Authorization, NewAuthorization};
+pub(crate) use budgets::{SaidLimit, StoredBudget};
 pub(crate) use captures::Capture;
 pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
@@ -36,6 +38,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "confirmation",
         sql: include_str!("../../migrations/0004_confirmation.sql"),
     },
+    Migration { version: 5, name: "budgets", sql: include_str!("../../migrations/0005_budget.sql") },
     Migration { version: 20, name: "content", sql: include_str!("../../migrations/0020_content.sql") },
 ];
 

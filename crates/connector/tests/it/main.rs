@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
 
 mod acme;
+mod budgets;
 mod conformance;
 mod connecting;
 mod identity;

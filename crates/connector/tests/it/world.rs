@@ -8,7 +8,7 @@ use std::{
 use bus::{Bus, ConnectOptions, ConsumerConfig, Message, subject};
 use chassis::guard::Guard;
 use connector::{Capabilities, Config, Deps};
-use model::{CaptureRequested, ChangeEvent, ConnectionId, OrganizationId, SystemClock, kind};
+use model::{CaptureRequested, ChangeEvent, Clock, ConnectionId, OrganizationId, SystemClock, kind};
 use proto::connections::{
     BeginAuthorizationRequest, CompleteAuthorizationRequest, ConfirmAuthorizationRequest, Connection,
     ConnectionRequest, StartAuthorizationRequest, connections_client::ConnectionsClient,
@@ -43,6 +43,7 @@ pub(crate) struct World {
     /// Everything that the streams brought, in order.
     pub(crate) seen: Arc<Mutex<Vec<Message>>>,
     capabilities: Capabilities,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 pub(crate) struct Replica {
@@ -71,7 +72,8 @@ impl World {
         for stream in [subject::CHANGES, subject::EVENTS] {
             tokio::spawn(collect(bus.clone(), stream, Arc::clone(&seen)));
         }
-        Self { database, nats, acme, bus, identity, vault, guard_channel, seen, capabilities }
+        let clock = Arc::new(SystemClock);
+        Self { database, nats, acme, bus, identity, vault, guard_channel, seen, capabilities, clock }
     }
 
     pub(crate) fn organization(&self) -> OrganizationId {
@@ -107,7 +109,7 @@ impl World {
             bus: Bus::connect(self.nats.url(), ConnectOptions::named("connector")).await.unwrap(),
             guard: Guard::new(self.guard_channel.clone()),
             vault: Arc::clone(&self.vault),
-            clock: Arc::new(SystemClock),
+            clock: Arc::clone(&self.clock),
             connectors: vec![Arc::new(connector)],
             shutdown: shutdown.clone(),
             tasks: tasks.clone(),

@@ -12,7 +12,7 @@ use crate::{
     world::{SOON, World, about},
 };
 
-async fn ask(world: &World, connection: ConnectionId, write: WriteKind, value: &str) -> WriteId {
+pub(crate) async fn ask(world: &World, connection: ConnectionId, write: WriteKind, value: &str) -> WriteId {
     let now = SystemClock.now();
     let write = ApplyWrite {
         id: WriteId::generate(now),
@@ -32,7 +32,7 @@ async fn ask(world: &World, connection: ConnectionId, write: WriteKind, value: &
     write.id
 }
 
-fn create(external_id: &str) -> WriteKind {
+pub(crate) fn create(external_id: &str) -> WriteKind {
     WriteKind::Create { external_id: external_id.into() }
 }
 
@@ -40,7 +40,7 @@ fn update(id: &str) -> WriteKind {
     WriteKind::Update { id: id.into(), expected: BTreeMap::new() }
 }
 
-async fn answer(world: &World, id: WriteId) -> WriteOutcome {
+pub(crate) async fn answer(world: &World, id: WriteId) -> WriteOutcome {
     world.wait_for("the answer", kind::WRITTEN, |written: &Written| written.write == id).await.outcome
 }
 

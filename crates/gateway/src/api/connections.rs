@@ -7,9 +7,10 @@ use crate::{
     failure::{ApiError, Conflicts, Refusals},
     rooms::Rooms,
     view::connection::{
-        Authorization, Authorize, Confirm, Connection, ConnectionList, Health, PairList, Progress, Schema,
-        Span, SyncStarted, Usage, VendorList,
+        Authorization, Authorize, Confirm, Connection, ConnectionList, PairList, Progress, Schema,
+        SyncStarted, VendorList,
     },
+    view::health::{Budget, Health, SetBudget, Span, Usage},
 };
 
 pub(super) fn router() -> OpenApiRouter<Rooms> {
@@ -26,6 +27,8 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(refresh_schema))
         .routes(routes!(schema))
         .routes(routes!(usage))
+        .routes(routes!(budget))
+        .routes(routes!(set_budget))
         .routes(routes!(progress))
         .routes(routes!(health))
         .routes(routes!(pairs))
@@ -216,6 +219,44 @@ async fn usage(
 ) -> Result<Json<Usage>, ApiError> {
     let request = wire::GetUsageRequest { connection_id, minutes: span.minutes.unwrap_or(60) };
     Ok(Json(rooms.connections().get_usage(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Read the budget of API calls, and what is used of it.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/budget", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Budget), Refusals)
+)]
+async fn budget(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Budget>, ApiError> {
+    Ok(Json(rooms.connections().get_budget(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Give a connection a budget of API calls, change it or take it away.
+///
+/// From the warning on people are told and history waits; when all is used everything waits, and goes on by itself in
+/// the next window. Scope `connections:manage`.
+#[utoipa::path(
+    put, path = "/connections/{id}/budget", tag = "connections", params(("id" = String, Path)),
+    request_body = SetBudget, responses((status = 200, body = Budget), Refusals)
+)]
+async fn set_budget(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(connection_id): Path<String>,
+    Json(wish): Json<SetBudget>,
+) -> Result<Json<Budget>, ApiError> {
+    let request = wire::SetBudgetRequest {
+        connection_id,
+        calls: wish.calls.unwrap_or_default(),
+        window_seconds: wish.window.seconds(),
+        warn_percent: wish.warn_percent,
+    };
+    Ok(Json(rooms.connections().set_budget(caller.asks(request)?).await?.into_inner().into()))
 }
 
 /// Read how far reading the vendor's objects is.

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use proto::{connections as wire, sync};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{moment, text, value::ObjectSchema};
 
@@ -123,62 +123,6 @@ pub(crate) struct ObjectProgress {
     last_error: Option<String>,
 }
 
-/// Over which time.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Span {
-    /// The last so many minutes; 60 when not given.
-    #[serde(default)]
-    pub(crate) minutes: Option<u32>,
-}
-
-/// Calls of the vendor's API.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Usage {
-    points: Vec<UsagePoint>,
-    /// The vendor's window of calls, where it says so.
-    window_limit: u32,
-    window_remaining: u32,
-    window_seconds: u32,
-}
-
-/// The calls of one minute.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct UsagePoint {
-    minute: Option<Timestamp>,
-    calls: u64,
-    failed: u64,
-    rate_limited: u64,
-    records_read: u64,
-    records_written: u64,
-}
-
-/// How well a connection keeps up.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Health {
-    points: Vec<HealthPoint>,
-    /// Milliseconds from the edit at the vendor to the merged record: half of the changes took at most this long.
-    lag_p50_ms: u64,
-    /// 99 of 100 took at most this long.
-    lag_p99_ms: u64,
-    applied: u64,
-    failed: u64,
-    echoes: u64,
-    conflicts: u64,
-    open_issues: u64,
-}
-
-/// The changes of one minute.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct HealthPoint {
-    minute: Option<Timestamp>,
-    applied: u64,
-    failed: u64,
-    lag_p50_ms: u64,
-    lag_max_ms: u64,
-}
-
 /// The objects that can be mapped to each other.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PairList {
@@ -259,47 +203,6 @@ impl From<wire::GetProgressResponse> for Progress {
             last_error: text(object.last_error),
         };
         Self { objects: progress.objects.into_iter().map(object).collect() }
-    }
-}
-
-impl From<wire::GetUsageResponse> for Usage {
-    fn from(usage: wire::GetUsageResponse) -> Self {
-        let point = |point: wire::UsagePoint| UsagePoint {
-            minute: moment(point.minute),
-            calls: point.calls,
-            failed: point.failed,
-            rate_limited: point.rate_limited,
-            records_read: point.records_read,
-            records_written: point.records_written,
-        };
-        Self {
-            points: usage.points.into_iter().map(point).collect(),
-            window_limit: usage.window_limit,
-            window_remaining: usage.window_remaining,
-            window_seconds: usage.window_seconds,
-        }
-    }
-}
-
-impl From<sync::GetSyncHealthResponse> for Health {
-    fn from(health: sync::GetSyncHealthResponse) -> Self {
-        let point = |point: sync::HealthPoint| HealthPoint {
-            minute: moment(point.minute),
-            applied: point.applied,
-            failed: point.failed,
-            lag_p50_ms: point.lag_p50_ms,
-            lag_max_ms: point.lag_max_ms,
-        };
-        Self {
-            points: health.points.into_iter().map(point).collect(),
-            lag_p50_ms: health.lag_p50_ms,
-            lag_p99_ms: health.lag_p99_ms,
-            applied: health.applied,
-            failed: health.failed,
-            echoes: health.echoes,
-            conflicts: health.conflicts,
-            open_issues: health.open_issues,
-        }
     }
 }
 

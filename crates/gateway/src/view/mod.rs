@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod connection;
 pub(crate) mod decision;
+pub(crate) mod health;
 pub(crate) mod lineage;
 pub(crate) mod mapping;
 pub(crate) mod record;

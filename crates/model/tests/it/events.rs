@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use model::{
-    AccessChanged, CaptureRequested, CaptureStopped, ConflictRecorded, ConnectionChanged, MappingChanged,
-    RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, kind,
+    AccessChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped, ConflictRecorded,
+    ConnectionChanged, MappingChanged, RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
+    kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -42,6 +43,8 @@ fn all() -> BTreeMap<String, Value> {
         described::<ConnectionChanged>(kind::CONNECTION_CHANGED),
         described::<ConnectionChanged>(kind::CONNECTION_DISCONNECTED),
         described::<ConnectionChanged>(kind::CONNECTION_REFUSED),
+        described::<BudgetChanged>(kind::BUDGET_CHANGED),
+        described::<BudgetReached>(kind::BUDGET_REACHED),
         described::<ConnectionChanged>(kind::TOKEN_REFRESHED),
         described::<ConnectionChanged>(kind::TOKEN_REFRESH_FAILED),
         described::<SchemaRefreshed>(kind::SCHEMA_REFRESHED),

@@ -18,15 +18,26 @@ pub(crate) struct Activity {
     pub(crate) conflicts: i64,
     pub(crate) lag_max_ms: i64,
     pub(crate) lag_buckets: [i64; BUCKETS],
+    pub(crate) canary_max_ms: i64,
+    pub(crate) canary_buckets: [i64; BUCKETS],
 }
 
 impl Activity {
     /// Counts one change that became visible this long after it was made.
     pub(crate) fn lag(&mut self, lag_ms: i64) {
-        let lag_ms = lag_ms.max(0);
-        self.lag_max_ms = self.lag_max_ms.max(lag_ms);
-        self.lag_buckets[BOUNDS_MS.partition_point(|bound| *bound < lag_ms)] += 1;
+        count(&mut self.lag_buckets, &mut self.lag_max_ms, lag_ms);
     }
+
+    /// Counts one of our writes that the vendor's listing showed this long after it was wanted.
+    pub(crate) fn canary(&mut self, lag_ms: i64) {
+        count(&mut self.canary_buckets, &mut self.canary_max_ms, lag_ms);
+    }
+}
+
+fn count(buckets: &mut [i64; BUCKETS], max_ms: &mut i64, lag_ms: i64) {
+    let lag_ms = lag_ms.max(0);
+    *max_ms = lag_ms.max(*max_ms);
+    buckets[BOUNDS_MS.partition_point(|bound| *bound < lag_ms)] += 1;
 }
 
 /// The lag in milliseconds that this share (0 to 1) of the changes stayed under, read off the buckets: the upper

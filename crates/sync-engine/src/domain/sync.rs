@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{Actor, ConnectionId, IssueCategory, LinkId, MappingId, RecordId, Value, WriteId};
+use model::{Actor, IssueCategory, LinkId, MappingId, RecordId, Value, WriteId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use super::change::{FieldChange, Reason};
@@ -355,11 +355,6 @@ pub(crate) fn reset(mapping: &Compiled, link: &mut Link, record: &mut Record) ->
     align(mapping, link);
     observe_deferred(mapping, link, record, &mut effect);
     effect
-}
-
-/// Where a link's connection is, for events.
-pub(crate) const fn connection(mapping: &Compiled) -> ConnectionId {
-    mapping.mapping.connection
 }
 
 #[derive(Clone, Copy)]

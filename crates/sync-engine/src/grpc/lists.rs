@@ -1,12 +1,10 @@
-use jiff::SignedDuration;
 use model::{Caller, Scope};
 use proto::{sync as wire, to_wire_time};
 use sqlx::PgConnection;
 
-use super::{id, limit, optional_id, record, uuid};
+use super::{limit, optional_id, record, uuid};
 use crate::{
     Error,
-    domain::health::{BUCKETS, percentile},
     engine::Engine,
     store::{self, conflicts::StoredConflict},
 };
@@ -42,45 +40,6 @@ pub(super) async fn restore_conflict(
     let restored = engine.restore_conflict(caller, uuid("conflict", &request.conflict_id)?).await?;
     let mut db = engine.pool.acquire().await?;
     record::one(engine, &mut db, restored).await
-}
-
-pub(super) async fn health(
-    engine: &Engine,
-    caller: &Caller,
-    request: wire::GetSyncHealthRequest,
-) -> Result<wire::GetSyncHealthResponse, Error> {
-    let mut db = engine.pool.acquire().await?;
-    let connection = engine.connection(&mut db, caller, id("connection", &request.connection_id)?).await?;
-    let minutes = if request.minutes == 0 { 60 } else { request.minutes.min(7 * 24 * 60) };
-    let since = engine.clock.now() - SignedDuration::from_mins(i64::from(minutes));
-    let minutes = store::activity::since(&mut db, connection.id, since).await?;
-    let count = |count: i64| u64::try_from(count).unwrap_or_default();
-    let lag = |buckets: &[i64], share| count(percentile(buckets, share).unwrap_or_default());
-    let mut all = vec![0; BUCKETS];
-    for minute in &minutes {
-        for (sum, bucket) in all.iter_mut().zip(&minute.lag_buckets) {
-            *sum += bucket;
-        }
-    }
-    Ok(wire::GetSyncHealthResponse {
-        lag_p50_ms: lag(&all, 0.5),
-        lag_p99_ms: lag(&all, 0.99),
-        applied: count(minutes.iter().map(|minute| minute.applied).sum()),
-        failed: count(minutes.iter().map(|minute| minute.failed).sum()),
-        echoes: count(minutes.iter().map(|minute| minute.echoes).sum()),
-        conflicts: count(minutes.iter().map(|minute| minute.conflicts).sum()),
-        open_issues: count(store::issues::count(&mut db, connection.id).await?),
-        points: minutes
-            .iter()
-            .map(|minute| wire::HealthPoint {
-                minute: Some(to_wire_time(minute.minute)),
-                applied: count(minute.applied),
-                failed: count(minute.failed),
-                lag_p50_ms: lag(&minute.lag_buckets, 0.5),
-                lag_max_ms: count(minute.lag_max_ms),
-            })
-            .collect(),
-    })
 }
 
 async fn title(

@@ -1,6 +1,7 @@
 //! Requests in: the gRPC service, thin over the engine. Every method first asks the guard.
 
 mod decisions;
+mod health;
 mod issues;
 mod lineage;
 mod lists;
@@ -88,7 +89,7 @@ methods! {
     dismiss_issue(IssueRequest) -> wire::Issue, MappingsWrite, issues::dismiss;
     retry_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::retry_many;
     dismiss_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::dismiss_many;
-    get_sync_health(GetSyncHealthRequest) -> wire::GetSyncHealthResponse, ConnectionsRead, lists::health;
+    get_sync_health(GetSyncHealthRequest) -> wire::GetSyncHealthResponse, ConnectionsRead, health::health;
 }
 
 /// An error as the caller sees it. What is not the caller's doing is logged here, once, and told without detail.

@@ -21,6 +21,35 @@ impl Connection {
     }
 }
 
+/// Which event tells something of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// When what it tells was so.
+    pub(crate) at: Timestamp,
+    /// Its place in the stream.
+    pub(crate) sequence: i64,
+    /// Whether it was a dead letter, so that its place says nothing.
+    pub(crate) replayed: bool,
+}
+
+/// Whether the event is no older than the one before: clocks of connectors differ, so the order of the stream decides
+/// unless both speak against it. `$3` to `$5` are when, the place and whether it was replayed.
+macro_rules! newer {
+    ($before:literal, $at:literal, $sequence:literal, $after:literal) => {
+        concat!(
+            $before,
+            " AND (connections.",
+            $at,
+            " IS NULL OR $3 >= connections.",
+            $at,
+            " OR (NOT $5 AND $4 > connections.",
+            $sequence,
+            ")) ",
+            $after
+        )
+    };
+}
+
 /// A connection's state, by its name.
 pub(crate) async fn state(db: &mut PgConnection, id: ConnectionId) -> Result<Option<String>, Error> {
     Ok(sqlx::query_scalar("SELECT state FROM connections WHERE id = $1")
@@ -29,83 +58,97 @@ pub(crate) async fn state(db: &mut PgConnection, id: ConnectionId) -> Result<Opt
         .await?)
 }
 
-/// Stores a connection's state, as of when it was so; an older word that arrives later changes nothing.
+/// Stores a connection's state as an event tells it; false when a newer event told another already.
 pub(crate) async fn put_state(
     tx: &mut PgConnection,
     organization: OrganizationId,
     id: ConnectionId,
     vendor: &str,
     state: ConnectionState,
-    so_at: Timestamp,
-    now: Timestamp,
+    told: Told,
 ) -> Result<bool, Error> {
-    let done = sqlx::query(
-        "INSERT INTO connections (id, organization_id, vendor, state, changed_at, state_at) \
-         VALUES ($1, $2, $3, $4, $5, $6) \
+    let stored = sqlx::query(newer!(
+        "INSERT INTO connections (id, organization_id, vendor, state, changed_at, state_at, state_seq) \
+         VALUES ($1, $2, $6, $7, $3, $3, $4) \
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, changed_at = excluded.changed_at, \
-             state_at = excluded.state_at \
-         WHERE connections.organization_id = excluded.organization_id \
-           AND (connections.state_at IS NULL OR connections.state_at <= excluded.state_at)",
-    )
+             state_at = excluded.state_at, state_seq = excluded.state_seq \
+         WHERE connections.organization_id = excluded.organization_id",
+        "state_at",
+        "state_seq",
+        ""
+    ))
     .bind(id.uuid())
     .bind(organization.uuid())
+    .bind(at(told.at))
+    .bind(told.sequence)
+    .bind(told.replayed)
     .bind(vendor)
     .bind(state.name())
-    .bind(at(now))
-    .bind(at(so_at))
     .execute(tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(stored.rows_affected() > 0)
 }
 
-/// Stores the vendor's objects and fields. When they changed, every mapping of the connection is read anew; false when
-/// newer ones were stored before.
+/// Notes that an event told of the connection's budget; false when a newer one did already.
+pub(crate) async fn note_budget(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    id: ConnectionId,
+    told: Told,
+) -> Result<bool, Error> {
+    let noted = sqlx::query(newer!(
+        "UPDATE connections SET budget_at = $3, budget_seq = $4 WHERE id = $1 AND organization_id = $2",
+        "budget_at",
+        "budget_seq",
+        ""
+    ))
+    .bind(id.uuid())
+    .bind(organization.uuid())
+    .bind(at(told.at))
+    .bind(told.sequence)
+    .bind(told.replayed)
+    .execute(tx)
+    .await?;
+    Ok(noted.rows_affected() > 0)
+}
+
+/// Stores the vendor's objects and fields as an event tells them; false when a newer one told others. When they changed,
+/// every mapping of the connection is read anew.
 pub(crate) async fn put_objects(
     tx: &mut PgConnection,
     organization: OrganizationId,
     id: ConnectionId,
     vendor: &str,
     objects: &[ObjectSchema],
-    read_at: Timestamp,
-    now: Timestamp,
+    told: Told,
 ) -> Result<bool, Error> {
-    let same = sqlx::query(
-        "UPDATE connections SET objects_at = GREATEST(objects_at, $4) \
-         WHERE id = $1 AND organization_id = $2 AND objects = $3::jsonb",
-    )
-    .bind(id.uuid())
-    .bind(organization.uuid())
-    .bind(json(objects)?)
-    .bind(at(read_at))
-    .execute(&mut *tx)
-    .await?;
-    if same.rows_affected() == 1 {
-        return Ok(true);
-    }
-    let stored = sqlx::query(
-        "INSERT INTO connections (id, organization_id, vendor, state, objects, changed_at, objects_at) \
-         VALUES ($1, $2, $3, 'active', $4::jsonb, $5, $6) \
+    let changed: Option<bool> = sqlx::query_scalar(newer!(
+        "WITH old AS (SELECT objects FROM connections WHERE id = $1) \
+         INSERT INTO connections (id, organization_id, vendor, state, objects, changed_at, objects_at, objects_seq) \
+         VALUES ($1, $2, $6, 'active', $7::jsonb, $3, $3, $4) \
          ON CONFLICT (id) DO UPDATE SET objects = excluded.objects, changed_at = excluded.changed_at, \
-             objects_at = excluded.objects_at \
-         WHERE connections.organization_id = excluded.organization_id \
-           AND (connections.objects_at IS NULL OR connections.objects_at <= excluded.objects_at)",
-    )
+             objects_at = excluded.objects_at, objects_seq = excluded.objects_seq \
+         WHERE connections.organization_id = excluded.organization_id",
+        "objects_at",
+        "objects_seq",
+        "RETURNING NOT EXISTS (SELECT FROM old WHERE old.objects = $7::jsonb)"
+    ))
     .bind(id.uuid())
     .bind(organization.uuid())
+    .bind(at(told.at))
+    .bind(told.sequence)
+    .bind(told.replayed)
     .bind(vendor)
     .bind(json(objects)?)
-    .bind(at(now))
-    .bind(at(read_at))
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    if stored.rows_affected() == 0 {
-        return Ok(false);
+    if changed == Some(true) {
+        sqlx::query("UPDATE mappings SET revision = revision + 1 WHERE connection_id = $1")
+            .bind(id.uuid())
+            .execute(tx)
+            .await?;
     }
-    sqlx::query("UPDATE mappings SET revision = revision + 1 WHERE connection_id = $1")
-        .bind(id.uuid())
-        .execute(tx)
-        .await?;
-    Ok(true)
+    Ok(changed.is_some())
 }
 
 fn read(row: &PgRow) -> Result<Connection, Error> {

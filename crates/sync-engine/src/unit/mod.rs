@@ -118,7 +118,8 @@ pub(crate) struct Unit {
     conflicts: Vec<StoredConflict>,
     issues: BTreeMap<(LinkId, String), StoredIssue>,
     cleared: BTreeSet<(LinkId, String)>,
-    activity: BTreeMap<ConnectionId, Activity>,
+    /// By connection and the vendor's object.
+    activity: BTreeMap<(ConnectionId, String), Activity>,
     messages: Vec<Message>,
     /// What became of writes.
     trace: Trace,
@@ -182,10 +183,13 @@ impl Unit {
         if let Some(write) = held.link.shown_by(arrived.seen.version) {
             held.dirty = true;
             self.trace.shown(write, cause);
+            let wanted = write.generated_at().map(Timestamp::as_millisecond);
+            let round_ms = wanted.map(|wanted| self.now.as_millisecond() - wanted);
+            round_ms.into_iter().for_each(|round_ms| self.activity_of(mapping).canary(round_ms));
         }
         if arrived.lane == Lane::Live && !effect.changes.is_empty() {
             let lag_ms = self.now.as_millisecond() - arrived.seen.at.as_millisecond();
-            self.activity.entry(sync::connection(mapping)).or_default().lag(lag_ms);
+            self.activity_of(mapping).lag(lag_ms);
             metrics::lag(lag_ms);
         }
         self.take(mapping, link_id, record_id, effect, cause);
@@ -337,6 +341,11 @@ impl Unit {
         id
     }
 
+    fn activity_of(&mut self, mapping: &Compiled) -> &mut Activity {
+        let key = (mapping.mapping.connection, mapping.mapping.vendor_object.clone());
+        self.activity.entry(key).or_default()
+    }
+
     fn take(
         &mut self,
         mapping: &Compiled,
@@ -345,7 +354,7 @@ impl Unit {
         effect: Effect,
         cause: &Arc<Cause>,
     ) {
-        let activity = self.activity.entry(sync::connection(mapping)).or_default();
+        let activity = self.activity_of(mapping);
         activity.echoes += i64::try_from(effect.echoes).unwrap_or(i64::MAX);
         activity.conflicts += i64::try_from(effect.conflicts.len()).unwrap_or(i64::MAX);
         activity.failed += i64::from(!effect.troubles.is_empty());
@@ -446,8 +455,8 @@ impl Unit {
         store::parents::wait(tx, &waiting).await?;
         let cleared: Vec<(LinkId, String)> = self.cleared.into_iter().collect();
         store::issues::clear(tx, &cleared, self.now).await?;
-        for (connection, activity) in &self.activity {
-            store::activity::add(tx, *connection, self.now, activity).await?;
+        for ((connection, vendor_object), activity) in &self.activity {
+            store::activity::add(tx, *connection, vendor_object, self.now, activity).await?;
             metrics::count(activity);
         }
         bus::outbox::enqueue(tx, &self.messages).await?;

@@ -5,14 +5,18 @@ use axum::{
     response::Response,
 };
 use proto::{
-    connections::{Connection, GetUsageRequest, GetUsageResponse, ListConnectionsRequest, UsagePoint},
-    sync::{GetSyncHealthRequest, GetSyncHealthResponse, HealthPoint},
+    connections::{
+        Budget, Connection, ConnectionRequest, GetUsageRequest, GetUsageResponse, ListConnectionsRequest,
+        UsagePoint, VendorLimit,
+    },
+    sync::{GetSyncHealthRequest, GetSyncHealthResponse, HealthPoint, ObjectHealth},
 };
 use serde::Deserialize;
 
 use crate::{
     app::App,
     failure::Failure,
+    pages::budget::{self, WINDOWS},
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
@@ -45,6 +49,7 @@ pub(crate) struct Body {
     vendor: String,
     minutes: u32,
     usage: GetUsageResponse,
+    budget: Budget,
     health: GetSyncHealthResponse,
     calls: u64,
     failed_calls: u64,
@@ -57,6 +62,7 @@ impl Body {
         connection: Connection,
         minutes: u32,
         usage: GetUsageResponse,
+        budget: Budget,
         health: GetSyncHealthResponse,
         now: jiff::Timestamp,
     ) -> Self {
@@ -64,7 +70,7 @@ impl Body {
         let failed_calls = usage.points.iter().map(|point| point.failed + point.rate_limited).sum();
         let charts = vec![changes(&health), api_calls(&usage.points, calls), lag(&health)];
         let vendor = ui::vendor(&connection.vendor);
-        Self { connection, vendor, minutes, usage, health, calls, failed_calls, charts, now }
+        Self { connection, vendor, minutes, usage, budget, health, calls, failed_calls, charts, now }
     }
 
     fn success(&self) -> String {
@@ -74,6 +80,20 @@ impl Body {
     fn call_success(&self) -> String {
         ui::percent(self.calls.saturating_sub(self.failed_calls), self.calls)
     }
+}
+
+/// How many of the changes of an object succeeded.
+fn success(object: &ObjectHealth) -> String {
+    ui::percent(object.applied, object.applied + object.failed)
+}
+
+/// What is left of one of the vendor's limits.
+fn left(limit: &VendorLimit) -> String {
+    let span = match limit.window_seconds {
+        86_400 => "the day".to_owned(),
+        seconds => format!("{seconds} s"),
+    };
+    format!("{} of {} left of {span}", ui::number(&limit.remaining), ui::number(&limit.calls))
 }
 
 fn changes(health: &GetSyncHealthResponse) -> Chart {
@@ -172,6 +192,7 @@ impl HealthPage {
             window_limit: 190,
             window_remaining: 141,
             window_seconds: 10,
+            limits: sample::limits(),
         };
         let points = sample::health();
         let health = GetSyncHealthResponse {
@@ -179,7 +200,9 @@ impl HealthPage {
             failed: 2,
             points,
             lag_p50_ms: 12_400,
+            lag_p95_ms: 24_800,
             lag_p99_ms: 33_100,
+            objects: sample::object_health(),
             echoes: 18,
             conflicts: 3,
             open_issues: 1,
@@ -188,7 +211,7 @@ impl HealthPage {
             connections: vec![connection.clone()],
             connection: connection.id.clone(),
             minutes: 60,
-            body: Some(Body::new(connection, 60, usage, health, shell.now)),
+            body: Some(Body::new(connection, 60, usage, sample::budget(), health, shell.now)),
             shell,
         }
     }
@@ -258,9 +281,12 @@ fn pick<'a>(connections: &'a [Connection], wished: &str) -> Result<Option<&'a Co
 async fn load(app: &App, visitor: &Visitor, connection: Connection, minutes: u32) -> Result<Body, Failure> {
     let (mut connector, mut sync) = (app.rooms().connections(), app.rooms().sync());
     let connection_id = || connection.id.clone();
-    let (usage, health) = tokio::try_join!(
+    let mut budgets = app.rooms().connections();
+    let (usage, budget, health) = tokio::try_join!(
         connector.get_usage(visitor.ask(GetUsageRequest { connection_id: connection_id(), minutes })?),
+        budgets.get_budget(visitor.ask(ConnectionRequest { connection_id: connection_id() })?),
         sync.get_sync_health(visitor.ask(GetSyncHealthRequest { connection_id: connection_id(), minutes })?),
     )?;
-    Ok(Body::new(connection, minutes, usage.into_inner(), health.into_inner(), visitor.now()))
+    let (usage, budget, health) = (usage.into_inner(), budget.into_inner(), health.into_inner());
+    Ok(Body::new(connection, minutes, usage, budget, health, visitor.now()))
 }

@@ -158,6 +158,31 @@ async fn health_shows_success_calls_and_lag_as_numbers_and_pictures() {
         assert!(page.body.contains(shown), "{shown} is not shown");
     }
     assert!(page.body.contains("<option value=\"360\" selected>"));
+    for shown in
+        ["By object", "deals", "16,250 of 20,000 calls", "The API budget runs low", "612,345 of 650,000"]
+    {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    assert!(!page.body.contains("Save the budget"), "a viewer changes no budget");
     let page = browser.get("/settings/integrations/health?connection=conn_other").await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_budget_of_a_connection_is_changed_on_the_page_of_its_health() {
+    let mut browser = Browser::of(Role::Admin).await;
+    let page = browser.get("/settings/integrations/health").await;
+    assert!(page.body.contains("Save the budget"));
+    let path = format!("{}/budget", connection());
+    let fields = [("calls", "5000"), ("window_seconds", "3600"), ("warn_percent", "")];
+    let page = browser.post(&path, &fields).await;
+    let health = format!(
+        "/settings/integrations/health?connection={}",
+        connection().rsplit('/').next().unwrap_or_default()
+    );
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, &*health));
+    assert_eq!(browser.rooms.asked(), ["set_budget 5000 in 3600 warn 0"]);
+    assert!(browser.get(&health).await.body.contains("The budget is 5,000 API calls an hour now."));
+    let malformed = browser.post(&path, &[("calls", "many"), ("window_seconds", "60")]).await;
+    assert_eq!(malformed.status, StatusCode::UNPROCESSABLE_ENTITY);
 }

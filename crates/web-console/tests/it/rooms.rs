@@ -347,7 +347,22 @@ impl Connections for Rooms {
     }
     async fn get_usage(&self, request: Request<con::GetUsageRequest>) -> Answer<con::GetUsageResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        Ok(Response::new(con::GetUsageResponse { points: sample::usage(), ..Default::default() }))
+        Ok(Response::new(con::GetUsageResponse {
+            points: sample::usage(),
+            limits: sample::limits(),
+            ..Default::default()
+        }))
+    }
+    async fn get_budget(&self, request: Request<con::ConnectionRequest>) -> Answer<con::Budget> {
+        self.enter(&request, Some(Scope::ConnectionsRead), "")?;
+        Ok(Response::new(sample::budget()))
+    }
+    async fn set_budget(&self, request: Request<con::SetBudgetRequest>) -> Answer<con::Budget> {
+        let asked = request.get_ref();
+        let (calls, window_seconds, warn_percent) = (asked.calls, asked.window_seconds, asked.warn_percent);
+        let call = format!("set_budget {calls} in {window_seconds} warn {warn_percent}");
+        self.enter(&request, Some(Scope::ConnectionsManage), call)?;
+        Ok(Response::new(con::Budget { calls, window_seconds, warn_percent, ..con::Budget::default() }))
     }
 }
 
@@ -552,7 +567,11 @@ impl Sync for Rooms {
         request: Request<syn::GetSyncHealthRequest>,
     ) -> Answer<syn::GetSyncHealthResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        Ok(Response::new(syn::GetSyncHealthResponse { points: sample::health(), ..Default::default() }))
+        Ok(Response::new(syn::GetSyncHealthResponse {
+            points: sample::health(),
+            objects: sample::object_health(),
+            ..Default::default()
+        }))
     }
 }
 
