@@ -24,7 +24,7 @@ use crate::{
     session::Line,
     states,
     store::{Connection, Store, Transition},
-    tokens::{Sealer, TokenKeeper},
+    tokens::{Refresher, Sealer, TokenKeeper},
 };
 
 /// Failures in a row after which people are told.
@@ -106,7 +106,7 @@ impl Core {
     fn open_link(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Arc<Link> {
         let line = Line::new(Arc::clone(connector), self.http.clone(), Arc::clone(&self.clock));
         let publisher = Publisher::new(connection.organization, connector.vendor().name);
-        let tokens = TokenKeeper {
+        let refresher = Refresher {
             id: connection.id,
             publisher: publisher.clone(),
             sealer: self.sealer(connection.organization, &connection.id.to_string()),
@@ -114,6 +114,9 @@ impl Core {
             waker: self.waker.clone(),
             line: Arc::clone(&line),
             replica: self.replica,
+        };
+        let tokens = TokenKeeper {
+            refresher: Arc::new(refresher),
             patience: self.config.refresh_patience,
             current: tokio::sync::Mutex::default(),
         };

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use model::ConnectionId;
 use serde::{Deserialize, Serialize};
 use tokio::{
+    sync::watch,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -56,8 +57,15 @@ pub(crate) struct Owner {
 
 struct Held {
     lease: Lease,
-    good_until: Instant,
+    /// Whatever works under the lease ends by itself then, also while the owner is busy.
+    good_until: watch::Sender<Instant>,
     writer: Task<()>,
+}
+
+impl Held {
+    fn is_over(&self) -> bool {
+        *self.good_until.borrow() <= Instant::now()
+    }
 }
 
 /// When one of these changes, a reader starts again.
@@ -77,11 +85,20 @@ struct Task<K> {
 }
 
 impl<K> Task<K> {
-    fn spawn(key: K, work: impl Future<Output = ()> + Send + 'static) -> Self {
+    fn spawn(
+        key: K,
+        good_until: watch::Receiver<Instant>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let handle = tokio::spawn(async move {
-            stopped.run_until_cancelled(work).await;
+            tokio::select! {
+                biased;
+                () = stopped.cancelled() => {}
+                () = over(good_until) => {}
+                () = work => {}
+            }
         });
         Self { key, stop, handle }
     }
@@ -92,6 +109,17 @@ impl<K> Task<K> {
         if self.handle.await.is_err_and(|error| error.is_panic()) {
             tracing::error!("a task of a partition panicked");
         }
+    }
+}
+
+/// Comes back when the lease is over.
+async fn over(good_until: watch::Receiver<Instant>) {
+    loop {
+        let until = *good_until.borrow();
+        if until <= Instant::now() {
+            return;
+        }
+        sleep_until(until).await;
     }
 }
 
@@ -117,6 +145,7 @@ impl Owner {
                 () = core.changed.notified() => false,
                 _ = ticks.tick() => false,
             };
+            self.drop_overdue().await;
             if leases_due {
                 self.guarded(ttl / 2, "keep the leases", Step::Leases).await;
             }
@@ -154,21 +183,31 @@ impl Owner {
             let renewed = self.core.store.renew_leases(vendor, replica, ttl).await?;
             let kept: HashSet<(u32, i64)> =
                 renewed.iter().map(|lease| (lease.partition, lease.fence)).collect();
-            for (partition, held) in &mut self.held {
-                if partition.0 == vendor && kept.contains(&(partition.1, held.lease.fence)) {
-                    held.good_until = asked + ttl;
+            for (partition, held) in &self.held {
+                // What ended by itself meanwhile does not go on: it is given back below, and taken anew.
+                if partition.0 == vendor && kept.contains(&(partition.1, held.lease.fence)) && !held.is_over()
+                {
+                    held.good_until.send_replace(asked + ttl);
                 }
             }
             let lost: Vec<Partition> = self
                 .held
                 .iter()
                 .filter(|(partition, held)| {
-                    partition.0 == vendor && !kept.contains(&(partition.1, held.lease.fence))
+                    let is_kept = kept.contains(&(partition.1, held.lease.fence)) && !held.is_over();
+                    partition.0 == vendor && !is_kept
                 })
                 .map(|(partition, _)| *partition)
                 .collect();
             for partition in lost {
                 self.let_go(partition).await;
+            }
+            // Nobody works on these, and prolonging them keeps everybody else from it.
+            for lease in &renewed {
+                let held = self.held.get(&(vendor, lease.partition));
+                if held.is_none_or(|held| held.lease.fence != lease.fence) {
+                    self.core.store.release_lease(lease).await?;
+                }
             }
             let mine: Vec<Partition> =
                 self.held.keys().filter(|partition| partition.0 == vendor).copied().collect();
@@ -181,9 +220,10 @@ impl Owner {
                 let asked = Instant::now();
                 let taken = self.core.store.take_leases(vendor, replica, ttl, share - mine.len()).await?;
                 for lease in taken {
+                    let (good_until, over) = watch::channel(asked + ttl);
                     let writer = Writer { core: Arc::clone(&self.core), lease };
-                    let writer = Task::spawn((), writer.run());
-                    let held = Held { lease, good_until: asked + ttl, writer };
+                    let writer = Task::spawn((), over, writer.run());
+                    let held = Held { lease, good_until, writer };
                     self.held.insert((vendor, lease.partition), held);
                 }
             }
@@ -193,13 +233,8 @@ impl Owner {
 
     /// Stops working on partitions whose lease was not prolonged in time: somebody else may have them.
     async fn drop_overdue(&mut self) {
-        let now = Instant::now();
-        let overdue: Vec<Partition> = self
-            .held
-            .iter()
-            .filter(|(_, held)| held.good_until <= now)
-            .map(|(partition, _)| *partition)
-            .collect();
+        let overdue: Vec<Partition> =
+            self.held.iter().filter(|(_, held)| held.is_over()).map(|(partition, _)| *partition).collect();
         for partition in overdue {
             tracing::warn!(vendor = partition.0, partition = partition.1, "lost a partition");
             self.let_go(partition).await;
@@ -270,8 +305,10 @@ impl Owner {
         for (reading, (key, connection, capture, lease)) in wanted {
             if !self.readers.contains_key(&reading)
                 && let Some(reader) = self.reader(&connection, capture, lease).await?
+                && let Some(held) = self.held.get(&(lease.vendor, lease.partition))
             {
-                self.readers.insert(reading, Task::spawn(key, reader.run()));
+                let over = held.good_until.subscribe();
+                self.readers.insert(reading, Task::spawn(key, over, reader.run()));
             }
         }
         Ok(())
@@ -368,5 +405,23 @@ async fn listen(core: Arc<Core>) {
             Err(error) => tracing::warn!(%error, "could not listen for manual syncs"),
         }
         tokio::time::sleep(LOOK_AROUND).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_works_under_a_lease_ends_with_it_though_nobody_stops_it() {
+        let second = Duration::from_secs(1);
+        let (good_until, over) = watch::channel(Instant::now() + second * 10);
+        let task = Task::spawn((), over, std::future::pending());
+        tokio::time::sleep(second * 9).await;
+        good_until.send_replace(Instant::now() + second * 10);
+        tokio::time::sleep(second * 9).await;
+        assert!(!task.handle.is_finished(), "it was prolonged");
+        tokio::time::sleep(second * 2).await;
+        assert!(task.handle.is_finished());
     }
 }

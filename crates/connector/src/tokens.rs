@@ -23,7 +23,8 @@ const REFRESH: &str = "refresh the access token";
 /// The share of its life that a token is renewed ahead of its end.
 const AHEAD: u32 = 10;
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
-const STORE_ATTEMPTS: u32 = 20;
+/// The pause between two tries to store a new token: short, so that it is there before anybody asks with the old one.
+const STORE_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Seals and opens what belongs to one connection.
 #[derive(Clone, Debug)]
@@ -57,6 +58,14 @@ pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
 
 /// Hands out the access token of one connection and keeps it fresh.
 pub(crate) struct TokenKeeper {
+    pub(crate) refresher: Arc<Refresher>,
+    pub(crate) patience: Duration,
+    /// The lock lets one task of this process refresh at a time.
+    pub(crate) current: tokio::sync::Mutex<Known>,
+}
+
+/// Asks the vendor for new tokens of one connection and stores them.
+pub(crate) struct Refresher {
     pub(crate) id: ConnectionId,
     pub(crate) publisher: Publisher,
     pub(crate) sealer: Sealer,
@@ -64,9 +73,6 @@ pub(crate) struct TokenKeeper {
     pub(crate) waker: Waker,
     pub(crate) line: Arc<Line>,
     pub(crate) replica: Uuid,
-    pub(crate) patience: Duration,
-    /// The lock lets one task of this process refresh at a time.
-    pub(crate) current: tokio::sync::Mutex<Known>,
 }
 
 /// What this process knows of the tokens.
@@ -87,7 +93,9 @@ struct Current {
 impl Tokens for TokenKeeper {
     async fn access(&self) -> Result<Access, Error> {
         let mut known = self.current.lock().await;
-        if let Some(current) = known.current.as_ref().filter(|it| self.line.clock.now() < it.renew_at) {
+        if let Some(current) =
+            known.current.as_ref().filter(|it| self.refresher.line.clock.now() < it.renew_at)
+        {
             return Ok(current.access.clone());
         }
         let fresh = self.fresh(&mut known).await.map_err(|failure| failure.into_vendor(REFRESH))?;
@@ -97,9 +105,9 @@ impl Tokens for TokenKeeper {
     async fn renew(&self, refused: &Access) -> Result<Access, Error> {
         let mut known = self.current.lock().await;
         let newer = async {
-            let row = self.row().await?;
+            let row = self.refresher.row().await?;
             if row.generation > refused.generation && self.is_fresh(&row) {
-                return self.opened(&row);
+                return self.refresher.opened(&row);
             }
             self.refresh(row, &mut known).await
         };
@@ -110,45 +118,34 @@ impl Tokens for TokenKeeper {
 
 impl TokenKeeper {
     async fn fresh(&self, known: &mut Known) -> Result<Current, Failure> {
-        let row = self.row().await?;
+        let row = self.refresher.row().await?;
         if self.is_fresh(&row) {
-            return self.opened(&row);
+            return self.refresher.opened(&row);
         }
-        let still_good = row.expires_at > self.line.clock.now();
-        let present = self.opened(&row);
+        let still_good = row.expires_at > self.refresher.line.clock.now();
+        let present = self.refresher.opened(&row);
         match self.refresh(row, known).await {
             Err(Failure::Vendor(error)) if still_good && error.is_transient() => {
-                tracing::warn!(connection = %self.id, kind = error.kind.code(), "could not refresh ahead of time");
+                tracing::warn!(connection = %self.refresher.id, kind = error.kind.code(), "could not refresh ahead of time");
                 present
             }
             other => other,
         }
     }
 
-    async fn row(&self) -> Result<TokenRow, Failure> {
-        let row = self.store.tokens(self.id).await?;
-        let gone = || Error::new(ErrorKind::AccessRevoked, REFRESH, "the connection has no tokens");
-        Ok(row.ok_or_else(gone)?)
-    }
-
     fn is_fresh(&self, row: &TokenRow) -> bool {
-        self.line.clock.now() < renew_at(row)
-    }
-
-    fn opened(&self, row: &TokenRow) -> Result<Current, Failure> {
-        let token = self.sealer.open(ACCESS, &row.access)?;
-        Ok(Current { access: Access { token, generation: row.generation }, renew_at: renew_at(row) })
+        self.refresher.line.clock.now() < renew_at(row)
     }
 
     /// Refreshes, or waits for whoever is at it.
     async fn refresh(&self, mut row: TokenRow, known: &mut Known) -> Result<Current, Failure> {
-        let generation = row.generation;
+        let (generation, own) = (row.generation, Arc::clone(&self.refresher));
         if let Some((_, words)) = known.dead.as_ref().filter(|(dead, _)| *dead == generation) {
             return Err(Error::new(ErrorKind::AccessRevoked, REFRESH, words.as_str()).into());
         }
         let deadline = Instant::now() + self.patience * 2;
         loop {
-            let announced = self.store.announce_refresh(self.id, generation, self.replica, self.patience);
+            let announced = own.store.announce_refresh(own.id, generation, own.replica, self.patience);
             if announced.await? == IntentAnswer::Granted {
                 break;
             }
@@ -157,16 +154,24 @@ impl TokenKeeper {
                 return Err(Error::new(ErrorKind::Unavailable, REFRESH, message).into());
             }
             tokio::time::sleep(ASK_AGAIN_AFTER).await;
-            row = self.row().await?;
+            row = own.row().await?;
             if row.generation > generation {
-                return self.opened(&row);
+                return own.opened(&row);
             }
         }
-        match self.ask_vendor(&row).await {
-            Ok(grant) => self.store_grant(&row, grant).await,
+        // A reader that is stopped meanwhile must not take the vendor's answer with it.
+        let (refresher, asked) = (Arc::clone(&own), row.clone());
+        let asking = tokio::spawn(async move {
+            let grant = refresher.ask_vendor(&asked).await?;
+            refresher.store_grant(&asked, grant).await
+        });
+        let broke_off =
+            |error| Error::new(ErrorKind::AnswerLost, REFRESH, "the refresh broke off").with_source(error);
+        match asking.await.unwrap_or_else(|error| Err(broke_off(error).into())) {
+            Ok(current) => Ok(current),
             Err(Failure::Vendor(error)) if error.kind == ErrorKind::AccessRevoked => {
                 let words = error.message.clone();
-                let outcome = self.rejected(&row, error).await;
+                let outcome = own.rejected(&row, error).await;
                 if matches!(&outcome, Err(Failure::Vendor(_))) {
                     known.dead = Some((generation, words));
                 }
@@ -175,16 +180,29 @@ impl TokenKeeper {
             // The vendor may have done it, and a rotated refresh token may be lost: the announcement stays as the reason
             // to give should the next attempt be refused.
             Err(Failure::Vendor(error)) if error.kind == ErrorKind::AnswerLost => {
-                self.store.interrupt_refresh(self.id, generation, self.replica).await?;
+                own.store.interrupt_refresh(own.id, generation, own.replica).await?;
                 Err(error.into())
             }
             Err(failure) => {
-                let mut tx = self.store.pool.begin().await?;
-                Store::withdraw_refresh(&mut tx, self.id, generation, self.replica).await?;
+                let mut tx = own.store.pool.begin().await?;
+                Store::withdraw_refresh(&mut tx, own.id, generation, own.replica).await?;
                 tx.commit().await?;
                 Err(failure)
             }
         }
+    }
+}
+
+impl Refresher {
+    async fn row(&self) -> Result<TokenRow, Failure> {
+        let row = self.store.tokens(self.id).await?;
+        let gone = || Error::new(ErrorKind::AccessRevoked, REFRESH, "the connection has no tokens");
+        Ok(row.ok_or_else(gone)?)
+    }
+
+    fn opened(&self, row: &TokenRow) -> Result<Current, Failure> {
+        let token = self.sealer.open(ACCESS, &row.access)?;
+        Ok(Current { access: Access { token, generation: row.generation }, renew_at: renew_at(row) })
     }
 
     async fn ask_vendor(&self, row: &TokenRow) -> Result<Grant, Failure> {
@@ -194,7 +212,8 @@ impl TokenKeeper {
         Ok(self.line.connector.read_grant(&answer)?)
     }
 
-    /// The vendor may have rotated the refresh token: storing it is tried hard before anybody uses the new access token.
+    /// The vendor may have rotated the refresh token: it is stored before anybody uses the new access token, however
+    /// long the database is away.
     async fn store_grant(&self, row: &TokenRow, grant: Grant) -> Result<Current, Failure> {
         let refresh = match &grant.refresh_token {
             Some(token) => self.sealer.seal(REFRESH_TOKEN, token)?,
@@ -208,7 +227,6 @@ impl TokenKeeper {
             lifetime: grant.expires_in,
             intent: false,
         };
-        let mut attempt = 1;
         loop {
             match self.try_store(&next).await {
                 Ok(true) => break,
@@ -217,12 +235,10 @@ impl TokenKeeper {
                     let row = self.row().await?;
                     return self.opened(&row);
                 }
-                Err(failure) if attempt < STORE_ATTEMPTS => {
+                Err(failure) => {
                     tracing::warn!(connection = %self.id, error = %failure, "storing a refreshed token again");
-                    tokio::time::sleep(crate::session::backoff(attempt, 1.0)).await;
-                    attempt += 1;
+                    tokio::time::sleep(STORE_AGAIN_AFTER).await;
                 }
-                Err(failure) => return Err(failure),
             }
         }
         self.waker.wake();

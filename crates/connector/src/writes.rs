@@ -1,11 +1,15 @@
 //! Writes: taken from the work queue of a partition, made in the vendor's batches, answered, then acknowledged.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bus::{ConsumerConfig, Delivery, Message, ack_all, subject};
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use model::{ApplyWrite, ConnectionId, ObjectSchema, WriteKind, WriteOutcome};
-use tokio::time::interval;
+use tokio::{sync::mpsc, time::interval};
 use tracing::Instrument;
 
 use crate::{
@@ -25,6 +29,8 @@ const STILL_AT_IT: Duration = Duration::from_secs(15);
 /// A write is never given up: it is answered, or its connection does not work yet.
 const MAX_DELIVER: u64 = 1_000_000;
 const MAX_WAITING: usize = 50_000;
+/// Writes of an object that are begun together; the rest waits, and the bus is told so.
+const AT_ONCE: usize = 500;
 const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes the writes of one partition.
@@ -32,6 +38,9 @@ pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) lease: Lease,
 }
+
+/// Whose writes are made one batch after the other: an object of a connection.
+type Line = (ConnectionId, String);
 
 /// A write and its delivery.
 struct Job {
@@ -59,19 +68,66 @@ impl Writer {
         config.max_deliver = MAX_DELIVER;
         config.max_ack_pending = MAX_WAITING;
         let mut consumer = self.core.bus.consumer(config).await?;
-        loop {
-            let mut groups: BTreeMap<(ConnectionId, String), Vec<Job>> = BTreeMap::new();
-            for delivery in self.unanswered(consumer.next_batch().await?).await? {
-                match delivery.message.decode::<ApplyWrite>() {
-                    Ok(write) => groups
-                        .entry((write.connection, write.object.clone()))
-                        .or_default()
-                        .push(Job { write, delivery }),
-                    Err(error) => delivery.dead_letter("write_undecodable", &error.to_string()).await?,
+        let (taken, batches) = mpsc::channel(1);
+        let taking = async move {
+            while !taken.is_closed() {
+                let batch = self.unanswered(consumer.next_batch().await?).await?;
+                if !batch.is_empty() && taken.send(batch).await.is_err() {
+                    break;
                 }
             }
-            let done = join_all(groups.into_iter().map(|((id, _), jobs)| self.make(id, jobs))).await;
-            done.into_iter().collect::<Result<(), Failure>>()?;
+            Ok::<(), Failure>(())
+        };
+        // The first failure ends both, once what is being made is done; what was not begun comes again.
+        let (took, made) = tokio::join!(taking, self.make_all(batches));
+        took.and(made)
+    }
+
+    /// Makes the writes of each object of each connection in their order, and those of different ones side by side: a
+    /// vendor that hangs holds up nobody else.
+    async fn make_all(&self, mut batches: mpsc::Receiver<Vec<Delivery>>) -> Result<(), Failure> {
+        let mut waiting: BTreeMap<Line, Vec<Job>> = BTreeMap::new();
+        let mut busy: BTreeSet<Line> = BTreeSet::new();
+        let mut making = FuturesUnordered::new();
+        let mut ticks = interval(STILL_AT_IT);
+        loop {
+            let free: Vec<Line> = waiting.keys().filter(|line| !busy.contains(line)).cloned().collect();
+            for line in free {
+                let Some(mut jobs) = waiting.remove(&line) else { continue };
+                let rest = jobs.split_off(jobs.len().min(AT_ONCE));
+                if !rest.is_empty() {
+                    waiting.insert(line.clone(), rest);
+                }
+                busy.insert(line.clone());
+                making.push(async move { (self.make(line.0, jobs).await, line) });
+            }
+            tokio::select! {
+                Some((done, line)) = making.next() => {
+                    busy.remove(&line);
+                    if done.is_err() {
+                        while making.next().await.is_some() {}
+                        return done;
+                    }
+                }
+                batch = batches.recv() => {
+                    let Some(batch) = batch else {
+                        while making.next().await.is_some() {}
+                        return Ok(());
+                    };
+                    for delivery in batch {
+                        match delivery.message.decode::<ApplyWrite>() {
+                            Ok(write) => {
+                                let line = (write.connection, write.object.clone());
+                                waiting.entry(line).or_default().push(Job { write, delivery });
+                            }
+                            Err(error) => delivery.dead_letter("write_undecodable", &error.to_string()).await?,
+                        }
+                    }
+                }
+                _ = ticks.tick() => for job in waiting.values().flatten() {
+                    job.delivery.in_progress().await?;
+                },
+            }
         }
     }
 

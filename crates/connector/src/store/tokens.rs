@@ -9,7 +9,7 @@ use vault::Sealed;
 use super::{Store, at};
 
 /// The sealed tokens of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TokenRow {
     pub(crate) generation: i64,
     pub(crate) access: Sealed,
@@ -147,7 +147,8 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces the tokens of this generation, if the announcement still stands; tells whether.
+    /// Replaces the tokens of this generation; tells whether. Somebody else may have announced a refresh since, while
+    /// these could not be stored: the vendor refuses them then, and they find the newer ones.
     pub(crate) async fn replace_tokens(
         tx: &mut PgConnection,
         connection: ConnectionId,
@@ -157,7 +158,7 @@ impl Store {
         let replaced = sqlx::query(
             "UPDATE tokens SET generation = $2, access_token = $4, refresh_token = $5, expires_at = $6,
                                lifetime_ms = $7, intent_by = NULL, intent_until = NULL
-             WHERE connection = $1 AND generation = $2 - 1 AND intent_by = $3",
+             WHERE connection = $1 AND generation = $2 - 1",
         )
         .bind(connection.uuid())
         .bind(next.generation)

@@ -57,3 +57,25 @@ async fn a_process_whose_lease_was_taken_stores_no_checkpoint() {
     assert_eq!(world.query::<String>(position).await, before);
     replica.stop().await;
 }
+
+#[tokio::test]
+async fn a_lease_under_which_nobody_works_is_not_kept() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    // As after a pause in which the leases ended here and not yet in the database.
+    let fence = "SELECT min(fence) FROM leases";
+    let before: i64 = world.query(fence).await;
+    let pool = world.database.pool("connector").await;
+    sqlx::query("UPDATE leases SET fence = fence + 1").execute(&pool).await.unwrap();
+    eventually(SOON, "all partitions to be taken anew", || async {
+        (world.query::<i64>(fence).await >= before + 2).then_some(())
+    })
+    .await;
+    world.acme.edit("companies", "a", "name", "2");
+    world.wait_for_change("a", "name", "2").await;
+    replica.stop().await;
+}

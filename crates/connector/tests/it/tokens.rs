@@ -141,3 +141,37 @@ async fn two_processes_that_need_a_new_token_ask_the_vendor_once() {
     one.stop().await;
     other.stop().await;
 }
+
+#[tokio::test]
+async fn a_refreshed_token_outlives_whoever_asked_for_it_and_a_database_that_is_away() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.wait_for_change("a", "name", "1").await;
+    let stored = "SELECT generation FROM tokens";
+    let before: i64 = world.query(stored).await;
+    // The answer takes a while, and by then the tokens cannot be stored.
+    world.acme.lock().refresh_delay = Duration::from_millis(600);
+    world.acme.expire_access();
+    let intent = "SELECT intent_by IS NOT NULL FROM tokens";
+    eventually(SOON, "a refresh", || async { world.query::<bool>(intent).await.then_some(()) }).await;
+    let pool = world.database.pool("connector").await;
+    sqlx::query("ALTER TABLE tokens RENAME TO away").execute(&pool).await.unwrap();
+    eventually(SOON, "the vendor's answer", || async { (world.acme.lock().refreshes == 1).then_some(()) })
+        .await;
+    // Its reader is stopped meanwhile.
+    replica.api.pause(about("owner", id)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    sqlx::query("ALTER TABLE away RENAME TO tokens").execute(&pool).await.unwrap();
+    eventually(SOON, "the new tokens", || async {
+        (world.query::<i64>(stored).await == before + 1).then_some(())
+    })
+    .await;
+    replica.api.resume(about("owner", id)).await.unwrap();
+    world.acme.edit("companies", "a", "name", "2");
+    world.wait_for_change("a", "name", "2").await;
+    assert_eq!(world.acme.lock().refreshes, 1);
+    replica.stop().await;
+}

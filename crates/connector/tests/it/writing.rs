@@ -13,11 +13,21 @@ use crate::{
 };
 
 pub(crate) async fn ask(world: &World, connection: ConnectionId, write: WriteKind, value: &str) -> WriteId {
+    ask_of(world, connection, "companies", write, value).await
+}
+
+async fn ask_of(
+    world: &World,
+    connection: ConnectionId,
+    object: &str,
+    write: WriteKind,
+    value: &str,
+) -> WriteId {
     let now = SystemClock.now();
     let write = ApplyWrite {
         id: WriteId::generate(now),
         connection,
-        object: "companies".into(),
+        object: object.into(),
         mapping: MappingId::generate(now),
         link: LinkId::generate(now),
         record: RecordId::generate(now),
@@ -26,7 +36,7 @@ pub(crate) async fn ask(world: &World, connection: ConnectionId, write: WriteKin
         edited_at: now,
     };
     let organization = world.organization();
-    let subject = subject::write("acme", subject::partition(&connection), &organization, "companies");
+    let subject = subject::write("acme", subject::partition(&connection), &organization, object);
     let message = Message::json(subject, kind::WRITE, "test", organization, now, &write).unwrap();
     world.bus.publish(&message).await.unwrap();
     write.id
@@ -169,5 +179,29 @@ async fn a_write_that_cannot_be_read_is_a_dead_letter_and_its_neighbours_go_on()
     })
     .await;
     assert_eq!(dead[0].reason, "write_undecodable");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_write_that_hangs_holds_up_no_other_object() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.acme.fault("/write", Fault::ApplyThenHang);
+    let hanging = ask(&world, id, create("rec_1"), "one").await;
+    eventually(SOON, "the call that hangs", || async {
+        (!world.acme.calls("/write").is_empty()).then_some(())
+    })
+    .await;
+    let started = std::time::Instant::now();
+    let other = ask_of(&world, id, "deals", create("rec_2"), "two").await;
+    assert!(matches!(answer(&world, other).await, WriteOutcome::Applied { .. }));
+    let hung: Vec<Written> = world.all(kind::WRITTEN);
+    assert!(
+        hung.iter().all(|written| written.write != hanging),
+        "it was answered after {:?}",
+        started.elapsed()
+    );
+    assert!(matches!(answer(&world, hanging).await, WriteOutcome::Applied { .. }));
     replica.stop().await;
 }
