@@ -107,6 +107,8 @@ fn keys(reading: &Reading) -> BTreeSet<String> {
             [format!("={word}"), format!("~{beginning}")]
         })
         .collect();
+    // The same words altogether are found however common each of them is.
+    keys.extend([&reading.name, &reading.label].map(|form| format!("!{}", form.set.join(" "))));
     let concepts = reading.about.iter().flat_map(|about| &about.concepts);
     keys.extend(concepts.map(|concept| format!("#{concept}")));
     keys.extend(reading.options.iter().map(|option| format!("@{option}")));

@@ -1,5 +1,7 @@
 //! A field as the matcher reads it: its words, what it is about, which of several addresses it belongs to.
 
+use std::collections::BTreeMap;
+
 use super::{
     field::Field,
     kind::Kind,
@@ -37,10 +39,28 @@ const PREFIXES: &[&str] = &[
     "ns",
     "crm",
     "mkto",
+    "remote",
 ];
 
 /// Words that may be left out to find what a name is about.
-const NOISE: &[&str] = &["field", "value", "information", "text", "custom"];
+const NOISE: &[&str] = &["field", "value", "information", "text", "custom", "detail", "data"];
+
+/// What may be left out where a word is `key`.
+const KEYS: &[&str] = &["key", "id", "source", "reference"];
+
+/// Words that say nothing beside one of those behind them.
+const NEEDLESS: &[(&str, &[&str])] = &[
+    ("address", &["email"]),
+    ("smtp", &["email"]),
+    ("date", &["birthday"]),
+    ("full", &["phone", "fax", "mobile"]),
+    ("number", &["phone", "fax", "mobile"]),
+    ("phone", &["fax", "mobile"]),
+    ("amount", &["revenue", "value", "forecast"]),
+];
+
+/// Systems whose names customers put before what came from there.
+const SYSTEMS: &[&str] = &["sfdc", "crm"];
 
 /// Which of an object's several addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,8 +162,13 @@ pub(crate) struct Reading {
 
 impl Reading {
     pub(crate) fn new(field: &Field, itself: &Itself) -> Self {
-        let name = form(strip(words::split(&field.name)), itself);
-        let label = form(words::split(&field.label), itself);
+        let name = form(strip(words::split(&tail(&field.name)), itself), itself);
+        // A label that was made of the name says no more than the name.
+        let label = if plain(&field.label) == plain(&field.name) {
+            name.clone()
+        } else {
+            labelled(&field.label, itself)
+        };
         let kind = Kind::read(&field.kind);
         let (by_label, by_name) = (about(&label.words, itself, kind), about(&name.words, itself, kind));
         let slot = match (by_label.1, by_name.1) {
@@ -163,11 +188,21 @@ impl Reading {
     }
 }
 
+fn labelled(label: &str, itself: &Itself) -> Form {
+    let mut words = words::split(label);
+    if words.len() > 2 && SYSTEMS.contains(&words[0].as_str()) {
+        words.remove(0);
+    }
+    form(words, itself)
+}
+
 /// What an object is, and the words that its own name adds to its fields' names.
 #[derive(Clone, Debug)]
 pub(crate) struct Itself {
     pub(crate) entity: Entity,
     pub(crate) own: Vec<String>,
+    /// What at least half of the fields' names begin with, as in `comp_name` and `comp_city`.
+    pub(crate) prefix: Option<String>,
 }
 
 impl Itself {
@@ -179,7 +214,11 @@ impl Itself {
             .into_iter()
             .chain([("company", Entity::Company), ("partner", Entity::Company)]);
         let entity = named.into_iter().find(|(word, _)| says(word)).map(|(_, entity)| entity);
-        let entity = entity.unwrap_or_else(|| guess(fields));
+        // Some systems keep sales as leads, too: those have a stage and a close date, and no last name.
+        let entity = match entity {
+            Some(Entity::Lead) | None => guess(fields, entity),
+            Some(entity) => entity,
+        };
         let also: &[&str] = match entity {
             Entity::Company => &["company"],
             Entity::Deal => &["deal"],
@@ -187,28 +226,91 @@ impl Itself {
             Entity::Lead => &["lead", "person"],
         };
         own.extend(also.iter().map(|word| (*word).to_owned()));
-        Self { entity, own }
+        Self { entity, own, prefix: prefix(fields) }
     }
 }
 
-fn guess(fields: &[Field]) -> Entity {
-    let itself = Itself { entity: Entity::Deal, own: Vec::new() };
+/// The fewest fields of which a common beginning says nothing.
+const PREFIXED: usize = 5;
+
+fn prefix(fields: &[Field]) -> Option<String> {
+    let beginning = |field: &Field| Some(field.name.split_once('_')?.0.to_lowercase());
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for beginning in fields.iter().filter_map(beginning).filter(|beginning| !beginning.is_empty()) {
+        *counts.entry(beginning).or_default() += 1;
+    }
+    let (prefix, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    (count >= PREFIXED && 2 * count >= fields.len()).then_some(prefix)
+}
+
+fn guess(fields: &[Field], named: Option<Entity>) -> Entity {
+    let itself = Itself { entity: Entity::Deal, own: Vec::new(), prefix: None };
     let told: Vec<About> = fields.iter().filter_map(|field| Reading::new(field, &itself).about).collect();
     let about = |wanted: &str| {
         let wanted = lexicon().named(wanted);
         told.iter().any(|about| about.concepts.iter().any(|concept| Some(*concept) == wanted))
     };
     if about("last_name") && (about("first_name") || about("salutation")) {
-        Entity::Person
+        named.unwrap_or(Entity::Person)
     } else if about("close_date") && (about("stage") || about("amount")) {
         Entity::Deal
     } else {
-        Entity::Company
+        named.unwrap_or(Entity::Company)
     }
 }
 
-/// The name without what marks it as a custom field or as the vendor's own.
-fn strip(mut words: Vec<String>) -> Vec<String> {
+/// Words at the end of a path that say nothing without what stands before them.
+const BARE: &[&str] = &[
+    "number", "address", "amount", "value", "id", "source", "key", "code", "name", "text", "type", "date",
+    "url",
+];
+
+/// Words in the middle of a path that say whose, or which of several, its end is.
+const WHOSE: &[&str] = &[
+    "address",
+    "phone",
+    "email",
+    "mobile",
+    "fax",
+    "assistant",
+    "manager",
+    "parent",
+    "owner",
+    "campaign",
+    "billing",
+    "shipping",
+    "mailing",
+    "partner",
+    "user",
+];
+
+/// The end of a path as far as it says what the field is about: `audit.createdDate` is `createdDate`, and `phone.number`
+/// both.
+fn tail(name: &str) -> String {
+    let read = |segment: &str| words::normal(lexicon(), words::split(segment));
+    let bare = |segment: &str| read(segment).iter().all(|word| BARE.contains(&word.as_str()));
+    let whose = |segment: &str| read(segment).iter().any(|word| WHOSE.contains(&word.as_str()));
+    let segments: Vec<&str> = name.split(['.', '/', ':']).filter(|segment| !segment.is_empty()).collect();
+    let Some((last, before)) = segments.split_last().filter(|(_, before)| !before.is_empty()) else {
+        return name.to_owned();
+    };
+    let mut kept = vec![*last];
+    let mut open = bare(last);
+    for segment in before.iter().rev() {
+        if open || whose(segment) {
+            kept.push(segment);
+            open &= bare(segment);
+        }
+    }
+    kept.reverse();
+    kept.join(".")
+}
+
+/// The name without what marks it as a custom field or as the vendor's own, and without what most of them begin with.
+fn strip(mut words: Vec<String>, itself: &Itself) -> Vec<String> {
+    if words.len() > 1 && itself.prefix.as_ref() == words.first() {
+        words.remove(0);
+    }
     if words.len() > 1 && words.last().is_some_and(|last| last == "c") {
         words.pop();
     }
@@ -221,7 +323,7 @@ fn strip(mut words: Vec<String>) -> Vec<String> {
 fn form(split: Vec<String>, itself: &Itself) -> Form {
     let words = words::normal(lexicon(), split);
     let telling: Vec<String> = words.iter().filter(|word| !itself.own.contains(word)).cloned().collect();
-    let telling = if telling.is_empty() { words.clone() } else { telling };
+    let telling = if telling.is_empty() || telling == ["id"] { words.clone() } else { telling };
     let letters: Vec<char> = telling.iter().flat_map(|word| word.chars()).collect();
     let mut pairs: Vec<(char, char)> = letters.windows(2).map(|pair| (pair[0], pair[1])).collect();
     pairs.sort_unstable();
@@ -235,13 +337,17 @@ fn about(words: &[String], itself: &Itself, kind: Kind) -> (Option<About>, Slot)
     if let Some((concept, slot)) = address(words, itself, kind) {
         return (Some(About { concepts: vec![concept], strength: 1.0 }), slot);
     }
+    let words = &shorter(words);
     let ask = |left_out: &[&str]| {
         let kept: Vec<String> =
             words.iter().filter(|word| !left_out.contains(&word.as_str())).cloned().collect();
         if kept.is_empty() { Vec::new() } else { lexicon().about(&words::set(&kept), itself.entity) }
     };
     let own: Vec<&str> = itself.own.iter().map(String::as_str).collect();
-    let tries: [(&[&str], f64); 4] = [(&[], 1.0), (&own, 0.95), (&["company"], 0.6), (NOISE, 0.8)];
+    let is_key = words.iter().any(|word| word == "key");
+    let keys: Vec<&str> = own.iter().chain(KEYS).copied().filter(|_| is_key).collect();
+    let tries: [(&[&str], f64); 5] =
+        [(&[], 1.0), (&own, 0.95), (&["company"], 0.6), (NOISE, 0.8), (&keys, 0.8)];
     for (left_out, strength) in tries {
         let concepts = ask(left_out);
         if !concepts.is_empty() {
@@ -249,6 +355,15 @@ fn about(words: &[String], itself: &Itself, kind: Kind) -> (Option<About>, Slot)
         }
     }
     (None, Slot::Any)
+}
+
+/// The words without those that say nothing beside the others.
+fn shorter(words: &[String]) -> Vec<String> {
+    let has = |other: &str| words.iter().any(|word| word == other);
+    let needless = |word: &String| {
+        NEEDLESS.iter().any(|(one, beside)| word == one && beside.iter().any(|other| has(other)))
+    };
+    words.iter().filter(|word| !needless(word)).cloned().collect()
 }
 
 /// The part of an address that some words name, and which address that is.
@@ -265,6 +380,7 @@ fn address(words: &[String], itself: &Itself, kind: Kind) -> Option<(Concept, Sl
             "2" | "3" if numbered => slot = Slot::Second,
             _ => match SLOTS.iter().find(|(_, names)| names.contains(&word.as_str())) {
                 Some((found, _)) => slot = *found,
+                None if itself.own.contains(word) => {}
                 None => rest.push(word.clone()),
             },
         }
@@ -316,6 +432,10 @@ fn join(label: Option<About>, name: Option<About>) -> Option<About> {
     Some(About { concepts, strength: strength * 0.8 })
 }
 
+/// Words of which a number is one to call.
+const CALLED: &[&str] =
+    &["phone", "work", "office", "home", "mobile", "fax", "contact", "direct", "business"];
+
 fn hint(words: &[String]) -> Option<Kind> {
     let has = |word: &str| words.iter().any(|one| one == word);
     let (first, last) = (words.first()?.as_str(), words.last()?.as_str());
@@ -328,7 +448,7 @@ fn hint(words: &[String]) -> Option<Kind> {
         "email" => Some(Kind::Email),
         "phone" | "mobile" | "fax" => Some(Kind::Phone),
         "url" | "website" => Some(Kind::Url),
-        "number" if first != "phone" && !has("phone") && !has("company") => Some(Kind::Number),
+        "number" if !CALLED.iter().any(|word| has(word)) && !has("company") => Some(Kind::Number),
         "amount" | "revenue" => Some(Kind::Money),
         "by" => Some(Kind::User),
         _ if first == "number" => Some(Kind::Number),
