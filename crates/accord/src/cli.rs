@@ -65,6 +65,8 @@ pub(crate) struct Up {
     pub(crate) nats_url: Option<String>,
     #[command(flatten)]
     pub(crate) hubspot: HubSpot,
+    #[command(flatten)]
+    pub(crate) reranker: Reranker,
     /// How many edits a minute the demo's portal users make.
     #[arg(long, default_value_t = 6)]
     pub(crate) edits_per_minute: u32,
@@ -114,6 +116,24 @@ pub(crate) struct HubSpot {
     /// How HubSpot's paths are spelled.
     #[arg(long = "hubspot-api-version", env = "ACCORD_HUBSPOT_API_VERSION", value_enum, default_value_t)]
     pub(crate) api_version: HubSpotApiVersion,
+}
+
+/// A language model that ranks the candidates of mapping suggestions which the embedded matcher is unsure of. It is told
+/// names, labels, types, descriptions and options of fields, never a value of a record.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reranker {
+    /// The address of an OpenAI-compatible API, up to and with `/v1`; without it nobody is asked.
+    #[arg(long, env = "ACCORD_RERANK_URL", requires = "rerank_model")]
+    pub(crate) rerank_url: Option<Url>,
+    /// Its key, where it wants one.
+    #[arg(long, env = "ACCORD_RERANK_KEY", hide_env_values = true)]
+    pub(crate) rerank_key: Option<SecretString>,
+    /// Which of its models.
+    #[arg(long, env = "ACCORD_RERANK_MODEL")]
+    pub(crate) rerank_model: Option<String>,
+    /// How many seconds an answer may take.
+    #[arg(long, env = "ACCORD_RERANK_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
+    pub(crate) rerank_seconds: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -221,6 +241,8 @@ pub(crate) struct Serve {
     pub(crate) poll_seconds: u64,
     #[command(flatten)]
     pub(crate) hubspot: HubSpot,
+    #[command(flatten)]
+    pub(crate) reranker: Reranker,
     #[command(flatten)]
     pub(crate) telemetry: Telemetry,
 }

@@ -49,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) csrf_secret: SecretString,
     pub(crate) keyring: Option<Keyring>,
     pub(crate) hubspot: cli::HubSpot,
+    pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
 }
 
@@ -205,7 +206,9 @@ impl House {
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
         };
-        let running = sync_engine::start(sync_engine::Config::new(&plan.database_url), deps).await?;
+        let mut config = sync_engine::Config::new(&plan.database_url);
+        config.reranker = reranker_config(&plan.reranker);
+        let running = sync_engine::start(config, deps).await?;
         routes.add_service(running.grpc());
         let ready = move || {
             let running = running.clone();
@@ -361,6 +364,15 @@ fn hubspot_config(hubspot: &cli::HubSpot) -> connector_hubspot::Config {
             HubSpotApiVersion::March2026 => ApiVersion::March2026,
         },
     }
+}
+
+fn reranker_config(reranker: &cli::Reranker) -> Option<sync_engine::RerankerConfig> {
+    Some(sync_engine::RerankerConfig {
+        url: reranker.rerank_url.clone()?,
+        key: reranker.rerank_key.clone(),
+        model: reranker.rerank_model.clone()?,
+        timeout: Duration::from_secs(reranker.rerank_seconds),
+    })
 }
 
 fn gateway_config(plan: &Plan) -> gateway::Config {

@@ -95,6 +95,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         csrf_secret: serve.csrf_secret,
         keyring,
         hubspot: serve.hubspot,
+        reranker: serve.reranker,
         poll_seconds: serve.poll_seconds,
     })
 }

@@ -193,6 +193,7 @@ async fn start(
         csrf_secret: files.secret("csrf.secret")?,
         keyring: Some(files.keyring()?),
         hubspot,
+        reranker: up.reranker.clone(),
         poll_seconds: up.poll_seconds,
     };
     say("Starting identity, sync-engine, audit, connector-hubspot, gateway and web-console");

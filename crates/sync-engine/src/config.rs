@@ -1,3 +1,5 @@
+use crate::RerankerConfig;
+
 /// The sync-engine's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -7,12 +9,14 @@ pub struct Config {
     pub max_connections: u32,
     /// How many changes make one transaction at most.
     pub batch: usize,
+    /// A language model that ranks the candidates of fields that the matcher is unsure of; none is asked without it.
+    pub reranker: Option<RerankerConfig>,
 }
 
 impl Config {
     /// The usual settings for this database.
     #[must_use]
     pub fn new(database_url: impl Into<String>) -> Self {
-        Self { database_url: database_url.into(), max_connections: 8, batch: 500 }
+        Self { database_url: database_url.into(), max_connections: 8, batch: 500, reranker: None }
     }
 }

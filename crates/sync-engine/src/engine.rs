@@ -7,7 +7,7 @@ use model::Clock;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
-use crate::{Config, mappings::Cache};
+use crate::{Config, mappings::Cache, reranker::Reranker};
 
 /// See the module.
 pub(crate) struct Engine {
@@ -22,4 +22,6 @@ pub(crate) struct Engine {
     /// Wakes the work that people asked for: issues to try again.
     pub(crate) chores: Arc<Notify>,
     pub(crate) mappings: Cache,
+    /// Who is asked about mappings that the matcher is unsure of, where the operator named somebody.
+    pub(crate) reranker: Option<Reranker>,
 }

@@ -9,6 +9,9 @@ pub enum Error {
     /// The database could not be opened or migrated.
     #[error(transparent)]
     Open(#[from] chassis::DatabaseError),
+    /// The client for the reranker cannot be set up.
+    #[error("set up the reranker: {0}")]
+    Reranker(#[source] connector::http::HttpError),
     /// The bus failed.
     #[error(transparent)]
     Bus(#[from] bus::Error),
@@ -82,7 +85,7 @@ impl Error {
             ),
             Self::Bus(error) => error.is_transient(),
             Self::Moved => true,
-            Self::Open(_) | Self::Stored { .. } | Self::Refused { .. } => false,
+            Self::Open(_) | Self::Reranker(_) | Self::Stored { .. } | Self::Refused { .. } => false,
         }
     }
 

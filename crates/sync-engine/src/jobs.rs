@@ -16,7 +16,7 @@ use crate::{
         plan::{Category, PlanState},
     },
     engine::Engine,
-    planning,
+    planning, review,
     store::{self, links::Which, plans::StoredPlan},
     unit::{Cause, SOURCE, Scope, Unit, Wanted},
 };
@@ -47,6 +47,7 @@ pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
 
 /// Does one piece of waiting work; false when nothing waits.
 async fn step(engine: &Engine) -> Result<bool, Error> {
+    review::check_round_trips(engine).await?;
     let mut tx = engine.pool.begin().await?;
     let Some(id) = store::plans::take_waiting(&mut tx).await? else { return Ok(false) };
     let Some(mapping) = store::mappings::get(&mut tx, id).await? else { return Ok(false) };

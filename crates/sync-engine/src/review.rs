@@ -18,8 +18,10 @@ use crate::{
     store::{self, connections::Connection, plans::StoredPlan},
 };
 
+mod suggesting;
 mod wish;
 
+pub(crate) use suggesting::check_round_trips;
 use wish::{
     Changed, apply_wish, check_choice, check_rules, describe, differences, drop_suggestions, flows,
     object_gone, set,
@@ -68,21 +70,6 @@ impl Engine {
             return Err(Error::refused(Refusal::Exists, "mapping_exists", "this pair is mapped already"));
         }
         self.say(&mut tx, caller, &mapping, "created", None, Changed::new()).await?;
-        self.done(tx).await?;
-        Ok(mapping)
-    }
-
-    /// Fills what nobody decided yet with suggestions.
-    pub(crate) async fn suggest_mappings(&self, caller: &Caller, id: MappingId) -> Result<Mapping, Error> {
-        let mut tx = self.pool.begin().await?;
-        let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
-        let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
-        let vendor = vendor.ok_or_else(object_gone)?;
-        let before = mapping.settings.clone();
-        suggest::fill(&mut mapping.settings, &canonical, &vendor, mapping.state == MappingState::Draft);
-        store::mappings::update(&mut tx, &mut mapping).await?;
-        self.say(&mut tx, caller, &mapping, "suggested", None, Changed::new()).await?;
-        self.recapture(&mut tx, &before, &mapping).await?;
         self.done(tx).await?;
         Ok(mapping)
     }

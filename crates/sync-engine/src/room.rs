@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, Error, chores, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache,
-    parents,
+    parents, reranker::Reranker,
 };
 
 const SCHEMA: &str = "sync";
@@ -76,11 +76,12 @@ impl Running {
 /// Migrates the room's schema and starts its consumers, its jobs and its outbox.
 ///
 /// # Errors
-/// The database cannot be opened or migrated.
+/// The database cannot be opened or migrated, or TLS cannot be set up.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let pool = chassis::pool(&config.database_url, SCHEMA, config.max_connections).await?;
     migrate(&pool, SCHEMA, &MIGRATIONS).await?;
     let relay = outbox::Relay::new(pool.clone(), deps.bus.clone(), SCHEMA);
+    let reranker = config.reranker.clone().map(Reranker::try_new).transpose()?;
     let engine = Arc::new(Engine {
         config,
         pool,
@@ -90,6 +91,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         jobs: Arc::new(Notify::new()),
         chores: Arc::new(Notify::new()),
         mappings: Cache::default(),
+        reranker,
     });
     deps.tasks.spawn(relay.run(deps.shutdown.clone()));
     deps.tasks.spawn(consumer::run(Arc::clone(&engine), deps.shutdown.clone()));

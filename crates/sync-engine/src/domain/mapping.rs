@@ -84,6 +84,9 @@ pub(crate) struct FieldMapping {
     pub(crate) confidence: f64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) evidence: Vec<String>,
+    /// Stored values do not come back unchanged from the other side.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) loses: bool,
     /// None: as the object mapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) direction: Option<Direction>,
@@ -111,6 +114,7 @@ impl FieldMapping {
             state: FieldState::Unmapped,
             confidence: 0.0,
             evidence: Vec::new(),
+            loses: false,
             direction: None,
             policy: None,
             pii: false,

@@ -96,6 +96,12 @@ pub(crate) async fn lock(
     row.as_ref().map(read).transpose()
 }
 
+/// Locks a mapping of any organization.
+pub(crate) async fn lock_any(tx: &mut PgConnection, id: MappingId) -> Result<Option<Mapping>, Error> {
+    let row = sqlx::query(columns!("WHERE id = $1 FOR UPDATE")).bind(id.uuid()).fetch_optional(tx).await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// The organization's mappings; of one connection where given.
 pub(crate) async fn list(
     db: &mut PgConnection,

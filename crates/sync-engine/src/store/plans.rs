@@ -139,6 +139,16 @@ pub(crate) async fn take_waiting(tx: &mut PgConnection) -> Result<Option<Mapping
     Ok(id.map(MappingId::from_uuid))
 }
 
+/// The plan that waits longest to be worked out, without taking it.
+pub(crate) async fn next_computing(db: &mut PgConnection) -> Result<Option<MappingId>, Error> {
+    let id: Option<Uuid> = sqlx::query_scalar(
+        "SELECT mapping_id FROM plans WHERE state = 'computing' ORDER BY changed_at LIMIT 1",
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(MappingId::from_uuid))
+}
+
 /// Adds to the number of applied records.
 pub(crate) async fn add_applied(tx: &mut PgConnection, mapping: MappingId, count: i64) -> Result<(), Error> {
     sqlx::query("UPDATE plans SET applied = applied + $2 WHERE mapping_id = $1")

@@ -164,6 +164,24 @@ pub(crate) async fn unlinked(
     rows.iter().map(read).collect()
 }
 
+/// The newest records of an object.
+pub(crate) async fn newest(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    object: CanonicalObject,
+    limit: i64,
+) -> Result<Vec<Record>, Error> {
+    let rows = sqlx::query(columns!(
+        "WHERE organization_id = $1 AND object = $2 AND archived_at IS NULL ORDER BY id DESC LIMIT $3"
+    ))
+    .bind(organization.uuid())
+    .bind(object.name())
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
 /// Stores records, new ones and changed ones, in one statement.
 pub(crate) async fn put(tx: &mut PgConnection, records: &[&Record]) -> Result<(), Error> {
     if records.is_empty() {

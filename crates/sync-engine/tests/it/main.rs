@@ -14,5 +14,6 @@ mod malformed;
 mod planning;
 mod replicas;
 mod requests;
+mod suggesting;
 mod values;
 mod world;

@@ -16,7 +16,7 @@ use model::{
 };
 use proto::sync::{self as wire, sync_client::SyncClient};
 use serde::de::DeserializeOwned;
-use sync_engine::{Config, Deps};
+use sync_engine::{Config, Deps, RerankerConfig};
 use testkit::{ManualClock, TestDatabase, TestNats, eventually};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -78,13 +78,19 @@ impl World {
             tokio::spawn(collect(bus.clone(), stream, Arc::clone(&said)));
         }
         let connection = ConnectionId::generate(clock.now());
-        let api = replica(&database_url, &nats, &clock, channel.clone()).await;
+        let api = replica(Config::new(&database_url), &nats, &clock, channel.clone()).await;
         Self { database_url, _database: database, nats, bus, clock, identity, api, connection, said, channel }
     }
 
     /// Starts another replica.
     pub(crate) async fn start_replica(&self) -> SyncClient<Channel> {
-        replica(&self.database_url, &self.nats, &self.clock, self.channel.clone()).await
+        self.start_replica_with(None).await
+    }
+
+    /// Starts another replica that may ask this language model.
+    pub(crate) async fn start_replica_with(&self, reranker: Option<RerankerConfig>) -> SyncClient<Channel> {
+        let config = Config { reranker, ..Config::new(&self.database_url) };
+        replica(config, &self.nats, &self.clock, self.channel.clone()).await
     }
 
     pub(crate) fn organization(&self) -> OrganizationId {
@@ -473,7 +479,7 @@ pub(crate) fn hubspot() -> Vec<ObjectSchema> {
 }
 
 async fn replica(
-    database_url: &str,
+    config: Config,
     nats: &TestNats,
     clock: &ManualClock,
     identity: Channel,
@@ -485,7 +491,7 @@ async fn replica(
         shutdown: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let running = sync_engine::start(Config::new(database_url), deps).await.unwrap();
+    let running = sync_engine::start(config, deps).await.unwrap();
     SyncClient::new(serve(Server::builder().add_service(running.grpc())).await)
 }
 

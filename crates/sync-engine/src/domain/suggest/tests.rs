@@ -97,7 +97,7 @@ fn deals() -> ObjectSchema {
 }
 
 fn suggested(object: CanonicalObject, vendor: &ObjectSchema) -> BTreeMap<String, Suggestion> {
-    let found = suggest(&object.schema(), vendor);
+    let found = suggest(&object.schema(), vendor).suggestions;
     found.into_iter().map(|suggestion| (suggestion.field.clone(), suggestion)).collect()
 }
 
@@ -165,7 +165,7 @@ fn what_a_person_should_look_at_is_never_mapped_by_itself_nor_confirmed_with_the
     assert_pairs(&found, false, &[("deal_type", "dealtype"), ("owner_id", "hubspot_owner_id")]);
     assert!(found["deal_type"].evidence.iter().any(|why| why.contains("existingbusiness")), "{found:?}");
     let mut settings = settings();
-    fill(&mut settings, &canonical, &vendor, true);
+    fill(&mut settings, &canonical, &vendor, true, &Advice::NotAsked);
     confirm(&mut settings, &canonical, &vendor);
     assert_eq!(settings.fields["deal_type"].state, FieldState::Suggested);
     assert_eq!(settings.fields["owner_id"].state, FieldState::Suggested);
@@ -175,7 +175,7 @@ fn what_a_person_should_look_at_is_never_mapped_by_itself_nor_confirmed_with_the
 #[test]
 fn what_the_vendor_keeps_itself_is_never_mapped_by_itself() {
     for (object, vendor) in [(CanonicalObject::Company, companies()), (CanonicalObject::Deal, deals())] {
-        for suggestion in suggest(&object.schema(), &vendor) {
+        for suggestion in suggest(&object.schema(), &vendor).suggestions {
             let theirs = vendor.field(&suggestion.vendor_field).unwrap();
             let kept = theirs.read_only || theirs.name.starts_with("hs_");
             assert!(!kept || suggestion.confidence < AUTO, "{suggestion:?}");
@@ -188,7 +188,7 @@ fn in_an_active_mapping_nothing_flows_before_somebody_confirmed_it() {
     let (canonical, vendor) = (CanonicalObject::Company.schema(), companies());
     let mut settings = settings();
     settings.fields.insert("name".to_owned(), confirmed("name"));
-    fill(&mut settings, &canonical, &vendor, false);
+    fill(&mut settings, &canonical, &vendor, false, &Advice::NotAsked);
     let flowing: Vec<&String> = settings
         .fields
         .iter()
@@ -236,14 +236,14 @@ proptest! {
             fields.into_iter().map(|field| (field.name.clone(), field)).collect::<BTreeMap<_, _>>().into_values().collect()
         };
         let (ours, mut theirs) = (object("company", unique(ours)), object("companies", unique(theirs)));
-        let found = suggest(&ours, &theirs);
+        let found = suggest(&ours, &theirs).suggestions;
         let ends: BTreeSet<&str> = found.iter().map(|s| s.field.as_str()).collect();
         let others: BTreeSet<&str> = found.iter().map(|s| s.vendor_field.as_str()).collect();
         prop_assert_eq!(ends.len(), found.len());
         prop_assert_eq!(others.len(), found.len());
         prop_assert!(found.iter().all(|s| (0.3..1.0).contains(&s.confidence)));
         theirs.fields.reverse();
-        prop_assert_eq!(suggest(&ours, &theirs), found);
+        prop_assert_eq!(suggest(&ours, &theirs).suggestions, found);
     }
 }
 
@@ -377,4 +377,21 @@ proptest! {
         prop_assert!(predictions.iter().all(|one| (0.0..=1.0).contains(&one.confidence)));
         prop_assert_eq!(predict(&label, &schema, &schema), predictions);
     }
+}
+
+#[test]
+fn fields_of_the_same_words_find_each_other_among_five_thousand_in_any_script() {
+    let words = ["Umsatz", "城市", "телефон", "مدينة", "Region", "🦀", "Straße"];
+    let label = |at: usize| format!("{} {}", words[at % 7], at / 7);
+    let fields = |name: &dyn Fn(usize) -> String| -> Schema {
+        let field = |at| serde_json::json!({"name": name(at), "label": label(at), "type": "string"});
+        schema("records", &(0..5_000).map(field).collect())
+    };
+    let (ours, theirs) = (fields(&|at| format!("f{at}")), fields(&|at| format!("custom_{}", at + 1)));
+    let found = selected(&ours, &theirs);
+    let right = |at: &usize| {
+        found.get(&format!("f{at}")).is_some_and(|one| one.target == format!("custom_{}", at + 1))
+    };
+    let count = (0..5_000).filter(right).count();
+    assert!(count > 4_500, "{count} of 5,000");
 }
