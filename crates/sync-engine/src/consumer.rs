@@ -324,3 +324,72 @@ fn apply_written(unit: &mut Unit, mappings: &Mappings, message: &Message, writte
     let cause = Arc::new(Cause::vendor(&message.envelope, written.connection, &written.vendor, written.at));
     unit.answer(compiled, written.link, written.write, &written.outcome, &cause);
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use model::{ChangeKind, ConnectionId, Lane};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(text: String) -> Message {
+        let now = Timestamp::UNIX_EPOCH;
+        let organization = OrganizationId::generate(now);
+        let change = ChangeEvent {
+            connection: ConnectionId::generate(now),
+            vendor: "hubspot".to_owned(),
+            object: "companies".to_owned(),
+            id: "1".to_owned(),
+            kind: ChangeKind::Upserted,
+            version: 1,
+            changed_at: now,
+            captured_at: now,
+            lane: Lane::Live,
+            fields: BTreeMap::from([("name".to_owned(), Value::Text(text))]),
+            external_id: None,
+            merged_ids: vec!["2".to_owned()],
+        };
+        let subject = bus::subject::change(&organization, "hubspot", "companies");
+        Message::json(subject, kind::CHANGE, "connector/hubspot", organization, now, &change).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn whatever_arrives_is_a_fact_or_an_error_and_never_a_panic(
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+            kind in proptest::sample::select(vec![kind::CHANGE, kind::WRITTEN, kind::BACKFILL_FINISHED, "another"]),
+        ) {
+            let mut garbled = message(String::new());
+            (garbled.body, garbled.envelope.kind) = (body.into(), kind.to_owned());
+            let fact = read(&garbled);
+            prop_assert!(kind != "another" || matches!(fact, Ok(None)));
+        }
+
+        #[test]
+        fn a_change_with_some_bytes_changed_is_read_without_what_cannot_be_stored_or_refused(
+            text in "\\PC{0,8}\0?\\PC{0,8}",
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in proptest::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut message = message(text.clone());
+            let mut body = message.body.to_vec();
+            for (place, byte) in &changes {
+                let place = place.index(body.len());
+                body[place] = *byte;
+            }
+            if let Some(cut) = &cut {
+                body.truncate(cut.index(body.len()));
+            }
+            message.body = body.into();
+            let fact = read(&message);
+            if let Ok(Some(Fact::Change(change))) = &fact {
+                let texts = change.fields.values().filter(|value| matches!(value, Value::Text(_)));
+                prop_assert!(texts.into_iter().all(|value| !value.to_string().contains('\0')));
+            }
+            prop_assert!(!changes.is_empty() || cut.is_some() || fact.is_ok_and(|fact| fact.is_some()), "{text:?}");
+        }
+    }
+}

@@ -123,3 +123,63 @@ async fn a_vendor_that_reformats_ends_in_agreement_without_a_loop() {
     assert_eq!(world.writes().len(), 1);
     assert_eq!(world.conflicts().await, []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_in_one_system_reaches_the_other_by_the_record_that_both_are_linked_to() {
+    let mut world = World::new().await;
+    let first = world.connection;
+    world.active("bidirectional", "newest_wins").await;
+    let second = model::ConnectionId::generate(world.later());
+    world.connect(second, &crate::world::hubspot()).await;
+    world.connection = second;
+    world.active("bidirectional", "newest_wins").await;
+
+    world.connection = first;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "1")])]).await;
+    let created = world.write(0).await;
+    assert_eq!(created.connection, second);
+    assert!(matches!(created.write, model::WriteKind::Create { .. }), "{created:?}");
+    world.applied(&created, "77").await;
+    world.settled().await;
+
+    world.connection = second;
+    world.deliver(&[world.edited("77", &[("name", "One"), ("phone", "2")])]).await;
+    let told = world.write(1).await;
+    assert_eq!((told.connection, &told.fields), (first, &crate::world::texts(&[("phone", "2")])));
+    assert!(matches!(&told.write, model::WriteKind::Update { id, .. } if id == "1"), "{told:?}");
+    assert_eq!(told.record, created.record, "one record, two systems");
+    world.applied(&told, "1").await;
+    world.connection = first;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "2")])]).await;
+    world.settled().await;
+    assert_eq!(world.writes().len(), 2, "the echo goes nowhere");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_name_each_other_in_a_circle_are_all_linked() {
+    let world = World::new().await;
+    let mut schema = crate::world::hubspot();
+    let parent = crate::world::field("parent", "Parent", model::FieldType::Reference);
+    schema[0].fields.push(model::FieldSchema { references: Some("companies".to_owned()), ..parent });
+    world.describe(world.connection, &schema).await;
+    world.settled().await;
+    let draft = world.draft().await;
+    let ask = proto::sync::SetFieldRequest {
+        mapping_id: draft.id.clone(),
+        field: "parent_company_id".to_owned(),
+        action: "choose".to_owned(),
+        vendor_field: "parent".to_owned(),
+        ..Default::default()
+    };
+    world.api.clone().set_field(crate::world::by("admin", ask)).await.unwrap();
+    world.activate(&draft.id, 0).await;
+    for (id, parent) in [("1", "2"), ("2", "3"), ("3", "1"), ("4", "4")] {
+        world.deliver(&[world.edited(id, &[("name", id), ("parent", parent)])]).await;
+    }
+    for (id, parent) in [("1", "2"), ("2", "3"), ("3", "1"), ("4", "4")] {
+        let parent = world.company_with(parent, "name", parent).await;
+        world.company_with(id, "parent_company_id", &parent.id).await;
+    }
+    world.settled().await;
+    assert_eq!((world.writes(), world.issues().await), (Vec::new(), Vec::new()));
+}

@@ -148,3 +148,14 @@ async fn custom_fields_are_mapped_and_synced_like_any_other() {
     let write = world.write(0).await;
     assert_eq!(write.fields["numberofemployees"], Value::Number(2.into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_without_any_mapped_field_is_linked_and_nothing_is_written() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("nobody_mapped_this", "x")])]).await;
+    world.settled().await;
+    let record = world.find("company", "1").await.unwrap();
+    assert!(record.fields.is_empty(), "{:?}", record.fields);
+    assert_eq!((world.writes(), world.issues().await), (Vec::new(), Vec::new()));
+}
