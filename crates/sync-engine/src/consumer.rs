@@ -36,16 +36,21 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How often the bus is told that work on deliveries goes on, well within the time to acknowledge.
 const STILL_AT_IT: Duration = Duration::from_secs(10);
 
-enum Fact {
+/// What a connector says.
+#[derive(Debug)]
+pub(crate) enum Fact {
     Change(ChangeEvent),
     Written(Written),
     BackfillFinished(CaptureProgress),
 }
 
-struct Arrival {
-    message: Message,
-    replayed: bool,
-    fact: Fact,
+/// A message with the fact in it.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) message: Message,
+    /// Whether somebody replayed it, so that the inbox must not take it for a repeat.
+    pub(crate) replayed: bool,
+    pub(crate) fact: Fact,
 }
 
 /// Consumes until shutdown. A bus that fails is opened again.
@@ -207,17 +212,12 @@ async fn process(engine: &Engine, arrivals: &[Arrival]) -> Result<(), Error> {
     let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings.clone(), scope).await?;
     let mut planned = false;
     for arrival in arrivals {
-        match &arrival.fact {
-            Fact::Change(change) => apply_change(&mut unit, &mappings, &arrival.message, change),
-            Fact::Written(written) => apply_written(&mut unit, &mappings, &arrival.message, written),
-            Fact::BackfillFinished(progress) => {
-                for compiled in of(&mappings, &arrival.message, progress.connection, &progress.vendor_object)
-                {
-                    let id = compiled.mapping.id;
-                    let (from, to) = (PlanState::Reading, PlanState::Computing);
-                    planned |= store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
-                }
-            }
+        apply(&mut unit, &mappings, arrival);
+        let Fact::BackfillFinished(progress) = &arrival.fact else { continue };
+        for compiled in of(&mappings, &arrival.message, progress.connection, &progress.vendor_object) {
+            let id = compiled.mapping.id;
+            let (from, to) = (PlanState::Reading, PlanState::Computing);
+            planned |= store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
         }
     }
     unit.flush(&mut tx).await?;
@@ -238,7 +238,8 @@ fn of<'a>(
     mappings.of_vendor_object(message.envelope.organization, connection, object)
 }
 
-fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
+/// What these facts touch.
+pub(crate) fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
     let mut scope = Scope::default();
     let mut parents = Vec::new();
     let mut wanted: BTreeMap<(model::MappingId, String), Wanted> = BTreeMap::new();
@@ -289,6 +290,15 @@ fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
 
 fn external(change: &ChangeEvent) -> Option<RecordId> {
     change.external_id.as_deref().and_then(|id| id.parse().ok())
+}
+
+/// Lets the unit that was loaded for it take a fact.
+pub(crate) fn apply(unit: &mut Unit, mappings: &Mappings, arrival: &Arrival) {
+    match &arrival.fact {
+        Fact::Change(change) => apply_change(unit, mappings, &arrival.message, change),
+        Fact::Written(written) => apply_written(unit, mappings, &arrival.message, written),
+        Fact::BackfillFinished(_) => {}
+    }
 }
 
 fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change: &ChangeEvent) {

@@ -5,6 +5,7 @@ mod config;
 mod connections;
 mod consumer;
 mod decisions;
+#[macro_use]
 mod domain;
 mod drifts;
 mod edits;
@@ -22,6 +23,7 @@ mod publisher;
 mod reranker;
 mod review;
 mod room;
+pub mod simulate;
 mod store;
 mod unit;
 

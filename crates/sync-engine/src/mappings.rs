@@ -52,6 +52,11 @@ impl Cache {
 }
 
 impl Mappings {
+    /// These.
+    pub(crate) const fn of(compiled: Vec<Arc<Compiled>>) -> Self {
+        Self(compiled)
+    }
+
     /// Those that read this object of this connection.
     pub(crate) fn of_vendor_object<'a>(
         &'a self,

@@ -136,7 +136,7 @@ impl Field {
             Decision::Known | Decision::Agreed => remote.version > self.version,
             Decision::Stale | Decision::Echo | Decision::Deferred => false,
         };
-        if moves && self.pending.is_some() {
+        if moves && self.pending.is_some() && !broken!(NeverDeferred) {
             if self.deferred.as_ref().is_none_or(|deferred| deferred.version <= remote.version) {
                 let (value, version, at) = (remote.value.clone(), remote.version, remote.at);
                 self.deferred = Some(Deferred { value, version, at });
@@ -146,7 +146,7 @@ impl Field {
         if decision == Decision::Stale {
             return decision;
         }
-        self.version = self.version.max(remote.version);
+        self.advance(remote.version);
         self.seen = Some(remote.value.clone());
         match decision {
             Decision::Echo => {
@@ -154,7 +154,9 @@ impl Field {
                 self.base = Some(remote.value.clone());
             }
             Decision::Agreed | Decision::Taken | Decision::Conflict { .. } => {
-                self.base = Some(remote.value.clone());
+                if !broken!(BaseStays) {
+                    self.base = Some(remote.value.clone());
+                }
                 self.refused = None;
             }
             Decision::Stale | Decision::Known | Decision::Kept | Decision::Deferred => {}
@@ -163,13 +165,13 @@ impl Field {
     }
 
     fn decide(&self, remote: Remote<'_>, local: Local<'_>, rules: Rules) -> Decision {
-        if self.seen.is_some() && remote.version < self.version {
+        if self.seen.is_some() && remote.version < self.version && !broken!(StaleTaken) {
             return Decision::Stale;
         }
-        if self.pending.as_ref() == Some(remote.value) {
+        if self.pending.as_ref() == Some(remote.value) && !broken!(EchoUnknown) {
             return Decision::Echo;
         }
-        if self.seen.as_ref() == Some(remote.value) {
+        if self.seen.as_ref() == Some(remote.value) && !broken!(EchoUnknown) {
             return Decision::Known;
         }
         if remote.value == local.value {
@@ -192,21 +194,27 @@ impl Field {
         }
     }
 
+    fn advance(&mut self, version: i64) {
+        if !broken!(VersionStays) {
+            self.version = self.version.max(version);
+        }
+    }
+
     /// Takes the vendor's answer to a write: it now holds `remote`, which is what we asked for in its own spelling.
     /// [`Decision::Kept`] means that the vendor made a blank of it and blanks do not overwrite this field.
     pub(crate) fn answered(&mut self, remote: Remote<'_>, local: &Value, rules: Rules) -> Decision {
-        let asked = self.pending.take();
+        let asked = if broken!(PendingStays) { self.pending.clone() } else { self.pending.take() };
         self.refused = None;
         if self.seen.is_some() && remote.version < self.version {
             return Decision::Stale;
         }
-        self.version = self.version.max(remote.version);
+        self.advance(remote.version);
         self.seen = Some(remote.value.clone());
         let Some(asked) = asked else {
             self.base = Some(remote.value.clone());
             return Decision::Echo;
         };
-        if !rules.direction.inward() {
+        if !rules.direction.inward() && !broken!(SpellingCompared) {
             // The vendor's spelling never comes here, so that ours is what both sides agreed on.
             self.base = Some(asked);
             return Decision::Echo;
@@ -216,7 +224,11 @@ impl Field {
             return Decision::Kept;
         }
         self.base = Some(remote.value.clone());
-        if asked != *remote.value && asked == *local { Decision::Taken } else { Decision::Echo }
+        if asked != *remote.value && asked == *local && rules.direction.inward() {
+            Decision::Taken
+        } else {
+            Decision::Echo
+        }
     }
 
     /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a
@@ -280,7 +292,8 @@ impl Field {
     /// here, not when somebody changed it there; a blank that nobody set never clears the vendor's value; and a value
     /// of a record that exists there is never covered before it was seen.
     pub(crate) fn wants(&self, local: &Value, rules: Rules, exists_there: bool) -> bool {
-        if !rules.direction.outward() || self.refused.as_ref() == Some(local) {
+        let refused = self.refused.as_ref().is_some_and(|refused| refused == local || broken!(RefusedStays));
+        if !rules.direction.outward() || refused {
             return false;
         }
         let there = match (&self.pending, &self.base) {
@@ -317,6 +330,8 @@ fn conflict(remote: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
         Policy::Crm => (true, false),
         Policy::Newest => match local.at {
             None => (true, false),
+            Some(at) if broken!(OlderWins) => (remote.at < at, false),
+            Some(at) if broken!(TieToPlatform) => (remote.at > at, false),
             Some(at) => (remote.at >= at, remote.at.duration_since(at).abs() <= CLOCK_SKEW),
         },
     };

@@ -32,6 +32,20 @@ macro_rules! named {
 #[error("the word {0:?} is not known to this version")]
 pub(crate) struct UnknownWord(pub(crate) String);
 
+/// Whether the mutation check broke this rule on purpose; never outside of it.
+#[cfg(test)]
+macro_rules! broken {
+    ($rule:ident) => {
+        crate::domain::mutant::is(crate::domain::mutant::Mutant::$rule)
+    };
+}
+#[cfg(not(test))]
+macro_rules! broken {
+    ($rule:ident) => {
+        false
+    };
+}
+
 pub(crate) mod cell;
 pub(crate) mod change;
 pub(crate) mod drift;
@@ -41,6 +55,8 @@ pub(crate) mod lineage;
 pub(crate) mod mapping;
 pub(crate) mod matching;
 pub(crate) mod merge;
+#[cfg(test)]
+pub(crate) mod mutant;
 pub(crate) mod plan;
 pub(crate) mod reference;
 pub(crate) mod rule;

@@ -123,6 +123,21 @@ pub(crate) struct Conflict {
     pub(crate) within_skew: bool,
 }
 
+impl Conflict {
+    /// Ours stands, and the vendor's value, in its own form, is lost there.
+    fn lost_there(pair: &FieldPair, kept: Value, lost: Value) -> Self {
+        Self {
+            field: pair.canonical.name.clone(),
+            policy: pair.policy,
+            vendor_won: false,
+            kept,
+            lost,
+            pii: pair.pii,
+            within_skew: false,
+        }
+    }
+}
+
 /// A field, or with an empty name the record, that could not be synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
@@ -245,13 +260,14 @@ fn observe_field(
     raw: Deferred,
     origin: &str,
 ) {
-    let held = state.refused.is_some();
+    let (held, known) = (state.refused.is_some(), state.version);
     let (version, at) = (raw.version, raw.at);
     let Some(value) = read(pair, raw, state, record, effect) else { return };
     let first = state.base.is_none();
     let remote = Remote { value: &value, version, at };
     let ours = pair.ours(record);
     let decision = state.observe(remote, local(record, pair, &ours), pair.rules());
+    effect.touched |= state.version > known;
     settle(pair, record, effect, decision, &value, Stamp { at, origin, first });
     if held && state.refused.is_none() {
         effect.cleared.push(pair.canonical.name.clone());
@@ -271,10 +287,14 @@ fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, ef
     let origin = origin(mapping);
     for pair in &mapping.pairs {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
-        let Some(deferred) = state.deferred.take() else { continue };
+        let Some(deferred) = state.deferred.take().filter(|_| !broken!(DeferredDropped)) else { continue };
+        let held = state.refused.is_some();
         let remote = Remote { value: &deferred.value, version: deferred.version, at: deferred.at };
         let ours = pair.ours(record);
         let decision = state.observe(remote, local(record, pair, &ours), pair.rules());
+        if held && state.refused.is_none() {
+            effect.cleared.push(pair.canonical.name.clone());
+        }
         let stamp = Stamp { at: deferred.at, origin: &origin, first: false };
         settle(pair, record, effect, decision, &deferred.value, stamp);
     }
@@ -287,17 +307,24 @@ pub(crate) fn deleted(
     record: Option<&mut Record>,
     gone: Gone,
 ) -> Effect {
-    if gone.version < link.seen_version || matches!(link.state, LinkState::Detached | LinkState::Ignored) {
+    if gone.version < link.seen_version && !broken!(OldDeletion) {
         return Effect::default();
     }
+    let mut effect = Effect { touched: gone.version > link.seen_version, ..Effect::default() };
     link.seen_version = gone.version;
     link.seen_at = Some(gone.at);
+    if matches!(link.state, LinkState::Detached | LinkState::Ignored) {
+        return effect;
+    }
+    effect.touched = true;
     detach(link);
-    let mut effect = Effect { touched: true, ..Effect::default() };
+    let Some(record) = record else { return effect };
+    if !broken!(DeletionForgets) {
+        // What was last set there counts, as if it had come a moment earlier.
+        observe_deferred(mapping, link, record, &mut effect);
+    }
     let policy = mapping.delete_here();
-    if let Some(record) =
-        record.filter(|record| policy != DeletePolicy::Detach && record.archived_at.is_none())
-    {
+    if policy != DeletePolicy::Detach && record.archived_at.is_none() {
         record.archived_at = Some(gone.at);
         record.deleted = policy == DeletePolicy::Delete;
         effect.archived = true;
@@ -312,14 +339,13 @@ pub(crate) struct Gone {
     pub(crate) at: Timestamp,
 }
 
-/// Nothing is synced by this link any more.
+/// Nothing is synced by this link any more; what waits to be decided of it still does.
 fn detach(link: &mut Link) {
     link.state = LinkState::Detached;
     link.write = None;
     link.fields.remove(WHOLE);
     for state in link.fields.values_mut() {
-        state.pending = None;
-        state.deferred = None;
+        (state.pending, state.refused) = (None, None);
     }
 }
 
@@ -382,6 +408,7 @@ fn read(
     effect: &mut Effect,
 ) -> Option<Value> {
     match transform::inbound(pair, raw.value.clone()) {
+        Err(_) if broken!(UnfitIsBlank) => Some(Value::Null),
         Ok(value) => {
             effect.touched |= state.unread.is_some();
             state.can_read(raw.version).then_some(value)
@@ -417,7 +444,9 @@ fn settle(
     if decision == Decision::Echo {
         effect.echoes += 1;
     }
-    if let Decision::Conflict { vendor_wins, within_skew } = decision {
+    if let Decision::Conflict { vendor_wins, within_skew } = decision
+        && !broken!(ConflictSilent)
+    {
         let here = record.value(&pair.canonical.name).clone();
         let (kept, lost) = if vendor_wins { (value.clone(), here) } else { (here, value.clone()) };
         effect.conflicts.push(Conflict {

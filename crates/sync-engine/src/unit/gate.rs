@@ -16,6 +16,7 @@ impl Unit {
     pub(crate) fn delete(&mut self, mapping: &Compiled, vendor_id: &str, gone: Gone, cause: &Arc<Cause>) {
         let id = self.vendor_link(mapping, vendor_id);
         let Some(held) = self.links.get_mut(&id) else { return };
+        let is_ours = held.link.record.is_some();
         // Nothing moves here while the mapping is not active.
         let record_id = held.link.record.filter(|_| mapping.mapping.state == MappingState::Active);
         let record = record_id.and_then(|id| self.records.get_mut(&id)).map(|held| &mut held.record);
@@ -23,10 +24,17 @@ impl Unit {
         if !effect.touched {
             return;
         }
-        held.link.staged = None;
+        if !is_ours {
+            held.link.staged = None;
+        }
         held.dirty = true;
-        self.cleared.insert((id, String::new()));
-        if let (true, Some(record)) = (effect.archived, record_id) {
+        // Nothing of it waits to be synced any more.
+        let fields = held.link.fields.keys().cloned().chain([String::new()]);
+        self.cleared.extend(fields.map(|field| (id, field)));
+        let Some(record) = record_id else { return };
+        let is_archived = effect.archived;
+        self.take(mapping, id, record, effect, cause);
+        if is_archived {
             self.revise(record, Vec::new(), cause, Some(mapping), kind::RECORD_ARCHIVED);
         }
     }

@@ -62,7 +62,7 @@ impl Unit {
         Ok(unit)
     }
 
-    fn empty(now: Timestamp, mappings: Mappings) -> Self {
+    pub(super) fn empty(now: Timestamp, mappings: Mappings) -> Self {
         Self {
             now,
             mappings,

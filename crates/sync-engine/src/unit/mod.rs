@@ -3,10 +3,13 @@
 
 mod gate;
 mod load;
+mod memory;
 mod parents;
 mod resolve;
 mod say;
 mod trace;
+
+pub(crate) use memory::Outcome;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -99,7 +102,8 @@ struct HeldLink {
     dirty: bool,
 }
 
-type Key = (OrganizationId, CanonicalObject, String);
+/// A match key of one organization and object.
+pub(crate) type Key = (OrganizationId, CanonicalObject, String);
 
 /// See the module.
 pub(crate) struct Unit {
@@ -148,7 +152,8 @@ impl Unit {
         let id = self.vendor_link(mapping, arrived.vendor_id);
         let Some(held) = self.links.get_mut(&id) else { return };
         let seen = arrived.seen;
-        if held.link.state == LinkState::Detached && seen.version < held.link.seen_version {
+        let is_gone = held.link.state == LinkState::Detached && held.link.record.is_none();
+        if is_gone && seen.version < held.link.seen_version {
             return;
         }
         if seen.version > held.link.seen_version {
@@ -221,6 +226,15 @@ impl Unit {
         outcome: &WriteOutcome,
         cause: &Arc<Cause>,
     ) {
+        let heir = match outcome {
+            WriteOutcome::Applied { vendor_id, .. }
+                if self.link(link_id).is_some_and(|l| l.vendor_id.is_none()) =>
+            {
+                self.inherit(mapping, link_id, vendor_id)
+            }
+            _ => None,
+        };
+        let link_id = heir.unwrap_or(link_id);
         let twin = self.twin(mapping, link_id, outcome);
         let outcome = twin.as_ref().unwrap_or(outcome);
         let ours = self.answer_with_our_ids(mapping, outcome);
@@ -242,9 +256,12 @@ impl Unit {
         self.take(mapping, link_id, record_id, effect, cause);
     }
 
-    /// The vendor says that it made a record which is linked to another record here already.
+    /// What an answer means that made a record which is linked to another one here already.
     fn twin(&self, mapping: &Compiled, link: LinkId, outcome: &WriteOutcome) -> Option<WriteOutcome> {
         let WriteOutcome::Applied { vendor_id, .. } = outcome else { return None };
+        if self.link(link)?.vendor_id.is_some() {
+            return None;
+        }
         let other = self.by_vendor.get(&(mapping.mapping.id, vendor_id.clone()))?;
         (*other != link).then(|| WriteOutcome::Rejected {
             category: IssueCategory::Duplicate,
@@ -444,8 +461,10 @@ impl Unit {
             .map(|(record, keys, _)| (record, keys))
             .collect();
         store::records::put_keys(tx, &rekeyed).await?;
-        let links: Vec<&Link> =
+        let mut links: Vec<&Link> =
             self.links.values().filter(|held| held.dirty).map(|held| &held.link).collect();
+        // A link that let go of its record goes first, so that another one can have it.
+        links.sort_by_key(|link| link.record.is_some());
         store::links::put(tx, &links).await?;
         store::revisions::append(tx, &self.revisions).await?;
         store::conflicts::append(tx, &self.conflicts).await?;

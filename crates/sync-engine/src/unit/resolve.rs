@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{LinkId, RecordId};
+use model::{LinkId, MappingId, RecordId};
 
 use super::{Arrived, Cause, Unit};
 use crate::domain::{
@@ -42,7 +42,10 @@ impl Unit {
         let record = match self.matches(mapping, arrived) {
             Matches::One(record) => record,
             Matches::None if mapping.creates_here() => self.new_record(mapping, cause),
-            Matches::None => return None,
+            Matches::None => {
+                self.nobodys(&key);
+                return None;
+            }
             Matches::Several => {
                 let id = self.vendor_link(mapping, arrived.vendor_id);
                 let held = self.links.get_mut(&id)?;
@@ -59,9 +62,7 @@ impl Unit {
         }
         let id = self.vendor_link(mapping, arrived.vendor_id);
         let held = self.links.get_mut(&id)?;
-        if held.link.state == LinkState::Ambiguous {
-            self.cleared.insert((id, String::new()));
-        }
+        self.cleared.insert((id, String::new()));
         held.link.record = Some(record);
         held.link.state = LinkState::Linked;
         held.dirty = true;
@@ -69,13 +70,56 @@ impl Unit {
         Some(id)
     }
 
+    /// A vendor's record that nothing here matches any more, and that makes no record either, is no question to anybody.
+    fn nobodys(&mut self, key: &(MappingId, String)) {
+        let held = self.by_vendor.get(key).and_then(|id| self.links.get_mut(id));
+        if let Some(held) = held.filter(|held| held.link.state == LinkState::Ambiguous) {
+            held.link.state = LinkState::Staged;
+            held.dirty = true;
+            self.cleared.insert((held.link.id, String::new()));
+        }
+    }
+
     /// When a vendor's record is the one that is being created there from ours, by our id in it: their link.
     pub(super) fn adopt(&mut self, mapping: &Compiled, arrived: Arrived<'_>) -> Option<LinkId> {
+        let id = self.creating(mapping, arrived.external?)?;
         if self.by_vendor.contains_key(&(mapping.mapping.id, arrived.vendor_id.to_owned())) {
+            let heir = self.inherit(mapping, id, arrived.vendor_id)?;
+            // The answer to the write by which it was made finds nobody who waits for it.
+            let held = self.links.get_mut(&heir)?;
+            held.link.write = None;
+            held.link.fields.values_mut().for_each(|state| state.pending = None);
+            return Some(heir);
+        }
+        self.found_there(mapping, id, arrived.vendor_id)
+    }
+
+    /// When a vendor's record was deleted before we were told that it is the one that we made there: the link that
+    /// remembers the deletion takes the place of the one by which it was made.
+    pub(super) fn inherit(&mut self, mapping: &Compiled, made_by: LinkId, vendor_id: &str) -> Option<LinkId> {
+        let heir = *self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned()))?;
+        let known = &self.links.get(&heir)?.link;
+        if broken!(HeirForgotten)
+            || heir == made_by
+            || known.record.is_some()
+            || known.state != LinkState::Detached
+        {
             return None;
         }
-        let id = self.creating(mapping, arrived.external?)?;
-        self.found_there(mapping, id, arrived.vendor_id)
+        let held = self.links.get_mut(&made_by)?;
+        let record = held.link.record.take()?;
+        let (fields, write) = (std::mem::take(&mut held.link.fields), held.link.write.take());
+        held.link.state = LinkState::Detached;
+        held.dirty = true;
+        let names = fields.keys().cloned().chain([String::new()]);
+        self.cleared.extend(names.map(|field| (made_by, field)));
+        let held = self.links.get_mut(&heir)?;
+        (held.link.record, held.link.fields, held.link.write) = (Some(record), fields, write);
+        held.dirty = true;
+        let links = self.by_record.entry(record).or_default();
+        links.retain(|link| *link != made_by);
+        links.push(heir);
+        Some(heir)
     }
 
     fn found_there(&mut self, mapping: &Compiled, id: LinkId, vendor_id: &str) -> Option<LinkId> {

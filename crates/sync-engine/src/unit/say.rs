@@ -11,7 +11,7 @@ use crate::{
     domain::{
         mapping::Compiled,
         matching,
-        sync::{self, FieldChange, Trouble},
+        sync::{self, FieldChange, LinkState, Trouble},
     },
     error::category_name,
     store::{conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
@@ -135,6 +135,10 @@ impl Unit {
 
     pub(super) fn trouble(&mut self, mapping: &Compiled, link: LinkId, trouble: Trouble) {
         let held = self.links.get(&link).map(|held| &held.link);
+        // An old change of a record that is gone waits for nobody.
+        if held.is_some_and(|link| link.state == LinkState::Detached) && !broken!(IssueOfGone) {
+            return;
+        }
         let issue = StoredIssue {
             id: Uuid::now_v7(),
             organization: mapping.mapping.organization,

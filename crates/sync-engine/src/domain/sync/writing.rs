@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use model::{ApplyWrite, IssueCategory, Value, WriteId, WriteKind, WriteOutcome};
 
 use super::{
-    Effect, Link, LinkState, Stamp, Trouble, WHOLE, align, detach, local, observe_deferred, origin, read,
-    settle,
+    Conflict, Effect, Link, LinkState, Stamp, Trouble, WHOLE, align, detach, local, observe_deferred, origin,
+    read, settle,
 };
 use crate::domain::{
     cell::Record,
@@ -25,23 +25,23 @@ pub(crate) fn answered(
     outcome: &WriteOutcome,
     at: Timestamp,
 ) -> Effect {
-    if link.write != Some(write) {
+    if link.write != Some(write) && !broken!(AnyAnswer) {
         return Effect::default();
     }
     align(mapping, link);
     link.write = None;
     let mut effect = Effect { touched: true, ..Effect::default() };
     match outcome {
-        WriteOutcome::Applied { vendor_id, version, fields, .. }
-            if fields.is_empty() && record.archived_at.is_some() && link.vendor_id.is_some() =>
-        {
-            debug_assert_eq!(link.vendor_id.as_ref(), Some(vendor_id), "the record that was archived");
-            link.seen_version = link.seen_version.max(*version);
-            detach(link);
-            effect.cleared.push(String::new());
-        }
         WriteOutcome::Applied { vendor_id, version, fields, covered } => {
-            link.vendor_id.get_or_insert_with(|| vendor_id.clone());
+            // What was made there although somebody's was found to be ours meanwhile says nothing about ours.
+            let is_ours = link.vendor_id.get_or_insert_with(|| vendor_id.clone()) == vendor_id
+                || broken!(StrangerAnswers);
+            let nothing = BTreeMap::new();
+            let (fields, covered) = if is_ours { (fields, covered) } else { (&nothing, &BTreeMap::new()) };
+            if is_ours && fields.is_empty() && record.archived_at.is_some() {
+                link.seen_version = link.seen_version.max(*version);
+                detach(link);
+            }
             let origin = origin(mapping);
             for pair in &mapping.pairs {
                 if let Some(foreign) = covered.get(&pair.vendor.name) {
@@ -51,15 +51,27 @@ pub(crate) fn answered(
                 let raw = Deferred { value: value.clone(), version: *version, at };
                 take_answer(pair, link, record, &mut effect, raw, &origin);
             }
-            effect.cleared.push(String::new());
-            for state in link.fields.values_mut() {
+            for state in link.fields.values_mut().filter(|_| !broken!(PendingStays)) {
                 (state.pending, state.was) = (None, None);
             }
             observe_deferred(mapping, link, record, &mut effect);
+            // What was said of the record as a whole is about other fields too, while some are refused still.
+            if broken!(RecordIssueCleared) || link.fields.values().all(|state| state.refused.is_none()) {
+                effect.cleared.push(String::new());
+            }
         }
         WriteOutcome::Rejected { category, message, field } => {
-            refused(link, record, &mut effect, field.as_deref(), *category, message);
+            let named = refused(link, record, field.as_deref(), *category);
             observe_deferred(mapping, link, record, &mut effect);
+            // A refused value that the vendor's took the place of is nobody's trouble any more.
+            let about = named.filter(|named| {
+                let mut states = link.fields.iter().filter(|(name, _)| named.is_empty() || *name == named);
+                states.any(|(_, state)| state.refused.is_some())
+            });
+            if let Some(field) = about.filter(|_| !broken!(RefusalSilent)) {
+                let (category, message) = (*category, message.clone());
+                effect.troubles.push(Trouble { field, category, message });
+            }
         }
     }
     effect
@@ -92,22 +104,17 @@ fn take_answer(
 }
 
 /// The vendor refused a write, because of this field of its own where it says so. Its neighbours are offered again, and
-/// all of them when the field is not mapped as it was any more.
-fn refused(
-    link: &mut Link,
-    record: &Record,
-    effect: &mut Effect,
-    field: Option<&str>,
-    category: IssueCategory,
-    message: &str,
-) {
+/// all of them when the field is not mapped as it was any more. Gives the canonical field, or an empty name for the
+/// record as a whole; none when nothing is refused.
+fn refused(link: &mut Link, record: &Record, field: Option<&str>, category: IssueCategory) -> Option<String> {
     let repointed =
         field.is_some_and(|field| link.fields.values().any(|state| state.was.as_deref() == Some(field)));
-    let is_named = |state: &Field| state.pending.is_some() && Some(state.of.as_str()) == field;
+    let is_named = |state: &Field| Some(state.of.as_str()) == field && state.was.is_none();
     let named = link.fields.iter().find(|(_, state)| is_named(state)).map(|(name, _)| name.clone());
     if record.archived_at.is_some() && link.fields.values().all(|state| state.pending.is_none()) {
         if category == IssueCategory::Missing {
-            return detach(link);
+            detach(link);
+            return None;
         }
         link.fields.insert(WHOLE.to_owned(), Field { refused: Some(Value::Bool(true)), ..Field::default() });
     }
@@ -121,10 +128,7 @@ fn refused(
             state.pending = None;
         }
     }
-    if named.is_some() || !repointed {
-        let field = named.unwrap_or_default();
-        effect.troubles.push(Trouble { field, category, message: message.to_owned() });
-    }
+    named.or_else(|| (!repointed).then(String::new))
 }
 
 /// The write that brings the vendor to where the record stands, if there is anything to write and none in flight.
@@ -136,7 +140,7 @@ pub(crate) fn next_write(
     id: WriteId,
 ) -> (Option<ApplyWrite>, Vec<Trouble>) {
     let mut troubles = Vec::new();
-    if link.write.is_some() || link.state != LinkState::Linked {
+    if (link.write.is_some() && !broken!(TwoInFlight)) || link.state != LinkState::Linked {
         return (None, troubles);
     }
     if record.archived_at.is_some() {
@@ -166,7 +170,9 @@ pub(crate) fn next_write(
                 state.asked = Some(id);
                 // Nothing seen yet means that nothing is expected there: a value that we cover is somebody's edit.
                 let seen = state.seen.clone().unwrap_or(Value::Null);
-                if let Ok(seen) = transform::outbound(pair, seen) {
+                if let Ok(seen) = transform::outbound(pair, seen)
+                    && !broken!(GuardOff)
+                {
                     expected.insert(pair.vendor.name.clone(), seen);
                 }
                 fields.insert(pair.vendor.name.clone(), value);
@@ -246,12 +252,18 @@ fn settle_covered(
     origin: &str,
 ) {
     let Some(state) = link.fields.get(&pair.canonical.name) else { return };
-    let Ok(value) = transform::inbound(pair, value.clone()) else { return };
-    if !pair.direction.inward() {
+    if !pair.direction.inward() || broken!(CoveredIgnored) {
         return;
     }
-    let foreign = Remote { value: &value, version: at.as_millisecond(), at };
     let ours = pair.ours(record);
+    let Ok(value) = transform::inbound(pair, value.clone()) else {
+        // It could not be ours, and is not lost without a word either.
+        if !broken!(UnfitCoveredDropped) {
+            effect.conflicts.push(Conflict::lost_there(pair, ours, value.clone()));
+        }
+        return;
+    };
+    let foreign = Remote { value: &value, version: at.as_millisecond(), at };
     let decision = state.covered(foreign, local(record, pair, &ours), pair.policy);
     if matches!(decision, Decision::Conflict { .. }) {
         settle(pair, record, effect, decision, &value, Stamp { at, origin, first: false });

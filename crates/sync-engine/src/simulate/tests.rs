@@ -1,0 +1,73 @@
+use super::*;
+use crate::domain::mutant::{self, Mutant};
+
+fn assert_holds(plan: &Plan) {
+    if !run::run(plan).is_empty() {
+        let Failure { seed, violations, story } = smallest(plan);
+        panic!("seed {seed}\n{}\n{}", story.join("\n"), violations.join("\n"));
+    }
+}
+
+#[test]
+fn no_seed_violates_a_property() {
+    for seed in 0..400 {
+        assert_holds(&Plan::of(seed, None));
+    }
+}
+
+#[test]
+fn no_vendor_of_one_kind_violates_a_property() {
+    for profile in PROFILES {
+        for seed in 0..60 {
+            assert_holds(&Plan::of(seed, Some(profile)));
+        }
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_every_time() {
+    for seed in 0..20 {
+        let plan = Plan::of(seed, None);
+        assert_eq!(run::told(&plan).1, run::told(&plan).1, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_matter_to_what_fails_first() {
+    let of = |threads| run(0, 128, threads, None, &|_| {}).map(|failure| failure.seed);
+    assert_eq!(of(1), of(3));
+}
+
+#[test]
+fn a_failure_is_made_small_and_fails_again_by_its_seed() {
+    mutant::set(Some(Mutant::ConflictSilent));
+    let mut plans = (0..100).map(|seed| Plan::of(seed, None));
+    let plan = plans.find(|plan| !run::run(plan).is_empty()).expect("a rule is broken");
+    let failure = smallest(&plan);
+    let whole = replay(plan.seed, None);
+    mutant::set(None);
+    assert_eq!(failure.seed, plan.seed);
+    assert!(!failure.violations.is_empty() && !whole.violations.is_empty());
+    assert!(failure.story.len() < whole.story.len(), "{:?}", failure.story);
+}
+
+/// Breaks each rule of the merge, one at a time. `cargo nextest run -p sync-engine every_broken_rule --no-capture` prints
+/// how many seeds it takes until the simulator notices, and by which property.
+#[test]
+fn every_broken_rule_is_noticed() {
+    const MOST: u64 = 2_000;
+    let mut missed = Vec::new();
+    for (mutant, what) in Mutant::ALL {
+        mutant::set(Some(*mutant));
+        let caught = (0..MOST).find_map(|seed| {
+            let violations = run::run(&Plan::of(seed, None));
+            violations.first().map(|violation| (seed + 1, violation.property.name()))
+        });
+        mutant::set(None);
+        match caught {
+            Some((seeds, property)) => println!("{what:<70} {seeds:>5}  {property}"),
+            None => missed.push(what),
+        }
+    }
+    assert!(missed.is_empty(), "not noticed within {MOST} seeds: {missed:?}");
+}

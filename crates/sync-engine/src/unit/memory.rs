@@ -1,0 +1,65 @@
+//! A unit of work over state that is held in memory: the simulator drives the same code without a database.
+
+use bus::Message;
+use jiff::Timestamp;
+use model::{LinkId, RecordId};
+
+use super::{Key, Unit};
+use crate::{
+    domain::{cell::Record, sync::Link},
+    mappings::Mappings,
+    store::{conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
+};
+
+/// What a unit would have stored.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) records: Vec<Record>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) revisions: Vec<Revision>,
+    pub(crate) conflicts: Vec<StoredConflict>,
+    pub(crate) issues: Vec<StoredIssue>,
+    /// Links and fields whose issues clear.
+    pub(crate) cleared: Vec<(LinkId, String)>,
+    pub(crate) messages: Vec<Message>,
+}
+
+impl Unit {
+    /// A unit that holds these records and links, and knows which records have which match keys.
+    pub(crate) fn over(
+        now: Timestamp,
+        mappings: Mappings,
+        records: Vec<Record>,
+        links: Vec<Link>,
+        keys: Vec<(Key, RecordId)>,
+    ) -> Self {
+        let mut unit = Self::empty(now, mappings);
+        for record in records {
+            unit.hold(record, false);
+        }
+        for link in links {
+            unit.hold_link(link, false);
+        }
+        for (key, record) in keys {
+            unit.by_key.entry(key).or_default().push(record);
+        }
+        unit
+    }
+
+    /// Ends the unit as [`Unit::flush`] does, without storing anything.
+    pub(crate) fn into_outcome(mut self) -> Outcome {
+        self.admit();
+        self.write_out();
+        let records = self.records.into_values().filter(|held| held.dirty).map(|held| held.record);
+        let links = self.links.into_values().filter(|held| held.dirty).map(|held| held.link);
+        Outcome {
+            records: records.collect(),
+            links: links.collect(),
+            revisions: self.revisions,
+            conflicts: self.conflicts,
+            issues: self.issues.into_values().collect(),
+            cleared: self.cleared.into_iter().collect(),
+            messages: self.messages,
+        }
+    }
+}
