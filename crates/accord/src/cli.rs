@@ -29,8 +29,29 @@ pub(crate) enum Command {
     /// Make encryption keys.
     #[command(subcommand)]
     Keys(Keys),
+    /// Try the rules of synchronization in simulated worlds with faults and crashes.
+    Simulate(Simulate),
     /// Say which field of one schema is which of another, as JSON lines.
     Suggest(Suggest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first: u64,
+    /// Show the run of this seed step by step.
+    #[arg(long, conflicts_with_all = ["seeds", "first"])]
+    pub(crate) replay: Option<u64>,
+    /// All vendors are of this kind; without it, each seed mixes them.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(sync_engine::simulate::profiles()))]
+    pub(crate) vendor_profile: Option<String>,
+    /// On how many threads; without it, on all.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod operator;
 mod readiness;
 mod ready;
 mod serve;
+mod simulate;
 mod suggest;
 mod up;
 
@@ -41,6 +42,7 @@ async fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         cli::Command::Dead(command) => operator::dead(command).await,
         cli::Command::Organization(command) => operator::organization(command).await,
         cli::Command::Keys(command) => operator::keys(&command),
+        cli::Command::Simulate(command) => Ok(simulate::run(&command)),
         cli::Command::Suggest(command) => suggest::run(&command),
     }
 }

@@ -3,4 +3,5 @@
 
 mod demo;
 mod serving;
+mod simulating;
 mod suggesting;
