@@ -1,6 +1,7 @@
 //! Benchmarks: ours, the floor, and the ratio, in one table. Run by `tests/bench`; arguments choose parts by name.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
 
+mod decisions;
 mod floor;
 mod keys;
 mod load;
@@ -32,6 +33,9 @@ async fn main() -> Result<()> {
     }
     if chosen("suggest") {
         rows.extend(suggest::measure()?);
+    }
+    if chosen("decisions") {
+        rows.extend(decisions::measure()?);
     }
     if chosen("keys") {
         rows.push(keys::measure().await?);
