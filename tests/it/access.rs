@@ -253,6 +253,8 @@ async fn a_key_without_the_scope_is_forbidden(house: &House) {
     let (_, key) = mint(house, json!({ "label": "reader", "scopes": ["records:read"] })).await;
     let headers = [("authorization", key.as_str())];
     let mapping = house.mapping("company").await;
+    let runs = house.ok("GET", "/api/v1/runs?limit=1", None).await;
+    let run = runs["data"][0]["id"].as_str().expect("a run").to_owned();
     for (method, path, body) in [
         ("POST", "/api/v1/records/company".to_owned(), Some(json!({ "fields": { "name": "x" } }))),
         ("GET", "/api/v1/connections".to_owned(), None),
@@ -260,6 +262,9 @@ async fn a_key_without_the_scope_is_forbidden(house: &House) {
         ("GET", "/api/v1/users".to_owned(), None),
         ("POST", "/api/v1/api-keys".to_owned(), Some(json!({ "label": "x", "scopes": ["records:read"] }))),
         ("POST", format!("/api/v1/mappings/{mapping}/pause"), None),
+        ("GET", format!("/api/v1/runs/{run}"), None),
+        ("GET", format!("/api/v1/runs/{run}/undo"), None),
+        ("POST", format!("/api/v1/runs/{run}/undo"), None),
     ] {
         let refused = house.call_as(&headers, method, &path, body).await;
         assert_eq!((refused.status, refused.code()), (403, "scope_missing"), "{method} {path}");
@@ -297,6 +302,8 @@ async fn ids_of_another_organization_do_not_exist(house: &House) {
     let companies = house.ok("GET", "/api/v1/records/company?limit=1", None).await;
     let record = companies["data"][0]["id"].as_str().expect("an id").to_owned();
     let (connection, mapping) = (house.connection().await, house.mapping("company").await);
+    let runs = house.ok("GET", "/api/v1/runs?limit=1", None).await;
+    let run = runs["data"][0]["id"].as_str().expect("a run").to_owned();
     let edit = || Some(json!({ "fields": { "name": "Stolen" } }));
     let settings = || Some(json!({ "action": "ignore" }));
     for (method, path, body) in [
@@ -311,6 +318,9 @@ async fn ids_of_another_organization_do_not_exist(house: &House) {
         ("GET", format!("/api/v1/mappings/{mapping}"), None),
         ("PATCH", format!("/api/v1/mappings/{mapping}/fields/phone"), settings()),
         ("POST", format!("/api/v1/mappings/{mapping}/pause"), None),
+        ("GET", format!("/api/v1/runs/{run}"), None),
+        ("GET", format!("/api/v1/runs/{run}/undo"), None),
+        ("POST", format!("/api/v1/runs/{run}/undo"), None),
     ] {
         let answer = house.call_as(&[("authorization", &key)], method, &path, body).await;
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.body);
@@ -320,6 +330,7 @@ async fn ids_of_another_organization_do_not_exist(house: &House) {
         ("/api/v1/connections", "data"),
         ("/api/v1/mappings", "data"),
         ("/api/v1/conflicts", "data"),
+        ("/api/v1/runs", "data"),
     ] {
         let answer = house.call_as(&[("authorization", &key)], "GET", path, None).await;
         assert_eq!(answer.body[list], json!([]), "{path}");

@@ -19,3 +19,4 @@ mod rules;
 mod secrets;
 mod services;
 mod tidy;
+mod undo;

@@ -319,8 +319,8 @@ pub struct CaptureProgress {
     pub at: Timestamp,
 }
 
-/// One run of reading a vendor's object ended: a poll that found something, a backfill, a manual sync, or a
-/// failure.
+/// One run of a vendor's object ended: a poll that found something, a backfill, a manual sync, a failure, or a run
+/// that put another one back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SyncRunFinished {
     /// The connection.
@@ -329,11 +329,11 @@ pub struct SyncRunFinished {
     pub vendor: String,
     /// The vendor's object.
     pub vendor_object: String,
-    /// What kind of run: `poll`, `backfill`, `manual`, `rescan`, `archive_sweep`.
+    /// What kind of run: `poll`, `backfill`, `manual`, `rescan`, `archive_sweep`, `undo`.
     pub run: String,
-    /// Records read.
+    /// Records read, or looked at.
     pub read: u64,
-    /// Change events published.
+    /// Change events published, or values put back.
     pub published: u64,
     /// Why it failed, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]

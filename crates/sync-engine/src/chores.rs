@@ -1,11 +1,12 @@
-//! What people asked for and the background does: issues to try again. Small transactions that survive a crash at every
+//! What people asked for and the background does: issues to try again, runs to put
+//! back. Small transactions that survive a crash at every
 //! step, because each is found again by what is left to do.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, engine::Engine, issues};
+use crate::{Error, engine::Engine, issues, undo};
 
 /// How often to look for work that nobody announced: another replica's that died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -28,5 +29,5 @@ pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
 
 /// Does one piece of waiting work; false when nothing waits.
 async fn step(engine: &Engine) -> Result<bool, Error> {
-    issues::retry_some(engine).await
+    Ok(issues::retry_some(engine).await? || undo::undo_some(engine).await?)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bus::{ConsumerConfig, Delivery, Message, subject};
 use model::{
-    BudgetLevel, BudgetReached, ConnectionChanged, ConnectionId, ConnectionState, IssueCategory, LinkId,
-    OrganizationId, SchemaRefreshed, kind,
+    BudgetLevel, BudgetReached, ConnectionChanged, ConnectionId, ConnectionState, IssueCategory, Lane,
+    LinkId, OrganizationId, SchemaRefreshed, SyncRunFinished, kind,
 };
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +39,8 @@ pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
 }
 
 async fn consume(engine: &Engine) -> Result<(), Error> {
-    let config = ConsumerConfig::new(subject::EVENTS, CONSUMER).filtered(["connection.>", "schema.>"]);
+    let config =
+        ConsumerConfig::new(subject::EVENTS, CONSUMER).filtered(["connection.>", "schema.>", "sync.>"]);
     let mut consumer = engine.bus.consumer(config).await?;
     loop {
         let mut deliveries = consumer.next_batch().await?;
@@ -133,6 +134,9 @@ async fn process(engine: &Engine, delivery: &Delivery) -> Result<(), Error> {
                 take_budget(&mut tx, organization, &reached).await?;
             }
         }
+        kind::SYNC_RUN_FINISHED => {
+            note_run(&mut tx, message).await?;
+        }
         _ => {}
     }
     tx.commit().await?;
@@ -180,6 +184,41 @@ async fn take_budget(
 /// An issue of a budget is about no record, so the connection stands where the link would.
 pub(crate) fn place_of_budget(connection: ConnectionId) -> LinkId {
     LinkId::from_uuid(connection.uuid())
+}
+
+/// A reading ended that brought changes: it can be put back.
+async fn note_run(tx: &mut sqlx::PgConnection, message: &Message) -> Result<(), Error> {
+    let fact: SyncRunFinished = message.decode()?;
+    let lane = match fact.run.as_str() {
+        "backfill" => Lane::Backfill,
+        "poll" | "manual" | "rescan" => Lane::Live,
+        _ => return Ok(()),
+    };
+    if fact.published == 0 || fact.error.is_some() {
+        return Ok(());
+    }
+    let run = store::runs::Run {
+        id: uuid::Uuid::now_v7(),
+        organization: message.envelope.organization,
+        connection: fact.connection,
+        vendor: fact.vendor,
+        vendor_object: fact.vendor_object,
+        kind: fact.run,
+        state: "done".to_owned(),
+        actor: message.envelope.actor.clone().unwrap_or_default(),
+        cause: None,
+        lane: Some(lane),
+        started_at: fact.started_at,
+        finished_at: Some(fact.finished_at),
+        read: i64::try_from(fact.read).unwrap_or(i64::MAX),
+        total: 0,
+        done: 0,
+        put_back: 0,
+        stayed: 0,
+        undo_of: None,
+        undone_by: None,
+    };
+    store::runs::insert(tx, &run).await
 }
 
 /// A connection that was disconnected and is authorized again answers no write from before.

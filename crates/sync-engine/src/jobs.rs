@@ -68,17 +68,49 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
             ..plan
         };
         store::plans::put(&mut tx, &plan).await?;
-    } else if apply_staged(engine, &mut tx, &compiled).await? == 0 {
-        // The plan stays locked by this transaction, so that nobody else applies it meanwhile.
-        let asked = create_there(engine, &compiled).await?;
-        store::plans::add_applied(&mut tx, id, asked).await?;
-        settle_links(engine, &compiled).await?;
-        let (from, to) = (PlanState::Applying, PlanState::Applied);
-        store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
+    } else {
+        store::runs::apply(&mut tx, &run_of(&compiled, engine.clock.now())).await?;
+        if apply_staged(engine, &mut tx, &compiled).await? == 0 {
+            // The plan stays locked by this transaction, so that nobody else applies it meanwhile.
+            let asked = create_there(engine, &compiled).await?;
+            store::plans::add_applied(&mut tx, id, asked).await?;
+            settle_links(engine, &compiled).await?;
+            let (from, to) = (PlanState::Applying, PlanState::Applied);
+            store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
+            let cause = applied(id, compiled.mapping.revision);
+            store::runs::finish(&mut tx, &cause, engine.clock.now()).await?;
+        }
     }
     tx.commit().await?;
     engine.waker.wake();
     Ok(true)
+}
+
+/// The run that applies a mapping: it can be put back.
+fn run_of(mapping: &Compiled, now: jiff::Timestamp) -> store::runs::Run {
+    let service = Actor::Service(SOURCE).to_string();
+    let mapping = &mapping.mapping;
+    store::runs::Run {
+        id: uuid::Uuid::now_v7(),
+        organization: mapping.organization,
+        connection: mapping.connection,
+        vendor: mapping.vendor.clone(),
+        vendor_object: mapping.vendor_object.clone(),
+        kind: "apply".to_owned(),
+        state: "working".to_owned(),
+        actor: mapping.activated_by.clone().unwrap_or(service),
+        cause: Some(applied(mapping.id, mapping.revision)),
+        lane: None,
+        started_at: now,
+        finished_at: None,
+        read: 0,
+        total: 0,
+        done: 0,
+        put_back: 0,
+        stayed: 0,
+        undo_of: None,
+        undone_by: None,
+    }
 }
 
 /// Merges a chunk of what was read before the activation.

@@ -25,6 +25,7 @@ mod review;
 mod room;
 pub mod simulate;
 mod store;
+mod undo;
 mod unit;
 
 pub use config::Config;

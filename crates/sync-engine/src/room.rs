@@ -14,7 +14,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 10] = [
+const MIGRATIONS: [Migration; 11] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -27,6 +27,7 @@ const MIGRATIONS: [Migration; 10] = [
     Migration { version: 6, name: "lineage", sql: include_str!("../migrations/0005_lineage.sql") },
     Migration { version: 7, name: "drift", sql: include_str!("../migrations/0006_drift.sql") },
     Migration { version: 9, name: "health", sql: include_str!("../migrations/0008_health.sql") },
+    Migration { version: 16, name: "runs", sql: include_str!("../migrations/0015_runs.sql") },
     Migration { version: 20, name: "idempotency", sql: include_str!("../migrations/0020_idempotency.sql") },
     Migration {
         version: 21,

@@ -18,6 +18,7 @@ pub(crate) mod plan;
 pub(crate) mod record;
 pub(crate) mod record_edit;
 pub(crate) mod records;
+pub(crate) mod runs;
 pub(crate) mod sign_in;
 pub(crate) mod story;
 pub(crate) mod users;

@@ -182,6 +182,12 @@ pub(crate) fn run_finished(run: &SyncRunFinished) -> Facts {
     let SyncRunFinished { vendor, vendor_object, run: kind_of_run, read, error, message, .. } = run;
     let why = message.as_deref().or(error.as_deref());
     let summary = match why {
+        None if kind_of_run == "undo" => {
+            format!(
+                "{vendor} {vendor_object}: a run was put back, {} values of {read} records",
+                run.published
+            )
+        }
         None => format!("{vendor} {vendor_object}: {kind_of_run} read {read} records"),
         Some(why) => format!("{vendor} {vendor_object}: {kind_of_run} failed: {why}"),
     };

@@ -7,6 +7,7 @@ mod decisions;
 mod mappings;
 mod records;
 mod review;
+mod runs;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,6 +21,7 @@ pub(crate) fn router() -> OpenApiRouter<Rooms> {
         .merge(mappings::router())
         .merge(review::router())
         .merge(decisions::router())
+        .merge(runs::router())
         .merge(audit::router())
         .merge(access::router())
 }

@@ -9,6 +9,7 @@ pub(crate) mod lineage;
 pub(crate) mod mapping;
 pub(crate) mod record;
 pub(crate) mod review;
+pub(crate) mod run;
 pub(crate) mod value;
 
 use jiff::Timestamp;

@@ -37,5 +37,7 @@ named! {
         FirstSync = "first_sync",
         /// Somebody restored the losing value of a conflict.
         Restored = "restored",
+        /// Somebody put the run back that had replaced it.
+        Undone = "undone",
     }
 }

@@ -63,6 +63,7 @@ pub(crate) mod rule;
 pub(crate) mod suggest;
 pub(crate) mod sync;
 pub(crate) mod transform;
+pub(crate) mod undo;
 pub(crate) mod words;
 
 #[cfg(test)]

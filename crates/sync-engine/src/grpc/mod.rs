@@ -7,6 +7,7 @@ mod lineage;
 mod lists;
 mod mapping;
 mod record;
+mod runs;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -89,6 +90,10 @@ methods! {
     dismiss_issue(IssueRequest) -> wire::Issue, MappingsWrite, issues::dismiss;
     retry_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::retry_many;
     dismiss_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::dismiss_many;
+    list_runs(ListRunsRequest) -> wire::ListRunsResponse, MappingsRead, runs::list;
+    get_run(RunRequest) -> wire::Run, MappingsRead, runs::get;
+    preview_undo(RunRequest) -> wire::UndoPreview, RecordsWrite, runs::preview;
+    undo_run(RunRequest) -> wire::Run, RecordsWrite, runs::undo;
     get_sync_health(GetSyncHealthRequest) -> wire::GetSyncHealthResponse, ConnectionsRead, health::health;
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod parents;
 pub(crate) mod plans;
 pub(crate) mod records;
 pub(crate) mod revisions;
+pub(crate) mod runs;
 pub(crate) mod writes;
 
 use jiff::Timestamp;

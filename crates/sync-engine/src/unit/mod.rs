@@ -308,8 +308,9 @@ impl Unit {
         change: impl FnOnce(&mut Record) -> Vec<FieldChange>,
     ) {
         let Some(held) = self.records.get_mut(&id) else { return };
+        let archived = held.record.archived_at;
         let changes = change(&mut held.record);
-        if changes.is_empty() && event == kind::RECORD_CHANGED {
+        if changes.is_empty() && event == kind::RECORD_CHANGED && held.record.archived_at == archived {
             return;
         }
         self.revise(id, changes, cause, None, event);

@@ -15,5 +15,6 @@ mod planning;
 mod replicas;
 mod requests;
 mod suggesting;
+mod undo;
 mod values;
 mod world;

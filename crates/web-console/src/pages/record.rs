@@ -78,6 +78,7 @@ pub(super) fn why(reason: &str) -> &'static str {
         "conflict_platform_won" => "conflict: Accord won",
         "first_sync" => "first sync",
         "restored" => "restored",
+        "undone" => "put back",
         _ => "",
     }
 }

@@ -1,9 +1,9 @@
 use proto::{
-    sync::{Issue, IssueCount, Lineage, LineageStep},
+    sync::{Issue, IssueCount, Lineage, LineageStep, Run, UndoPreview, UndoSample},
     v1::value::Kind,
 };
 
-use super::{before, id, issue, value};
+use super::{before, id, issue, text, value};
 
 /// Some of them.
 #[must_use]
@@ -88,6 +88,69 @@ pub fn lineage() -> Lineage {
                 ..step("refusal", 3395, "019ce11a-4")
             },
             step("echo", 3390, "019ce11a-5"),
+        ],
+    }
+}
+
+/// Runs: a reading, one that was put back, and what put it back.
+#[must_use]
+pub fn runs() -> Vec<Run> {
+    let run = |n, kind: &str, ago| Run {
+        id: id("run", n),
+        connection_id: id("conn", 1),
+        vendor: "hubspot".to_owned(),
+        vendor_object: "deals".to_owned(),
+        kind: kind.to_owned(),
+        state: "done".to_owned(),
+        actor: format!("connection:{}", id("conn", 1)),
+        started_at: before(ago),
+        finished_at: before(ago - 3),
+        read: 12,
+        can_undo: true,
+        ..Run::default()
+    };
+    let undoing = Run {
+        state: "working".to_owned(),
+        actor: format!("user:{}", id("user", 1)),
+        read: 0,
+        total: 804,
+        done: 400,
+        put_back: 1_120,
+        stayed: 6,
+        undo_of: id("run", 3),
+        can_undo: false,
+        ..run(2, "undo", 60)
+    };
+    vec![
+        run(1, "poll", 30),
+        undoing,
+        Run { undone_by: id("run", 2), can_undo: false, ..run(3, "apply", 3600) },
+    ]
+}
+
+/// What putting the first of them back would do.
+#[must_use]
+pub fn undo_preview() -> UndoPreview {
+    let sample = |field: &str, label: &str, action: &str| UndoSample {
+        record_id: id("rec", 0),
+        object: "deal".to_owned(),
+        title: "Halvorsen Freight — renewal".to_owned(),
+        field: field.to_owned(),
+        field_label: label.to_owned(),
+        now: Some(text("contractsent")),
+        back: Some(text("presentationscheduled")),
+        action: action.to_owned(),
+    };
+    UndoPreview {
+        run_id: id("run", 1),
+        records: 12,
+        put_back: 11,
+        stays: 1,
+        complete: true,
+        samples: vec![
+            sample("stage", "Stage", "put_back"),
+            sample("amount", "Deal Value", "changed_since"),
+            sample("", "", "archive"),
         ],
     }
 }

@@ -151,6 +151,24 @@ async fn issues_are_chosen_by_kind_and_changed_together() {
 }
 
 #[tokio::test]
+async fn a_run_is_looked_at_before_it_is_put_back() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let page = browser.get(&format!("{}/runs", connection())).await;
+    for shown in ["Changes read from HubSpot", "Mapping applied", "1,120 put back, 6 stayed", "Put back…"] {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    let path = format!("{}/runs/{}/undo", connection(), web_console::sample::id("run", 1));
+    let page = browser.get(&path).await;
+    assert_eq!(browser.rooms.asked(), ["preview_undo"]);
+    for shown in ["Put 11 values back", "stays: changed since", "the run created it", "presentationscheduled"]
+    {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    let page = browser.post(&path, &[]).await;
+    assert_eq!((page.status, browser.rooms.asked()), (StatusCode::SEE_OTHER, vec!["undo".to_owned()]));
+}
+
+#[tokio::test]
 async fn health_shows_success_calls_and_lag_as_numbers_and_pictures() {
     let mut browser = Browser::of(Role::Viewer).await;
     let page = browser.get("/settings/integrations/health?minutes=360").await;

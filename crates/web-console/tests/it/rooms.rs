@@ -548,6 +548,23 @@ impl Sync for Rooms {
         self.enter(&request, Some(Scope::MappingsWrite), call)?;
         Ok(Response::new(syn::ChangeIssuesResponse { count: 1 }))
     }
+    async fn list_runs(&self, request: Request<syn::ListRunsRequest>) -> Answer<syn::ListRunsResponse> {
+        self.enter(&request, Some(Scope::MappingsRead), "")?;
+        Ok(Response::new(syn::ListRunsResponse { runs: sample::runs(), next_page: String::new() }))
+    }
+    async fn get_run(&self, request: Request<syn::RunRequest>) -> Answer<syn::Run> {
+        self.enter(&request, Some(Scope::MappingsRead), "")?;
+        let run = sample::runs().into_iter().find(|run| run.id == request.get_ref().run_id);
+        run.map(Response::new).ok_or_else(|| Status::not_found(""))
+    }
+    async fn preview_undo(&self, request: Request<syn::RunRequest>) -> Answer<syn::UndoPreview> {
+        self.enter(&request, Some(Scope::RecordsWrite), "preview_undo")?;
+        Ok(Response::new(sample::undo_preview()))
+    }
+    async fn undo_run(&self, request: Request<syn::RunRequest>) -> Answer<syn::Run> {
+        self.enter(&request, Some(Scope::RecordsWrite), "undo")?;
+        Ok(Response::new(sample::runs().remove(1)))
+    }
     async fn get_lineage(&self, request: Request<syn::GetLineageRequest>) -> Answer<syn::Lineage> {
         let asked = request.get_ref();
         let call = format!("why {} v{}", asked.field, asked.version);
