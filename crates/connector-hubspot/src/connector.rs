@@ -21,7 +21,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-static CAPABILITIES: Capabilities = Capabilities {
+const CAPABILITIES: Capabilities = Capabilities {
     objects: &objects::NAMES,
     // "limit" of the search endpoint: 200 at most, https://developers.hubspot.com/docs/api-reference/search/guide
     page_size: read::PAGE_SIZE,
@@ -49,13 +49,21 @@ static CAPABILITIES: Capabilities = Capabilities {
 #[derive(Clone, Debug)]
 pub struct HubSpot {
     config: Config,
+    capabilities: Capabilities,
 }
 
 impl HubSpot {
     /// HubSpot by this installation's app.
     #[must_use]
     pub const fn new(config: Config) -> Self {
-        Self { config }
+        Self { config, capabilities: CAPABILITIES }
+    }
+
+    /// The same without HubSpot's rate limits: for a sandbox that enforces none.
+    #[must_use]
+    pub const fn without_limits(mut self) -> Self {
+        self.capabilities.rates = &[];
+        self
     }
 
     fn client<'a>(&self, session: &'a Session) -> Client<'a> {
@@ -97,7 +105,7 @@ impl Connector for HubSpot {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &CAPABILITIES
+        &self.capabilities
     }
 
     fn base_url(&self) -> &Url {

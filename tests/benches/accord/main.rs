@@ -1,6 +1,7 @@
 //! Benchmarks: ours, the floor, and the ratio, in one table. Run by `tests/bench`; arguments choose parts by name.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
 
+mod capture;
 mod decisions;
 mod floor;
 mod keys;
@@ -42,6 +43,9 @@ async fn main() -> Result<()> {
     }
     if chosen("backfill") {
         rows.push(up::backfill().await?);
+    }
+    if chosen("capture") {
+        rows.push(capture::measure().await?);
     }
     if chosen("up") {
         rows.extend(up::measure().await?);

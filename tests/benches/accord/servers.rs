@@ -93,6 +93,11 @@ impl Cpu {
             each(self.nats, before.nats)
         )
     }
+
+    /// What this process used since then.
+    pub(crate) fn own_since(&self, before: &Self) -> Duration {
+        self.own.saturating_sub(before.own)
+    }
 }
 
 struct Stat {

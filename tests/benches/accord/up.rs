@@ -70,7 +70,7 @@ pub(crate) async fn backfill() -> Result<Row> {
 }
 
 /// The run that read all companies.
-async fn first_backfill(bus: &Bus) -> Result<SyncRunFinished> {
+pub(crate) async fn first_backfill(bus: &Bus) -> Result<SyncRunFinished> {
     let config = ConsumerConfig::new(subject::EVENTS, "bench").filtered(["sync.>"]);
     let mut consumer = bus.consumer(config).await?;
     loop {
@@ -86,7 +86,7 @@ async fn first_backfill(bus: &Bus) -> Result<SyncRunFinished> {
     }
 }
 
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     Ok(PathBuf::from(std::env::var("ACCORD_BIN").context("find accord: set ACCORD_BIN")?))
 }
 
