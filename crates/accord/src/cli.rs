@@ -103,6 +103,9 @@ pub(crate) struct Up {
     /// Seconds between two polls of an object at rest.
     #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30)]
     pub(crate) poll_seconds: u64,
+    /// For how many days conflicts, settled issues, runs and activity are kept.
+    #[arg(long, env = "ACCORD_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) keep_days: u32,
     /// Do not open the console in a browser.
     #[arg(long)]
     pub(crate) no_browser: bool,
@@ -260,6 +263,9 @@ pub(crate) struct Serve {
     /// Seconds between two polls of an object at rest.
     #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30)]
     pub(crate) poll_seconds: u64,
+    /// For how many days conflicts, settled issues, runs and activity are kept.
+    #[arg(long, env = "ACCORD_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) keep_days: u32,
     #[command(flatten)]
     pub(crate) hubspot: HubSpot,
     #[command(flatten)]

@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) hubspot: cli::HubSpot,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
+    /// For how many days the sync-engine keeps what is not history.
+    pub(crate) keep_days: u32,
 }
 
 /// What each kind of service listens on; several rooms share one gRPC listener.
@@ -208,6 +210,7 @@ impl House {
         };
         let mut config = sync_engine::Config::new(&plan.database_url);
         config.reranker = reranker_config(&plan.reranker);
+        config.keep_days = plan.keep_days;
         let running = sync_engine::start(config, deps).await?;
         routes.add_service(running.grpc());
         let ready = move || {

@@ -97,5 +97,6 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         hubspot: serve.hubspot,
         reranker: serve.reranker,
         poll_seconds: serve.poll_seconds,
+        keep_days: serve.keep_days,
     })
 }

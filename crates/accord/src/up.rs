@@ -195,6 +195,7 @@ async fn start(
         hubspot,
         reranker: up.reranker.clone(),
         poll_seconds: up.poll_seconds,
+        keep_days: up.keep_days,
     };
     say("Starting identity, sync-engine, audit, connector-hubspot, gateway and web-console");
     let listeners =

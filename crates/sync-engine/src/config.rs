@@ -11,12 +11,20 @@ pub struct Config {
     pub batch: usize,
     /// A language model that ranks the candidates of fields that the matcher is unsure of; none is asked without it.
     pub reranker: Option<RerankerConfig>,
+    /// For how many days activity, conflicts, settled issues, runs and idempotency keys are kept; histories stay.
+    pub keep_days: u32,
 }
 
 impl Config {
     /// The usual settings for this database.
     #[must_use]
     pub fn new(database_url: impl Into<String>) -> Self {
-        Self { database_url: database_url.into(), max_connections: 8, batch: 500, reranker: None }
+        Self {
+            database_url: database_url.into(),
+            max_connections: 8,
+            batch: 500,
+            keep_days: 90,
+            reranker: None,
+        }
     }
 }

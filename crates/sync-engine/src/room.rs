@@ -9,12 +9,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, Error, chores, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache,
-    parents, reranker::Reranker,
+    parents, reranker::Reranker, store,
 };
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 12] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -28,6 +28,7 @@ const MIGRATIONS: [Migration; 11] = [
     Migration { version: 7, name: "drift", sql: include_str!("../migrations/0006_drift.sql") },
     Migration { version: 9, name: "health", sql: include_str!("../migrations/0008_health.sql") },
     Migration { version: 16, name: "runs", sql: include_str!("../migrations/0015_runs.sql") },
+    Migration { version: 17, name: "ages", sql: include_str!("../migrations/0016_ages.sql") },
     Migration { version: 20, name: "idempotency", sql: include_str!("../migrations/0020_idempotency.sql") },
     Migration {
         version: 21,
@@ -104,7 +105,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     Ok(Running { engine, guard: deps.guard })
 }
 
-/// Forgets what the inbox need not know any more, once an hour.
+/// Forgets what was kept for its time, once an hour.
 async fn prune(engine: Arc<Engine>, shutdown: CancellationToken) {
     let mut hourly = tokio::time::interval(std::time::Duration::from_secs(3_600));
     loop {
@@ -112,9 +113,16 @@ async fn prune(engine: Arc<Engine>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = hourly.tick() => {}
         }
-        let old = engine.clock.now() - jiff::SignedDuration::from_hours(INBOX_HOURS);
-        if let Err(error) = bus::inbox::prune(&engine.pool, old).await {
+        let now = engine.clock.now();
+        if let Err(error) =
+            bus::inbox::prune(&engine.pool, now - jiff::SignedDuration::from_hours(INBOX_HOURS)).await
+        {
             tracing::warn!(%error, "the inbox could not be pruned");
+        }
+        let kept = jiff::SignedDuration::from_hours(24 * i64::from(engine.config.keep_days));
+        match store::prune::forget(&engine.pool, now - kept).await {
+            Ok(forgotten) => tracing::info!(?forgotten, "what was kept for its time is forgotten"),
+            Err(error) => tracing::warn!(%error, "what was kept for its time could not be forgotten"),
         }
     }
 }

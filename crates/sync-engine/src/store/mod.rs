@@ -9,6 +9,7 @@ pub(crate) mod links;
 pub(crate) mod mappings;
 pub(crate) mod parents;
 pub(crate) mod plans;
+pub(crate) mod prune;
 pub(crate) mod records;
 pub(crate) mod revisions;
 pub(crate) mod runs;

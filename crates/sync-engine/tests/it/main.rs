@@ -12,6 +12,7 @@ mod issues;
 mod lineage;
 mod malformed;
 mod planning;
+mod pruning;
 mod replicas;
 mod requests;
 mod suggesting;
