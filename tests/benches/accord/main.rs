@@ -5,6 +5,7 @@ mod capture;
 mod decisions;
 mod floor;
 mod keys;
+mod lineage;
 mod load;
 mod servers;
 mod stage;
@@ -40,6 +41,9 @@ async fn main() -> Result<()> {
     }
     if chosen("keys") {
         rows.push(keys::measure().await?);
+    }
+    if chosen("lineage") {
+        rows.push(lineage::measure().await?);
     }
     if chosen("backfill") {
         rows.push(up::backfill().await?);

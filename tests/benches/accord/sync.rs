@@ -79,8 +79,40 @@ pub(crate) async fn finish(_servers: &Servers, bus: &Bus) -> Result<()> {
     Ok(())
 }
 
-/// An organization with a connection and an active mapping, made as people make them: through gRPC.
+/// Rooms with an organization, a connection and an active mapping.
+pub(crate) struct Open {
+    pub(crate) organization: OrganizationId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) channel: Channel,
+    credential: Credential,
+    rooms: Started,
+    identity: Started,
+}
+
+impl Open {
+    /// A request of the organization's own key.
+    pub(crate) fn request<T>(&self, body: T) -> Result<tonic::Request<T>> {
+        let mut request = tonic::Request::new(body);
+        self.credential.apply(request.metadata_mut())?;
+        Ok(request)
+    }
+
+    pub(crate) async fn close(self) {
+        self.rooms.stop().await;
+        self.identity.stop().await;
+    }
+}
+
+/// An organization with a connection and an active mapping; the rooms are stopped again.
 pub(crate) async fn seed(servers: &Servers) -> Result<Load> {
+    let open = open(servers).await?;
+    let load = Load::new(open.organization, open.connection);
+    open.close().await;
+    Ok(load)
+}
+
+/// An organization with a connection and an active mapping, made as people make them: through gRPC.
+pub(crate) async fn open(servers: &Servers) -> Result<Open> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus = servers.bus("seed").await?;
     let started = Started::default();
@@ -110,12 +142,11 @@ pub(crate) async fn seed(servers: &Servers) -> Result<Load> {
     };
     let key = identity.operator().mint_api_key(organization, key).await?;
     let connection = ConnectionId::generate(clock.now());
+    let credential = Credential::Bearer(key.secret);
     let seeder =
-        Seeder { bus, channel, credential: Credential::Bearer(key.secret), organization, connection };
+        Seeder { bus, channel: channel.clone(), credential: credential.clone(), organization, connection };
     seeder.activate(clock.now()).await?;
-    rooms.stop().await;
-    started.stop().await;
-    Ok(Load::new(organization, connection))
+    Ok(Open { organization, connection, channel, credential, rooms, identity: started })
 }
 
 /// A loopback listener and a channel to it.
