@@ -128,6 +128,7 @@ pub(crate) fn state(name: &str) -> Markup {
         "live" => (Good, "Live"),
         "waiting" => (Quiet, "Waiting"),
         "reading" => (Busy, "Reading"),
+        "computing" => (Busy, "Working it out"),
         "ready" => (Good, "Ready"),
         "applying" => (Busy, "Applying"),
         "applied" => (Good, "Applied"),

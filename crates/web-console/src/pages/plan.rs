@@ -59,7 +59,7 @@ impl Body {
 
     /// Whether it changes by itself, so that it is worth asking again and again.
     fn is_moving(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| matches!(&*plan.state, "reading" | "applying"))
+        self.plan.as_ref().is_some_and(|plan| matches!(&*plan.state, "reading" | "computing" | "applying"))
             || (self.mapping.state == "active"
                 && self.plan.as_ref().is_some_and(|plan| plan.state == "ready"))
     }

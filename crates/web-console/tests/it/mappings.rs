@@ -125,6 +125,22 @@ async fn suggesting_planning_and_activating_follow_one_another() {
 }
 
 #[tokio::test]
+async fn a_plan_that_is_not_ready_says_what_it_does_and_keeps_itself_fresh() {
+    let mut browser = Browser::of(Role::Owner).await;
+    for (state, says) in [
+        ("reading", "<strong>Reading"),
+        ("computing", "<strong>Working the plan out"),
+        ("applying", "<strong>Applying"),
+    ] {
+        browser.rooms.set_plan_state(state);
+        let page = browser.get(&format!("{}/plan", mapping())).await.body;
+        assert!(page.contains(says), "{state}");
+        assert!(page.contains("/plan/live\""), "{state} is not asked for again");
+        assert!(!page.contains("id=\"activate\""), "{state} can be activated");
+    }
+}
+
+#[tokio::test]
 async fn nothing_of_an_active_mapping_is_saved_by_a_slip() {
     let mut browser = Browser::of(Role::Owner).await;
     let draft = browser.get(&mapping()).await.body;

@@ -73,6 +73,11 @@ impl Rooms {
         self.0.lock().unwrap().mapping_state = state.to_owned();
     }
 
+    /// Puts the plan into this state.
+    pub(crate) fn set_plan_state(&self, state: &str) {
+        self.0.lock().unwrap().plan_state = state.to_owned();
+    }
+
     /// The next call that changes something is answered so.
     pub(crate) fn fail_next(&self, code: Code, stable: &'static str, message: &str) {
         let mut status = Status::new(code, message);
