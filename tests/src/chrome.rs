@@ -71,10 +71,19 @@ impl Chrome {
         .await;
     }
 
-    /// Waits for an element.
+    /// Waits for an element. The page that never has it is kept as the picture `missing`.
     pub async fn find(&self, css: &str) -> Element {
-        let what = format!("the page to have {css}");
-        eventually(PATIENCE, &what, || async { self.page.find(Locator::Css(css)).await.ok() }).await
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Ok(element) = self.page.find(Locator::Css(css)).await {
+                return element;
+            }
+            if tokio::time::Instant::now() > end {
+                self.shoot("missing").await;
+                panic!("{} has no {css}; see target/screenshots/missing.png", self.url().await);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Whether there is such an element now.
