@@ -144,6 +144,8 @@ impl Sandbox {
             .stderr(Stdio::null())
             .spawn()
             .context("run the sandbox")?;
+        // The first one of a process sets it up.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         let sandbox = Self { child, url: Url::parse(&format!("http://127.0.0.1:{port}"))?, http };
         let deadline = Instant::now() + PATIENCE;
