@@ -52,9 +52,10 @@ impl Body {
         }
     }
 
-    /// Whether the plan is of the mapping as it is now.
+    /// Whether the plan is of the mapping as it is now. The mapping was read a moment before the plan, which may be of a
+    /// later revision by then.
     fn is_current(&self, plan: &Plan) -> bool {
-        plan.state != "stale" && plan.mapping_revision == self.mapping.revision
+        plan.state != "stale" && plan.mapping_revision >= self.mapping.revision
     }
 
     /// Whether it changes by itself, so that it is worth asking again and again.
