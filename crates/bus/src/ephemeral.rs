@@ -3,6 +3,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use async_nats::client::RequestErrorKind;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
@@ -46,16 +47,23 @@ impl Bus {
         self.client().flush().await.map_err(|error| Error::caused(ErrorKind::Unreachable, OP, error))
     }
 
-    /// Listens to a subject, wildcards allowed, from now on. What is published while the connection is lost is
-    /// missed: watch [`Bus::connections`] where that matters.
+    /// Listens to a subject, wildcards allowed: whatever is published once this has returned comes. What is
+    /// published while the connection is lost is missed: watch [`Bus::connections`] where that matters.
     ///
     /// # Errors
-    /// The subject is not allowed, or the connection is closed for good.
+    /// The subject is not allowed, or the server does not answer.
     pub async fn subscribe_ephemeral(&self, subject: &str) -> Result<Subscription, Error> {
         const OP: &str = "subscribe to ephemeral messages";
         let inner = self.client().subscribe(subject.to_owned()).await;
         let inner = inner.map_err(|error| Error::caused(ErrorKind::Refused, OP, error))?;
-        self.client().flush().await.map_err(|error| Error::caused(ErrorKind::Unreachable, OP, error))?;
-        Ok(Subscription { inner })
+        // A server reads a connection in order: what answers a question asked later knows of the subscription.
+        // That nobody listens there is the answer.
+        let question = self.client().request(self.client().new_inbox(), Bytes::new()).await;
+        match question {
+            Err(error) if error.kind() != RequestErrorKind::NoResponders => {
+                Err(Error::caused(ErrorKind::Unreachable, OP, error))
+            }
+            _ => Ok(Subscription { inner }),
+        }
     }
 }

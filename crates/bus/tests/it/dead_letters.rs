@@ -10,7 +10,9 @@ use model::OrganizationId;
 use testkit::eventually;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ORG, SOON, assert_silent, change, connect, noon, number, outside, reader, take, within};
+use crate::{
+    ORG, SOON, assert_silent, change, connect, noon, number, outside, reader, settled, take, within,
+};
 
 async fn bury(bus: &Bus, numbers: std::ops::Range<u64>) {
     bus.publish_batch(&numbers.clone().map(change).collect::<Vec<_>>()).await.unwrap();
@@ -73,7 +75,7 @@ async fn what_has_no_readable_envelope_is_a_dead_letter_and_its_neighbours_go_on
     }
     headers.insert("ce-organization", ORG.to_string().as_str());
     client.publish_with_headers(change(0).subject, headers, "{}".into()).await.unwrap();
-    client.flush().await.unwrap();
+    settled(&client).await;
     let jetstream = async_nats::jetstream::new(client);
     eventually(SOON, "both are stored", async || {
         let stream = jetstream.get_stream(subject::CHANGES).await.unwrap();
@@ -227,7 +229,7 @@ async fn a_dead_letter_that_cannot_be_stored_stops_the_consumer_and_loses_nothin
     let bus = connect(&nats).await;
     let client = outside(&nats).await;
     client.publish(change(0).subject, "no envelope".into()).await.unwrap();
-    client.flush().await.unwrap();
+    settled(&client).await;
     let jetstream = async_nats::jetstream::new(client);
     let mut narrow = jetstream.get_stream(subject::DEAD).await.unwrap().cached_info().config.clone();
     narrow.max_message_size = 10;

@@ -100,3 +100,9 @@ async fn outside(nats: &TestNats) -> async_nats::Client {
     let (user, password) = (server.username().unwrap().to_owned(), server.password().unwrap().to_owned());
     async_nats::ConnectOptions::with_user_and_password(user, password).connect(server).await.unwrap()
 }
+
+/// Waits until the server has read all that this client sent: it reads in order, and answers that nobody listens.
+async fn settled(client: &async_nats::Client) {
+    let answer = client.request("nobody.listens.here", "".into()).await;
+    assert_eq!(answer.unwrap_err().kind(), async_nats::client::RequestErrorKind::NoResponders);
+}

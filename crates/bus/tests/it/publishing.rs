@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::{ORG, SOON, assert_silent, change, connect, number, outside, reader, record, take};
+use crate::{ORG, SOON, assert_silent, change, connect, number, outside, reader, record, settled, take};
 
 #[tokio::test]
 async fn a_published_message_arrives_as_it_was_sent() {
@@ -28,7 +28,7 @@ async fn a_reader_in_any_language_finds_cloudevents_headers_and_json() {
     let bus = connect(&nats).await;
     let client = outside(&nats).await;
     let mut subscriber = client.subscribe("record.>").await.unwrap();
-    client.flush().await.unwrap();
+    settled(&client).await;
     bus.publish(&record(1).by("user:ann")).await.unwrap();
     let seen = tokio::time::timeout(SOON, subscriber.next()).await.unwrap().unwrap();
     let headers = seen.headers.unwrap();
@@ -103,7 +103,7 @@ async fn an_uncommitted_batch_leaves_nothing_behind() {
         let subject = subject::change(&ORG, "hubspot", "companies");
         client.publish_with_headers(subject, headers, "0".into()).await.unwrap();
     }
-    client.flush().await.unwrap();
+    settled(&client).await;
     bus.publish_batch(&[change(1), change(2)]).await.unwrap();
     let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
     let got = take(&mut consumer, 2).await;
@@ -203,4 +203,17 @@ async fn ephemeral_messages_reach_who_listens_and_are_not_stored() {
     bus.publish_ephemeral(subject::CACHE_IDENTITY_REVOKED, "key").await.unwrap();
     let heard = tokio::time::timeout(SOON, listening.next()).await.unwrap().unwrap();
     assert_eq!((heard.subject.as_str(), &heard.body[..]), (subject::CACHE_IDENTITY_REVOKED, &b"key"[..]));
+}
+
+#[tokio::test]
+async fn a_listener_misses_nothing_that_is_said_after_it_began_to_listen() {
+    let nats = testkit::nats().await;
+    let (listening, speaking) = (connect(&nats).await, connect(&nats).await);
+    for round in 0..300 {
+        let subject = format!("cache.round.{round}");
+        let mut heard = listening.subscribe_ephemeral(&subject).await.unwrap();
+        speaking.publish_ephemeral(&subject, "said").await.unwrap();
+        let said = tokio::time::timeout(SOON, heard.next()).await.expect("it is heard").unwrap();
+        assert_eq!((said.subject, &said.body[..]), (subject, &b"said"[..]));
+    }
 }
