@@ -223,7 +223,7 @@ async fn recording_waits_for_a_database_that_is_killed() {
         }
     });
     // Transactions are cut off in the middle all the time, and four times the whole server is killed.
-    let cutting = tokio::spawn(cut_off_transactions(cluster.url().to_owned()));
+    let cutting = tokio::spawn(cut_off_transactions(pool.clone(), cluster.url().to_owned()));
     for round in 1..=4 {
         testkit::eventually(3 * SOON, "the flow goes on", || async {
             count().await.filter(|count| *count >= round * 1_000)
@@ -245,17 +245,20 @@ async fn recording_waits_for_a_database_that_is_killed() {
     tasks.wait().await;
 }
 
-/// Ends the session of every transaction that it meets, as a failover would.
-async fn cut_off_transactions(url: String) {
+/// Ends the session of every transaction that it meets, as a failover would, each time that more was recorded.
+async fn cut_off_transactions(pool: sqlx::PgPool, url: String) {
+    let recorded =
+        || async { sqlx::query_scalar::<_, i64>("SELECT count(*) FROM entries").fetch_one(&pool).await.ok() };
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = 'accord-audit' AND xact_start IS NOT NULL
+               AND query NOT LIKE '%count(*)%'";
     loop {
-        if let Ok(mut connection) = sqlx::PgConnection::connect(&url).await {
-            let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                       WHERE application_name = 'accord-audit' AND xact_start IS NOT NULL
-                       AND query NOT LIKE '%count(*)%'";
-            while sqlx::query(cut).execute(&mut connection).await.is_ok() {
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            }
+        let there = || async { sqlx::PgConnection::connect(&url).await.ok() };
+        let mut connection = testkit::eventually(3 * SOON, "the server is there", there).await;
+        while sqlx::query(cut).execute(&mut connection).await.is_ok() {
+            let before = recorded().await.unwrap_or_default();
+            let more = || async { recorded().await.filter(|count| *count > before) };
+            testkit::eventually(3 * SOON, "the flow goes on after a cut", more).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     }
 }

@@ -1,14 +1,35 @@
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use bus::{
     Bus, ConnectOptions, ErrorKind, Message, ack_all,
     outbox::{self, Relay},
     subject,
 };
+use sqlx::PgPool;
 use testkit::eventually;
 use tokio_util::sync::CancellationToken;
 
 use crate::{SOON, change, connect, number, reader, record, room, rows, take};
+
+/// The database's time, in seconds.
+async fn now(pool: &PgPool) -> f64 {
+    sqlx::query_scalar("SELECT extract(epoch FROM clock_timestamp())::float8").fetch_one(pool).await.unwrap()
+}
+
+/// Waits until a relay has read the outbox since then.
+async fn wait_for_reading(pool: &PgPool, since: f64) {
+    let read = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+         AND query LIKE '%FROM outbox WHERE seq%' AND pid <> pg_backend_pid()
+         AND query_start > to_timestamp($1))";
+    eventually(SOON, "the relay has read the outbox", async || {
+        sqlx::query_scalar::<_, bool>(read).bind(since).fetch_one(pool).await.unwrap().then_some(())
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn publishing_and_consuming_survive_restarts_of_the_server() {
@@ -20,9 +41,13 @@ async fn publishing_and_consuming_survive_restarts_of_the_server() {
             bus.publish_batch(part).await.unwrap();
         }
     };
+    let read = AtomicUsize::new(0);
     let restarting = async {
-        for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+        for count in [200, 1_000, 2_000] {
+            eventually(SOON, "the flow goes on", async || {
+                (read.load(Ordering::Relaxed) >= count).then_some(())
+            })
+            .await;
             nats.restart().await;
         }
     };
@@ -31,6 +56,7 @@ async fn publishing_and_consuming_survive_restarts_of_the_server() {
         while seen.len() < 3_000 {
             let batch = consumer.next_batch().await.unwrap();
             seen.extend(batch.iter().map(number));
+            read.store(seen.len(), Ordering::Relaxed);
             ack_all(batch).await.unwrap();
         }
     };
@@ -45,10 +71,11 @@ async fn the_outbox_keeps_what_the_server_cannot_take_and_delivers_it_when_it_is
     let shutdown = CancellationToken::new();
     let relay = tokio::spawn(Relay::new(pool.clone(), bus.clone(), "test").run(shutdown.clone()));
     nats.kill().await;
+    let since = now(&pool).await;
     let mut tx = pool.begin().await.unwrap();
     outbox::enqueue(&mut tx, &(0..1_500).map(record).collect::<Vec<_>>()).await.unwrap();
     tx.commit().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait_for_reading(&pool, since).await;
     assert_eq!(rows(&pool, "outbox").await, 1_500);
     nats.start().await;
     let mut consumer = bus.consumer(reader(subject::EVENTS)).await.unwrap();
@@ -68,8 +95,9 @@ async fn a_relay_ends_soon_even_when_the_server_is_gone() {
     outbox::enqueue(&mut tx, &[record(1)]).await.unwrap();
     tx.commit().await.unwrap();
     nats.kill().await;
+    let since = now(&pool).await;
     let relay = tokio::spawn(Relay::new(pool.clone(), bus.clone(), "test").run(shutdown.clone()));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    wait_for_reading(&pool, since).await;
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(8), relay).await.expect("it ends").unwrap();
     assert_eq!(rows(&pool, "outbox").await, 1);
