@@ -1,6 +1,10 @@
 use jiff::Timestamp;
 use model::{ConnectionId, LinkId, MappingId, OrganizationId, RecordId};
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{
+    PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 use super::{at, times};
@@ -116,6 +120,22 @@ macro_rules! fits {
     };
 }
 
+/// A query that [`fits!`] made, with its parts bound.
+fn fitting<'q>(
+    sql: &'static str,
+    organization: OrganizationId,
+    filter: &'q Filter,
+) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(sql)
+        .bind(organization.uuid())
+        .bind(&filter.ids)
+        .bind(filter.connection.map(ConnectionId::uuid))
+        .bind(filter.record.map(RecordId::uuid))
+        .bind(&filter.category)
+        .bind(&filter.field)
+        .bind(&filter.states)
+}
+
 /// An issue with what its record is and is called.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
@@ -133,24 +153,14 @@ pub(crate) async fn list(
     limit: i64,
 ) -> Result<Vec<Listed>, Error> {
     let (before, id) = behind.unzip();
-    let rows = sqlx::query(fits!(
+    let sql = fits!(
         "SELECT i.*, r.object AS record_object, r.title AS record_title \
          FROM (SELECT * FROM issues i WHERE",
         "AND ($8::timestamptz IS NULL OR (at, id) < ($8, $9)) ORDER BY at DESC, id DESC LIMIT $10) i \
          LEFT JOIN records r ON r.id = i.record_id ORDER BY i.at DESC, i.id DESC"
-    ))
-    .bind(organization.uuid())
-    .bind(&filter.ids)
-    .bind(filter.connection.map(ConnectionId::uuid))
-    .bind(filter.record.map(RecordId::uuid))
-    .bind(&filter.category)
-    .bind(&filter.field)
-    .bind(&filter.states)
-    .bind(before.map(at))
-    .bind(id)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
+    );
+    let fitting = fitting(sql, organization, filter);
+    let rows = fitting.bind(before.map(at)).bind(id).bind(limit).fetch_all(db).await?;
     rows.iter()
         .map(|row| {
             Ok(Listed {
@@ -168,19 +178,12 @@ pub(crate) async fn counts(
     organization: OrganizationId,
     filter: &Filter,
 ) -> Result<Vec<(String, i64)>, Error> {
-    let rows = sqlx::query(fits!(
+    let filter = Filter { category: String::new(), ..filter.clone() };
+    let sql = fits!(
         "SELECT category, count(*) AS count FROM issues i WHERE",
         "GROUP BY category ORDER BY count DESC, category"
-    ))
-    .bind(organization.uuid())
-    .bind(&filter.ids)
-    .bind(filter.connection.map(ConnectionId::uuid))
-    .bind(filter.record.map(RecordId::uuid))
-    .bind("")
-    .bind(&filter.field)
-    .bind(&filter.states)
-    .fetch_all(db)
-    .await?;
+    );
+    let rows = fitting(sql, organization, &filter).fetch_all(db).await?;
     rows.iter().map(|row| Ok((row.try_get("category")?, row.try_get("count")?))).collect()
 }
 
@@ -193,16 +196,7 @@ pub(crate) struct Changed {
     pub(crate) field: Option<String>,
 }
 
-fn changed(rows: &[PgRow]) -> Result<Vec<Changed>, Error> {
-    let read = |row: &PgRow| {
-        let (count, field): (i64, String) = (row.try_get("count")?, row.try_get("field")?);
-        let field = Some(field).filter(|field| count == 1 && !field.is_empty());
-        Ok(Changed { mapping: MappingId::from_uuid(row.try_get("mapping_id")?), count, field })
-    };
-    rows.iter().map(read).collect()
-}
-
-/// Asks for all that fit to be tried again; gives which. Rows are locked in the order of ids.
+/// Asks for all that fit to be tried again; gives which.
 pub(crate) async fn want(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -210,24 +204,7 @@ pub(crate) async fn want(
     actor: &str,
     now: Timestamp,
 ) -> Result<Vec<Changed>, Error> {
-    let rows = sqlx::query(fits!(
-        "WITH changed AS (UPDATE issues SET state = 'retrying', wanted_by = $8, wanted_at = $9 WHERE id IN (SELECT id FROM issues i WHERE",
-        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying') RETURNING link_id, field) \
-         SELECT l.mapping_id, count(*) AS count, min(c.field) AS field FROM changed c JOIN links l ON l.id = c.link_id \
-         GROUP BY l.mapping_id ORDER BY l.mapping_id"
-    ))
-    .bind(organization.uuid())
-    .bind(&filter.ids)
-    .bind(filter.connection.map(ConnectionId::uuid))
-    .bind(filter.record.map(RecordId::uuid))
-    .bind(&filter.category)
-    .bind(&filter.field)
-    .bind(&filter.states)
-    .bind(actor)
-    .bind(at(now))
-    .fetch_all(tx)
-    .await?;
-    changed(&rows)
+    change(tx, organization, filter, "retrying", Some((actor, now))).await
 }
 
 /// Dismisses all that fit; gives which.
@@ -236,22 +213,33 @@ pub(crate) async fn dismiss(
     organization: OrganizationId,
     filter: &Filter,
 ) -> Result<Vec<Changed>, Error> {
-    let rows = sqlx::query(fits!(
-        "WITH changed AS (UPDATE issues SET state = 'dismissed', wanted_by = NULL WHERE id IN (SELECT id FROM issues i WHERE",
+    change(tx, organization, filter, "dismissed", None).await
+}
+
+/// Rows are locked in the order of ids.
+async fn change(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    filter: &Filter,
+    state: &str,
+    wanted: Option<(&str, Timestamp)>,
+) -> Result<Vec<Changed>, Error> {
+    let (by, when) = wanted.unzip();
+    let sql = fits!(
+        "WITH changed AS (UPDATE issues SET state = $8, wanted_by = $9, wanted_at = coalesce($10, wanted_at) \
+         WHERE id IN (SELECT id FROM issues i WHERE",
         "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying') RETURNING link_id, field) \
          SELECT l.mapping_id, count(*) AS count, min(c.field) AS field FROM changed c JOIN links l ON l.id = c.link_id \
          GROUP BY l.mapping_id ORDER BY l.mapping_id"
-    ))
-    .bind(organization.uuid())
-    .bind(&filter.ids)
-    .bind(filter.connection.map(ConnectionId::uuid))
-    .bind(filter.record.map(RecordId::uuid))
-    .bind(&filter.category)
-    .bind(&filter.field)
-    .bind(&filter.states)
-    .fetch_all(tx)
-    .await?;
-    changed(&rows)
+    );
+    let fitting = fitting(sql, organization, filter);
+    let rows = fitting.bind(state).bind(by).bind(when.map(at)).fetch_all(tx).await?;
+    let read = |row: &PgRow| {
+        let (count, field): (i64, String) = (row.try_get("count")?, row.try_get("field")?);
+        let field = Some(field).filter(|field| count == 1 && !field.is_empty());
+        Ok(Changed { mapping: MappingId::from_uuid(row.try_get("mapping_id")?), count, field })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Issues of one organization that somebody wants tried again, with who.
