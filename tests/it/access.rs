@@ -255,6 +255,7 @@ async fn a_key_without_the_scope_is_forbidden(house: &House) {
     let mapping = house.mapping("company").await;
     let runs = house.ok("GET", "/api/v1/runs?limit=1", None).await;
     let run = runs["data"][0]["id"].as_str().expect("a run").to_owned();
+    let (comparisons, comparison) = compared(house).await;
     for (method, path, body) in [
         ("POST", "/api/v1/records/company".to_owned(), Some(json!({ "fields": { "name": "x" } }))),
         ("GET", "/api/v1/connections".to_owned(), None),
@@ -265,6 +266,9 @@ async fn a_key_without_the_scope_is_forbidden(house: &House) {
         ("GET", format!("/api/v1/runs/{run}"), None),
         ("GET", format!("/api/v1/runs/{run}/undo"), None),
         ("POST", format!("/api/v1/runs/{run}/undo"), None),
+        ("GET", comparisons.clone(), None),
+        ("POST", comparisons, None),
+        ("GET", comparison, None),
     ] {
         let refused = house.call_as(&headers, method, &path, body).await;
         assert_eq!((refused.status, refused.code()), (403, "scope_missing"), "{method} {path}");
@@ -289,6 +293,14 @@ async fn an_integration_key_works_until_it_is_revoked(house: &House) {
     .await;
 }
 
+/// Where a connection's comparisons are, and one of them.
+async fn compared(house: &House) -> (String, String) {
+    let path = format!("/api/v1/connections/{}/reconciles", house.connection().await);
+    let begun = house.ok("POST", &path, None).await;
+    let id = begun["data"][0]["id"].as_str().expect("a comparison");
+    (path, format!("/api/v1/reconciles/{id}"))
+}
+
 async fn ids_of_another_organization_do_not_exist(house: &House) {
     let made = house.operator(&["organization", "create", "Other Ltd", "--owner", "olaf@other.example"]);
     let link = made.lines().nth(1).expect("the second line is the link");
@@ -304,6 +316,7 @@ async fn ids_of_another_organization_do_not_exist(house: &House) {
     let (connection, mapping) = (house.connection().await, house.mapping("company").await);
     let runs = house.ok("GET", "/api/v1/runs?limit=1", None).await;
     let run = runs["data"][0]["id"].as_str().expect("a run").to_owned();
+    let (comparisons, comparison) = compared(house).await;
     let edit = || Some(json!({ "fields": { "name": "Stolen" } }));
     let settings = || Some(json!({ "action": "ignore" }));
     for (method, path, body) in [
@@ -321,6 +334,9 @@ async fn ids_of_another_organization_do_not_exist(house: &House) {
         ("GET", format!("/api/v1/runs/{run}"), None),
         ("GET", format!("/api/v1/runs/{run}/undo"), None),
         ("POST", format!("/api/v1/runs/{run}/undo"), None),
+        ("GET", comparisons.clone(), None),
+        ("POST", comparisons, None),
+        ("GET", comparison, None),
     ] {
         let answer = house.call_as(&[("authorization", &key)], method, &path, body).await;
         assert_eq!(answer.status, 404, "{method} {path}: {}", answer.body);

@@ -14,6 +14,7 @@ mod lineage;
 mod main_path;
 mod objects;
 mod planning;
+mod reconcile;
 mod resume;
 mod rules;
 mod secrets;

@@ -75,6 +75,7 @@ struct ReaderKey {
     authorized: Timestamp,
     schema: Option<Timestamp>,
     fence: i64,
+    verify: Option<uuid::Uuid>,
 }
 
 /// A task that ends when it is told to.
@@ -286,6 +287,7 @@ impl Owner {
                     authorized: connection.connected_at,
                     schema: connection.schema_refreshed_at,
                     fence: held.lease.fence,
+                    verify: capture.verify,
                 };
                 let reading = (connection.id, capture.object.clone());
                 wanted.insert(reading, (key, connection.clone(), capture, held.lease));

@@ -4,9 +4,10 @@ use bus::{ErrorKind, Message, event_id, subject};
 use jiff::Timestamp;
 use model::{
     ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
-    ConnectionId, IssueCategory, Lane, OrganizationId, SchemaRefreshed, SyncRunFinished, Value, WriteOutcome,
-    Written, kind,
+    ConnectionId, IssueCategory, Lane, OrganizationId, SchemaRefreshed, SyncRunFinished, Value,
+    VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
 };
+use uuid::Uuid;
 
 use crate::Change;
 
@@ -86,6 +87,37 @@ impl Publisher {
         Ok(message
             .with_id(event_id(&[&connection, &fact.vendor_object, kind, &generation]))
             .by(format!("connection:{connection}")))
+    }
+
+    /// A bucket that differed, behind its records.
+    pub(crate) fn verified_bucket(
+        &self,
+        fact: &VerifiedBucket,
+        at: Timestamp,
+    ) -> Result<Message, bus::Error> {
+        let id = event_id(&[kind::VERIFIED_BUCKET, &fact.run.to_string(), &fact.bucket.to_string()]);
+        let subject = subject::change(&self.organization, self.vendor, &fact.vendor_object);
+        let (kind, source) = (kind::VERIFIED_BUCKET, self.source.as_str());
+        let message = Message::json(subject, kind, source, self.organization, at, fact)?;
+        Ok(message.with_id(id).by(format!("connection:{}", fact.connection)))
+    }
+
+    /// How far the reading of a comparison is.
+    pub(crate) fn verify_progressed(&self, fact: &VerifyProgressed) -> Result<Message, bus::Error> {
+        let subject = subject::change(&self.organization, self.vendor, &fact.vendor_object);
+        let (kind, source) = (kind::VERIFY_PROGRESSED, self.source.as_str());
+        let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
+        Ok(message.by(format!("connection:{}", fact.connection)))
+    }
+
+    /// The end of a comparison, behind everything that it handed out.
+    pub(crate) fn verify_finished(&self, fact: &VerifyFinished) -> Result<Message, bus::Error> {
+        let subject = subject::change(&self.organization, self.vendor, &fact.vendor_object);
+        let (kind, source) = (kind::VERIFY_FINISHED, self.source.as_str());
+        let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
+        Ok(message
+            .with_id(event_id(&[kind, &fact.run.to_string()]))
+            .by(format!("connection:{}", fact.connection)))
     }
 
     /// The vendor's answer to a write. One that no message can hold is told as a refusal: it must not hold the
@@ -172,6 +204,12 @@ pub(crate) struct ChangePublisher {
 }
 
 impl ChangePublisher {
+    /// The same, for records that are handed out once more: this reason makes them news.
+    pub(crate) fn again(&self, reason: Uuid) -> Self {
+        let [organization, connection, generation] = self.parts.clone();
+        Self { parts: [organization, connection, format!("{generation} {reason}")], ..self.clone() }
+    }
+
     /// The change as a message, and what had to be left out for it to fit one. The same version read again has the same id; after a new backfill was asked for,
     /// perhaps with more fields, it has another one.
     pub(crate) fn message(

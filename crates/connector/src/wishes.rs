@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::{Consumer, ConsumerConfig, Delivery, inbox, subject};
-use model::{CaptureRequested, CaptureStopped, kind};
+use model::{CaptureRequested, CaptureStopped, VerifyRequested, kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::{core::Core, failure::Failure, store::Store};
@@ -63,6 +63,15 @@ async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
             };
             let (connection, object) = (wish.connection, wish.vendor_object.as_str());
             Store::stop_capture(&mut tx, organization, connection, object, said_at).await?;
+        }
+        kind::VERIFY_REQUESTED => {
+            let wish: VerifyRequested = match delivery.message.decode() {
+                Ok(wish) => wish,
+                Err(error) => {
+                    return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
+                }
+            };
+            Store::put_verify(&mut tx, organization, &wish).await?;
         }
         _ => {}
     }

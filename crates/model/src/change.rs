@@ -23,6 +23,8 @@ pub enum Lane {
     Backfill,
     /// Read since the last checkpoint.
     Live,
+    /// Read to be compared with what is known.
+    Verify,
 }
 
 /// A record was created, updated or deleted at a vendor, normalized. Subject `change.{org}.{vendor}.{object}`.

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 // Under this name, because the derive takes a `Value` for any JSON.
 use crate::Value as FieldValue;
-use crate::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, RecordId};
+use crate::{CanonicalObject, ConnectionId, Digests, MappingId, ObjectSchema, RecordId};
 
 /// The `ce-type` of every message on the bus.
 pub mod kind {
@@ -52,6 +53,14 @@ pub mod kind {
     pub const CAPTURE_REQUESTED: &str = "capture.requested";
     /// [`crate::CaptureStopped`].
     pub const CAPTURE_STOPPED: &str = "capture.stopped";
+    /// [`crate::VerifyRequested`].
+    pub const VERIFY_REQUESTED: &str = "capture.verify_requested";
+    /// [`crate::VerifiedBucket`].
+    pub const VERIFIED_BUCKET: &str = "change.verified_bucket";
+    /// [`crate::VerifyProgressed`].
+    pub const VERIFY_PROGRESSED: &str = "change.verify_progressed";
+    /// [`crate::VerifyFinished`].
+    pub const VERIFY_FINISHED: &str = "change.verify_finished";
     /// [`crate::SyncRunFinished`].
     pub const SYNC_RUN_FINISHED: &str = "sync.run_finished";
     /// [`crate::AccessChanged`].
@@ -319,8 +328,74 @@ pub struct CaptureProgress {
     pub at: Timestamp,
 }
 
-/// One run of a vendor's object ended: a poll that found something, a backfill, a manual sync, a failure, or a run
-/// that put another one back.
+/// The sync-engine wants all of a vendor's records compared with what it knows of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VerifyRequested {
+    /// The comparison.
+    pub run: Uuid,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// What is known, as sums by bucket.
+    pub digests: Digests,
+}
+
+/// A bucket of a vendor's records was found to differ. Its records were handed out again before this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedBucket {
+    /// The comparison.
+    pub run: Uuid,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// The bucket, see [`crate::digest::bucket`].
+    pub bucket: u32,
+    /// The vendor's ids of all records in it.
+    pub ids: Vec<String>,
+}
+
+/// How far the reading of a comparison is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyProgressed {
+    /// The comparison.
+    pub run: Uuid,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// Records read so far.
+    pub read: u64,
+    /// Records that the vendor counted at the start, where it counts them.
+    pub total: Option<u64>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// All of a vendor's records were compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyFinished {
+    /// The comparison.
+    pub run: Uuid,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// Records read.
+    pub read: u64,
+    /// Records handed out again, each version once.
+    pub sent: u64,
+    /// Buckets that differed.
+    pub buckets: u64,
+    /// When the reading began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// One run of a vendor's object ended: a poll that found something, a backfill, a manual sync, a failure, a run
+/// that put another one back, or a comparison of both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SyncRunFinished {
     /// The connection.
@@ -329,11 +404,11 @@ pub struct SyncRunFinished {
     pub vendor: String,
     /// The vendor's object.
     pub vendor_object: String,
-    /// What kind of run: `poll`, `backfill`, `manual`, `rescan`, `archive_sweep`, `undo`.
+    /// What kind of run: `poll`, `backfill`, `manual`, `rescan`, `archive_sweep`, `undo`, `reconcile`.
     pub run: String,
     /// Records read, or looked at.
     pub read: u64,
-    /// Change events published, or values put back.
+    /// Change events published, values put back, or records repaired.
     pub published: u64,
     /// Why it failed, as a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]

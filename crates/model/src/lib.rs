@@ -5,6 +5,7 @@ mod budget;
 mod canonical;
 mod change;
 mod clock;
+pub mod digest;
 mod events;
 mod field;
 mod id;
@@ -17,10 +18,12 @@ pub use budget::{BudgetChanged, BudgetLevel, BudgetReached, BudgetSettings, Unkn
 pub use canonical::{CanonicalObject, UnknownObject};
 pub use change::{ChangeEvent, ChangeKind, Lane};
 pub use clock::{Clock, SystemClock};
+pub use digest::Digests;
 pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
     ConnectionChanged, ConnectionState, MappingChanged, PausedField, RecordChanged, SchemaChange,
-    SchemaChangeKind, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, kind,
+    SchemaChangeKind, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifiedBucket, VerifyFinished,
+    VerifyProgressed, VerifyRequested, kind,
 };
 pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{

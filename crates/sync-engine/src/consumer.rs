@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bus::{ConsumerConfig, Delivery, Message, subject};
 use model::{
-    CaptureProgress, ChangeEvent, ChangeKind, OrganizationId, RecordId, Value, WriteOutcome, Written, kind,
+    CaptureProgress, ChangeEvent, ChangeKind, Lane, OrganizationId, RecordId, Value, VerifiedBucket,
+    VerifyFinished, VerifyProgressed, WriteOutcome, Written, digest, kind,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -42,6 +43,15 @@ pub(crate) enum Fact {
     Change(ChangeEvent),
     Written(Written),
     BackfillFinished(CaptureProgress),
+    Verify(Verify),
+}
+
+/// What a comparison of both sides is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Verify {
+    Bucket(VerifiedBucket),
+    Progressed(VerifyProgressed),
+    Finished(VerifyFinished),
 }
 
 /// A message with the fact in it.
@@ -172,6 +182,9 @@ fn read(message: &Message) -> Result<Option<Fact>, bus::Error> {
             Some(Fact::Written(written))
         }
         kind::BACKFILL_FINISHED => Some(Fact::BackfillFinished(message.decode()?)),
+        kind::VERIFIED_BUCKET => Some(Fact::Verify(Verify::Bucket(message.decode()?))),
+        kind::VERIFY_PROGRESSED => Some(Fact::Verify(Verify::Progressed(message.decode()?))),
+        kind::VERIFY_FINISHED => Some(Fact::Verify(Verify::Finished(message.decode()?))),
         _ => None,
     })
 }
@@ -210,14 +223,24 @@ async fn process(engine: &Engine, arrivals: &[Arrival]) -> Result<(), Error> {
     let mappings = engine.mappings.load(&mut tx, &organizations).await?;
     let scope = scope(&mappings, &arrivals);
     let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings.clone(), scope).await?;
-    let mut planned = false;
+    let (mut planned, mut verified) = (false, false);
     for arrival in arrivals {
         apply(&mut unit, &mappings, arrival);
-        let Fact::BackfillFinished(progress) = &arrival.fact else { continue };
-        for compiled in of(&mappings, &arrival.message, progress.connection, &progress.vendor_object) {
-            let id = compiled.mapping.id;
-            let (from, to) = (PlanState::Reading, PlanState::Computing);
-            planned |= store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
+        match &arrival.fact {
+            Fact::BackfillFinished(progress) => {
+                for compiled in of(&mappings, &arrival.message, progress.connection, &progress.vendor_object)
+                {
+                    let id = compiled.mapping.id;
+                    let (from, to) = (PlanState::Reading, PlanState::Computing);
+                    planned |= store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
+                }
+            }
+            Fact::Verify(told) => {
+                let organization = arrival.message.envelope.organization;
+                store::reconciles::told(&mut tx, organization, told).await?;
+                verified = true;
+            }
+            Fact::Change(_) | Fact::Written(_) => {}
         }
     }
     unit.flush(&mut tx).await?;
@@ -225,6 +248,9 @@ async fn process(engine: &Engine, arrivals: &[Arrival]) -> Result<(), Error> {
     engine.waker.wake();
     if planned {
         engine.jobs.notify_one();
+    }
+    if verified {
+        engine.reconciles.notify_one();
     }
     Ok(())
 }
@@ -280,7 +306,7 @@ pub(crate) fn scope(mappings: &Mappings, arrivals: &[&Arrival]) -> Scope {
                     parents.extend(unit::names(compiled, &covered.collect()));
                 }
             }
-            Fact::BackfillFinished(_) => {}
+            Fact::BackfillFinished(_) | Fact::Verify(_) => {}
         }
     }
     scope.vendor_records = wanted.into_values().collect();
@@ -297,7 +323,7 @@ pub(crate) fn apply(unit: &mut Unit, mappings: &Mappings, arrival: &Arrival) {
     match &arrival.fact {
         Fact::Change(change) => apply_change(unit, mappings, &arrival.message, change),
         Fact::Written(written) => apply_written(unit, mappings, &arrival.message, written),
-        Fact::BackfillFinished(_) => {}
+        Fact::BackfillFinished(_) | Fact::Verify(_) => {}
     }
 }
 
@@ -307,6 +333,10 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
         lane: Some(change.lane),
         ..Cause::vendor(&message.envelope, change.connection, &change.vendor, change.changed_at)
     });
+    let digest = digest::digest(&change.id, &change.fields).cast_signed();
+    if change.lane == Lane::Verify {
+        unit.look_at(change.connection, &change.object);
+    }
     for compiled in of(mappings, message, change.connection, &change.object) {
         let gone = Gone { version: change.version, at: change.changed_at };
         for merged in &change.merged_ids {
@@ -317,6 +347,7 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
             seen: Seen { version: change.version, at: change.changed_at, fields: &change.fields },
             external: external(change),
             lane: change.lane,
+            digest: Some(digest),
         };
         match (change.kind, compiled.mapping.state) {
             (ChangeKind::Deleted, _) => unit.delete(compiled, &change.id, gone, &cause),

@@ -21,6 +21,8 @@ pub(crate) struct Engine {
     pub(crate) jobs: Arc<Notify>,
     /// Wakes the work that people asked for: issues to try again.
     pub(crate) chores: Arc<Notify>,
+    /// Wakes the comparisons of both sides.
+    pub(crate) reconciles: Arc<Notify>,
     pub(crate) mappings: Cache,
     /// Who is asked about mappings that the matcher is unsure of, where the operator named somebody.
     pub(crate) reranker: Option<Reranker>,

@@ -72,9 +72,10 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
         store::runs::apply(&mut tx, &run_of(&compiled, engine.clock.now())).await?;
         if apply_staged(engine, &mut tx, &compiled).await? == 0 {
             // The plan stays locked by this transaction, so that nobody else applies it meanwhile.
-            let asked = create_there(engine, &compiled).await?;
+            let cause = cause(&compiled, engine.clock.now());
+            let asked = create_there(engine, &compiled, &cause).await?;
             store::plans::add_applied(&mut tx, id, asked).await?;
-            settle_links(engine, &compiled).await?;
+            settle_links(engine, &compiled, &cause).await?;
             let (from, to) = (PlanState::Applying, PlanState::Applied);
             store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
             let cause = applied(id, compiled.mapping.revision);
@@ -146,7 +147,11 @@ async fn apply_staged(
 
 /// Asks for the records that exist only here to be created at the vendor, but for those that the filter leaves out.
 /// Each chunk is a transaction of its own; what was asked for is not found again.
-async fn create_there(engine: &Engine, mapping: &Arc<Compiled>) -> Result<i64, Error> {
+pub(crate) async fn create_there(
+    engine: &Engine,
+    mapping: &Arc<Compiled>,
+    cause: &Arc<Cause>,
+) -> Result<i64, Error> {
     let (organization, object, id) =
         (mapping.mapping.organization, mapping.mapping.object, mapping.mapping.id);
     let (mut after, mut asked) = (None, 0);
@@ -164,7 +169,7 @@ async fn create_there(engine: &Engine, mapping: &Arc<Compiled>) -> Result<i64, E
         let scope = Scope { records: ids.clone(), ..Scope::default() };
         let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings, scope).await?;
         for id in &ids {
-            unit.link_here(mapping, *id, &cause(mapping, engine.clock.now()));
+            unit.link_here(mapping, *id, cause);
         }
         unit.flush(&mut tx).await?;
         tx.commit().await?;
@@ -176,7 +181,11 @@ async fn create_there(engine: &Engine, mapping: &Arc<Compiled>) -> Result<i64, E
 
 /// Works out the writes of every link: edits made while the mapping was paused go out now. Each chunk is a transaction
 /// of its own, because rows are locked in one order only within a unit.
-async fn settle_links(engine: &Engine, mapping: &Arc<Compiled>) -> Result<(), Error> {
+pub(crate) async fn settle_links(
+    engine: &Engine,
+    mapping: &Arc<Compiled>,
+    cause: &Arc<Cause>,
+) -> Result<(), Error> {
     let mut after = None;
     loop {
         let mut tx = engine.pool.begin().await?;
@@ -187,9 +196,8 @@ async fn settle_links(engine: &Engine, mapping: &Arc<Compiled>) -> Result<(), Er
         let links: Vec<LinkId> = links.iter().map(|link| link.id).collect();
         let scope = Scope { links: links.clone(), ..Scope::default() };
         let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings, scope).await?;
-        let cause = cause(mapping, engine.clock.now());
         for link in links {
-            unit.reconsider(mapping, link, &cause);
+            unit.reconsider(mapping, link, cause);
         }
         unit.flush(&mut tx).await?;
         tx.commit().await?;

@@ -20,6 +20,7 @@ mod metrics;
 mod parents;
 mod planning;
 mod publisher;
+mod reconcile;
 mod reranker;
 mod review;
 mod room;

@@ -9,12 +9,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, Error, chores, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache,
-    parents, reranker::Reranker, store,
+    parents, reconcile, reranker::Reranker, store,
 };
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 12] = [
+const MIGRATIONS: [Migration; 13] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -35,6 +35,7 @@ const MIGRATIONS: [Migration; 12] = [
         name: "organizations",
         sql: include_str!("../migrations/0021_organizations.sql"),
     },
+    Migration { version: 22, name: "reconciles", sql: include_str!("../migrations/0022_reconciles.sql") },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.
@@ -92,6 +93,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         waker: relay.waker(),
         jobs: Arc::new(Notify::new()),
         chores: Arc::new(Notify::new()),
+        reconciles: Arc::new(Notify::new()),
         mappings: Cache::default(),
         reranker,
     });
@@ -100,12 +102,13 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     deps.tasks.spawn(connections::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(jobs::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(chores::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(reconcile::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(parents::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(prune(Arc::clone(&engine), deps.shutdown));
     Ok(Running { engine, guard: deps.guard })
 }
 
-/// Forgets what was kept for its time, once an hour.
+/// Once an hour: forgets what was kept for its time, and looks whether something is to be compared.
 async fn prune(engine: Arc<Engine>, shutdown: CancellationToken) {
     let mut hourly = tokio::time::interval(std::time::Duration::from_secs(3_600));
     loop {
@@ -114,6 +117,9 @@ async fn prune(engine: Arc<Engine>, shutdown: CancellationToken) {
             _ = hourly.tick() => {}
         }
         let now = engine.clock.now();
+        if let Err(error) = reconcile::nightly(&engine).await {
+            tracing::warn!(%error, "what is due tonight could not be compared");
+        }
         if let Err(error) =
             bus::inbox::prune(&engine.pool, now - jiff::SignedDuration::from_hours(INBOX_HOURS)).await
         {

@@ -15,6 +15,7 @@ pub(crate) mod keys;
 pub(crate) mod mapping;
 pub(crate) mod mapping_actions;
 pub(crate) mod plan;
+pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod record_edit;
 pub(crate) mod records;

@@ -18,8 +18,8 @@ use crate::{
     assets, headers,
     pages::{
         account, audit, budget, connect, connection, connection_actions as actions, decisions, health,
-        integrations, issues, keys, mapping, mapping_actions, plan, record, record_edit, records, runs,
-        sign_in, users,
+        integrations, issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records,
+        runs, sign_in, users,
     },
     session,
 };
@@ -84,6 +84,8 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}/disconnect", get(connect::confirm_end).post(connect::end))
         .route("/integrations/{vendor}/{connection}/issues", get(issues::show).post(issues::change))
         .route("/integrations/{vendor}/{connection}/runs", get(runs::show))
+        .route("/integrations/{vendor}/{connection}/reconcile", get(reconcile::show).post(reconcile::begin))
+        .route("/integrations/{vendor}/{connection}/reconcile/live", get(reconcile::live))
         .route("/integrations/{vendor}/{connection}/runs/{run}/undo", get(runs::preview).post(runs::undo))
         .route("/integrations/{vendor}/{connection}/sync", post(actions::sync_now))
         .route("/integrations/{vendor}/{connection}/refresh-schema", post(actions::refresh_schema))

@@ -18,7 +18,7 @@ use proto::{
 
 pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};
-pub use review::{issue_counts, issues, lineage, runs, undo_preview};
+pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 
 mod budget;
 mod decision;

@@ -3,7 +3,7 @@
 use model::{
     AccessChanged, AccessSubject, BudgetChanged, BudgetReached, BudgetSettings, CaptureRequested,
     CaptureStopped, ConnectionChanged, ConnectionState, MappingChanged, SchemaDriftDetected, SchemaRefreshed,
-    SyncRunFinished, kind,
+    SyncRunFinished, VerifyRequested, kind,
 };
 use serde_json::{Map, Value, json};
 
@@ -178,6 +178,18 @@ pub(crate) fn capture_stopped(stopped: &CaptureStopped) -> Facts {
     }
 }
 
+pub(crate) fn verify_requested(wish: &VerifyRequested) -> Facts {
+    Facts {
+        action: kind::VERIFY_REQUESTED.to_owned(),
+        target: wish.connection.to_string(),
+        connection: Some(wish.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("{} are to be compared at both sides", wish.vendor_object),
+        details: json!({ "object": wish.vendor_object, "run": wish.run }),
+    }
+}
+
 pub(crate) fn run_finished(run: &SyncRunFinished) -> Facts {
     let SyncRunFinished { vendor, vendor_object, run: kind_of_run, read, error, message, .. } = run;
     let why = message.as_deref().or(error.as_deref());
@@ -187,6 +199,9 @@ pub(crate) fn run_finished(run: &SyncRunFinished) -> Facts {
                 "{vendor} {vendor_object}: a run was put back, {} values of {read} records",
                 run.published
             )
+        }
+        None if kind_of_run == "reconcile" => {
+            format!("{vendor} {vendor_object}: {read} records verified equal, {} repaired", run.published)
         }
         None => format!("{vendor} {vendor_object}: {kind_of_run} read {read} records"),
         Some(why) => format!("{vendor} {vendor_object}: {kind_of_run} failed: {why}"),

@@ -100,6 +100,9 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
     Ok(match kind {
         kind::CHANGE => flow::change(message.decode()?),
         kind::BACKFILL_FINISHED => flow::backfill_finished(&message.decode()?),
+        kind::VERIFIED_BUCKET => flow::verified_bucket(&message.decode()?),
+        kind::VERIFY_PROGRESSED => flow::verify_progressed(&message.decode()?),
+        kind::VERIFY_FINISHED => flow::verify_finished(&message.decode()?),
         kind::WRITTEN => flow::written(message.decode()?),
         kind::RECORD_CREATED | kind::RECORD_CHANGED | kind::RECORD_ARCHIVED => {
             flow::record(kind, &message.decode()?)
@@ -118,6 +121,7 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         kind::MAPPING_CHANGED => control::mapping(&message.decode()?),
         kind::CAPTURE_REQUESTED => control::capture_requested(&message.decode()?),
         kind::CAPTURE_STOPPED => control::capture_stopped(&message.decode()?),
+        kind::VERIFY_REQUESTED => control::verify_requested(&message.decode()?),
         kind::SYNC_RUN_FINISHED => control::run_finished(&message.decode()?),
         kind::ACCESS_CHANGED => control::access(&message.decode()?),
         other => control::unknown(other, &message.decode()?),

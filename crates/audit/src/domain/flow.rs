@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    CaptureProgress, ChangeEvent, ChangeKind, ConflictRecorded, RecordChanged, Value, WriteOutcome, Written,
-    kind,
+    CaptureProgress, ChangeEvent, ChangeKind, ConflictRecorded, RecordChanged, Value, VerifiedBucket,
+    VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
 };
 use serde_json::{Map, json};
 
@@ -52,6 +52,48 @@ pub(crate) fn backfill_finished(progress: &CaptureProgress) -> Facts {
         actor: None,
         summary: format!("All {} were read: {} records", progress.vendor_object, progress.read),
         details: json!({ "object": progress.vendor_object, "read": progress.read, "total": progress.total }),
+    }
+}
+
+pub(crate) fn verified_bucket(bucket: &VerifiedBucket) -> Facts {
+    let (object, count) = (&bucket.vendor_object, bucket.ids.len());
+    Facts {
+        action: kind::VERIFIED_BUCKET.to_owned(),
+        target: bucket.connection.to_string(),
+        connection: Some(bucket.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("{object}: bucket {} differs and is compared one by one", bucket.bucket),
+        details: json!({ "object": object, "run": bucket.run, "bucket": bucket.bucket, "records": count }),
+    }
+}
+
+pub(crate) fn verify_progressed(fact: &VerifyProgressed) -> Facts {
+    let VerifyProgressed { vendor_object: object, read, total, .. } = fact;
+    let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
+    Facts {
+        action: kind::VERIFY_PROGRESSED.to_owned(),
+        target: fact.connection.to_string(),
+        connection: Some(fact.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("{read}{of} {object} were read to be compared"),
+        details: json!({ "object": object, "run": fact.run, "read": read, "total": total }),
+    }
+}
+
+pub(crate) fn verify_finished(fact: &VerifyFinished) -> Facts {
+    let VerifyFinished { vendor_object: object, read, buckets, .. } = fact;
+    Facts {
+        action: kind::VERIFY_FINISHED.to_owned(),
+        target: fact.connection.to_string(),
+        connection: Some(fact.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("All {read} {object} were compared: {buckets} buckets differ"),
+        details: json!({
+            "object": object, "run": fact.run, "read": read, "buckets": buckets, "sent": fact.sent,
+        }),
     }
 }
 

@@ -7,13 +7,13 @@ use super::{Reader, Run, SEAM};
 use crate::{
     Change, Error, ErrorKind, Fetch, Page, Session,
     failure::Failure,
-    publisher::LeftOut,
+    publisher::{ChangePublisher, LeftOut},
     store::{Checkpoint, Delivered, Store},
 };
 
 const READ: &str = "read changes";
 /// Pages that are read ahead of the one being published.
-const READ_AHEAD: usize = 1;
+pub(super) const READ_AHEAD: usize = 1;
 
 impl Reader {
     /// Reads a lane up to its end, or up to now. The next page is read while one is published; the checkpoint follows
@@ -42,7 +42,8 @@ impl Reader {
         Ok(run)
     }
 
-    async fn read_pages(
+    /// Reads pages from where the checkpoint stands.
+    pub(super) async fn read_pages(
         &self,
         checkpoint: Checkpoint,
         session: &Session,
@@ -116,9 +117,19 @@ impl Reader {
         lane: Lane,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        self.publish_as(&self.changes, changes, lane, now).await
+    }
+
+    pub(super) async fn publish_as(
+        &self,
+        publisher: &ChangePublisher,
+        changes: Vec<Change>,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let mut messages = Vec::with_capacity(changes.len());
         for change in changes {
-            let (message_of_change, left_out) = self.changes.message(change, lane, now)?;
+            let (message_of_change, left_out) = publisher.message(change, lane, now)?;
             if let Some(LeftOut { id, fields }) = left_out {
                 let (object, fields) = (self.capture.object.as_str(), fields.join(", "));
                 let message = format!("{object} {id} is too large; not read of it: {fields}");

@@ -2,6 +2,7 @@
 
 mod lane;
 mod sweep;
+mod verify;
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,7 +69,11 @@ impl Reader {
             }
         };
         let Lanes { live, backfill, rescans } = lanes;
-        tokio::join!(self.read_live(live, rescans), self.read_backfill(backfill), self.sweep_deleted());
+        tokio::join!(
+            self.read_live(live, rescans),
+            self.read_backfill_then_verify(backfill),
+            self.sweep_deleted(),
+        );
     }
 
     /// The stored checkpoints, and new ones for lanes that have none.
@@ -170,6 +175,12 @@ impl Reader {
     }
 
     /// Reads all history, once.
+    /// What was not read yet is no difference, so a comparison waits for it.
+    async fn read_backfill_then_verify(&self, backfill: Option<Checkpoint>) {
+        self.read_backfill(backfill).await;
+        self.verify().await;
+    }
+
     async fn read_backfill(&self, backfill: Option<Checkpoint>) {
         let Some(mut backfill) = backfill.filter(|backfill| !backfill.finished) else { return };
         let session = self.link.session.in_background();

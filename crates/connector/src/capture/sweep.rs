@@ -29,7 +29,7 @@ impl Reader {
         }
     }
 
-    async fn sweep_and_prune(&self) -> Result<Run, Failure> {
+    pub(super) async fn sweep_and_prune(&self) -> Result<Run, Failure> {
         let before = self.link.line.vendor_now() - self.rescanned_for();
         self.core.store.prune_delivered(self.link.id, &self.capture.object, before).await?;
         if !self.link.connector.capabilities().sweeps_deleted {

@@ -18,6 +18,8 @@ pub(crate) struct Capture {
     pub(crate) revision: i64,
     pub(crate) last_poll_at: Option<Timestamp>,
     pub(crate) last_error: Option<String>,
+    /// The comparison that is wanted of it.
+    pub(crate) verify: Option<Uuid>,
 }
 
 #[derive(FromRow)]
@@ -30,6 +32,7 @@ struct Row {
     revision: i64,
     last_poll_at: Option<jiff_sqlx::Timestamp>,
     last_error: Option<String>,
+    verify: Option<Uuid>,
 }
 
 impl From<Row> for Capture {
@@ -43,6 +46,7 @@ impl From<Row> for Capture {
             revision: row.revision,
             last_poll_at: row.last_poll_at.map(|at| at.to_jiff()),
             last_error: row.last_error,
+            verify: row.verify,
         }
     }
 }
@@ -123,8 +127,10 @@ impl Store {
     pub(crate) async fn captures(&self, connections: &[ConnectionId]) -> Result<Vec<Capture>, Error> {
         let ids: Vec<Uuid> = connections.iter().map(|id| id.uuid()).collect();
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT connection, object, fields, external_id, generation, revision, last_poll_at, last_error
-             FROM captures WHERE connection = ANY($1) AND active ORDER BY connection, object",
+            "SELECT connection, object, fields, external_id, generation, revision, last_poll_at, last_error,
+                    v.run AS verify
+             FROM captures LEFT JOIN verifies v USING (connection, object)
+             WHERE connection = ANY($1) AND active ORDER BY connection, object",
         )
         .bind(ids)
         .fetch_all(&self.pool)

@@ -10,6 +10,7 @@ mod leases;
 mod schemas;
 mod tokens;
 mod usage;
+mod verifies;
 
 pub(crate) use authorizations::{Authorization, NewAuthorization};
 pub(crate) use budgets::{SaidLimit, StoredBudget};
@@ -40,6 +41,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 5, name: "budgets", sql: include_str!("../../migrations/0005_budget.sql") },
     Migration { version: 20, name: "content", sql: include_str!("../../migrations/0020_content.sql") },
+    Migration { version: 21, name: "verifies", sql: include_str!("../../migrations/0021_verifies.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

@@ -5,6 +5,7 @@ mod audit;
 mod connections;
 mod decisions;
 mod mappings;
+mod reconciles;
 mod records;
 mod review;
 mod runs;
@@ -22,6 +23,7 @@ pub(crate) fn router() -> OpenApiRouter<Rooms> {
         .merge(review::router())
         .merge(decisions::router())
         .merge(runs::router())
+        .merge(reconciles::router())
         .merge(audit::router())
         .merge(access::router())
 }

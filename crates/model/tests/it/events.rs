@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use model::{
     AccessChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped, ConflictRecorded,
     ConnectionChanged, MappingChanged, RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
-    kind,
+    VerifyRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -52,6 +52,7 @@ fn all() -> BTreeMap<String, Value> {
         described::<MappingChanged>(kind::MAPPING_CHANGED),
         described::<CaptureRequested>(kind::CAPTURE_REQUESTED),
         described::<CaptureStopped>(kind::CAPTURE_STOPPED),
+        described::<VerifyRequested>(kind::VERIFY_REQUESTED),
         described::<SyncRunFinished>(kind::SYNC_RUN_FINISHED),
         described::<AccessChanged>(kind::ACCESS_CHANGED),
     ])

@@ -49,6 +49,9 @@ struct Target {
     properties: Map<String, Value>,
     #[serde(default)]
     user_id: Option<u64>,
+    /// The modification date stays, as when the vendor mends its own data.
+    #[serde(default)]
+    unnoticed: bool,
 }
 
 impl Target {
@@ -86,7 +89,9 @@ pub(crate) fn edit(sim: &mut Sim, call: &Call) -> Outcome {
     let (at, id) = target.find(portal)?;
     let changes = check(portal, at, &target.properties, false)?;
     check_unique(&portal.objects[at], &changes, Some(id))?;
-    let stamp = portal.stamp(call.now_ms, delay, target.source());
+    let modified = portal.objects[at].records.get(&id).map(|record| record.modified_ms);
+    let now = modified.filter(|_| target.unnoticed).unwrap_or(call.now_ms);
+    let stamp = portal.stamp(now, delay, target.source());
     portal.update(at, id, changes, stamp);
     show(portal, at, id, StatusCode::OK)
 }

@@ -41,3 +41,17 @@ named! {
         Undone = "undone",
     }
 }
+
+named! {
+    /// How a record differed at the two sides.
+    What {
+        /// Another value there.
+        Value = "value",
+        /// It was not known here.
+        MissingHere = "missing_here",
+        /// It is not there any more.
+        MissingThere = "missing_there",
+        /// A value of ours had not been written there.
+        Unsent = "unsent",
+    }
+}

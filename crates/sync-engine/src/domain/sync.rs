@@ -60,6 +60,8 @@ pub(crate) struct Link {
     pub(crate) staged: Option<Staged>,
     /// The last write that the vendor applied and that no listing has shown yet, with the vendor's version of it.
     pub(crate) written: Option<(WriteId, i64)>,
+    /// The digest of the vendor's record as a listing last showed it.
+    pub(crate) shown: Option<i64>,
 }
 
 /// A vendor's record as it was read while its mapping was not active.
@@ -102,6 +104,7 @@ impl Link {
             fields: BTreeMap::new(),
             staged: None,
             written: None,
+            shown: None,
         }
     }
 

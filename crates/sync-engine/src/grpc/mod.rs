@@ -6,6 +6,7 @@ mod issues;
 mod lineage;
 mod lists;
 mod mapping;
+mod reconcile;
 mod record;
 mod runs;
 
@@ -94,6 +95,9 @@ methods! {
     get_run(RunRequest) -> wire::Run, MappingsRead, runs::get;
     preview_undo(RunRequest) -> wire::UndoPreview, RecordsWrite, runs::preview;
     undo_run(RunRequest) -> wire::Run, RecordsWrite, runs::undo;
+    reconcile(ReconcileRequest) -> wire::ListReconcilesResponse, ConnectionsManage, reconcile::begin;
+    list_reconciles(ListReconcilesRequest) -> wire::ListReconcilesResponse, MappingsRead, reconcile::list;
+    get_reconcile(GetReconcileRequest) -> wire::Reconcile, MappingsRead, reconcile::get;
     get_sync_health(GetSyncHealthRequest) -> wire::GetSyncHealthResponse, ConnectionsRead, health::health;
 }
 

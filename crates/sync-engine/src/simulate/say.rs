@@ -22,6 +22,7 @@ pub(super) fn fact(arrival: &Arrival) -> String {
         }
         Fact::Written(written) => format!("answer of {}: {}", written.vendor, outcome(&written.outcome)),
         Fact::BackfillFinished(_) => "the backfill is over".to_owned(),
+        Fact::Verify(_) => "something of a comparison".to_owned(),
     }
 }
 

@@ -527,6 +527,7 @@ pub(super) fn again(arrival: &Arc<Arrival>) -> Arc<Arrival> {
         Fact::Change(change) => Fact::Change(change.clone()),
         Fact::Written(written) => Fact::Written(written.clone()),
         Fact::BackfillFinished(progress) => Fact::BackfillFinished(progress.clone()),
+        Fact::Verify(told) => Fact::Verify(told.clone()),
     };
     Arc::new(Arrival { message: arrival.message.clone(), replayed: true, fact })
 }

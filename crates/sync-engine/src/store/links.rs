@@ -13,7 +13,7 @@ macro_rules! columns {
     ($rest:literal) => {
         concat!(
             "SELECT id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, \
-             fields::text AS fields, staged::text AS staged, written, written_version FROM links ",
+             fields::text AS fields, staged::text AS staged, written, written_version, shown FROM links ",
             $rest
         )
     };
@@ -39,6 +39,7 @@ fn read(row: &PgRow) -> Result<Link, Error> {
             .try_get::<Option<Uuid>, _>("written")?
             .map(WriteId::from_uuid)
             .zip(row.try_get("written_version")?),
+        shown: row.try_get("shown")?,
     })
 }
 
@@ -253,18 +254,18 @@ pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Er
         links.iter().map(|link| link.seen_at.map(|time: Timestamp| at(time))).collect();
     sqlx::query(
         "INSERT INTO links (id, organization_id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, \
-             write_id, fields, staged, written, written_version) \
+             write_id, fields, staged, written, written_version, shown) \
          SELECT l.id, m.organization_id, mapping_id, vendor_id, record_id, l.state, seen_version, seen_at, write_id, \
-             l.fields::json, staged::json, written, written_version \
+             l.fields::json, staged::json, written, written_version, shown \
          FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::timestamptz[], \
-                     $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::bigint[]) \
+                     $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::bigint[], $13::bigint[]) \
               AS l(id, mapping_id, vendor_id, record_id, state, seen_version, seen_at, write_id, fields, staged, \
-                   written, written_version) \
+                   written, written_version, shown) \
               JOIN mappings m ON m.id = l.mapping_id \
          ON CONFLICT (id) DO UPDATE SET vendor_id = excluded.vendor_id, record_id = excluded.record_id, \
              state = excluded.state, seen_version = excluded.seen_version, seen_at = excluded.seen_at, \
              write_id = excluded.write_id, fields = excluded.fields, staged = excluded.staged, \
-             written = excluded.written, written_version = excluded.written_version",
+             written = excluded.written, written_version = excluded.written_version, shown = excluded.shown",
     )
     .bind(links.iter().map(|link| link.id.uuid()).collect::<Vec<_>>())
     .bind(links.iter().map(|link| link.mapping.uuid()).collect::<Vec<_>>())
@@ -278,6 +279,7 @@ pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Er
     .bind(staged)
     .bind(links.iter().map(|link| link.written.map(|(write, _)| write.uuid())).collect::<Vec<_>>())
     .bind(links.iter().map(|link| link.written.map(|(_, version)| version)).collect::<Vec<_>>())
+    .bind(links.iter().map(|link| link.shown).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

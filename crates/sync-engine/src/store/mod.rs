@@ -10,6 +10,7 @@ pub(crate) mod mappings;
 pub(crate) mod parents;
 pub(crate) mod plans;
 pub(crate) mod prune;
+pub(crate) mod reconciles;
 pub(crate) mod records;
 pub(crate) mod revisions;
 pub(crate) mod runs;

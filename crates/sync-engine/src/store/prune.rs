@@ -10,7 +10,7 @@ use crate::Error;
 const BATCH: i64 = 1_000;
 
 /// What is forgotten, and how a batch of it is found: $1 is the moment before which, $2 how many.
-const OLD: [(&str, &str); 5] = [
+const OLD: [(&str, &str); 6] = [
     (
         "activity",
         "DELETE FROM activity WHERE ctid = ANY(ARRAY(SELECT ctid FROM activity WHERE minute < $1 LIMIT $2))",
@@ -27,6 +27,10 @@ const OLD: [(&str, &str); 5] = [
     (
         "runs",
         "DELETE FROM runs WHERE id = ANY(ARRAY(SELECT id FROM runs WHERE finished_at < $1 AND state = 'done' LIMIT $2))",
+    ),
+    (
+        "comparisons",
+        "DELETE FROM reconciles WHERE id = ANY(ARRAY(SELECT id FROM reconciles WHERE finished_at < $1 LIMIT $2))",
     ),
     (
         "idempotency keys",

@@ -31,12 +31,13 @@ pub(super) const fn lane_name(lane: Lane) -> &'static str {
     match lane {
         Lane::Backfill => "backfill",
         Lane::Live => "live",
+        Lane::Verify => "verify",
     }
 }
 
 /// The lane of this name.
 pub(super) fn lane(name: Option<&str>) -> Option<Lane> {
-    [Lane::Backfill, Lane::Live].into_iter().find(|lane| Some(lane_name(*lane)) == name)
+    [Lane::Backfill, Lane::Live, Lane::Verify].into_iter().find(|lane| Some(lane_name(*lane)) == name)
 }
 
 /// Appends revisions.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::{CanonicalObject, LinkId, MappingId, OrganizationId, RecordId};
 use sqlx::PgConnection;
 
-use super::{HeldLink, HeldRecord, Scope, Unit, Wanted, trace::Trace};
+use super::{HeldLink, HeldRecord, Scope, Unit, Wanted, differ::Compared, trace::Trace};
 use crate::{
     Error,
     domain::{cell::Record, mapping::MappingState, matching, sync::Link},
@@ -80,6 +80,7 @@ impl Unit {
             activity: BTreeMap::new(),
             messages: Vec::new(),
             trace: Trace::default(),
+            compared: Compared::default(),
             parents_here: HashMap::new(),
             parents_there: HashMap::new(),
             verify: false,

@@ -1,6 +1,7 @@
 //! A unit of work: the records and links that some facts touch, locked, changed in memory by the pure core, and
 //! stored with everything that follows from it in one transaction.
 
+mod differ;
 mod gate;
 mod load;
 mod memory;
@@ -39,6 +40,8 @@ use crate::{
 };
 
 pub(crate) use self::parents::{named, names};
+use differ::Compared;
+pub(crate) use differ::{Difference, Unsynced};
 use trace::Trace;
 
 /// The name under which the sync-engine speaks on the bus.
@@ -89,6 +92,8 @@ pub(crate) struct Arrived<'a> {
     pub(crate) seen: Seen<'a>,
     pub(crate) external: Option<RecordId>,
     pub(crate) lane: Lane,
+    /// The digest of the fields, where a listing showed all of them.
+    pub(crate) digest: Option<i64>,
 }
 
 struct HeldRecord {
@@ -127,6 +132,7 @@ pub(crate) struct Unit {
     messages: Vec<Message>,
     /// What became of writes.
     trace: Trace,
+    compared: Compared,
     /// Records by the vendors' ids that name them, and the other way round, beside those that the unit holds.
     parents_here: HashMap<Named<String>, RecordId>,
     parents_there: HashMap<Named<RecordId>, String>,
@@ -150,6 +156,7 @@ impl Unit {
     pub(crate) fn stage(&mut self, mapping: &Compiled, arrived: Arrived<'_>) {
         self.adopt(mapping, arrived);
         let id = self.vendor_link(mapping, arrived.vendor_id);
+        self.remember_shown(mapping, arrived);
         let Some(held) = self.links.get_mut(&id) else { return };
         let seen = arrived.seen;
         let is_gone = held.link.state == LinkState::Detached && held.link.record.is_none();
@@ -170,6 +177,13 @@ impl Unit {
 
     /// Merges a vendor's record into its canonical one, which is found, matched or created.
     pub(crate) fn arrive(&mut self, mapping: &Arc<Compiled>, arrived: Arrived<'_>, cause: &Arc<Cause>) {
+        self.merge(mapping, arrived, cause);
+        self.remember_shown(mapping, arrived);
+    }
+
+    fn merge(&mut self, mapping: &Arc<Compiled>, arrived: Arrived<'_>, cause: &Arc<Cause>) {
+        let compared = arrived;
+        let was_synced = self.is_synced(mapping, arrived.vendor_id);
         let staged =
             self.take_staged(mapping, arrived.vendor_id).map(|s| Staged::join(Some(s), arrived.seen));
         let seen = staged.as_ref().map_or(arrived.seen, Staged::seen);
@@ -183,6 +197,7 @@ impl Unit {
         let Some(held) = self.links.get_mut(&link_id) else { return };
         let Some(record_id) = held.link.record else { return };
         let Some(record) = self.records.get_mut(&record_id) else { return };
+        let should_be_known = Self::should_be_known(compared, held.link.seen_version, cause);
         let effect = sync::observe(mapping, &mut held.link, &mut record.record, arrived.seen);
         held.dirty |= effect.touched;
         if let Some(write) = held.link.shown_by(arrived.seen.version) {
@@ -197,6 +212,9 @@ impl Unit {
             self.activity_of(mapping).lag(lag_ms);
             metrics::lag(lag_ms);
         }
+        if should_be_known {
+            self.compare(mapping, link_id, was_synced, &effect);
+        }
         self.take(mapping, link_id, record_id, effect, cause);
     }
 
@@ -206,7 +224,11 @@ impl Unit {
         let Some(staged) = self.take_staged(mapping, &vendor_id) else { return };
         let cause = Arc::new(Cause { at: staged.at, ..Cause::clone(cause) });
         let (vendor_id, seen) = (vendor_id.as_str(), staged.seen());
-        self.arrive(mapping, Arrived { vendor_id, seen, external: None, lane: Lane::Backfill }, &cause);
+        self.arrive(
+            mapping,
+            Arrived { vendor_id, seen, external: None, lane: Lane::Backfill, digest: None },
+            &cause,
+        );
     }
 
     fn take_staged(&mut self, mapping: &Compiled, vendor_id: &str) -> Option<Staged> {
@@ -428,6 +450,7 @@ impl Unit {
             let link = self.links.get(&write.link).map(|held| &held.link);
             let version = self.records.get(&write.record).map_or(0, |held| held.record.version);
             self.trace.asked(mapping, link, version, write, cause, self.now);
+            self.unsent(mapping, write.link, cause, &write.fields);
             return;
         }
         let outcome = WriteOutcome::Rejected {
@@ -480,6 +503,7 @@ impl Unit {
             metrics::count(activity);
         }
         bus::outbox::enqueue(tx, &self.messages).await?;
+        self.compared.store(tx, self.now).await?;
         if self.verify && !store::mappings::hold(tx, &self.mappings.heads()).await? {
             return Err(Error::Moved);
         }

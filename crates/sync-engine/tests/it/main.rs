@@ -13,6 +13,7 @@ mod lineage;
 mod malformed;
 mod planning;
 mod pruning;
+mod reconcile;
 mod replicas;
 mod requests;
 mod suggesting;

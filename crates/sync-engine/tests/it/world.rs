@@ -293,6 +293,13 @@ impl World {
         value
     }
 
+    /// Does something to the room's database that nobody tells it of.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        let pool = chassis::pool(&self.database_url, "sync", 1).await.unwrap();
+        sqlx::query(sql).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
     /// The record that is linked to this vendor record.
     pub(crate) async fn find(&self, object: &str, vendor_id: &str) -> Option<wire::Record> {
         let ask = wire::ListRecordsRequest {

@@ -1,5 +1,5 @@
 use proto::{
-    sync::{Issue, IssueCount, Lineage, LineageStep, Run, UndoPreview, UndoSample},
+    sync::{Difference, Issue, IssueCount, Lineage, LineageStep, Reconcile, Run, UndoPreview, UndoSample},
     v1::value::Kind,
 };
 
@@ -153,4 +153,52 @@ pub fn undo_preview() -> UndoPreview {
             sample("", "", "archive"),
         ],
     }
+}
+
+/// Comparisons of both sides: one at work, one that repaired something, one that found nothing.
+#[must_use]
+pub fn reconciles() -> Vec<Reconcile> {
+    let compared = |n, object: &str, ago| Reconcile {
+        id: id("reconcile", n),
+        connection_id: id("conn", 1),
+        vendor: "hubspot".to_owned(),
+        vendor_object: object.to_owned(),
+        state: "done".to_owned(),
+        actor: format!("user:{}", id("user", 1)),
+        started_at: before(ago),
+        finished_at: before(ago - 20),
+        verified_at: before(ago - 1),
+        read: 12_480,
+        buckets: 1_024,
+        ..Reconcile::default()
+    };
+    let differed = |vendor_id: &str, what: &str, fields: &[&str]| Difference {
+        vendor_id: vendor_id.to_owned(),
+        what: what.to_owned(),
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        ..Difference::default()
+    };
+    let repaired = Reconcile {
+        buckets_that_differed: 2,
+        repaired: 2,
+        held: 3,
+        differences: vec![
+            Difference {
+                record_id: id("rec", 1),
+                object: "deal".to_owned(),
+                ..differed("9001", "value", &["stage", "amount"])
+            },
+            differed("9002", "missing_there", &[]),
+        ],
+        ..compared(2, "deals", 3_600)
+    };
+    let working = Reconcile {
+        state: "reading".to_owned(),
+        read: 6_200,
+        total: 12_480,
+        verified_at: None,
+        finished_at: None,
+        ..compared(1, "deals", 30)
+    };
+    vec![working, repaired, compared(3, "companies", 3_600)]
 }

@@ -169,6 +169,31 @@ async fn a_run_is_looked_at_before_it_is_put_back() {
 }
 
 #[tokio::test]
+async fn both_sides_are_compared_and_what_was_repaired_is_listed() {
+    let mut browser = Browser::of(Role::Admin).await;
+    let path = format!("{}/reconcile", connection());
+    let page = browser.get(&path).await;
+    for shown in [
+        "is being compared: 6,200 of 12,480 records",
+        "3 held by issues",
+        "verified equal as of",
+        "2 repaired",
+        "is detached",
+        "1,024 buckets",
+        "Compare now",
+    ] {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    assert!(page.body.contains(&format!("data-live=\"{path}/live\"")), "it keeps itself fresh");
+    let part = browser.get(&format!("{path}/live")).await;
+    assert!(part.body.contains("is being compared") && !part.body.contains("<html"), "{}", part.body);
+    let page = browser.post(&path, &[]).await;
+    assert_eq!((page.status, browser.rooms.asked()), (StatusCode::SEE_OTHER, vec!["reconcile".to_owned()]));
+    let mut browser = Browser::of(Role::Viewer).await;
+    assert!(!browser.get(&path).await.body.contains("Compare now"));
+}
+
+#[tokio::test]
 async fn health_shows_success_calls_and_lag_as_numbers_and_pictures() {
     let mut browser = Browser::of(Role::Viewer).await;
     let page = browser.get("/settings/integrations/health?minutes=360").await;

@@ -570,6 +570,25 @@ impl Sync for Rooms {
         self.enter(&request, Some(Scope::RecordsWrite), "undo")?;
         Ok(Response::new(sample::runs().remove(1)))
     }
+    async fn reconcile(
+        &self,
+        request: Request<syn::ReconcileRequest>,
+    ) -> Answer<syn::ListReconcilesResponse> {
+        self.enter(&request, Some(Scope::ConnectionsManage), "reconcile")?;
+        Ok(Response::new(syn::ListReconcilesResponse { reconciles: sample::reconciles() }))
+    }
+    async fn list_reconciles(
+        &self,
+        request: Request<syn::ListReconcilesRequest>,
+    ) -> Answer<syn::ListReconcilesResponse> {
+        self.enter(&request, Some(Scope::MappingsRead), "")?;
+        Ok(Response::new(syn::ListReconcilesResponse { reconciles: sample::reconciles() }))
+    }
+    async fn get_reconcile(&self, request: Request<syn::GetReconcileRequest>) -> Answer<syn::Reconcile> {
+        self.enter(&request, Some(Scope::MappingsRead), "")?;
+        let found = sample::reconciles().into_iter().find(|it| it.id == request.get_ref().id);
+        found.map(Response::new).ok_or_else(|| Status::not_found(""))
+    }
     async fn get_lineage(&self, request: Request<syn::GetLineageRequest>) -> Answer<syn::Lineage> {
         let asked = request.get_ref();
         let call = format!("why {} v{}", asked.field, asked.version);
