@@ -117,7 +117,8 @@ async fn what_differs_at_either_side_is_found_by_digests_and_repaired() {
     let fifth = ChangeEvent { fields: texts(&[("name", "Company 5")]), id: "5".to_owned(), ..three.clone() };
     let begun = begin(&world).await;
     let wish = asked(&world, &begun[0]).await;
-    assert!(read(&world, &wish, &[one, moved, three, fifth]).await >= 3);
+    let now = [one, moved, three, fifth];
+    assert!(read(&world, &wish, &now).await >= 3);
     let repaired = ended(&world, &begun[0]).await;
     let mut told: Vec<(&str, &str, Vec<String>)> = repaired
         .differences
@@ -137,9 +138,15 @@ async fn what_differs_at_either_side_is_found_by_digests_and_repaired() {
     world.company_with("2", "address_city", "Trier").await;
     world.company_with("5", "name", "Company 5").await;
     assert_eq!(world.query::<i64>("SELECT count(*) FROM links WHERE state = 'detached'").await, 1);
+    let next = compare(&world, &now).await;
+    assert_eq!(
+        (next.read, next.buckets_that_differed, next.repaired),
+        (4, 0, 0),
+        "what was repaired is known"
+    );
     let said: Vec<SyncRunFinished> = world.all(kind::SYNC_RUN_FINISHED);
     let said: Vec<u64> = said.iter().filter(|it| it.run == "reconcile").map(|it| it.published).collect();
-    assert_eq!(said, [0, 3], "everybody is told");
+    assert_eq!(said, [0, 3, 0], "everybody is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
