@@ -12,8 +12,8 @@ async fn what_a_changed_mapping_would_do_is_planned_and_applied_only_as_planned(
     let mapping = house.mapping("company").await;
     let path = format!("/api/v1/mappings/{mapping}");
     let hubspot = house.hubspot();
-    let ids: [String; 5] = hubspot.ids("companies", 5).await.try_into().expect("five companies");
-    let [left_out, inward, outward, both, later] = &ids;
+    let ids: [String; 6] = hubspot.ids("companies", 6).await.try_into().expect("six companies");
+    let [left_out, inward, outward, both, later, last] = &ids;
     let mut here = Vec::new();
     for id in &ids {
         here.push(house.linked("company", id).await.expect("it was backfilled")["id"].clone());
@@ -67,10 +67,20 @@ async fn what_a_changed_mapping_would_do_is_planned_and_applied_only_as_planned(
     })
     .await;
     assert_eq!(activate(&plan).await.code(), "plan_stale");
+    // One that moved is worked out anew by itself, to be looked at once more.
+    hubspot.edit("companies", last, "phone", "+1 555 0802").await;
+    hubspot.wait_for_polls().await;
+    assert_eq!(activate(&stale).await.code(), "plan_stale");
+    let anew = eventually(SOON, "the plan to be worked out anew", || async {
+        let plan = house.ok("GET", &format!("{path}/plan"), None).await;
+        (plan["state"] == "ready" && plan["hash"] != stale["hash"]).then_some(plan)
+    })
+    .await;
+    assert_eq!(noted(&anew, "update_here", last).as_deref(), Some("phone"), "{anew}");
     // A value that changes nothing of the plan leaves it true.
     hubspot.edit("companies", inward, "about_us", "Founded by three").await;
     hubspot.wait_for_polls().await;
-    let active = activate(&stale).await;
+    let active = activate(&anew).await;
     assert_eq!((active.status, active.body["state"].as_str()), (200, Some("active")), "{}", active.body);
     house.wait_for_field("company", inward, "sic_code", "Founded by three").await;
     house.wait_for_field("company", both, "description", "theirs").await;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::RerankerConfig;
 
 /// The sync-engine's settings.
@@ -13,6 +15,9 @@ pub struct Config {
     pub reranker: Option<RerankerConfig>,
     /// For how many days activity, conflicts, settled issues, runs and idempotency keys are kept; histories stay.
     pub keep_days: u32,
+    /// How long an activation looks whether a plan whose records moved is still true. What takes longer is done in the
+    /// background, and the plan is refused; callers give up after 20 seconds.
+    pub check_plan_within: Duration,
 }
 
 impl Config {
@@ -25,6 +30,7 @@ impl Config {
             batch: 500,
             keep_days: 90,
             reranker: None,
+            check_plan_within: Duration::from_secs(5),
         }
     }
 }

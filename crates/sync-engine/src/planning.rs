@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use model::RecordId;
@@ -74,18 +75,22 @@ pub(crate) async fn activation(
     Ok((PlanResult { mark, ..result }, hash))
 }
 
-/// Whether a plan is still true: nothing moved that it rests upon, or what moved changes nothing of it.
+/// Whether a plan is still true: nothing moved that it rests upon, or what moved changes nothing of it, as far as that can
+/// be told in this time.
 pub(crate) async fn holds(
     db: &mut PgConnection,
     mapping: &Arc<Compiled>,
     plan: &StoredPlan,
+    within: Duration,
 ) -> Result<bool, Error> {
     let now = mark(db, mapping).await?;
     if plan.result.as_ref().is_some_and(|result| result.mark == now) {
         return Ok(true);
     }
-    let (_, hash) = activation(db, mapping).await?;
-    Ok(plan.hash == Some(hash))
+    match tokio::time::timeout(within, activation(db, mapping)).await {
+        Ok(worked_out) => Ok(plan.hash == Some(worked_out?.1)),
+        Err(_) => Ok(false),
+    }
 }
 
 async fn mark(db: &mut PgConnection, mapping: &Compiled) -> Result<String, Error> {

@@ -178,14 +178,17 @@ impl Engine {
             return Err(Error::refused(Refusal::NotReady, "plan_missing", message));
         };
         let compiled = std::sync::Arc::new(mappings::compile(&mut tx, mapping.clone()).await?);
-        let stale = || {
-            Error::refused(Refusal::NotReady, "plan_stale", "the plan is no longer true; ask for a new one")
-        };
+        let stale = |text| Err(Error::refused(Refusal::NotReady, "plan_stale", text));
         if plan.hash.as_deref() != Some(hash) || plan.revision != mapping.revision {
-            return Err(stale());
+            return stale("the plan is no longer true; ask for a new one");
         }
-        if !planning::holds(&mut tx, &compiled, &plan).await? {
-            return Err(stale());
+        if !planning::holds(&mut tx, &compiled, &plan, self.config.check_plan_within).await? {
+            // What was being read may still be on its way: that goes with its connection.
+            drop(tx);
+            self.plan_anew(id).await?;
+            return stale(
+                "records moved since the plan was made; it is worked out anew, look at it once more",
+            );
         }
         mapping.state = MappingState::Active;
         mapping.activated_at = Some(self.clock.now());
@@ -201,6 +204,16 @@ impl Engine {
         self.done(tx).await?;
         self.jobs.notify_one();
         Ok(mapping)
+    }
+
+    /// Has a plan that was ready worked out again in the background, from what was read already.
+    async fn plan_anew(&self, id: MappingId) -> Result<(), Error> {
+        let mut tx = self.pool.begin().await?;
+        let (from, to) = (PlanState::Ready, PlanState::Computing);
+        store::plans::advance(&mut tx, id, from, to, self.clock.now()).await?;
+        self.done(tx).await?;
+        self.jobs.notify_one();
+        Ok(())
     }
 
     /// Stops a mapping for now, or lets it go on: what happened in between is merged then.

@@ -231,7 +231,8 @@ pub(crate) struct PlanSample {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Activation {
-    /// The `hash` of the plan; 409 `plan_stale` when it is no longer true.
+    /// The `hash` of the plan; 409 `plan_stale` when it is no longer true. Where records moved since it was made, a new one
+    /// is then worked out by itself.
     pub(crate) plan_hash: String,
 }
 

@@ -1,5 +1,9 @@
+use std::time::Duration;
+
 use model::{CaptureRequested, CaptureStopped, ConnectionId, ConnectionState, MappingChanged, kind};
-use proto::sync as wire;
+use proto::sync::{self as wire, sync_client::SyncClient};
+use sync_engine::Config;
+use tonic::transport::Channel;
 
 use crate::world::{World, by, field, hubspot, text, texts};
 
@@ -7,7 +11,7 @@ fn mapping(id: &str) -> wire::MappingRequest {
     wire::MappingRequest { mapping_id: id.to_owned() }
 }
 
-const SOON: std::time::Duration = std::time::Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_is_no_longer_true_is_refused() {
@@ -45,6 +49,37 @@ async fn a_plan_that_is_no_longer_true_is_refused() {
     assert_eq!(api.get_plan(by("viewer", mapping(&draft.id))).await.unwrap().into_inner().state, "stale");
     stale(api.activate(activate(&plan.hash)).await.unwrap_err());
     assert_eq!(world.mapping(&draft.id).await.state, "draft");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_records_moved_is_worked_out_anew_in_the_background() {
+    let world = World::new().await;
+    let draft = world.draft().await;
+    let activate = async |api: &SyncClient<Channel>, plan: &wire::Plan| {
+        let ask = wire::ActivateRequest { mapping_id: draft.id.clone(), plan_hash: plan.hash.clone() };
+        api.clone().activate(by("admin", ask)).await
+    };
+    let is_stale = |answer: Result<tonic::Response<wire::Mapping>, tonic::Status>| {
+        assert_eq!(chassis::guard::stable_code(&answer.unwrap_err()), Some("plan_stale"));
+    };
+    world.request_plan(&draft.id).await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("domain", "one.test")])]).await;
+    world.backfill_finished("companies", 1).await;
+    let first = world.plan_in(&draft.id, "ready").await;
+    world.create(&[("name", "New here"), ("domain", "one.test")]).await;
+    is_stale(activate(&world.api, &first).await);
+    let second = world.plan_in(&draft.id, "ready").await;
+    assert_ne!(second.hash, first.hash, "nobody had to ask for it");
+
+    // Here nobody waits for the answer whether it is still true, though it is.
+    let hurried =
+        world.start_replica_as(|config| Config { check_plan_within: Duration::ZERO, ..config }).await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("domain", "one.test")])]).await;
+    world.settled().await;
+    is_stale(activate(&hurried, &second).await);
+    let third = world.plan_in(&draft.id, "ready").await;
+    assert_eq!(third.hash, second.hash);
+    assert_eq!(activate(&hurried, &third).await.unwrap().into_inner().state, "active");
 }
 
 #[tokio::test(flavor = "multi_thread")]

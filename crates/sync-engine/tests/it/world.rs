@@ -89,7 +89,12 @@ impl World {
 
     /// Starts another replica that may ask this language model.
     pub(crate) async fn start_replica_with(&self, reranker: Option<RerankerConfig>) -> SyncClient<Channel> {
-        let config = Config { reranker, ..Config::new(&self.database_url) };
+        self.start_replica_as(|config| Config { reranker, ..config }).await
+    }
+
+    /// Starts another replica with other settings.
+    pub(crate) async fn start_replica_as(&self, set: impl FnOnce(Config) -> Config) -> SyncClient<Channel> {
+        let config = set(Config::new(&self.database_url));
         replica(config, &self.nats, &self.clock, self.channel.clone()).await
     }
 
