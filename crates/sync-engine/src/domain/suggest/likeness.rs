@@ -170,19 +170,28 @@ impl<'a> Weights<'a> {
         Self { words, fields }
     }
 
-    /// A word's number, and its weight: from nearly 0 for a word of every field to 1 for one of a single pair.
-    fn of(&self, word: &str) -> (u32, f64) {
+    /// A word, weighed: from nearly 0 for a word of every field to 1 for one of a single pair.
+    fn of(&self, word: &str) -> Word {
         let (number, count) = self.words.get(word).copied().unwrap_or_default();
         let count = f64::from(count.max(2));
         let rare = ((1.0 + self.fields / count).ln() / (1.0 + self.fields / 2.0).ln()).clamp(0.1, 1.0);
-        (number, if GENERIC.contains(&word) { 0.3 * rare } else { rare })
+        let weight = if GENERIC.contains(&word) { 0.3 * rare } else { rare };
+        Word { number, weight, counts: word.chars().all(char::is_numeric) }
     }
 }
 
 /// A form with its words weighed.
 struct Weighed {
-    words: Vec<(u32, f64)>,
+    words: Vec<Word>,
     sum: f64,
+}
+
+/// A word's number, what it weighs, and whether it only counts.
+#[derive(Clone, Copy)]
+struct Word {
+    number: u32,
+    weight: f64,
+    counts: bool,
 }
 
 /// A field, made ready to be compared with many.
@@ -213,8 +222,8 @@ pub(crate) fn ready(ours: &[Reading], theirs: &[Reading]) -> (Vec<Ready>, Vec<Re
 impl Ready {
     fn new(weights: &Weights<'_>, reading: &Reading) -> Self {
         let weigh = |form: &Form| {
-            let words: Vec<(u32, f64)> = form.set.iter().map(|word| weights.of(word)).collect();
-            Weighed { sum: words.iter().map(|(_, weight)| weight).sum(), words }
+            let words: Vec<Word> = form.set.iter().map(|word| weights.of(word)).collect();
+            Weighed { sum: words.iter().map(|word| word.weight).sum(), words }
         };
         let (name, label) = (&reading.name, &reading.label);
         let has = |form: &Form, word: &str| form.words.iter().any(|one| one == word);
@@ -296,15 +305,22 @@ fn compare(ours: &Weighed, theirs: &Weighed) -> Compared {
     if ours.words.is_empty() || theirs.words.is_empty() {
         return Compared { left_over: 2.0, ..Compared::default() };
     }
-    let (mut left, mut right, mut shared) = (0, 0, 0.0);
-    while let (Some((ours, weight)), Some((theirs, _))) = (ours.words.get(left), theirs.words.get(right)) {
-        match ours.cmp(theirs) {
+    let (mut left, mut right, mut shared, mut telling) = (0, 0, 0.0, false);
+    while let (Some(our), Some(their)) = (ours.words.get(left), theirs.words.get(right)) {
+        match our.number.cmp(&their.number) {
             Ordering::Less => left += 1,
             Ordering::Greater => right += 1,
-            Ordering::Equal => (left, right, shared) = (left + 1, right + 1, shared + weight),
+            Ordering::Equal => {
+                (left, right, shared) = (left + 1, right + 1, shared + our.weight);
+                telling |= !our.counts;
+            }
         }
     }
     let all = ours.sum + theirs.sum - shared;
+    // "field 7" and "custom 7" have nothing in common but the number: each is the seventh of something.
+    if !telling && shared < all {
+        shared = 0.0;
+    }
     Compared { shared: shared / all, left_over: all - shared, ..Compared::default() }
 }
 

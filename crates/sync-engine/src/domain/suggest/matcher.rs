@@ -21,7 +21,7 @@ const COMPARED: usize = 60;
 const COMMON: usize = 150;
 
 /// Below this confidence nothing is chosen.
-pub(crate) const FLOOR: f64 = 0.5;
+pub(crate) const FLOOR: f64 = 0.72;
 
 /// A field of the other side that may be the same.
 #[derive(Clone, Debug, PartialEq)]

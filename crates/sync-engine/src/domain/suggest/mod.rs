@@ -38,9 +38,9 @@ use field::{Field, Object};
 use matcher::{Candidate, Matched};
 use weights::LEARNED;
 
-/// From this confidence on a suggestion is applied to the draft by itself: of the pairs of systems that nothing was
-/// learned from, 98 in 100 such suggestions are right.
-pub(crate) const AUTO: f64 = 0.96;
+/// From this confidence on a suggestion is applied to the draft by itself: of vendors that nothing was learned from, 98 in
+/// 100 such suggestions are right.
+pub(crate) const AUTO: f64 = 0.97;
 
 /// The most that a pair is worth which a person should look at before values flow.
 const DOUBTFUL: f64 = 0.75;
@@ -49,7 +49,7 @@ const DOUBTFUL: f64 = 0.75;
 const RECKONED: f64 = 0.85;
 
 /// From this confidence on nobody else is asked.
-const SURE: f64 = 0.9;
+const SURE: f64 = 0.95;
 
 /// Below this confidence a pair is offered to nobody.
 const LIKELY: f64 = 0.1;

@@ -127,7 +127,6 @@ fn what_says_the_same_at_hubspot_is_mapped_by_itself() {
             ("address_postcode", "zip"),
             ("address_region", "state"),
             ("address_country", "country"),
-            ("description", "description"),
             ("lifecycle_stage", "lifecyclestage"),
             ("twitter_handle", "twitterhandle"),
             ("time_zone", "timezone"),
@@ -147,6 +146,7 @@ fn what_resembles_at_hubspot_is_found() {
     let companies = suggested(CanonicalObject::Company, &companies());
 
     for (ours, theirs) in [
+        ("description", "description"),
         ("address_line1", "address"),
         ("address_line2", "address2"),
         ("linkedin_url", "linkedin_company_page"),

@@ -1,6 +1,6 @@
-//! How the coefficients are learned, from a folder of known pairs (`schemas/*.json`, `gold/*.json`): a logistic model of
-//! the pairs by themselves and one of where they stand among their rivals, each coefficient held to the sign that makes
-//! sense.
+//! How the coefficients are learned, from a folder of known pairs (`schemas/*.json`, `gold/*.json`) and from the systems
+//! in `tests/mapping`: a logistic model of the pairs by themselves and one of where they stand among their rivals, each
+//! coefficient held to the sign that makes sense.
 
 use super::{
     field::Object,
@@ -9,6 +9,7 @@ use super::{
     likeness::{LIKENESSES, NAMES},
     matcher::{self, Pair, Reader},
     weights::{Coefficients, LEARNED, STANDINGS},
+    worth::{self, TEXTS, Tally, verdict},
 };
 use std::{
     collections::BTreeSet,
@@ -187,11 +188,40 @@ fn chance(seed: u64, concept: Concept) -> f64 {
     (bits % 1000) as f64 / 1000.0
 }
 
-/// All of it, and three times with four tenths of the lexicon left unused.
-fn lessons(known: &[Known]) -> Vec<Vec<Compared<'_>>> {
-    let mut sets = vec![compare(known, &|_| false)];
-    sets.extend((1..=3).map(|seed| compare(known, &|concept| chance(seed, concept) < 0.4)));
-    sets
+/// The systems in `tests/mapping`, each with each.
+fn written_down() -> Vec<Known> {
+    let mut known = Vec::new();
+    for all in TEXTS.map(worth::read) {
+        for (at, ours) in all.iter().enumerate() {
+            for theirs in &all[at + 1..] {
+                let (mut right, mut ignored) = (Names::new(), Names::new());
+                for (field, topics) in ours.object.fields.iter().zip(&ours.topics) {
+                    for (other, others) in theirs.object.fields.iter().zip(&theirs.topics) {
+                        let names = (field.name.clone(), other.name.clone());
+                        let judged = match verdict(topics, others) {
+                            Some(true) => &mut right,
+                            None => &mut ignored,
+                            Some(false) => continue,
+                        };
+                        judged.insert(names);
+                    }
+                }
+                let (source, target) = (ours.object.clone(), theirs.object.clone());
+                let pair = format!("{}__{}", source.name, target.name);
+                known.push(Known { pair, source, target, right, also_right: Names::new(), ignored });
+            }
+        }
+    }
+    known
+}
+
+/// All of it, and so many times with four tenths of the lexicon left unused.
+fn lessons(known: &[Known], seeds: std::ops::RangeInclusive<u64>) -> Vec<Compared<'_>> {
+    let mut lessons = compare(known, &|_| false);
+    for seed in seeds {
+        lessons.extend(compare(known, &|concept| chance(seed, concept) < 0.4));
+    }
+    lessons
 }
 
 /// What these coefficients say of one object pair, as JSON lines.
@@ -215,9 +245,10 @@ fn predictions(coefficients: &Coefficients, known: &Known) -> String {
 fn what_is_left_out_is_predicted() {
     let known = load(Path::new(&std::env::var("ACCORD_GOLD").unwrap()));
     let out = PathBuf::from(std::env::var("ACCORD_OUT").unwrap());
-    let sets = lessons(&known);
-    let learn_without = |left_out: &dyn Fn(&Known) -> bool| {
-        learn(&sets.iter().flatten().filter(|one| !left_out(one.known)).collect::<Vec<_>>())
+    let written = written_down();
+    let (from, also) = (lessons(&known, 1..=3), lessons(&written, 4..=4));
+    let learn_without = |left_out: LeftOut<'_>| {
+        learn(&from.iter().chain(&also).filter(|one| !left_out(one.known)).collect::<Vec<_>>())
     };
     let write = |name: &str, coefficients: &Coefficients, of: &dyn Fn(&Known) -> bool| {
         let lines: String =
@@ -234,14 +265,38 @@ fn what_is_left_out_is_predicted() {
         let is = |one: &Known| one.vendors() == *pair;
         write(&format!("pair{number}"), &learn_without(&is), &is);
     }
+    println!("other systems, a fifth left out in turn: {}", fifths(&written, &learn_without).told());
+}
+
+/// What is not learned from.
+type LeftOut<'a> = &'a dyn Fn(&Known) -> bool;
+
+/// Each system in `tests/mapping`, by coefficients learned without a fifth of them that it belongs to.
+fn fifths(written: &[Known], learn_without: &dyn Fn(LeftOut<'_>) -> Coefficients) -> Tally {
+    let vendors: BTreeSet<&str> = written.iter().flat_map(Known::vendors).collect();
+    let part = |vendor: &str| vendors.iter().position(|one| *one == vendor).map(|at| at % 5);
+    let mut tally = Tally::default();
+    for fifth in 0..5 {
+        let learned = learn_without(&|one| one.vendors().iter().any(|vendor| part(vendor) == Some(fifth)));
+        for all in TEXTS.map(worth::read) {
+            for (at, ours) in all.iter().enumerate() {
+                let vendor = ours.object.name.split('.').next().unwrap();
+                for theirs in all[at + 1..].iter().filter(|_| part(vendor) == Some(fifth)) {
+                    tally.count(ours, theirs, &matcher::candidates(&learned, &ours.object, &theirs.object));
+                }
+            }
+        }
+    }
+    tally
 }
 
 #[test]
 #[ignore = "learns for minutes from a folder of known pairs: ACCORD_GOLD=folder"]
 fn coefficients_are_learned_again() {
     let known = load(Path::new(&std::env::var("ACCORD_GOLD").unwrap()));
-    let sets = lessons(&known);
-    let learned = learn(&sets.iter().flatten().collect::<Vec<_>>());
+    let written = written_down();
+    let (from, also) = (lessons(&known, 1..=3), lessons(&written, 4..=4));
+    let learned = learn(&from.iter().chain(&also).collect::<Vec<_>>());
     for (name, weight) in NAMES.iter().zip(learned.alone) {
         println!("{name:<20} {weight:8.4}");
     }

@@ -1,6 +1,6 @@
-//! What the suggestions are worth on systems that nothing was learned from: fields of CRMs and of tables that people
-//! made themselves, each with what it is about, in `tests/mapping`. Fields of two objects that are about the same
-//! correspond. The numbers must not fall.
+//! What the suggestions are worth on other systems: fields of CRMs and of tables that people made themselves, each with
+//! what it is about, in `tests/mapping`. Fields of two objects that are about the same correspond. The numbers must not
+//! fall.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{
     weights::LEARNED,
 };
 
-const TEXTS: [&str; 4] = [
+pub(super) const TEXTS: [&str; 4] = [
     include_str!("../../../tests/mapping/company.txt"),
     include_str!("../../../tests/mapping/contact.txt"),
     include_str!("../../../tests/mapping/deal.txt"),
@@ -19,19 +19,19 @@ const TEXTS: [&str; 4] = [
 ];
 
 /// What a field is about; with `~` near enough that nobody can call the pair right or wrong.
-type Topics = BTreeSet<String>;
+pub(super) type Topics = BTreeSet<String>;
 
-struct Known {
-    object: Object,
-    topics: Vec<Topics>,
+pub(super) struct Written {
+    pub(super) object: Object,
+    pub(super) topics: Vec<Topics>,
 }
 
-fn read(text: &str) -> Vec<Known> {
-    let mut all: Vec<Known> = Vec::new();
+pub(super) fn read(text: &str) -> Vec<Written> {
+    let mut all: Vec<Written> = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         if let Some(name) = line.strip_prefix("## ") {
             let object = Object { name: name.to_owned(), fields: Vec::new() };
-            all.push(Known { object, topics: Vec::new() });
+            all.push(Written { object, topics: Vec::new() });
             continue;
         }
         let parts: Vec<&str> = line.split(" | ").map(str::trim).collect();
@@ -50,7 +50,7 @@ fn read(text: &str) -> Vec<Known> {
 }
 
 /// Whether two fields correspond; none when nobody can say.
-fn verdict(ours: &Topics, theirs: &Topics) -> Option<bool> {
+pub(super) fn verdict(ours: &Topics, theirs: &Topics) -> Option<bool> {
     let sure = |topics: &Topics| -> Topics {
         topics.iter().filter(|topic| !topic.starts_with('~')).cloned().collect()
     };
@@ -64,7 +64,7 @@ fn verdict(ours: &Topics, theirs: &Topics) -> Option<bool> {
 }
 
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     gold: f64,
     right: f64,
     wrong: f64,
@@ -75,7 +75,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, ours: &Known, theirs: &Known, matched: &Matched) {
+    pub(super) fn count(&mut self, ours: &Written, theirs: &Written, matched: &Matched) {
         let mut taken = BTreeSet::new();
         for (at, topics) in ours.topics.iter().enumerate() {
             let verdict = |target: usize| verdict(topics, &theirs.topics[target]);
@@ -119,13 +119,25 @@ impl Tally {
         off / (self.right + self.wrong)
     }
 
+    /// All of it in a line.
+    pub(super) fn told(&self) -> String {
+        let (precision, recall) = self.auto();
+        format!(
+            "{} pairs: F1 {:.3}, reciprocal rank {:.3}, calibration error {:.3}, by itself {precision:.3} of {recall:.3}",
+            self.gold,
+            self.f1(),
+            self.mean_reciprocal_rank(),
+            self.calibration_error(),
+        )
+    }
+
     fn auto(&self) -> (f64, f64) {
         (self.auto_right / (self.auto_right + self.auto_wrong), self.auto_right / self.gold)
     }
 }
 
 #[test]
-fn on_systems_that_nothing_was_learned_from_the_suggestions_are_as_good_as_ever() {
+fn on_other_systems_the_suggestions_are_as_good_as_ever() {
     let mut tally = Tally::default();
     for all in TEXTS.map(read) {
         for (at, ours) in all.iter().enumerate() {
@@ -136,13 +148,9 @@ fn on_systems_that_nothing_was_learned_from_the_suggestions_are_as_good_as_ever(
     }
     let (precision, recall) = tally.auto();
     let (f1, rank, error) = (tally.f1(), tally.mean_reciprocal_rank(), tally.calibration_error());
-    println!(
-        "{} pairs: F1 {f1:.3}, reciprocal rank {rank:.3}, calibration error {error:.3}, \
-         by itself {precision:.3} of {recall:.3}",
-        tally.gold
-    );
+    println!("{}", tally.told());
     assert!(f1 >= 0.95, "F1 {f1}");
     assert!(rank >= 0.97, "mean reciprocal rank {rank}");
-    assert!(error <= 0.05, "expected calibration error {error}");
-    assert!(precision >= 0.98 && recall >= 0.65, "auto-mapped {precision} of {recall}");
+    assert!(error <= 0.02, "expected calibration error {error}");
+    assert!(precision >= 0.98 && recall >= 0.8, "auto-mapped {precision} of {recall}");
 }
