@@ -145,11 +145,6 @@ impl Schema {
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self(Object { name: name(), fields }))
     }
-
-    #[cfg(test)]
-    pub(super) fn into_object(self) -> Object {
-        self.0
-    }
 }
 
 fn field(wire: Wire) -> Field {

@@ -50,11 +50,9 @@ impl Lexicon {
             .flat_map(|(head, rest)| rest.split_whitespace().map(move |word| (word, head)))
             .collect();
         let glue = include_str!("lexicon/glue.txt").lines().filter(|line| !line.starts_with('#'));
-        let glue: BTreeSet<&str> = glue
-            .flat_map(str::split_whitespace)
-            .chain(same.iter().flat_map(|(word, head)| [*word, *head]))
-            .filter(|word| word.len() > 1)
-            .collect();
+        // Abbreviations of two letters are found in too many words.
+        let long = same.iter().flat_map(|(word, head)| [*word, *head]).filter(|word| word.len() > 2);
+        let glue: BTreeSet<&str> = glue.flat_map(str::split_whitespace).chain(long).collect();
         let mut lexicon = Self { same, glue, names: Vec::new(), phrases: BTreeMap::new() };
         for (head, phrases) in rows(include_str!("lexicon/concepts.txt")) {
             let (name, scope) = match head.split_once('@') {

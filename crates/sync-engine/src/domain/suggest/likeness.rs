@@ -11,30 +11,6 @@ use super::{
 /// How many numbers there are.
 pub(crate) const LIKENESSES: usize = 19;
 
-/// What the numbers are called, in their order.
-#[cfg(test)]
-pub(crate) const NAMES: [&str; LIKENESSES] = [
-    "one",
-    "same concept",
-    "other concept",
-    "one concept only",
-    "same words",
-    "best words",
-    "second words",
-    "letters",
-    "left over",
-    "modifiers",
-    "types fit",
-    "types never fit",
-    "opposites",
-    "other address",
-    "same address",
-    "other line",
-    "options",
-    "last word",
-    "left over in either",
-];
-
 /// Words that change what a name means however alike the rest is.
 const MODIFIERS: &[&str] = &[
     "last",

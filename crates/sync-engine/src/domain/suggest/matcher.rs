@@ -8,6 +8,7 @@ use super::{
     field::Object,
     likeness::{self, LIKENESSES, likeness},
     reading::{Itself, Reading},
+    siblings,
     weights::{Coefficients, STANDINGS},
 };
 
@@ -51,11 +52,14 @@ pub(crate) struct Pair {
 
 impl Reader {
     pub(crate) fn new(source: &Object, target: &Object) -> Self {
-        let read = |object: &Object| -> Vec<Reading> {
-            let itself = Itself::new(&object.name, &object.fields);
-            object.fields.iter().map(|field| Reading::new(field, &itself)).collect()
+        let read = |object: &Object, itself: &Itself| -> Vec<Reading> {
+            let mut readings: Vec<Reading> =
+                object.fields.iter().map(|field| Reading::new(field, itself)).collect();
+            siblings::settle(&mut readings, itself.entity);
+            readings
         };
-        Self { ours: read(source), theirs: read(target) }
+        let (ours, theirs) = Itself::both(source, target);
+        Self { ours: read(source, &ours), theirs: read(target, &theirs) }
     }
 
     /// The pairs worth comparing, with their numbers: those that share a word, a concept, an option or many letters.

@@ -15,6 +15,7 @@ mod matcher;
 mod reading;
 mod round_trip;
 mod samples;
+mod siblings;
 mod weights;
 mod words;
 
@@ -40,7 +41,7 @@ use weights::LEARNED;
 
 /// From this confidence on a suggestion is applied to the draft by itself: of vendors that nothing was learned from, 98 in
 /// 100 such suggestions are right.
-pub(crate) const AUTO: f64 = 0.97;
+pub(crate) const AUTO: f64 = 0.98;
 
 /// The most that a pair is worth which a person should look at before values flow.
 const DOUBTFUL: f64 = 0.75;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    field::Field,
+    field::{Field, Object},
     kind::Kind,
     lexicon::{Concept, Entity, lexicon},
     words,
@@ -43,7 +43,24 @@ const PREFIXES: &[&str] = &[
 ];
 
 /// Words that may be left out to find what a name is about.
-const NOISE: &[&str] = &["field", "value", "information", "text", "custom", "detail", "data"];
+const NOISE: &[&str] = &[
+    "field",
+    "value",
+    "information",
+    "text",
+    "custom",
+    "detail",
+    "data",
+    "reference",
+    "utc",
+    "gmt",
+    "code",
+    "flag",
+    "indicator",
+    "formatted",
+    "party",
+    "1",
+];
 
 /// What may be left out where a word is `key`.
 const KEYS: &[&str] = &["key", "id", "source", "reference"];
@@ -127,6 +144,9 @@ const PARTS: &[&str] = &[
     "geocode_accuracy",
 ];
 
+/// Those of which a number behind them says which address it is, not which line.
+const NUMBERED: &[&str] = &["city", "state", "zip", "country"];
+
 /// One way a field is called: by its name or by its label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Form {
@@ -170,7 +190,11 @@ impl Reading {
             labelled(&field.label, itself)
         };
         let kind = Kind::read(&field.kind);
-        let (by_label, by_name) = (about(&label.words, itself, kind), about(&name.words, itself, kind));
+        let mut by_label = about(&label.words, itself, kind);
+        let by_name = about(&name.words, itself, kind);
+        if by_label.0.is_none() {
+            by_label.0 = alternatives(&field.label, itself, kind);
+        }
         let slot = match (by_label.1, by_name.1) {
             (Slot::Any, slot) | (slot, _) => slot,
         };
@@ -200,6 +224,8 @@ fn labelled(label: &str, itself: &Itself) -> Form {
 #[derive(Clone, Debug)]
 pub(crate) struct Itself {
     pub(crate) entity: Entity,
+    /// Whether the object's name says so.
+    named: bool,
     pub(crate) own: Vec<String>,
     /// What at least half of the fields' names begin with, as in `comp_name` and `comp_city`.
     pub(crate) prefix: Option<String>,
@@ -214,20 +240,46 @@ impl Itself {
             .into_iter()
             .chain([("company", Entity::Company), ("partner", Entity::Company)]);
         let entity = named.into_iter().find(|(word, _)| says(word)).map(|(_, entity)| entity);
+        let named = entity.is_some();
         // Some systems keep sales as leads, too: those have a stage and a close date, and no last name.
         let entity = match entity {
             Some(Entity::Lead) | None => guess(fields, entity),
             Some(entity) => entity,
         };
-        let also: &[&str] = match entity {
-            Entity::Company => &["company"],
-            Entity::Deal => &["deal"],
-            Entity::Person => &["person"],
-            Entity::Lead => &["lead", "person"],
-        };
-        own.extend(also.iter().map(|word| (*word).to_owned()));
-        Self { entity, own, prefix: prefix(fields) }
+        own.extend(called(entity));
+        Self { entity, named, own, prefix: prefix(fields) }
     }
+
+    /// Two objects that are to be matched: one whose name does not tell what it is, as `customers`, is taken for what the
+    /// other one is.
+    pub(crate) fn both(source: &Object, target: &Object) -> (Self, Self) {
+        let of = |object: &Object| Self::new(&object.name, &object.fields);
+        let (mut ours, mut theirs) = (of(source), of(target));
+        match (ours.named, theirs.named) {
+            (false, true) => ours.is(theirs.entity),
+            (true, false) => theirs.is(ours.entity),
+            _ => {}
+        }
+        (ours, theirs)
+    }
+
+    fn is(&mut self, entity: Entity) {
+        let guessed = called(self.entity);
+        self.own.retain(|word| !guessed.contains(word));
+        self.own.extend(called(entity));
+        self.entity = entity;
+    }
+}
+
+/// What an object of this kind is called.
+fn called(entity: Entity) -> Vec<String> {
+    let words: &[&str] = match entity {
+        Entity::Company => &["company"],
+        Entity::Deal => &["deal"],
+        Entity::Person => &["person"],
+        Entity::Lead => &["lead", "person"],
+    };
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// The fewest fields of which a common beginning says nothing.
@@ -244,7 +296,7 @@ fn prefix(fields: &[Field]) -> Option<String> {
 }
 
 fn guess(fields: &[Field], named: Option<Entity>) -> Entity {
-    let itself = Itself { entity: Entity::Deal, own: Vec::new(), prefix: None };
+    let itself = Itself { entity: Entity::Deal, named: false, own: Vec::new(), prefix: None };
     let told: Vec<About> = fields.iter().filter_map(|field| Reading::new(field, &itself).about).collect();
     let about = |wanted: &str| {
         let wanted = lexicon().named(wanted);
@@ -290,6 +342,12 @@ fn tail(name: &str) -> String {
     let read = |segment: &str| words::normal(lexicon(), words::split(segment));
     let bare = |segment: &str| read(segment).iter().all(|word| BARE.contains(&word.as_str()));
     let whose = |segment: &str| read(segment).iter().any(|word| WHOSE.contains(&word.as_str()));
+    // What people write is no path: "Exp. Close", "Town/City".
+    let written =
+        name.contains(char::is_whitespace) || name.matches('/').count() == 1 && !name.starts_with('/');
+    if written {
+        return name.to_owned();
+    }
     let segments: Vec<&str> = name.split(['.', '/', ':']).filter(|segment| !segment.is_empty()).collect();
     let Some((last, before)) = segments.split_last().filter(|(_, before)| !before.is_empty()) else {
         return name.to_owned();
@@ -346,15 +404,49 @@ fn about(words: &[String], itself: &Itself, kind: Kind) -> (Option<About>, Slot)
     let own: Vec<&str> = itself.own.iter().map(String::as_str).collect();
     let is_key = words.iter().any(|word| word == "key");
     let keys: Vec<&str> = own.iter().chain(KEYS).copied().filter(|_| is_key).collect();
-    let tries: [(&[&str], f64); 5] =
-        [(&[], 1.0), (&own, 0.95), (&["company"], 0.6), (NOISE, 0.8), (&keys, 0.8)];
+    let both: Vec<&str> = own.iter().chain(NOISE).copied().collect();
+    let tries: [(&[&str], f64); 6] =
+        [(&[], 1.0), (&own, 0.95), (&["company"], 0.6), (NOISE, 0.8), (&keys, 0.8), (&both, 0.75)];
     for (left_out, strength) in tries {
         let concepts = ask(left_out);
         if !concepts.is_empty() {
             return (Some(About { concepts, strength }), Slot::Any);
         }
     }
-    (None, Slot::Any)
+    let head = words.iter().rev().find(|word| !TAILS.contains(&word.as_str()));
+    let head = head.filter(|head| HEADS.contains(&head.as_str())).and_then(|head| lexicon().named(head));
+    (head.map(|concept| About { concepts: vec![concept], strength: 0.5 }), Slot::Any)
+}
+
+/// Words at the end of a name that say what it is about whatever stands before them, as in "value currency".
+const HEADS: &[&str] = &[
+    "currency",
+    "industry",
+    "probability",
+    "pipeline",
+    "territory",
+    "birthday",
+    "timezone",
+    "linkedin",
+    "fax",
+];
+
+/// Words that may stand behind those.
+const TAILS: &[&str] = &["code", "id", "type", "name", "iso", "reference", "url", "percent"];
+
+/// What the parts of a label are about that gives several names for one thing: "Industry/Vertical", "City or Town".
+fn alternatives(label: &str, itself: &Itself, kind: Kind) -> Option<About> {
+    let parts: Vec<&str> = label.split('/').flat_map(|part| part.split(" or ")).collect();
+    if parts.len() < 2 {
+        return None;
+    }
+    let told = parts.iter().filter_map(|part| {
+        let words = words::normal(lexicon(), words::split(part));
+        about(&words, itself, kind).0
+    });
+    let mut concepts: Vec<Concept> = told.flat_map(|about| about.concepts).collect();
+    concepts.dedup();
+    (!concepts.is_empty()).then_some(About { concepts, strength: 0.7 })
 }
 
 /// The words without those that say nothing beside the others.
@@ -368,6 +460,15 @@ fn shorter(words: &[String]) -> Vec<String> {
 
 /// The part of an address that some words name, and which address that is.
 fn address(words: &[String], itself: &Itself, kind: Kind) -> Option<(Concept, Slot)> {
+    if let [part, number] = words
+        && let Some(slot) = [("1", Slot::First), ("2", Slot::Second)].iter().find(|(one, _)| one == number)
+    {
+        let found = lexicon().about(std::slice::from_ref(part), itself.entity);
+        let numbered = found.into_iter().find(|concept| NUMBERED.contains(&lexicon().name(*concept)));
+        if let Some(concept) = numbered {
+            return Some((concept, slot.1));
+        }
+    }
     let mut slot = Slot::Any;
     let mut rest: Vec<String> = Vec::new();
     let mut is_address = false;

@@ -285,6 +285,86 @@ fn names_of_any_script_and_language_are_matched() {
     }
 }
 
+/// Which field of the other side each field is, by its label.
+fn labelled(source: (&str, &[&str]), target: (&str, &[&str])) -> BTreeMap<String, String> {
+    let read = |(object, labels): (&str, &[&str])| {
+        let field = |label: &&str| serde_json::json!({"name": label, "label": label, "type": "string"});
+        schema(object, &labels.iter().map(field).collect())
+    };
+    let found = selected(&read(source), &read(target));
+    found.into_iter().map(|(ours, theirs)| (ours, theirs.target)).collect()
+}
+
+fn assert_labelled(source: (&str, &[&str]), target: (&str, &[&str]), right: &[(&str, &str)]) {
+    let found = labelled(source, target);
+    for (ours, theirs) in right {
+        assert_eq!(found.get(*ours).map(String::as_str), Some(*theirs), "{ours}: {found:?}");
+    }
+}
+
+#[test]
+fn the_fields_beside_it_say_what_a_bare_title_or_close_date_is() {
+    assert_labelled(
+        ("a.person", &["Last Name", "Title", "Job Title"]),
+        ("b.contact", &["Surname", "Salutation", "Position"]),
+        &[("Title", "Salutation"), ("Job Title", "Position")],
+    );
+    assert_labelled(
+        ("a.person", &["Last Name", "Title"]),
+        ("b.contact", &["Surname", "Salutation", "Position"]),
+        &[("Title", "Position")],
+    );
+    assert_labelled(
+        ("a.deal", &["Amount", "Close Date", "Due Date"]),
+        ("b.opportunity", &["Amount", "Actual Close Date", "Expected Close Date"]),
+        &[("Close Date", "Actual Close Date"), ("Due Date", "Expected Close Date")],
+    );
+    assert_labelled(
+        ("a.deal", &["Amount", "Close Date"]),
+        ("b.opportunity", &["Amount", "Actual Close Date", "Expected Close Date"]),
+        &[("Close Date", "Expected Close Date")],
+    );
+}
+
+#[test]
+fn headers_that_people_abbreviate_are_read() {
+    assert_labelled(
+        (
+            "a.firms",
+            &["Firm Nm", "Ph.", "Addr 1", "Town/City", "Ctry", "# Emps", "Ann. Rev (USD)", "Last Upd."],
+        ),
+        (
+            "b.company",
+            &["Name", "Phone", "Street", "City", "Country", "Employees", "Annual Revenue", "Modified"],
+        ),
+        &[
+            ("Firm Nm", "Name"),
+            ("Ph.", "Phone"),
+            ("Addr 1", "Street"),
+            ("Town/City", "City"),
+            ("Ctry", "Country"),
+            ("# Emps", "Employees"),
+            ("Ann. Rev (USD)", "Annual Revenue"),
+            ("Last Upd.", "Modified"),
+        ],
+    );
+}
+
+#[test]
+fn an_object_whose_name_does_not_tell_is_taken_for_what_the_other_is() {
+    let customers: &[&str] = &["First Name", "Last Name", "Company Name", "City"];
+    assert_labelled(
+        ("a.customers", customers),
+        ("b.company", &["Name", "City"]),
+        &[("Company Name", "Name")],
+    );
+    assert_labelled(
+        ("a.customers", customers),
+        ("b.contact", &["Name", "Company", "Given Name", "City"]),
+        &[("Company Name", "Company"), ("First Name", "Given Name")],
+    );
+}
+
 #[test]
 fn what_a_round_trip_would_lose_is_not_mapped_by_itself() {
     let numbers = |samples: &[&str]| {

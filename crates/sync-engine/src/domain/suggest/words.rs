@@ -61,6 +61,7 @@ const PAIRED: &[(&str, &str, &str)] = &[
     ("birth", "date", "birthday"),
     ("birth", "day", "birthday"),
     ("life", "cycle", "lifecycle"),
+    ("works", "for", "employer"),
 ];
 
 fn pairs(words: Vec<String>) -> Vec<String> {
