@@ -107,15 +107,54 @@ fn id(record: &Value) -> &str {
     record["id"].as_str().expect("an id")
 }
 
+// B7, B12
+#[tokio::test]
+async fn a_comparison_waits_behind_live_traffic_when_little_of_a_budget_is_left() {
+    let house = House::start(Start::default()).await;
+    let (hubspot, connection) = (house.hubspot(), house.connection().await);
+    let company = hubspot.ids("companies", 1).await.remove(0);
+    let record = house.linked("company", &company).await.expect("a record");
+    let budget = format!("/api/v1/connections/{connection}/budget");
+    house.ok("PUT", &budget, Some(json!({ "calls": 5_000, "window": "day", "warn_percent": 1 }))).await;
+    eventually(SOON, "a warning", || async {
+        (house.ok("GET", &budget, None).await["level"] == "warning").then_some(())
+    })
+    .await;
+
+    let listings = || hubspot.calls("GET /crm/v3/objects/{type}");
+    let before = listings().await;
+    let comparison = begin(&house, &format!("/api/v1/connections/{connection}/reconciles")).await;
+    hubspot.edit("companies", &company, "phone", "+1 555 0777").await;
+    house.wait_for_field("company", &company, "phone", "+1 555 0777").await;
+    house.edit("company", id(&record), json!({ "address_city": "Visby" })).await;
+    hubspot.wait_for_property("companies", &company, "city", "Visby").await;
+    hubspot.wait_for_polls().await;
+    let waiting = house.ok("GET", &comparison, None).await;
+    assert_eq!((&waiting["state"], &waiting["read"]), (&json!("reading"), &json!(0)), "{waiting}");
+    assert_eq!(listings().await, before, "nothing but live traffic reaches the vendor");
+
+    house.ok("PUT", &budget, Some(json!({ "calls": 1_000_000, "window": "day" }))).await;
+    let done = done(&house, &comparison).await;
+    assert!(done["read"].as_u64() >= Some(40), "{done}");
+}
+
 /// Has both sides compared; gives what became of the companies.
 async fn compare(house: &House, path: &str) -> Value {
+    let comparison = begin(house, path).await;
+    done(house, &comparison).await
+}
+
+/// Has both sides compared; gives where the comparison of the companies is.
+async fn begin(house: &House, path: &str) -> String {
     let begun = house.ok("POST", path, None).await;
-    let of_companies = |it: &&Value| it["vendor_object"] == "companies";
-    let begun =
-        begun["data"].as_array().expect("a list").iter().find(of_companies).expect("companies").clone();
-    let path = format!("/api/v1/reconciles/{}", begun["id"].as_str().expect("an id"));
+    let begun = begun["data"].as_array().expect("a list").clone();
+    let found = begun.iter().find(|it| it["vendor_object"] == "companies").expect("companies");
+    format!("/api/v1/reconciles/{}", id(found))
+}
+
+async fn done(house: &House, comparison: &str) -> Value {
     eventually(SOON, "both sides to be compared", || async {
-        Some(house.ok("GET", &path, None).await).filter(|it| it["state"] == "done")
+        Some(house.ok("GET", comparison, None).await).filter(|it| it["state"] == "done")
     })
     .await
 }
