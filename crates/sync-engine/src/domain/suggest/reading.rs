@@ -60,6 +60,10 @@ const NOISE: &[&str] = &[
     "formatted",
     "party",
     "1",
+    "current",
+    "lcy",
+    "usd",
+    "eur",
 ];
 
 /// What may be left out where a word is `key`.
@@ -481,7 +485,8 @@ fn address(words: &[String], itself: &Itself, kind: Kind) -> Option<(Concept, Sl
             "2" | "3" if numbered => slot = Slot::Second,
             _ => match SLOTS.iter().find(|(_, names)| names.contains(&word.as_str())) {
                 Some((found, _)) => slot = *found,
-                None if itself.own.contains(word) => {}
+                // "Bill-to City", "Ship-to Zip Code".
+                None if word == "to" || itself.own.contains(word) => {}
                 None => rest.push(word.clone()),
             },
         }

@@ -348,6 +348,16 @@ fn headers_that_people_abbreviate_are_read() {
             ("Last Upd.", "Modified"),
         ],
     );
+    assert_labelled(
+        ("a.customer", &["Debtor No.", "Bill-to City", "Ship-to City", "Sector/Trade"]),
+        ("b.account", &["Account Number", "Shipping City", "Billing City", "Industry"]),
+        &[
+            ("Debtor No.", "Account Number"),
+            ("Bill-to City", "Billing City"),
+            ("Ship-to City", "Shipping City"),
+            ("Sector/Trade", "Industry"),
+        ],
+    );
 }
 
 #[test]

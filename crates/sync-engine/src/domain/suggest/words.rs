@@ -6,7 +6,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 /// Words that say nothing in a name.
 const SILENT: &[&str] = &[
     "of", "the", "a", "an", "for", "and", "s", "de", "la", "del", "el", "der", "die", "das", "und", "du",
-    "von", "y",
+    "von", "y", "your", "my",
 ];
 
 /// The longest run of letters that is taken apart into known words.
@@ -112,12 +112,16 @@ pub(crate) fn normal(lexicon: &Lexicon, words: Vec<String>) -> Vec<String> {
     }
     let mut normal = pairs(normal);
     normal.retain(|word| !SILENT.contains(&word.as_str()));
-    // "created at", "registered on": a moment.
     if normal.len() > 1
         && let Some(last) = normal.last_mut()
-        && matches!(last.as_str(), "at" | "on" | "am")
     {
-        "date".clone_into(last);
+        match last.as_str() {
+            // "created at", "registered on": a moment.
+            "at" | "on" | "am" => "date".clone_into(last),
+            // "Fax No.": a number.
+            "no" => "number".clone_into(last),
+            _ => {}
+        }
     }
     normal
 }

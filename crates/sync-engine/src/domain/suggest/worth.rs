@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The systems, in the order in which they were written down: those of one text have objects of one kind.
-pub(super) const TEXTS: [&str; 12] = [
+pub(super) const TEXTS: [&str; 16] = [
     include_str!("../../../tests/mapping/first/company.txt"),
     include_str!("../../../tests/mapping/first/contact.txt"),
     include_str!("../../../tests/mapping/first/deal.txt"),
@@ -25,6 +25,10 @@ pub(super) const TEXTS: [&str; 12] = [
     include_str!("../../../tests/mapping/third/contact.txt"),
     include_str!("../../../tests/mapping/third/deal.txt"),
     include_str!("../../../tests/mapping/third/lead.txt"),
+    include_str!("../../../tests/mapping/fourth/company.txt"),
+    include_str!("../../../tests/mapping/fourth/contact.txt"),
+    include_str!("../../../tests/mapping/fourth/deal.txt"),
+    include_str!("../../../tests/mapping/fourth/lead.txt"),
 ];
 
 /// What a field is about; with `~` near enough that nobody can call the pair right or wrong.
