@@ -111,14 +111,15 @@ impl Recorder {
         drafts: Vec<Draft>,
         batch: Vec<Delivery>,
     ) -> Result<Vec<Delivery>, Error> {
-        match self.append_patiently(stream, drafts.clone(), &batch).await {
+        match self.append_patiently(stream, &drafts, &batch).await {
             Ok(()) => return Ok(batch),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => tracing::error!(stream, %error, "appending a batch failed, appending one by one"),
         }
         let mut appended = Vec::with_capacity(batch.len());
-        for (draft, delivery) in drafts.into_iter().zip(batch) {
-            match self.append_patiently(stream, vec![draft], std::slice::from_ref(&delivery)).await {
+        for (draft, delivery) in drafts.iter().zip(batch) {
+            let (draft, one) = (std::slice::from_ref(draft), std::slice::from_ref(&delivery));
+            match self.append_patiently(stream, draft, one).await {
                 Ok(()) => appended.push(delivery),
                 Err(error) if error.is_transient() => return Err(error),
                 Err(_) => {
@@ -132,11 +133,12 @@ impl Recorder {
     async fn append_patiently(
         &self,
         stream: &'static str,
-        drafts: Vec<Draft>,
+        drafts: &[Draft],
         batch: &[Delivery],
     ) -> Result<(), Error> {
+        let repeats = batch.iter().any(|delivery| delivery.attempt > 1 || delivery.replayed);
         loop {
-            let error = match append::append(&self.pool, drafts.clone(), self.clock.now()).await {
+            let error = match append::append(&self.pool, drafts, repeats, self.clock.now()).await {
                 Ok(appended) => {
                     let appended = u64::try_from(appended).unwrap_or(u64::MAX);
                     self.appended.add(appended, &[KeyValue::new("stream", stream)]);

@@ -42,7 +42,8 @@ pub(crate) fn connection(kind: &str, changed: &ConnectionChanged) -> Facts {
         summary: format!("{vendor} {what}{why}"),
         details: json!({
             "vendor": vendor, "state": state, "account": account, "reason": reason, "message": message,
-        }),
+        })
+        .into(),
     }
 }
 
@@ -65,7 +66,7 @@ pub(crate) fn budget_changed(changed: &BudgetChanged) -> Facts {
             words(changed.before),
             words(changed.after)
         ),
-        details: json!({ "vendor": changed.vendor, "before": changed.before, "after": changed.after }),
+        details: json!({ "vendor": changed.vendor, "before": changed.before, "after": changed.after }).into(),
     }
 }
 
@@ -85,7 +86,8 @@ pub(crate) fn budget_reached(reached: &BudgetReached) -> Facts {
         details: json!({
             "vendor": reached.vendor, "level": reached.level, "used": reached.used, "budget": reached.budget,
             "turns_at": reached.turns_at,
-        }),
+        })
+        .into(),
     }
 }
 
@@ -102,7 +104,7 @@ pub(crate) fn schema(refreshed: &SchemaRefreshed) -> Facts {
         outcome: Outcome::Ok,
         actor: None,
         summary: format!("The schema of {} was read: {} objects", refreshed.vendor, objects.len()),
-        details: json!({ "vendor": refreshed.vendor, "objects": objects }),
+        details: json!({ "vendor": refreshed.vendor, "objects": objects }).into(),
     }
 }
 
@@ -126,7 +128,7 @@ pub(crate) fn schema_drift(found: &SchemaDriftDetected) -> Facts {
             found.changes.len(),
             paused.len()
         ),
-        details: json!({ "vendor": found.vendor, "changes": changes, "paused": paused }),
+        details: json!({ "vendor": found.vendor, "changes": changes, "paused": paused }).into(),
     }
 }
 
@@ -146,7 +148,8 @@ pub(crate) fn mapping(changed: &MappingChanged) -> Facts {
             "vendor_object": vendor_object,
             "field": field,
             "settings": before_and_after(&changed.settings),
-        }),
+        })
+        .into(),
     }
 }
 
@@ -162,7 +165,8 @@ pub(crate) fn capture_requested(wish: &CaptureRequested) -> Facts {
         details: json!({
             "object": wish.vendor_object, "backfill": wish.backfill, "fields": wish.fields,
             "external_id": wish.external_id,
-        }),
+        })
+        .into(),
     }
 }
 
@@ -174,7 +178,7 @@ pub(crate) fn capture_stopped(stopped: &CaptureStopped) -> Facts {
         outcome: Outcome::Ok,
         actor: None,
         summary: format!("{} are no longer read", stopped.vendor_object),
-        details: json!({ "object": stopped.vendor_object }),
+        details: json!({ "object": stopped.vendor_object }).into(),
     }
 }
 
@@ -186,7 +190,7 @@ pub(crate) fn verify_requested(wish: &VerifyRequested) -> Facts {
         outcome: Outcome::Ok,
         actor: None,
         summary: format!("{} are to be compared at both sides", wish.vendor_object),
-        details: json!({ "object": wish.vendor_object, "run": wish.run }),
+        details: json!({ "object": wish.vendor_object, "run": wish.run }).into(),
     }
 }
 
@@ -217,7 +221,8 @@ pub(crate) fn run_finished(run: &SyncRunFinished) -> Facts {
             "vendor": vendor, "object": vendor_object, "operation": kind_of_run, "read": read,
             "published": run.published, "error": error, "message": message,
             "started_at": run.started_at, "finished_at": run.finished_at,
-        }),
+        })
+        .into(),
     }
 }
 
@@ -242,7 +247,7 @@ pub(crate) fn access(changed: &AccessChanged) -> Facts {
         outcome: if refused { Outcome::Refused } else { Outcome::Ok },
         actor: None,
         summary: format!("{noun} {id}: {}", action.replace('_', " ")),
-        details: json!({ "subject": subject, "facts": shown }),
+        details: json!({ "subject": subject, "facts": shown }).into(),
     }
 }
 
@@ -256,6 +261,6 @@ pub(crate) fn unknown(kind: &str, body: &Value) -> Facts {
         outcome: Outcome::Ok,
         actor: None,
         summary: kind.replace(['.', '_'], " "),
-        details: json!({ "keys": names }),
+        details: json!({ "keys": names }).into(),
     }
 }

@@ -2,6 +2,7 @@
 
 use bus::{Message, dead::DeadLetter};
 use model::{ConnectionId, kind};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -29,7 +30,7 @@ pub(crate) struct Facts {
     /// Who did it, when the envelope does not say.
     pub(crate) actor: Option<String>,
     pub(crate) summary: String,
-    pub(crate) details: Value,
+    pub(crate) details: Details,
 }
 
 /// The entry of a message.
@@ -58,7 +59,8 @@ pub(crate) fn describe(message: &Message) -> Described {
                 outcome: Outcome::Failed,
                 actor: None,
                 summary: format!("A message of type {} could not be read", envelope.kind),
-                details: json!({ "type": envelope.kind, "subject": message.subject, "reason": reason }),
+                details: json!({ "type": envelope.kind, "subject": message.subject, "reason": reason })
+                    .into(),
             };
             let draft = draft(message, format!("undecodable:{}", envelope.id), facts);
             Described { draft, undecodable: Some(reason) }
@@ -87,18 +89,19 @@ pub(crate) fn describe_dead(message: &Message, sequence: u64, letter: Option<&De
             "detail": letter.map(|letter| &letter.detail),
             "attempts": letter.map(|letter| letter.attempts),
             "dead_letter": sequence,
-        }),
+        })
+        .into(),
     };
     let mut draft = draft(message, format!("dead:{sequence}:{}", envelope.id), facts);
     draft.occurred_at = letter.map_or(draft.occurred_at, |letter| letter.at);
-    draft.cause = clean(&envelope.id, LONGEST_NAME);
+    draft.cause = clean(envelope.id.clone(), LONGEST_NAME);
     draft
 }
 
 fn facts(message: &Message) -> Result<Facts, bus::Error> {
     let kind = message.envelope.kind.as_str();
     Ok(match kind {
-        kind::CHANGE => flow::change(message.decode()?),
+        kind::CHANGE => flow::change(&message.decode()?),
         kind::BACKFILL_FINISHED => flow::backfill_finished(&message.decode()?),
         kind::VERIFIED_BUCKET => flow::verified_bucket(&message.decode()?),
         kind::VERIFY_PROGRESSED => flow::verify_progressed(&message.decode()?),
@@ -134,48 +137,61 @@ fn draft(message: &Message, event_id: String, facts: Facts) -> Draft {
     Draft {
         organization: envelope.organization,
         event_id,
-        action: clean(&facts.action, LONGEST_NAME),
-        actor: clean(&actor.unwrap_or_else(|| format!("service:{}", envelope.source)), LONGEST_NAME),
-        target: clean(&facts.target, LONGEST_NAME),
+        action: clean(facts.action, LONGEST_NAME),
+        actor: clean(actor.unwrap_or_else(|| format!("service:{}", envelope.source)), LONGEST_NAME),
+        target: clean(facts.target, LONGEST_NAME),
         connection: facts.connection,
         outcome: facts.outcome.name(),
         occurred_at: envelope.time,
-        cause: clean(envelope.cause.as_deref().unwrap_or_default(), LONGEST_NAME),
-        summary: clean(&facts.summary, LONGEST_SUMMARY),
-        details: details(facts.details),
+        cause: clean(envelope.cause.clone().unwrap_or_default(), LONGEST_NAME),
+        summary: clean(facts.summary, LONGEST_SUMMARY),
+        details: facts.details.0,
     }
 }
 
 /// One line of text that Postgres can store.
-fn clean(text: &str, longest: usize) -> String {
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    if text.len() <= longest {
-        return text.chars().map(visible).collect();
+fn clean(text: String, longest: usize) -> String {
+    let fits = text.len() <= longest;
+    if fits && !text.chars().any(char::is_control) {
+        return text;
     }
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
     let mut short: String = text.chars().take(longest).map(visible).collect();
-    if short.len() < text.len() {
+    if !fits && short.len() < text.len() {
         short.push('…');
     }
     short
 }
 
-fn details(mut facts: Value) -> String {
-    if let Value::Object(map) = &mut facts {
-        map.retain(|_, value| !value.is_null());
+/// What an entry says besides: the text of a JSON object that is not too long.
+#[derive(Clone, Debug)]
+pub(crate) struct Details(String);
+
+impl Details {
+    /// These; where they are too long, the names of what they are about.
+    pub(crate) fn of<'n>(details: &impl Serialize, names: impl Iterator<Item = &'n String>) -> Self {
+        let text = serde_json::to_string(details)
+            .unwrap_or_else(|error| json!({ "unwritable": error.to_string() }).to_string());
+        if text.len() <= LONGEST_DETAILS {
+            return Self(text);
+        }
+        let names: Vec<&String> = names.take(100).collect();
+        let short = json!({ "shortened": true, "bytes": text.len(), "fields": names }).to_string();
+        if short.len() <= LONGEST_DETAILS {
+            return Self(short);
+        }
+        Self(json!({ "shortened": true, "bytes": text.len() }).to_string())
     }
-    let text = facts.to_string();
-    if text.len() <= LONGEST_DETAILS {
-        return text;
+}
+
+impl From<Value> for Details {
+    fn from(mut facts: Value) -> Self {
+        if let Value::Object(map) = &mut facts {
+            map.retain(|_, value| !value.is_null());
+        }
+        let names = facts.get("fields").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        Self::of(&facts, names)
     }
-    let names: Vec<&String> = match facts.get("fields") {
-        Some(Value::Object(fields)) => fields.keys().take(100).collect(),
-        _ => Vec::new(),
-    };
-    let short = json!({ "shortened": true, "bytes": text.len(), "fields": names }).to_string();
-    if short.len() <= LONGEST_DETAILS {
-        return short;
-    }
-    json!({ "shortened": true, "bytes": text.len() }).to_string()
 }
 
 /// The keys of what nobody has marked, never its values.
@@ -234,7 +250,7 @@ mod tests {
     fn long_details_keep_the_names_of_the_fields() {
         let long: Map<String, Value> =
             (0..90).map(|i| (format!("f{i}"), Value::from("v".repeat(200)))).collect();
-        let text = details(json!({ "fields": long }));
+        let Details(text) = json!({ "fields": long }).into();
         assert!(text.len() <= LONGEST_DETAILS && text.contains("f17") && !text.contains("vvv"), "{text}");
     }
 }

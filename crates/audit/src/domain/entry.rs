@@ -40,27 +40,39 @@ pub(crate) struct Draft {
     pub(crate) details: String,
 }
 
+/// An entry in its place in the chain, to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealed<'d> {
+    pub(crate) draft: &'d Draft,
+    pub(crate) sequence: i64,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) previous_hash: Hash,
+    pub(crate) hash: Hash,
+}
+
 impl Draft {
     /// Gives the entry its place behind `previous`.
-    pub(crate) fn seal(self, sequence: i64, recorded_at: Timestamp, previous: Hash) -> Entry {
-        let mut entry = Entry {
+    pub(crate) fn seal(&self, sequence: i64, recorded_at: Timestamp, previous: Hash) -> Sealed<'_> {
+        let (occurred_at, recorded_at) = (to_microseconds(self.occurred_at), to_microseconds(recorded_at));
+        let connection = self.connection.map(|id| id.to_string()).unwrap_or_default();
+        let hashed = Hashed {
             sequence,
-            event_id: self.event_id,
-            action: self.action,
-            actor: self.actor,
-            target: self.target,
-            connection: self.connection,
-            outcome: self.outcome.to_owned(),
-            occurred_at: to_microseconds(self.occurred_at),
-            recorded_at: to_microseconds(recorded_at),
-            cause: self.cause,
-            summary: self.summary,
-            details: self.details,
-            previous_hash: previous.bytes().to_vec(),
-            hash: Vec::new(),
+            event_id: &self.event_id,
+            action: &self.action,
+            actor: &self.actor,
+            target: &self.target,
+            connection_id: &connection,
+            outcome: self.outcome,
+            occurred_at: &occurred_at.to_string(),
+            recorded_at: &recorded_at.to_string(),
+            cause: &self.cause,
+            summary: &self.summary,
+            details_json: &self.details,
+            previous_hash: &previous.to_string(),
         };
-        entry.hash = entry.hash_of_content(&previous.to_string()).bytes().to_vec();
-        entry
+        let hash = hashed.hash();
+        Sealed { draft: self, sequence, occurred_at, recorded_at, previous_hash: previous, hash }
     }
 }
 

@@ -3,25 +3,50 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use model::{
-    CaptureProgress, ChangeEvent, ChangeKind, ConflictRecorded, RecordChanged, Value, VerifiedBucket,
-    VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
+    CanonicalObject, CaptureProgress, ChangeEvent, ChangeKind, ConflictRecorded, Lane, RecordChanged, Value,
+    VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
 };
-use serde_json::{Map, json};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::{
-    describe::{Facts, REDACTED},
+    describe::{Details, Facts, REDACTED},
     entry::Outcome,
 };
 
 /// The longest text value in an entry, in characters.
 const LONGEST_VALUE: usize = 200;
 
-pub(crate) fn change(change: ChangeEvent) -> Facts {
-    let ChangeEvent { vendor, object, id, kind, .. } = &change;
+/// What the entry of a change says of it; of its values, their names only.
+#[derive(Serialize)]
+struct ChangeDetails<'a> {
+    changed_at: Timestamp,
+    fields: Vec<&'a String>,
+    kind: ChangeKind,
+    lane: Lane,
+    object: &'a str,
+    vendor: &'a str,
+    vendor_id: &'a str,
+    version: i64,
+}
+
+pub(crate) fn change(change: &ChangeEvent) -> Facts {
+    let ChangeEvent { vendor, object, id, kind, .. } = change;
     let what = match kind {
         ChangeKind::Upserted => "was read",
         ChangeKind::Deleted => "was deleted there",
+    };
+    let details = ChangeDetails {
+        changed_at: change.changed_at,
+        fields: change.fields.keys().collect(),
+        kind: *kind,
+        lane: change.lane,
+        object,
+        vendor,
+        vendor_id: id,
+        version: change.version,
     };
     Facts {
         action: kind::CHANGE.to_owned(),
@@ -30,16 +55,7 @@ pub(crate) fn change(change: ChangeEvent) -> Facts {
         outcome: Outcome::Ok,
         actor: Some(format!("connection:{}", change.connection)),
         summary: format!("{vendor} {object} {id} {what}"),
-        details: json!({
-            "vendor": vendor,
-            "object": object,
-            "vendor_id": id,
-            "kind": kind,
-            "lane": change.lane,
-            "version": change.version,
-            "changed_at": change.changed_at,
-            "fields": change.fields.keys().collect::<Vec<_>>(),
-        }),
+        details: Details::of(&details, std::iter::empty()),
     }
 }
 
@@ -51,7 +67,8 @@ pub(crate) fn backfill_finished(progress: &CaptureProgress) -> Facts {
         outcome: Outcome::Ok,
         actor: None,
         summary: format!("All {} were read: {} records", progress.vendor_object, progress.read),
-        details: json!({ "object": progress.vendor_object, "read": progress.read, "total": progress.total }),
+        details: json!({ "object": progress.vendor_object, "read": progress.read, "total": progress.total })
+            .into(),
     }
 }
 
@@ -64,7 +81,8 @@ pub(crate) fn verified_bucket(bucket: &VerifiedBucket) -> Facts {
         outcome: Outcome::Ok,
         actor: None,
         summary: format!("{object}: bucket {} differs and is compared one by one", bucket.bucket),
-        details: json!({ "object": object, "run": bucket.run, "bucket": bucket.bucket, "records": count }),
+        details: json!({ "object": object, "run": bucket.run, "bucket": bucket.bucket, "records": count })
+            .into(),
     }
 }
 
@@ -78,7 +96,7 @@ pub(crate) fn verify_progressed(fact: &VerifyProgressed) -> Facts {
         outcome: Outcome::Ok,
         actor: None,
         summary: format!("{read}{of} {object} were read to be compared"),
-        details: json!({ "object": object, "run": fact.run, "read": read, "total": total }),
+        details: json!({ "object": object, "run": fact.run, "read": read, "total": total }).into(),
     }
 }
 
@@ -93,7 +111,8 @@ pub(crate) fn verify_finished(fact: &VerifyFinished) -> Facts {
         summary: format!("All {read} {object} were compared: {buckets} buckets differ"),
         details: json!({
             "object": object, "run": fact.run, "read": read, "buckets": buckets, "sent": fact.sent,
-        }),
+        })
+        .into(),
     }
 }
 
@@ -134,24 +153,45 @@ pub(crate) fn written(written: Written) -> Facts {
         outcome,
         actor: Some(format!("connection:{}", written.connection)),
         summary,
-        details,
+        details: details.into(),
     }
+}
+
+/// What the entry of a record's change says of it.
+#[derive(Serialize)]
+struct RecordDetails<'a> {
+    edited_at: Timestamp,
+    fields: BTreeMap<&'a str, BeforeAndAfter<'a>>,
+    object: CanonicalObject,
+    version: i64,
+}
+
+#[derive(Serialize)]
+struct BeforeAndAfter<'a> {
+    after: Shown<'a>,
+    before: Shown<'a>,
 }
 
 pub(crate) fn record(kind: &str, changed: &RecordChanged) -> Facts {
     let what = kind.strip_prefix("record.").unwrap_or(kind);
-    let names: Vec<&str> = changed.fields.keys().map(String::as_str).collect();
     let mut summary = format!("{} {} was {what}", changed.object.name(), changed.record);
-    if kind == kind::RECORD_CHANGED && !names.is_empty() {
-        summary.push_str(": ");
-        summary.push_str(&names.join(", "));
+    if kind == kind::RECORD_CHANGED {
+        for (place, name) in changed.fields.keys().enumerate() {
+            summary.push_str(if place == 0 { ": " } else { ", " });
+            summary.push_str(name);
+        }
     }
-    let mut fields = Map::new();
-    for (name, after) in &changed.fields {
+    let fields = changed.fields.iter().map(|(name, after)| {
         let pii = changed.pii.contains(name);
         let before = changed.before.get(name).unwrap_or(&Value::Null);
-        fields.insert(name.clone(), json!({ "before": shown(before, pii), "after": shown(after, pii) }));
-    }
+        (name.as_str(), BeforeAndAfter { after: Shown::of(after, pii), before: Shown::of(before, pii) })
+    });
+    let details = RecordDetails {
+        edited_at: changed.at,
+        fields: fields.collect(),
+        object: changed.object,
+        version: changed.version,
+    };
     Facts {
         action: kind.to_owned(),
         target: changed.record.to_string(),
@@ -159,12 +199,7 @@ pub(crate) fn record(kind: &str, changed: &RecordChanged) -> Facts {
         outcome: Outcome::Ok,
         actor: Some(changed.actor.clone()),
         summary,
-        details: json!({
-            "object": changed.object,
-            "version": changed.version,
-            "edited_at": changed.at,
-            "fields": fields,
-        }),
+        details: Details::of(&details, changed.fields.keys()),
     }
 }
 
@@ -185,24 +220,45 @@ pub(crate) fn conflict(conflict: &ConflictRecorded) -> Facts {
             "field": field,
             "policy": policy,
             "winner": winner,
-            "kept": shown(&conflict.kept, *pii),
-            "lost": shown(&conflict.lost, *pii),
+            "kept": Shown::of(&conflict.kept, *pii),
+            "lost": Shown::of(&conflict.lost, *pii),
             "within_clock_skew": conflict.within_clock_skew,
-        }),
+        })
+        .into(),
     }
 }
 
 /// A value as an entry may show it.
-fn shown(value: &Value, pii: bool) -> serde_json::Value {
-    match value {
-        value if value.is_blank() => serde_json::Value::Null,
-        _ if pii => REDACTED.into(),
-        Value::Text(text) if text.chars().count() > LONGEST_VALUE => {
-            let mut short: String = text.chars().take(LONGEST_VALUE).collect();
-            short.push('…');
-            short.into()
+enum Shown<'a> {
+    Blank,
+    Redacted,
+    Value(&'a Value),
+}
+
+impl<'a> Shown<'a> {
+    fn of(value: &'a Value, pii: bool) -> Self {
+        match value {
+            value if value.is_blank() => Self::Blank,
+            _ if pii => Self::Redacted,
+            value => Self::Value(value),
         }
-        value => value.to_plain(),
+    }
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Blank => serializer.serialize_unit(),
+            Self::Redacted => serializer.serialize_str(REDACTED),
+            Self::Value(Value::Text(text))
+                if text.len() > LONGEST_VALUE && text.chars().count() > LONGEST_VALUE =>
+            {
+                let short: String = text.chars().take(LONGEST_VALUE).chain(['…']).collect();
+                serializer.serialize_str(&short)
+            }
+            Self::Value(Value::Text(text)) => serializer.serialize_str(text),
+            Self::Value(value) => value.to_plain().serialize(serializer),
+        }
     }
 }
 

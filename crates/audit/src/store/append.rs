@@ -12,7 +12,7 @@ use crate::{
     Error,
     domain::{
         chain::{Hash, genesis},
-        entry::{Draft, Entry},
+        entry::{Draft, Sealed},
     },
 };
 
@@ -21,7 +21,24 @@ type Placed<T> = Vec<(Uuid, T)>;
 
 /// Appends to the chains of these entries' organizations, in this order, in one transaction. An entry whose event is
 /// in its chain already is left out. Returns how many were appended.
-pub(crate) async fn append(pool: &PgPool, drafts: Vec<Draft>, now: Timestamp) -> Result<usize, Error> {
+///
+/// Without `repeats` all are taken for new. Where one is not, the table refuses the batch, and it is looked up which.
+pub(crate) async fn append(
+    pool: &PgPool,
+    drafts: &[Draft],
+    repeats: bool,
+    now: Timestamp,
+) -> Result<usize, Error> {
+    if !repeats {
+        match try_append(pool, drafts, false, now).await {
+            Err(error) if is_repeat(&error) => {}
+            done => return done,
+        }
+    }
+    try_append(pool, drafts, true, now).await
+}
+
+async fn try_append(pool: &PgPool, drafts: &[Draft], repeats: bool, now: Timestamp) -> Result<usize, Error> {
     if drafts.is_empty() {
         return Ok(0);
     }
@@ -29,33 +46,38 @@ pub(crate) async fn append(pool: &PgPool, drafts: Vec<Draft>, now: Timestamp) ->
     let organizations: Vec<Uuid> = organizations.into_iter().collect();
     let mut tx = pool.begin().await?;
     let heads = heads::lock(&mut tx, &organizations).await?;
-    let known = entries::known(&mut tx, &drafts).await?;
+    let known = if repeats { entries::known(&mut tx, drafts).await? } else { HashSet::new() };
     let (entries, heads) = chain(drafts, &known, &heads, now);
     if entries.is_empty() {
         tx.rollback().await?;
         return Ok(0);
     }
-    let appended = entries.len();
-    entries::insert(&mut tx, entries).await?;
+    entries::insert(&mut tx, &entries).await?;
     heads::advance(&mut tx, &heads).await?;
     tx.commit().await?;
-    Ok(appended)
+    Ok(entries.len())
+}
+
+/// Whether the table refused an event that it has already.
+fn is_repeat(error: &Error) -> bool {
+    let Error::Database(sqlx::Error::Database(answer)) = error else { return false };
+    answer.constraint() == Some(entries::ONE_OF_EACH_EVENT)
 }
 
 /// Gives each new entry its place behind the head of its chain; returns the entries and the new heads.
-fn chain(
-    drafts: Vec<Draft>,
-    known: &HashSet<(Uuid, String)>,
+fn chain<'d>(
+    drafts: &'d [Draft],
+    known: &'d HashSet<(Uuid, String)>,
     heads: &HashMap<Uuid, HeadRow>,
     now: Timestamp,
-) -> (Placed<Entry>, Placed<HeadRow>) {
+) -> (Placed<Sealed<'d>>, Placed<HeadRow>) {
     let mut ends: HashMap<Uuid, (i64, Hash)> = HashMap::new();
-    let mut seen: HashSet<(Uuid, String)> = HashSet::new();
+    let mut seen: HashSet<(Uuid, &str)> =
+        known.iter().map(|(organization, id)| (*organization, id.as_str())).collect();
     let mut entries = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let organization = draft.organization.uuid();
-        let key = (organization, draft.event_id.clone());
-        if known.contains(&key) || !seen.insert(key) {
+        if !seen.insert((organization, &draft.event_id)) {
             continue;
         }
         let end = ends.entry(organization).or_insert_with(|| match heads.get(&organization) {
@@ -66,7 +88,7 @@ fn chain(
             None => (0, genesis(draft.organization)),
         });
         let entry = draft.seal(end.0 + 1, now, end.1);
-        *end = (entry.sequence, Hash::from_bytes(&entry.hash).unwrap_or(end.1));
+        *end = (entry.sequence, entry.hash);
         entries.push((organization, entry));
     }
     let heads = ends

@@ -8,11 +8,14 @@ use uuid::Uuid;
 use super::filter::Filter;
 use crate::{
     Error,
-    domain::entry::{Draft, Entry},
+    domain::entry::{Draft, Entry, Sealed},
 };
 
 const COLUMNS: &str = "sequence, occurred_at, recorded_at, connection, previous_hash, hash, event_id, action, actor, \
                        target, outcome, cause, summary, details";
+
+/// The constraint that an event is in its chain once.
+pub(crate) const ONE_OF_EACH_EVENT: &str = "entries_organization_event_id_key";
 
 /// The condition of the index `entries_notable`, word for word as in its migration.
 const NOTABLE: &str = " AND (
@@ -61,15 +64,17 @@ pub(crate) async fn known(tx: &mut PgConnection, drafts: &[Draft]) -> Result<Has
 }
 
 /// Stores sealed entries, in their order.
-pub(crate) async fn insert(tx: &mut PgConnection, entries: Vec<(Uuid, Entry)>) -> Result<(), Error> {
-    let text = |of: fn(&Entry) -> &str| entries.iter().map(|(_, entry)| of(entry)).collect::<Vec<_>>();
-    let bytes = |of: fn(&Entry) -> &[u8]| entries.iter().map(|(_, entry)| of(entry)).collect::<Vec<_>>();
+pub(crate) async fn insert(tx: &mut PgConnection, entries: &[(Uuid, Sealed<'_>)]) -> Result<(), Error> {
+    let text = |of: fn(&Draft) -> &str| entries.iter().map(|(_, entry)| of(entry.draft)).collect::<Vec<_>>();
     let organizations: Vec<Uuid> = entries.iter().map(|(organization, _)| *organization).collect();
     let sequences: Vec<i64> = entries.iter().map(|(_, entry)| entry.sequence).collect();
     let occurred: Vec<_> = entries.iter().map(|(_, entry)| entry.occurred_at.to_sqlx()).collect();
     let recorded: Vec<_> = entries.iter().map(|(_, entry)| entry.recorded_at.to_sqlx()).collect();
     let connections: Vec<Option<Uuid>> =
-        entries.iter().map(|(_, entry)| entry.connection.map(ConnectionId::uuid)).collect();
+        entries.iter().map(|(_, entry)| entry.draft.connection.map(ConnectionId::uuid)).collect();
+    let previous: Vec<&[u8]> =
+        entries.iter().map(|(_, entry)| entry.previous_hash.bytes().as_slice()).collect();
+    let hashes: Vec<&[u8]> = entries.iter().map(|(_, entry)| entry.hash.bytes().as_slice()).collect();
     sqlx::query(
         "INSERT INTO entries (organization, sequence, occurred_at, recorded_at, connection, previous_hash, hash,
                               event_id, action, actor, target, outcome, cause, summary, details)
@@ -82,16 +87,16 @@ pub(crate) async fn insert(tx: &mut PgConnection, entries: Vec<(Uuid, Entry)>) -
     .bind(occurred)
     .bind(recorded)
     .bind(connections)
-    .bind(bytes(|entry| &entry.previous_hash))
-    .bind(bytes(|entry| &entry.hash))
-    .bind(text(|entry| &entry.event_id))
-    .bind(text(|entry| &entry.action))
-    .bind(text(|entry| &entry.actor))
-    .bind(text(|entry| &entry.target))
-    .bind(text(|entry| &entry.outcome))
-    .bind(text(|entry| &entry.cause))
-    .bind(text(|entry| &entry.summary))
-    .bind(text(|entry| &entry.details))
+    .bind(previous)
+    .bind(hashes)
+    .bind(text(|draft| &draft.event_id))
+    .bind(text(|draft| &draft.action))
+    .bind(text(|draft| &draft.actor))
+    .bind(text(|draft| &draft.target))
+    .bind(text(|draft| draft.outcome))
+    .bind(text(|draft| &draft.cause))
+    .bind(text(|draft| &draft.summary))
+    .bind(text(|draft| &draft.details))
     .execute(tx)
     .await?;
     Ok(())

@@ -80,6 +80,28 @@ async fn a_message_that_comes_twice_is_recorded_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_among_new_messages_is_left_out_and_its_neighbours_are_recorded() {
+    let world = world().await;
+    let replica = world.replica().await;
+    world.bus.publish(&world.change(1).with_id("same")).await.unwrap();
+    world.entries(1).await;
+    // The stream itself knows nothing of it: it keeps another one than that of changes.
+    let batch = [world.record(1, &[]), world.record(2, &[]).with_id("same"), world.record(3, &[])];
+    world.bus.publish_batch(&batch).await.unwrap();
+    world.entries(3).await;
+    world.settled().await;
+    let same: i64 = sqlx::query_scalar("SELECT count(*) FROM entries WHERE event_id = 'same'")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(same, 1);
+    let found = audit::verify(&world.pool, world.organization).await.unwrap();
+    assert!(found.is_whole(), "{found:?}");
+    assert_eq!(found.entries, 3);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_an_entry_and_a_dead_letter_and_its_neighbours_go_on() {
     let world = world().await;
     let subject = bus::subject::change(&world.organization, "hubspot", "companies");
