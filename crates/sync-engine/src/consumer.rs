@@ -8,6 +8,7 @@ use model::{
     CaptureProgress, ChangeEvent, ChangeKind, Lane, OrganizationId, RecordId, Value, VerifiedBucket,
     VerifyFinished, VerifyProgressed, WriteOutcome, Written, digest, kind,
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -27,6 +28,9 @@ use crate::{
 
 /// The durable consumer's and the inbox's name.
 const CONSUMER: &str = "sync-engine";
+
+/// How many batches are worked on at once by who is behind: one decides while another waits for the database.
+const BATCHES_AT_ONCE: usize = 2;
 
 /// How often a failed batch is tried again before its deliveries are tried one by one.
 const TRIES: u32 = 3;
@@ -83,18 +87,43 @@ pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
     }
 }
 
-async fn consume(engine: &Engine, config: ConsumerConfig) -> Result<(), Error> {
+async fn consume(engine: &Arc<Engine>, config: ConsumerConfig) -> Result<(), Error> {
+    let most = config.max_batch;
     let mut consumer = engine.bus.consumer(config).await?;
+    let mut working = JoinSet::new();
     loop {
         let deliveries = consumer.next_batch().await?;
+        let behind = deliveries.len() >= most;
+        if deliveries.iter().any(concludes) {
+            wait_for_fewer_than(1, &mut working).await?;
+        }
         if !deliveries.is_empty() {
             let span = tracing::info_span!("sync.batch", changes = deliveries.len());
             for delivery in &deliveries {
                 delivery.message.envelope.link_to(&span);
             }
-            handle(engine, deliveries).instrument(span).await?;
+            let engine = Arc::clone(engine);
+            working.spawn(async move { handle(&engine, deliveries).await }.instrument(span));
+        }
+        // Whoever is up to date gathers what comes in the meantime: fewer, larger transactions.
+        wait_for_fewer_than(if behind { BATCHES_AT_ONCE } else { 1 }, &mut working).await?;
+    }
+}
+
+/// Whether it says something of all that came before it, the end of a reading for one, so that all of that comes first.
+fn concludes(delivery: &Delivery) -> bool {
+    !matches!(delivery.message.envelope.kind.as_str(), kind::CHANGE | kind::WRITTEN)
+}
+
+async fn wait_for_fewer_than(most: usize, working: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    while working.len() >= most {
+        match working.join_next().await {
+            Some(Ok(handled)) => handled?,
+            Some(Err(failed)) => std::panic::resume_unwind(failed.into_panic()),
+            None => break,
         }
     }
+    Ok(())
 }
 
 async fn handle(engine: &Engine, deliveries: Vec<Delivery>) -> Result<(), Error> {

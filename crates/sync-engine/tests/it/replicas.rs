@@ -61,3 +61,28 @@ async fn two_replicas_share_the_work_and_no_change_is_lost_or_doubled() {
     let ask = wire::ListConflictsRequest::default();
     assert_eq!(world.api.clone().list_conflicts(by("viewer", ask)).await.unwrap().into_inner().conflicts, []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_worked_off_by_several_batches_at_once_and_the_newest_stands() {
+    const EACH: usize = 16;
+    let world = World::new().await;
+    world.active("bidirectional", "crm_wins").await;
+    let change = |n: usize| {
+        let id = (n % 150).to_string();
+        let fields = [("domain", &*format!("company-{id}.test")), ("phone", &*n.to_string())];
+        world.edited(&id, &fields)
+    };
+    let backlog: Vec<_> = (0..EACH * 150).map(change).collect();
+    world.deliver(&backlog).await;
+    world.settled().await;
+    assert_eq!(world.query::<i64>("SELECT count(*) FROM records").await, 150, "no doubles");
+    let mismatched = "SELECT count(*) FROM records r WHERE version <> (SELECT count(*) FROM revisions v WHERE v.record_id = r.id)";
+    assert_eq!(world.query::<i64>(mismatched).await, 0, "every version has its revision");
+    for id in 0..150 {
+        let record = world.find("company", &id.to_string()).await.unwrap();
+        assert_eq!(text(&record, "phone"), (150 * (EACH - 1) + id).to_string(), "record {id}");
+    }
+    let letters = bus::dead::list(&world.bus, &bus::dead::Filter::default(), 10).await.unwrap();
+    assert_eq!(letters, []);
+    assert_eq!(world.conflicts().await, []);
+}
