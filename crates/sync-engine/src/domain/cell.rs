@@ -1,25 +1,20 @@
 //! A record's fields: each value with the stamp that says when it was set and by whom.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use model::{CanonicalObject, OrganizationId, RecordId, Value};
-use serde::{Deserialize, Serialize};
 
-/// A field's value and its stamp. The names are short because every record stores them for every field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A field's value and its stamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
-    #[serde(rename = "v")]
     pub(crate) value: Value,
     /// When the edit was made, by the clock of the side where it was made.
-    #[serde(rename = "t")]
     pub(crate) at: Timestamp,
     /// Who made it, in the text form of [`model::Actor`].
-    #[serde(rename = "o")]
-    pub(crate) origin: String,
+    pub(crate) origin: Arc<str>,
     /// The record's version that brought it, so that its story is found without a search; zero when it is older than
     /// stories.
-    #[serde(rename = "n", default)]
     pub(crate) version: i64,
 }
 

@@ -17,40 +17,30 @@ use super::{
 /// within it stands, and is marked.
 pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
-/// What a link remembers of one field. The names are short because every link stores them for every mapped field.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a link remembers of one field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Field {
     /// The vendor's field that all of this is said of. When another one is mapped, it starts anew.
-    #[serde(rename = "f", default)]
     pub(crate) of: String,
     /// The value that both sides last agreed on; none before they ever did.
-    #[serde(rename = "b", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) base: Option<Value>,
     /// The last value observed at the vendor.
-    #[serde(rename = "s", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) seen: Option<Value>,
     /// The vendor's version at that observation.
-    #[serde(rename = "v", default)]
     pub(crate) version: i64,
     /// A value that the vendor was asked to write and has not confirmed.
-    #[serde(rename = "p", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<Value>,
     /// A value that the vendor refused; it is not offered again until it changes or somebody retries.
-    #[serde(rename = "x", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Value>,
     /// A value that the vendor showed while our write was in flight: whether it is ours in the vendor's spelling, or
     /// somebody else's, is decided when the vendor answers.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub(crate) deferred: Option<Deferred>,
     /// What the vendor holds, in its own form, when that does not fit our field. Ours must not cover it until somebody
     /// changes ours.
-    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) unread: Option<Deferred>,
     /// The last write that carried the field, answered or not.
-    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub(crate) asked: Option<WriteId>,
     /// The vendor's field that a write in flight is about, when another one was mapped in the meantime.
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub(crate) was: Option<String>,
 }
 
@@ -319,11 +309,6 @@ impl Field {
     }
 }
 
-/// A value that is there and blank is not the same as none.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
 fn conflict(remote: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
     let (vendor_wins, within_skew) = match policy {
         Policy::Platform => (false, false),
@@ -336,24 +321,4 @@ fn conflict(remote: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
         },
     };
     Decision::Conflict { vendor_wins, within_skew }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_known_to_be_blank_is_stored_as_known() {
-        let field = Field {
-            base: Some(Value::Null),
-            seen: Some(Value::Null),
-            pending: Some(Value::Null),
-            refused: Some(Value::Null),
-            ..Field::of("phone")
-        };
-        let json = serde_json::to_string(&field).unwrap();
-        assert_eq!(serde_json::from_str::<Field>(&json).unwrap(), field);
-        let unknown = serde_json::to_string(&Field::of("phone")).unwrap();
-        assert_eq!(serde_json::from_str::<Field>(&unknown).unwrap().seen, None);
-    }
 }

@@ -217,9 +217,13 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
 /// Gives every pair its state on the link; one that was about another field of the vendor starts anew.
 fn align(mapping: &Compiled, link: &mut Link) {
     for pair in &mapping.pairs {
-        let state = link.fields.entry(pair.canonical.name.clone()).or_default();
-        if state.of != pair.vendor.name {
-            state.turn_to(&pair.vendor.name);
+        let (name, of) = (&pair.canonical.name, &pair.vendor.name);
+        match link.fields.get_mut(name) {
+            Some(state) if state.of == *of => {}
+            Some(state) => state.turn_to(of),
+            None => {
+                link.fields.insert(name.clone(), Field::of(of));
+            }
         }
     }
 }
@@ -474,7 +478,7 @@ fn settle(
 
 fn set(record: &mut Record, field: &str, value: Value, stamp: Stamp<'_>, reason: Reason) -> FieldChange {
     let version = record.version + 1;
-    let cell = Cell { value: value.clone(), at: stamp.at, origin: stamp.origin.to_owned(), version };
+    let cell = Cell { value: value.clone(), at: stamp.at, origin: stamp.origin.into(), version };
     let replaced = record.cells.insert(field.to_owned(), cell);
     let (before, previous) = replaced.map_or((Value::Null, 0), |cell| (cell.value, cell.version));
     FieldChange { field: field.to_owned(), before, after: value, reason, previous }

@@ -3,7 +3,7 @@ use model::{ConnectionId, LinkId, MappingId, OrganizationId, RecordId, WriteId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{at, from_json, json};
+use super::{at, from_json, json, states};
 use crate::{
     Error,
     domain::{UnknownWord, sync::Link},
@@ -33,7 +33,7 @@ fn read(row: &PgRow) -> Result<Link, Error> {
             .try_get::<Option<jiff_sqlx::Timestamp>, _>("seen_at")?
             .map(jiff_sqlx::Timestamp::to_jiff),
         write: row.try_get::<Option<Uuid>, _>("write_id")?.map(WriteId::from_uuid),
-        fields: from_json("a link's fields", row.try_get("fields")?)?,
+        fields: from_json::<states::Read>("a link's fields", row.try_get("fields")?)?.0,
         staged: staged.map(|text| from_json("a link's staged fields", text)).transpose()?,
         written: row
             .try_get::<Option<Uuid>, _>("written")?
@@ -104,14 +104,11 @@ pub(crate) async fn lock(
 ) -> Result<Vec<Link>, Error> {
     let links: Vec<Uuid> = links.iter().map(|id| id.uuid()).collect();
     let records: Vec<Uuid> = records.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query(columns!(
-        "WHERE id IN (SELECT UNNEST($1::uuid[]) UNION SELECT id FROM links WHERE record_id = ANY($2)) \
-         ORDER BY id FOR UPDATE"
-    ))
-    .bind(links)
-    .bind(records)
-    .fetch_all(tx)
-    .await?;
+    let rows = sqlx::query(columns!("WHERE id = ANY($1) OR record_id = ANY($2) ORDER BY id FOR UPDATE"))
+        .bind(links)
+        .bind(records)
+        .fetch_all(tx)
+        .await?;
     rows.iter().map(read).collect()
 }
 
@@ -247,7 +244,8 @@ pub(crate) async fn put(tx: &mut PgConnection, links: &[&Link]) -> Result<(), Er
     if links.is_empty() {
         return Ok(());
     }
-    let fields = links.iter().map(|link| json(&link.fields)).collect::<Result<Vec<_>, _>>()?;
+    let fields =
+        links.iter().map(|link| json(&states::Stored(&link.fields))).collect::<Result<Vec<_>, _>>()?;
     let staged =
         links.iter().map(|link| link.staged.as_ref().map(json).transpose()).collect::<Result<Vec<_>, _>>()?;
     let seen_at: Vec<Option<jiff_sqlx::Timestamp>> =

@@ -1,6 +1,7 @@
 //! The only place that says SQL, one file per table.
 
 pub(crate) mod activity;
+mod cells;
 pub(crate) mod conflicts;
 pub(crate) mod connections;
 pub(crate) mod drifts;
@@ -14,6 +15,7 @@ pub(crate) mod reconciles;
 pub(crate) mod records;
 pub(crate) mod revisions;
 pub(crate) mod runs;
+mod states;
 pub(crate) mod writes;
 
 use jiff::Timestamp;

@@ -5,7 +5,7 @@ use model::{CanonicalObject, OrganizationId, RecordId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{at, from_json, json, times};
+use super::{at, cells, from_json, json, times};
 use crate::{Error, domain::cell::Record};
 
 macro_rules! columns {
@@ -25,7 +25,7 @@ fn read(row: &PgRow) -> Result<Record, Error> {
         organization: OrganizationId::from_uuid(row.try_get("organization_id")?),
         object: object.parse().map_err(|error| Error::stored("a record's object", error))?,
         version: row.try_get("version")?,
-        cells: from_json("a record's fields", row.try_get("cells")?)?,
+        cells: from_json::<cells::Read>("a record's fields", row.try_get("cells")?)?.0,
         created_at: row.try_get::<jiff_sqlx::Timestamp, _>("created_at")?.to_jiff(),
         updated_at: row.try_get::<jiff_sqlx::Timestamp, _>("updated_at")?.to_jiff(),
         archived_at: row
@@ -187,7 +187,8 @@ pub(crate) async fn put(tx: &mut PgConnection, records: &[&Record]) -> Result<()
     if records.is_empty() {
         return Ok(());
     }
-    let cells = records.iter().map(|record| json(&record.cells)).collect::<Result<Vec<_>, _>>()?;
+    let cells =
+        records.iter().map(|record| json(&cells::Stored(&record.cells))).collect::<Result<Vec<_>, _>>()?;
     let archived: Vec<Option<jiff_sqlx::Timestamp>> =
         records.iter().map(|record| record.archived_at.map(at)).collect();
     sqlx::query(
