@@ -14,6 +14,8 @@ mod sync;
 mod table;
 mod up;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use jiff::Timestamp;
 use load::Load;
@@ -26,36 +28,50 @@ use table::{Row, ms, ratio, times};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
-    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
-    let mut rows = Vec::new();
-    if chosen("sync") {
-        rows.extend(pipeline().await?);
+    let mut report = Report { wanted, rows: Vec::new(), failed: false };
+    report.add("sync", async { pipeline().await }).await;
+    report.add("suggest", async { suggest::measure() }).await;
+    report.add("decisions", async { decisions::measure() }).await;
+    report.add("keys", async { Ok(vec![keys::measure().await?]) }).await;
+    report.add("lineage", async { Ok(vec![lineage::measure().await?]) }).await;
+    report.add("backfill", async { Ok(vec![up::backfill().await?]) }).await;
+    report.add("capture", async { Ok(vec![capture::measure().await?]) }).await;
+    report.add("up", async { up::measure().await }).await;
+    table::print(&report.rows);
+    Ok(if report.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What the chosen parts measured.
+struct Report {
+    wanted: Vec<String>,
+    rows: Vec<Row>,
+    failed: bool,
+}
+
+impl Report {
+    /// Adds a part if it was chosen. One that fails is a line of the table too, and the others go on.
+    async fn add(&mut self, name: &'static str, part: impl Future<Output = Result<Vec<Row>>>) {
+        if !self.wanted.is_empty() && !self.wanted.iter().any(|part| name.contains(part.as_str())) {
+            return;
+        }
+        match part.await {
+            Ok(rows) => self.rows.extend(rows),
+            Err(error) => {
+                table::note(&format!("{name} failed: {error:#}"));
+                self.failed = true;
+                self.rows.push(Row {
+                    what: name,
+                    ours: "failed".to_owned(),
+                    floor: String::new(),
+                    ratio: String::new(),
+                    goal: "see above",
+                    disk: None,
+                });
+            }
+        }
     }
-    if chosen("suggest") {
-        rows.extend(suggest::measure()?);
-    }
-    if chosen("decisions") {
-        rows.extend(decisions::measure()?);
-    }
-    if chosen("keys") {
-        rows.push(keys::measure().await?);
-    }
-    if chosen("lineage") {
-        rows.push(lineage::measure().await?);
-    }
-    if chosen("backfill") {
-        rows.push(up::backfill().await?);
-    }
-    if chosen("capture") {
-        rows.push(capture::measure().await?);
-    }
-    if chosen("up") {
-        rows.extend(up::measure().await?);
-    }
-    table::print(&rows);
-    Ok(())
 }
 
 async fn pipeline() -> Result<Vec<Row>> {
