@@ -30,6 +30,13 @@ pub(crate) struct Field {
     pub(crate) version: i64,
     /// A value that the vendor was asked to write and has not confirmed.
     pub(crate) pending: Option<Value>,
+    /// The value of a write that may have been made, or may be made once more, although it is not pending any more:
+    /// where the vendor shows it, it is ours.
+    #[serde(rename = "e", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) sent: Option<Value>,
+    /// Somebody wants what was refused to be offered again, which is not done yet.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) retried: bool,
     /// A value that the vendor refused; it is not offered again until it changes or somebody retries.
     pub(crate) refused: Option<Value>,
     /// A value that the vendor showed while our write was in flight: whether it is ours in the vendor's spelling, or
@@ -140,14 +147,17 @@ impl Field {
         self.seen = Some(remote.value.clone());
         match decision {
             Decision::Echo => {
-                self.pending = None;
+                self.drop_pending();
                 self.base = Some(remote.value.clone());
             }
             Decision::Agreed | Decision::Taken | Decision::Conflict { .. } => {
                 if !broken!(BaseStays) {
                     self.base = Some(remote.value.clone());
                 }
-                self.refused = None;
+                // Ours that stands is what was refused.
+                if decision.takes() || decision == Decision::Agreed {
+                    self.refused = None;
+                }
             }
             Decision::Stale | Decision::Known | Decision::Kept | Decision::Deferred => {}
         }
@@ -159,6 +169,9 @@ impl Field {
             return Decision::Stale;
         }
         if self.pending.as_ref() == Some(remote.value) && !broken!(EchoUnknown) {
+            return Decision::Echo;
+        }
+        if self.sent.as_ref() == Some(remote.value) && self.seen != self.sent && !broken!(EchoForgotten) {
             return Decision::Echo;
         }
         if self.seen.as_ref() == Some(remote.value) && !broken!(EchoUnknown) {
@@ -194,7 +207,7 @@ impl Field {
     /// [`Decision::Kept`] means that the vendor made a blank of it and blanks do not overwrite this field.
     pub(crate) fn answered(&mut self, remote: Remote<'_>, local: &Value, rules: Rules) -> Decision {
         let asked = if broken!(PendingStays) { self.pending.clone() } else { self.pending.take() };
-        self.refused = None;
+        (self.refused, self.retried, self.sent) = (None, false, None);
         if self.seen.is_some() && remote.version < self.version {
             return Decision::Stale;
         }
@@ -224,7 +237,7 @@ impl Field {
     /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a
     /// vendor's win brings the covered one back by the next write.
     pub(crate) fn covered(&self, foreign: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
-        let known = self.base.as_ref() == Some(foreign.value) || self.seen.as_ref() == Some(foreign.value);
+        let known = [&self.base, &self.seen, &self.sent].iter().any(|it| it.as_ref() == Some(foreign.value));
         if foreign.value == local.value {
             Decision::Agreed
         } else if known {
@@ -234,9 +247,38 @@ impl Field {
         }
     }
 
-    /// The vendor refused the value it was asked to write.
-    pub(crate) fn refuse(&mut self) {
-        self.refused = self.pending.take();
+    /// The vendor holds what it was asked to write, in a form that we cannot read and need not.
+    pub(crate) fn answered_unread(&mut self) {
+        if let Some(asked) = self.pending.take() {
+            self.base = Some(asked);
+        }
+        (self.refused, self.retried, self.sent) = (None, false, None);
+    }
+
+    /// The write that carries what is pending is not waited for any more; it may have been made.
+    pub(crate) fn drop_pending(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.sent = Some(pending);
+        }
+    }
+
+    /// Offers what was refused once more.
+    pub(crate) fn offer_again(&mut self) {
+        self.retried |= self.refused.take().is_some();
+    }
+
+    /// Whether an issue of the field is open, or was until somebody retried it.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.refused.is_some() || self.retried
+    }
+
+    /// When nothing is to be offered: forgets what was refused and is not ours any more. False when nothing was held.
+    pub(crate) fn forgets_refused(&mut self, local: &Value) -> bool {
+        let forgotten = self.unread.is_none()
+            && self.pending.is_none()
+            && (self.refused.take_if(|refused| refused != local).is_some() || self.retried);
+        self.retried &= !forgotten;
+        forgotten
     }
 
     /// Ours does not fit the vendor's field: it is not offered until it changes.

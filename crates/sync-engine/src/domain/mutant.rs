@@ -66,6 +66,10 @@ mutants! {
     HeirForgotten,
     /// an old change of a deleted record opens issues
     IssueOfGone,
+    /// what was sent and not answered is taken for somebody's edit once it shows
+    EchoForgotten,
+    /// what a write covered of another record is ignored
+    StrangerCovered,
 }
 
 thread_local! {

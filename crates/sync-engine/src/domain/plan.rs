@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{
     cell::Record,
     mapping::Compiled,
-    sync::{self, Link, LinkState, Staged},
+    sync::{self, Effect, Link, LinkState, Staged},
 };
 
 /// How many examples a plan shows of each category.
@@ -200,12 +200,24 @@ impl<'a> Planner<'a> {
     }
 
     fn meet(&self, there: &There<'_>, mut record: Record) -> (Category, String) {
-        let mut link = Link { state: LinkState::Linked, write: None, staged: None, ..there.link.clone() };
-        let effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
-        let (write, troubles) =
-            sync::next_write(self.mapping, &mut link, &record, WriteId::from_uuid(uuid::Uuid::nil()));
+        let state = match there.link.state {
+            LinkState::Detached => LinkState::Detached,
+            _ => LinkState::Linked,
+        };
+        let mut link = Link { state, write: None, staged: None, ..there.link.clone() };
+        let mut effect = Effect::default();
+        if let Some(gone) = there.staged.gone {
+            sync::let_go(self.mapping, &mut link, &mut record, gone, &mut effect);
+            if effect.archived {
+                return (Category::UpdateHere, "archived: the vendor's was deleted there".to_owned());
+            }
+        }
+        if there.staged.was_read() {
+            effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
+        }
+        let next = sync::next_write(self.mapping, &mut link, &record, WriteId::from_uuid(uuid::Uuid::nil()));
         let names = |fields: Vec<&str>| fields.join(", ");
-        if let Some(trouble) = effect.troubles.first().or(troubles.first()) {
+        if let Some(trouble) = effect.troubles.first().or(next.troubles.first()) {
             (Category::Blocked, trouble.message.clone())
         } else if !effect.conflicts.is_empty() {
             let fields = effect.conflicts.iter().map(|conflict| conflict.field.as_str()).collect();
@@ -213,7 +225,7 @@ impl<'a> Planner<'a> {
         } else if !effect.changes.is_empty() {
             let fields = effect.changes.iter().map(|change| change.field.as_str()).collect();
             (Category::UpdateHere, names(fields))
-        } else if let Some(write) = write {
+        } else if let Some(write) = next.write {
             (Category::UpdateThere, names(write.fields.keys().map(String::as_str).collect()))
         } else {
             (Category::MatchedEqual, String::new())

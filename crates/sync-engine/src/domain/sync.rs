@@ -67,20 +67,36 @@ pub(crate) struct Link {
 /// A vendor's record as it was read while its mapping was not active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Staged {
+    /// Zero when nothing was read but that it is gone.
     pub(crate) version: i64,
     pub(crate) at: Timestamp,
     pub(crate) fields: BTreeMap<String, Value>,
+    /// A deletion there of which ours was not told yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gone: Option<Gone>,
 }
 
 impl Staged {
+    /// The same with this deletion, which is newer.
+    fn leave(staged: Option<Self>, gone: Gone) -> Self {
+        let nothing = || Self { version: 0, at: gone.at, fields: BTreeMap::new(), gone: None };
+        Self { gone: Some(gone), ..staged.unwrap_or_else(nothing) }
+    }
+
+    /// Whether the record was read, and not only found to be gone.
+    pub(crate) const fn was_read(&self) -> bool {
+        self.version != 0
+    }
+
     /// What is known of a record from what was staged and what arrives now, in whichever order the two were made: the
     /// newer one's fields, and those that only the older one has.
     pub(crate) fn join(staged: Option<Self>, seen: Seen<'_>) -> Self {
-        let now = Self { version: seen.version, at: seen.at, fields: seen.fields.clone() };
+        let now = Self { version: seen.version, at: seen.at, fields: seen.fields.clone(), gone: None };
         let Some(staged) = staged else { return now };
+        let gone = staged.gone.filter(|gone| seen.version < gone.version);
         let (mut older, newer) = if now.version >= staged.version { (staged, now) } else { (now, staged) };
         older.fields.extend(newer.fields);
-        Self { fields: older.fields, ..newer }
+        Self { fields: older.fields, gone, ..newer }
     }
 
     /// The same as a change event shows it.
@@ -208,7 +224,12 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
         let Some(value) = pair.theirs(seen.fields) else { continue };
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         let raw = Deferred { value, version: seen.version, at: seen.at };
+        let known = state.version;
         observe_field(pair, state, record, &mut effect, raw, &origin);
+        // What was sent before cannot show any more.
+        if link.write.is_none() && state.version > known {
+            state.sent = None;
+        }
     }
     clear_record(link, &mut effect);
     effect
@@ -240,16 +261,18 @@ pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, fi
     }
     for pair in mapping.pairs.iter().filter(|pair| field.is_empty() || pair.canonical.name == field) {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
-        state.refused = None;
+        state.offer_again();
         match state.unread.take() {
             Some(raw) => {
                 observe_field(pair, state, record, &mut effect, raw, &origin);
                 if state.unread.is_none() && state.refused.is_none() {
                     effect.cleared.push(pair.canonical.name.clone());
+                    state.retried = false;
                 }
             }
             None if !state.wants(&pair.ours(record), pair.rules(), exists_there) => {
                 effect.cleared.push(pair.canonical.name.clone());
+                state.retried = false;
             }
             None => {}
         }
@@ -267,7 +290,7 @@ fn observe_field(
     raw: Deferred,
     origin: &str,
 ) {
-    let (held, known) = (state.refused.is_some(), state.version);
+    let (held, known) = (state.is_held(), state.version);
     let (version, at) = (raw.version, raw.at);
     let Some(value) = read(pair, raw, state, record, effect) else { return };
     let first = state.base.is_none();
@@ -276,8 +299,15 @@ fn observe_field(
     let decision = state.observe(remote, local(record, pair, &ours), pair.rules());
     effect.touched |= state.version > known;
     settle(pair, record, effect, decision, &value, Stamp { at, origin, first });
-    if held && state.refused.is_none() {
+    clear_field(pair, state, effect, held, decision);
+}
+
+/// What was held of a field is settled once both sides agree.
+fn clear_field(pair: &FieldPair, state: &mut Field, effect: &mut Effect, held: bool, decision: Decision) {
+    let agreed = decision.takes() || decision == Decision::Agreed;
+    if held && state.refused.is_none() && (agreed || !state.retried) {
         effect.cleared.push(pair.canonical.name.clone());
+        state.retried = false;
     }
 }
 
@@ -295,19 +325,18 @@ fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, ef
     for pair in &mapping.pairs {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         let Some(deferred) = state.deferred.take().filter(|_| !broken!(DeferredDropped)) else { continue };
-        let held = state.refused.is_some();
+        let held = state.is_held();
         let remote = Remote { value: &deferred.value, version: deferred.version, at: deferred.at };
         let ours = pair.ours(record);
         let decision = state.observe(remote, local(record, pair, &ours), pair.rules());
-        if held && state.refused.is_none() {
-            effect.cleared.push(pair.canonical.name.clone());
-        }
+        clear_field(pair, state, effect, held, decision);
         let stamp = Stamp { at: deferred.at, origin: &origin, first: false };
         settle(pair, record, effect, decision, &deferred.value, stamp);
     }
 }
 
 /// The vendor's record was deleted there. The link lets go of it; what becomes of ours is the mapping's delete policy.
+/// Without a record the mapping is not active, and ours is told once it is.
 pub(crate) fn deleted(
     mapping: &Compiled,
     link: &mut Link,
@@ -321,14 +350,33 @@ pub(crate) fn deleted(
     link.seen_version = gone.version;
     link.seen_at = Some(gone.at);
     if matches!(link.state, LinkState::Detached | LinkState::Ignored) {
+        // It had come back, of which ours was not told yet either.
+        if let (Some(staged), Some(_)) = (&mut link.staged, link.record) {
+            staged.gone = Some(gone);
+        }
         return effect;
     }
     effect.touched = true;
     detach(link);
-    let Some(record) = record else { return effect };
+    match record {
+        Some(record) => let_go(mapping, link, record, gone, &mut effect),
+        None if link.record.is_some() => link.staged = Some(Staged::leave(link.staged.take(), gone)),
+        None => link.staged = None,
+    }
+    effect
+}
+
+/// What a deletion there means for ours.
+pub(crate) fn let_go(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &mut Record,
+    gone: Gone,
+    effect: &mut Effect,
+) {
     if !broken!(DeletionForgets) {
         // What was last set there counts, as if it had come a moment earlier.
-        observe_deferred(mapping, link, record, &mut effect);
+        observe_deferred(mapping, link, record, effect);
     }
     let policy = mapping.delete_here();
     if policy != DeletePolicy::Detach && record.archived_at.is_none() {
@@ -336,11 +384,10 @@ pub(crate) fn deleted(
         record.deleted = policy == DeletePolicy::Delete;
         effect.archived = true;
     }
-    effect
 }
 
 /// When the vendor's record was deleted there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Gone {
     pub(crate) version: i64,
     pub(crate) at: Timestamp,
@@ -352,7 +399,8 @@ fn detach(link: &mut Link) {
     link.write = None;
     link.fields.remove(WHOLE);
     for state in link.fields.values_mut() {
-        (state.pending, state.refused) = (None, None);
+        state.drop_pending();
+        (state.refused, state.retried) = (None, false);
     }
 }
 
@@ -378,10 +426,10 @@ pub(crate) fn reset(mapping: &Compiled, link: &mut Link, record: &mut Record) ->
     link.write = None;
     link.fields.remove(WHOLE);
     for state in link.fields.values_mut() {
-        state.pending = None;
+        state.drop_pending();
         // What is refused because the vendor's value cannot be read still is.
         if state.unread.is_none() {
-            state.refused = None;
+            state.offer_again();
         }
     }
     let mut effect = Effect { touched: true, ..Effect::default() };

@@ -199,7 +199,7 @@ impl World {
             _ => {}
         }
         let id = WriteId::from_uuid(Uuid::from_u128(self.writes as u128 + 1));
-        if let (Some(write), _) = sync::next_write(&self.mapping, &mut self.link, &self.record, id) {
+        if let Some(write) = sync::next_write(&self.mapping, &mut self.link, &self.record, id).write {
             self.writes += 1;
             self.queue.push(write);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Actor, LinkId, RecordId, Value};
+use model::{Actor, LinkId, RecordId, Value, WriteId};
 
 use super::{
     plan::FIELDS,
@@ -235,8 +235,10 @@ impl Check<'_> {
             let spelled = |value: &Value| self.world.systems[system].profile.stores(FIELDS[field].1, value);
             let taken =
                 changes.any(|change| change.field == field_name && spelled(&change.after) == entry.value);
+            // A write that met another record than the one it was for tells of it there.
+            let by = next.and_then(|next| next.write).and_then(|write| self.asked_for(write));
             let lost = world.platform.conflicts.iter().any(|conflict| {
-                conflict.record == record
+                (conflict.record == record || Some(conflict.record) == by)
                     && conflict.connection == connection
                     && conflict.field == field_name
                     && (conflict.lost == entry.value || conflict.kept == entry.value)
@@ -246,6 +248,11 @@ impl Check<'_> {
                 self.violated(Property::LostEdit, what);
             }
         }
+    }
+
+    /// The record of which a write was.
+    fn asked_for(&self, write: WriteId) -> Option<RecordId> {
+        self.world.platform.asked.iter().find(|asked| asked.id == write).map(|asked| asked.record)
     }
 
     /// Each record that is to be at a system is there, or there is a reason.

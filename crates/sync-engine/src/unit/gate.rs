@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{LinkId, kind};
+use model::{LinkId, RecordId, kind};
 
 use super::{Arrived, Cause, Unit};
 use crate::domain::{
     mapping::{Compiled, MappingState},
-    sync::{self, Gone, LinkState, Staged},
+    sync::{self, Effect, Gone, LinkState, Staged},
 };
 
 impl Unit {
@@ -16,7 +16,6 @@ impl Unit {
     pub(crate) fn delete(&mut self, mapping: &Compiled, vendor_id: &str, gone: Gone, cause: &Arc<Cause>) {
         let id = self.vendor_link(mapping, vendor_id);
         let Some(held) = self.links.get_mut(&id) else { return };
-        let is_ours = held.link.record.is_some();
         // Nothing moves here while the mapping is not active.
         let record_id = held.link.record.filter(|_| mapping.mapping.state == MappingState::Active);
         let record = record_id.and_then(|id| self.records.get_mut(&id)).map(|held| &mut held.record);
@@ -24,14 +23,34 @@ impl Unit {
         if !effect.touched {
             return;
         }
-        if !is_ours {
-            held.link.staged = None;
-        }
         held.dirty = true;
         // Nothing of it waits to be synced any more.
         let fields = held.link.fields.keys().cloned().chain([String::new()]);
         self.cleared.extend(fields.map(|field| (id, field)));
-        let Some(record) = record_id else { return };
+        if let Some(record) = record_id {
+            self.take_gone(mapping, id, record, effect, cause);
+        }
+    }
+
+    /// Tells ours of a deletion that was read while the mapping was not active.
+    pub(super) fn let_go(&mut self, mapping: &Compiled, id: LinkId, gone: Gone, cause: &Arc<Cause>) {
+        let Some(held) = self.links.get_mut(&id) else { return };
+        let Some(record_id) = held.link.record else { return };
+        let Some(record) = self.records.get_mut(&record_id) else { return };
+        let mut effect = Effect { touched: true, ..Effect::default() };
+        sync::let_go(mapping, &mut held.link, &mut record.record, gone, &mut effect);
+        let cause = Arc::new(Cause { at: gone.at, ..Cause::clone(cause) });
+        self.take_gone(mapping, id, record_id, effect, &cause);
+    }
+
+    fn take_gone(
+        &mut self,
+        mapping: &Compiled,
+        id: LinkId,
+        record: RecordId,
+        effect: Effect,
+        cause: &Arc<Cause>,
+    ) {
         let is_archived = effect.archived;
         self.take(mapping, id, record, effect, cause);
         if is_archived {
@@ -141,7 +160,7 @@ impl Unit {
         self.check(id, cause);
     }
 
-    fn ask_filter(&mut self, mapping: &Arc<Compiled>, id: model::RecordId, cause: &Arc<Cause>) {
+    fn ask_filter(&mut self, mapping: &Arc<Compiled>, id: RecordId, cause: &Arc<Cause>) {
         let links = self.by_record.get(&id).into_iter().flatten();
         let link = links.filter_map(|id| self.links.get(id)).find(|h| h.link.mapping == mapping.mapping.id);
         let Some(link) = link.map(|held| &held.link) else {

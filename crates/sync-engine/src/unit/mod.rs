@@ -169,7 +169,11 @@ impl Unit {
         }
         held.link.staged = Some(Staged::join(held.link.staged.take(), seen));
         held.dirty = true;
-        if held.link.record.is_none() {
+        if held.link.record.is_none() && held.link.state != LinkState::Ignored {
+            // What several records matched is asked again with the rest.
+            if held.link.state == LinkState::Ambiguous {
+                self.cleared.insert((id, String::new()));
+            }
             held.link.state = LinkState::Staged;
         }
         self.verify = true;
@@ -185,7 +189,7 @@ impl Unit {
         let compared = arrived;
         let was_synced = self.is_synced(mapping, arrived.vendor_id);
         let staged =
-            self.take_staged(mapping, arrived.vendor_id).map(|s| Staged::join(Some(s), arrived.seen));
+            self.take_staged(mapping, arrived.vendor_id, cause).map(|s| Staged::join(Some(s), arrived.seen));
         let seen = staged.as_ref().map_or(arrived.seen, Staged::seen);
         if self.leaves_out(mapping, Arrived { seen, ..arrived }) {
             return;
@@ -221,7 +225,7 @@ impl Unit {
     /// Merges what was staged of a vendor's record.
     pub(crate) fn merge_staged(&mut self, mapping: &Arc<Compiled>, id: LinkId, cause: &Arc<Cause>) {
         let Some(vendor_id) = self.link(id).and_then(|link| link.vendor_id.clone()) else { return };
-        let Some(staged) = self.take_staged(mapping, &vendor_id) else { return };
+        let Some(staged) = self.take_staged(mapping, &vendor_id, cause) else { return };
         let cause = Arc::new(Cause { at: staged.at, ..Cause::clone(cause) });
         let (vendor_id, seen) = (vendor_id.as_str(), staged.seen());
         self.arrive(
@@ -231,12 +235,16 @@ impl Unit {
         );
     }
 
-    fn take_staged(&mut self, mapping: &Compiled, vendor_id: &str) -> Option<Staged> {
-        let id = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned()))?;
-        let held = self.links.get_mut(id)?;
-        let staged = held.link.staged.take();
-        held.dirty |= staged.is_some();
-        staged
+    /// What was read of a vendor's record, when it was; ours is told first when it was found to be gone.
+    fn take_staged(&mut self, mapping: &Compiled, vendor_id: &str, cause: &Arc<Cause>) -> Option<Staged> {
+        let id = *self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned()))?;
+        let held = self.links.get_mut(&id)?;
+        let mut staged = held.link.staged.take()?;
+        held.dirty = true;
+        if let Some(gone) = staged.gone.take() {
+            self.let_go(mapping, id, gone, cause);
+        }
+        Some(staged).filter(Staged::was_read)
     }
 
     /// Takes the answer to a write.
@@ -431,12 +439,13 @@ impl Unit {
                 continue;
             }
             let write = WriteId::generate(self.now);
-            let (write, troubles) = sync::next_write(&mapping, &mut held.link, &record.record, write);
-            held.dirty |= write.is_some() || !troubles.is_empty();
-            for trouble in troubles {
+            let next = sync::next_write(&mapping, &mut held.link, &record.record, write);
+            held.dirty |= next.write.is_some() || !next.troubles.is_empty() || !next.cleared.is_empty();
+            self.cleared.extend(next.cleared.into_iter().map(|field| (id, field)));
+            for trouble in next.troubles {
                 self.trouble(&mapping, id, trouble);
             }
-            if let Some(write) = write.and_then(|write| self.with_vendor_ids(&mapping, write)) {
+            if let Some(write) = next.write.and_then(|write| self.with_vendor_ids(&mapping, write)) {
                 self.ask(&mapping, &write, &cause);
             }
         }

@@ -194,7 +194,7 @@ impl Unit {
     fn stay_behind(&mut self, mapping: &Compiled, write: &ApplyWrite, field: &str) {
         if let Some(state) = self.links.get_mut(&write.link).and_then(|held| held.link.fields.get_mut(field))
         {
-            state.refuse();
+            state.refused = state.pending.take();
         }
         let message = "the record that it names is not at the vendor yet".to_owned();
         let trouble = Trouble { field: field.to_owned(), category: IssueCategory::Missing, message };

@@ -88,7 +88,7 @@ impl Unit {
             // The answer to the write by which it was made finds nobody who waits for it.
             let held = self.links.get_mut(&heir)?;
             held.link.write = None;
-            held.link.fields.values_mut().for_each(|state| state.pending = None);
+            held.link.fields.values_mut().for_each(|state| state.drop_pending());
             return Some(heir);
         }
         self.found_there(mapping, id, arrived.vendor_id)

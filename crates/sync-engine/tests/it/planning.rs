@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use model::{CaptureRequested, CaptureStopped, ConnectionId, ConnectionState, MappingChanged, kind};
+use model::{
+    CaptureRequested, CaptureStopped, ChangeEvent, ChangeKind, ConnectionId, ConnectionState, MappingChanged,
+    kind,
+};
 use proto::sync::{self as wire, sync_client::SyncClient};
 use sync_engine::Config;
 use tonic::transport::Channel;
@@ -136,6 +139,57 @@ async fn what_happens_during_a_pause_is_merged_and_written_afterwards() {
     let update = writes.iter().find(|write| write.record.to_string() == record.id).unwrap();
     assert_eq!(update.fields, texts(&[("phone", "2")]));
     assert!(writes.iter().any(|write| write.record.to_string() == ours.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_during_a_pause_is_planned_and_settled_by_policy_afterwards() {
+    let world = World::new().await;
+    let mut api = world.api.clone();
+    let active = world.active("bidirectional", "newest_wins").await;
+    let policy = wire::SetMappingRequest {
+        mapping_id: active.id.clone(),
+        delete_policy: Some("archive".to_owned()),
+        ..wire::SetMappingRequest::default()
+    };
+    api.set_mapping(by("admin", policy)).await.unwrap();
+    let read = ["1", "2", "3"].map(|id| world.edited(id, &[("name", id)]));
+    world.deliver(&read).await;
+    world.settled().await;
+    let gone = |id: &str| ChangeEvent { kind: ChangeKind::Deleted, ..world.edited(id, &[]) };
+    api.pause_mapping(by("admin", mapping(&active.id))).await.unwrap();
+    world.deliver(&[gone("1"), gone("2")]).await;
+    let back = world.edited("2", &[("name", "Back")]);
+    world.deliver(&[back, gone("3"), world.edited("3", &[("name", "Back")]), gone("3")]).await;
+    world.settled().await;
+    let mut ids = Vec::new();
+    for id in ["1", "2", "3"] {
+        let record = world.find("company", id).await.unwrap();
+        assert_eq!((record.archived_at.as_ref(), text(&record, "name").as_str()), (None, id));
+        ids.push(record.id);
+    }
+
+    world.request_plan(&active.id).await;
+    world.backfill_finished("companies", 0).await;
+    let plan = world.plan_in(&active.id, "ready").await;
+    let here = plan.categories.iter().find(|category| category.name == "update_here").unwrap();
+    assert_eq!(here.count, 3, "two are archived and one is renamed: {here:?}");
+    let ask = wire::ActivateRequest { mapping_id: active.id.clone(), plan_hash: plan.hash };
+    api.activate(by("admin", ask)).await.unwrap();
+    world.plan_in(&active.id, "applied").await;
+    world.settled().await;
+    for (id, is_archived, state) in
+        [("1", true, "detached"), ("2", false, "in_sync"), ("3", true, "detached")]
+    {
+        let record = world.get(&ids[id.parse::<usize>().unwrap() - 1]).await;
+        assert_eq!(
+            (record.archived_at.is_some(), record.links[0].state.as_str()),
+            (is_archived, state),
+            "{id}"
+        );
+    }
+    assert_eq!(text(&world.get(&ids[1]).await, "name"), "Back");
+    assert_eq!(text(&world.get(&ids[2]).await, "name"), "Back", "what was set there before it went counts");
+    assert_eq!(world.writes(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     cell::Record,
-    mapping::{Compiled, FieldPair},
+    mapping::{Compiled, FieldPair, Policy},
     merge::{Decision, Deferred, Field, Remote},
     transform,
 };
@@ -37,14 +37,21 @@ pub(crate) fn answered(
             let is_ours = link.vendor_id.get_or_insert_with(|| vendor_id.clone()) == vendor_id
                 || broken!(StrangerAnswers);
             let nothing = BTreeMap::new();
-            let (fields, covered) = if is_ours { (fields, covered) } else { (&nothing, &BTreeMap::new()) };
+            let fields = if is_ours { fields } else { &nothing };
             if is_ours && fields.is_empty() && record.archived_at.is_some() {
                 link.seen_version = link.seen_version.max(*version);
                 detach(link);
             }
             let origin = origin(mapping);
             for pair in &mapping.pairs {
-                if let Some(foreign) = covered.get(&pair.vendor.name) {
+                let foreign = covered.get(&pair.vendor.name);
+                if let Some(foreign) = foreign.filter(|_| !is_ours && !broken!(StrangerCovered)) {
+                    // Of a record there that is none of this one: it is gone, and that is told.
+                    let kept = pair.ours(record);
+                    let policy = Policy::Platform;
+                    let lost = foreign.value.clone();
+                    effect.conflicts.push(Conflict { policy, ..Conflict::lost_there(pair, kept, lost) });
+                } else if let Some(foreign) = foreign {
                     settle_covered(pair, link, record, &mut effect, &foreign.value, foreign.at, &origin);
                 }
                 let Some(value) = fields.get(&pair.vendor.name) else { continue };
@@ -52,6 +59,9 @@ pub(crate) fn answered(
                 take_answer(pair, link, record, &mut effect, raw, &origin);
             }
             for state in link.fields.values_mut().filter(|_| !broken!(PendingStays)) {
+                if is_ours {
+                    state.drop_pending();
+                }
                 (state.pending, state.was) = (None, None);
             }
             observe_deferred(mapping, link, record, &mut effect);
@@ -61,7 +71,7 @@ pub(crate) fn answered(
             }
         }
         WriteOutcome::Rejected { category, message, field } => {
-            let named = refused(link, record, field.as_deref(), *category);
+            let named = refused(mapping, link, record, write, field.as_deref(), *category);
             observe_deferred(mapping, link, record, &mut effect);
             // A refused value that the vendor's took the place of is nobody's trouble any more.
             let about = named.filter(|named| {
@@ -87,9 +97,15 @@ fn take_answer(
     origin: &str,
 ) {
     let Some(state) = link.fields.get_mut(&pair.canonical.name) else { return };
-    effect.cleared.push(pair.canonical.name.clone());
     let (version, at) = (raw.version, raw.at);
-    let Some(value) = read(pair, raw, state, record, effect) else { return };
+    let Some(value) = read(pair, raw, state, record, effect) else {
+        if !pair.direction.inward() {
+            effect.cleared.push(pair.canonical.name.clone());
+            state.answered_unread();
+        }
+        return;
+    };
+    effect.cleared.push(pair.canonical.name.clone());
     let remote = Remote { value: &value, version, at };
     let decision = state.answered(remote, &pair.ours(record), pair.rules());
     if decision == Decision::Kept {
@@ -106,12 +122,20 @@ fn take_answer(
 /// The vendor refused a write, because of this field of its own where it says so. Its neighbours are offered again, and
 /// all of them when the field is not mapped as it was any more. Gives the canonical field, or an empty name for the
 /// record as a whole; none when nothing is refused.
-fn refused(link: &mut Link, record: &Record, field: Option<&str>, category: IssueCategory) -> Option<String> {
+fn refused(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &Record,
+    write: WriteId,
+    field: Option<&str>,
+    category: IssueCategory,
+) -> Option<String> {
     let repointed =
         field.is_some_and(|field| link.fields.values().any(|state| state.was.as_deref() == Some(field)));
     let is_named = |state: &Field| Some(state.of.as_str()) == field && state.was.is_none();
     let named = link.fields.iter().find(|(_, state)| is_named(state)).map(|(name, _)| name.clone());
-    if record.archived_at.is_some() && link.fields.values().all(|state| state.pending.is_none()) {
+    // A write of no field was to archive it.
+    if record.archived_at.is_some() && link.fields.values().all(|state| state.asked != Some(write)) {
         if category == IssueCategory::Missing {
             detach(link);
             return None;
@@ -120,34 +144,45 @@ fn refused(link: &mut Link, record: &Record, field: Option<&str>, category: Issu
     }
     for (name, state) in &mut link.fields {
         state.was = None;
-        if named.as_ref().map_or(!repointed, |named| named == name) {
-            if state.pending.is_some() {
-                state.refuse();
-            }
-        } else {
-            state.pending = None;
+        let asked = state.pending.clone();
+        state.drop_pending();
+        // What was changed here meanwhile is offered as it is now.
+        let stands = asked.as_ref().is_some_and(|asked| {
+            let pair = mapping.pairs.iter().find(|pair| pair.canonical.name == *name);
+            pair.is_none_or(|pair| pair.ours(record) == *asked) || broken!(RefusedStays)
+        });
+        if stands && named.as_ref().map_or(!repointed, |named| named == name) {
+            (state.refused, state.retried) = (asked, false);
         }
     }
     named.or_else(|| (!repointed).then(String::new))
 }
 
+/// What follows from where a link and its record stand.
+#[derive(Debug, Default)]
+pub(crate) struct Next {
+    /// Brings the vendor to where the record stands.
+    pub(crate) write: Option<ApplyWrite>,
+    /// Values that do not fit there.
+    pub(crate) troubles: Vec<Trouble>,
+    /// Fields of which a value was refused that is not ours any more, and both sides agree now; with an empty name the
+    /// record, when nothing of it is refused any more.
+    pub(crate) cleared: Vec<String>,
+}
+
 /// The write that brings the vendor to where the record stands, if there is anything to write and none in flight.
 /// Marks its values as pending.
-pub(crate) fn next_write(
-    mapping: &Compiled,
-    link: &mut Link,
-    record: &Record,
-    id: WriteId,
-) -> (Option<ApplyWrite>, Vec<Trouble>) {
-    let mut troubles = Vec::new();
+pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, id: WriteId) -> Next {
+    let mut next = Next::default();
     if (link.write.is_some() && !broken!(TwoInFlight)) || link.state != LinkState::Linked {
-        return (None, troubles);
+        return next;
     }
     if record.archived_at.is_some() {
-        return (archive(mapping, link, record, id), troubles);
+        next.write = archive(mapping, link, record, id);
+        return next;
     }
     if link.vendor_id.is_none() && !mapping.creates_there() {
-        return (None, troubles);
+        return next;
     }
     align(mapping, link);
     if link.vendor_id.is_none() {
@@ -162,6 +197,9 @@ pub(crate) fn next_write(
         let local = pair.ours(record);
         let Some(state) = link.fields.get_mut(name) else { continue };
         if !state.wants(&local, pair.rules(), exists_there) {
+            if state.forgets_refused(&local) {
+                next.cleared.push(name.clone());
+            }
             continue;
         }
         match transform::outbound(pair, local.clone()) {
@@ -180,7 +218,7 @@ pub(crate) fn next_write(
             }
             Err(unfit) => {
                 state.hold(&local);
-                troubles.push(Trouble {
+                next.troubles.push(Trouble {
                     field: name.clone(),
                     category: IssueCategory::Value,
                     message: unfit.to_string(),
@@ -188,8 +226,11 @@ pub(crate) fn next_write(
             }
         }
     }
+    if !next.cleared.is_empty() && link.fields.values().all(|state| state.refused.is_none()) {
+        next.cleared.push(String::new());
+    }
     if fields.is_empty() {
-        return (None, troubles);
+        return next;
     }
     let kind = match &link.vendor_id {
         Some(vendor_id) => WriteKind::Update { id: vendor_id.clone(), expected },
@@ -198,7 +239,8 @@ pub(crate) fn next_write(
     let mut write = ask(mapping, link, record, id, kind);
     write.fields = fields;
     write.edited_at = edited_at.unwrap_or(record.updated_at);
-    (Some(write), troubles)
+    next.write = Some(write);
+    next
 }
 
 /// Ours was archived: the vendor's goes the same way where the mapping's delete policy says so.
