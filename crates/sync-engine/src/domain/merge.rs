@@ -30,12 +30,10 @@ pub(crate) struct Field {
     pub(crate) version: i64,
     /// A value that the vendor was asked to write and has not confirmed.
     pub(crate) pending: Option<Value>,
-    /// The value of a write that may have been made, or may be made once more, although it is not pending any more:
-    /// where the vendor shows it, it is ours.
-    #[serde(rename = "e", default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub(crate) sent: Option<Value>,
+    /// Values of writes that are not waited for any more, and may have been made or still be: where the vendor shows
+    /// one, it is ours.
+    pub(crate) sent: Vec<Sent>,
     /// Somebody wants what was refused to be offered again, which is not done yet.
-    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) retried: bool,
     /// A value that the vendor refused; it is not offered again until it changes or somebody retries.
     pub(crate) refused: Option<Value>,
@@ -49,6 +47,18 @@ pub(crate) struct Field {
     pub(crate) asked: Option<WriteId>,
     /// The vendor's field that a write in flight is about, when another one was mapped in the meantime.
     pub(crate) was: Option<String>,
+}
+
+/// A value that a write carried: see [`Field::sent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    #[serde(rename = "w")]
+    pub(crate) write: WriteId,
+    #[serde(rename = "v")]
+    pub(crate) value: Value,
+    /// Whether the vendor refused the write in the end, so that it is not made any more.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) refused: bool,
 }
 
 /// A value of the vendor that waits: see [`Field::deferred`] and [`Field::unread`].
@@ -171,11 +181,11 @@ impl Field {
         if self.pending.as_ref() == Some(remote.value) && !broken!(EchoUnknown) {
             return Decision::Echo;
         }
-        if self.sent.as_ref() == Some(remote.value) && self.seen != self.sent && !broken!(EchoForgotten) {
-            return Decision::Echo;
-        }
         if self.seen.as_ref() == Some(remote.value) && !broken!(EchoUnknown) {
             return Decision::Known;
+        }
+        if self.was_sent(remote.value) && !broken!(EchoForgotten) {
+            return Decision::Echo;
         }
         if remote.value == local.value {
             return Decision::Agreed;
@@ -203,12 +213,20 @@ impl Field {
         }
     }
 
-    /// Takes the vendor's answer to a write: it now holds `remote`, which is what we asked for in its own spelling.
+    /// Takes the vendor's answer to this write: it now holds `remote`, which is what we asked for in its own spelling.
     /// [`Decision::Kept`] means that the vendor made a blank of it and blanks do not overwrite this field.
-    pub(crate) fn answered(&mut self, remote: Remote<'_>, local: &Value, rules: Rules) -> Decision {
-        let asked = if broken!(PendingStays) { self.pending.clone() } else { self.pending.take() };
-        (self.refused, self.retried, self.sent) = (None, false, None);
-        if self.seen.is_some() && remote.version < self.version {
+    pub(crate) fn answered(
+        &mut self,
+        write: WriteId,
+        remote: Remote<'_>,
+        local: &Value,
+        rules: Rules,
+    ) -> Decision {
+        let waited = self.pending.is_some();
+        let asked = self.take_asked(write);
+        // Of what came meanwhile, at the same version, nothing was put aside for an answer that nobody waited for.
+        let decided = !waited && remote.version == self.version && self.seen.as_ref() != Some(remote.value);
+        if self.seen.is_some() && (remote.version < self.version || decided) {
             return Decision::Stale;
         }
         self.advance(remote.version);
@@ -237,7 +255,9 @@ impl Field {
     /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a
     /// vendor's win brings the covered one back by the next write.
     pub(crate) fn covered(&self, foreign: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
-        let known = [&self.base, &self.seen, &self.sent].iter().any(|it| it.as_ref() == Some(foreign.value));
+        let known = self.base.as_ref() == Some(foreign.value)
+            || self.seen.as_ref() == Some(foreign.value)
+            || self.was_sent(foreign.value);
         if foreign.value == local.value {
             Decision::Agreed
         } else if known {
@@ -248,18 +268,53 @@ impl Field {
     }
 
     /// The vendor holds what it was asked to write, in a form that we cannot read and need not.
-    pub(crate) fn answered_unread(&mut self) {
-        if let Some(asked) = self.pending.take() {
+    pub(crate) fn answered_unread(&mut self, write: WriteId) {
+        if let Some(asked) = self.take_asked(write) {
             self.base = Some(asked);
         }
-        (self.refused, self.retried, self.sent) = (None, false, None);
+    }
+
+    /// What this write carried; it is made now.
+    fn take_asked(&mut self, write: WriteId) -> Option<Value> {
+        let sent = self.sent.iter().position(|sent| sent.write == write).map(|at| self.sent.remove(at).value);
+        if self.asked != Some(write) && !broken!(AnyAnswer) {
+            return sent;
+        }
+        (self.refused, self.retried) = (None, false);
+        let pending = if broken!(PendingStays) { self.pending.clone() } else { self.pending.take() };
+        pending.or(sent)
     }
 
     /// The write that carries what is pending is not waited for any more; it may have been made.
     pub(crate) fn drop_pending(&mut self) {
-        if let Some(pending) = self.pending.take() {
-            self.sent = Some(pending);
+        if let (Some(value), Some(write)) = (self.pending.take(), self.asked) {
+            self.sent.push(Sent { write, value, refused: false });
         }
+    }
+
+    /// This write was made, whatever it carried.
+    pub(crate) fn forget(&mut self, write: WriteId) {
+        self.sent.retain(|sent| sent.write != write);
+    }
+
+    /// The vendor refused this write in the end. An earlier try of it may have been made.
+    pub(crate) fn refuse_sent(&mut self, write: WriteId) {
+        let sent = self.sent.iter_mut().filter(|sent| sent.write == write);
+        sent.for_each(|sent| sent.refused = true);
+    }
+
+    /// Something newer was seen than refused writes may have left there.
+    pub(crate) fn forget_refused_sent(&mut self) {
+        self.sent.retain(|sent| !sent.refused);
+    }
+
+    /// Whether this write is one that is not waited for any more.
+    pub(crate) fn was_sent_by(&self, write: WriteId) -> bool {
+        self.sent.iter().any(|sent| sent.write == write)
+    }
+
+    fn was_sent(&self, value: &Value) -> bool {
+        self.sent.iter().any(|sent| sent.value == *value)
     }
 
     /// Offers what was refused once more.
@@ -276,14 +331,15 @@ impl Field {
     pub(crate) fn forgets_refused(&mut self, local: &Value) -> bool {
         let forgotten = self.unread.is_none()
             && self.pending.is_none()
-            && (self.refused.take_if(|refused| refused != local).is_some() || self.retried);
+            && (self.refused.take_if(|refused| refused != local).is_some()
+                || (self.refused.is_none() && self.retried));
         self.retried &= !forgotten;
         forgotten
     }
 
     /// Ours does not fit the vendor's field: it is not offered until it changes.
     pub(crate) fn hold(&mut self, local: &Value) {
-        self.refused = Some(local.clone());
+        (self.refused, self.retried) = (Some(local.clone()), false);
     }
 
     /// The vendor's value does not fit our field; false when something newer was seen already.

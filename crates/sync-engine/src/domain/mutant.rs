@@ -70,6 +70,14 @@ mutants! {
     EchoForgotten,
     /// what a write covered of another record is ignored
     StrangerCovered,
+    /// a deletion while the mapping is paused is forgotten
+    DeletionUntold,
+    /// an answer to a write that is not waited for any more is ignored
+    LateIgnored,
+    /// what was refused and is ours no more stays an issue
+    RefusedRemembered,
+    /// what cannot be read back and need not is written again
+    UnreadAgain,
 }
 
 thread_local! {

@@ -226,9 +226,8 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
         let raw = Deferred { value, version: seen.version, at: seen.at };
         let known = state.version;
         observe_field(pair, state, record, &mut effect, raw, &origin);
-        // What was sent before cannot show any more.
         if link.write.is_none() && state.version > known {
-            state.sent = None;
+            state.forget_refused_sent();
         }
     }
     clear_record(link, &mut effect);
@@ -360,7 +359,9 @@ pub(crate) fn deleted(
     detach(link);
     match record {
         Some(record) => let_go(mapping, link, record, gone, &mut effect),
-        None if link.record.is_some() => link.staged = Some(Staged::leave(link.staged.take(), gone)),
+        None if link.record.is_some() && !broken!(DeletionUntold) => {
+            link.staged = Some(Staged::leave(link.staged.take(), gone))
+        }
         None => link.staged = None,
     }
     effect

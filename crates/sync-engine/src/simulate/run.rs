@@ -1,8 +1,8 @@
 //! One seed from its plan to a verdict, and how a failing plan is made smaller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::LinkId;
+use model::{LinkId, WriteOutcome, Written};
 
 use super::{
     chance::Chance,
@@ -10,6 +10,7 @@ use super::{
     plan::{Plan, Step},
     world::World,
 };
+use crate::consumer::Fact;
 
 /// How many writes of one field of a link may follow the last edit; one more for each other system that may respell
 /// the value.
@@ -65,10 +66,14 @@ fn settle(world: &mut World, chance: &mut Chance) -> Vec<Violation> {
             *writes.entry((write.link, field)).or_default() += 1;
         }
     }
-    let most = MOST_WRITES + world.systems.len() - 1;
-    let worst = writes.into_iter().max_by_key(|(_, times)| *times).filter(|(_, times)| *times > most);
+    let refused = refused_fields(world);
+    let most = |link: &LinkId| {
+        let neighbours = refused.iter().filter(|(of, _)| of == link).count();
+        MOST_WRITES + world.systems.len() - 1 + neighbours
+    };
+    let worst = writes.into_iter().map(|((link, field), times)| (times, most(&link), field)).max();
     let mut violations = Vec::new();
-    if let Some(((_, field), times)) = worst {
+    if let Some((times, most, field)) = worst.filter(|(times, most, _)| times > most) {
         let what = format!("{times} writes of {field} after the last edit, at most {most} are needed");
         violations.push(Violation { property: Property::Loop, what });
     } else if !rests {
@@ -76,6 +81,17 @@ fn settle(world: &mut World, chance: &mut Chance) -> Vec<Violation> {
         violations.push(Violation { property: Property::Loop, what });
     }
     violations
+}
+
+/// The fields because of which a write was ever refused, each with its link: the others of it are written once more.
+fn refused_fields(world: &World) -> BTreeSet<(LinkId, String)> {
+    let named = world.published.iter().filter_map(|arrival| match &arrival.fact {
+        Fact::Written(Written { link, outcome: WriteOutcome::Rejected { field, .. }, .. }) => {
+            Some((*link, field.clone()?))
+        }
+        _ => None,
+    });
+    named.collect()
 }
 
 /// Delivers everything again: nothing may follow from it.

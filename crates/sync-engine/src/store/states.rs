@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use model::{Value, WriteId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::domain::merge::{Deferred, Field};
+use crate::domain::merge::{Deferred, Field, Sent};
 
 /// Fields to be stored.
 pub(super) struct Stored<'a>(pub(super) &'a BTreeMap<String, Field>);
@@ -30,6 +30,10 @@ struct StoredField<'a> {
     v: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     p: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    e: &'a [Sent],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    r: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     x: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +60,8 @@ impl<'a> StoredField<'a> {
             s,
             v: field.version,
             p: field.pending.as_ref(),
+            e: &field.sent,
+            r: field.retried,
             x: field.refused.as_ref(),
             d: field.deferred.as_ref(),
             u: field.unread.as_ref(),
@@ -88,6 +94,10 @@ struct ReadField {
     v: i64,
     #[serde(default, deserialize_with = "present")]
     p: Option<Value>,
+    #[serde(default)]
+    e: Vec<Sent>,
+    #[serde(default)]
+    r: bool,
     #[serde(default, deserialize_with = "present")]
     x: Option<Value>,
     #[serde(default)]
@@ -118,6 +128,8 @@ impl<'de> Deserialize<'de> for Read {
                 seen: read.s.or(read.a),
                 version: read.v,
                 pending: read.p,
+                sent: read.e,
+                retried: read.r,
                 refused: read.x,
                 deferred: read.d,
                 unread: read.u,
@@ -158,8 +170,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_field_is_read_as_it_was_stored_to_the_last_digit(base in value(), seen in value(), pending in value()) {
-            let field = Field { base, seen, pending, version: 7, ..Field::of("phone_number") };
+        fn a_field_is_read_as_it_was_stored_to_the_last_digit(
+            base in value(), seen in value(), pending in value(), sent in value(), flags in any::<[bool; 2]>(),
+        ) {
+            let write = WriteId::from_uuid(uuid::Uuid::nil());
+            let [retried, refused] = flags;
+            let sent = sent.into_iter().map(|value| Sent { write, value, refused }).collect();
+            let field = Field { base, seen, pending, sent, retried, version: 7, ..Field::of("phone_number") };
             prop_assert_eq!(format!("{:?}", read(&stored(&field))), format!("{field:?}"));
         }
     }

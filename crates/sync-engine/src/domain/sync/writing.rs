@@ -25,44 +25,31 @@ pub(crate) fn answered(
     outcome: &WriteOutcome,
     at: Timestamp,
 ) -> Effect {
-    if link.write != Some(write) && !broken!(AnyAnswer) {
+    let is_late = link.write != Some(write) && !broken!(AnyAnswer);
+    let is_known = link.fields.values().any(|state| state.was_sent_by(write)) && !broken!(LateIgnored);
+    if is_late && !is_known {
         return Effect::default();
     }
     align(mapping, link);
-    link.write = None;
     let mut effect = Effect { touched: true, ..Effect::default() };
+    if is_late {
+        answered_late(mapping, link, record, &mut effect, Answer { write, outcome, at });
+        return effect;
+    }
+    link.write = None;
     match outcome {
-        WriteOutcome::Applied { vendor_id, version, fields, covered } => {
+        WriteOutcome::Applied { vendor_id, version, fields, .. } => {
             // What was made there although somebody's was found to be ours meanwhile says nothing about ours.
             let is_ours = link.vendor_id.get_or_insert_with(|| vendor_id.clone()) == vendor_id
                 || broken!(StrangerAnswers);
-            let nothing = BTreeMap::new();
-            let fields = if is_ours { fields } else { &nothing };
             if is_ours && fields.is_empty() && record.archived_at.is_some() {
                 link.seen_version = link.seen_version.max(*version);
                 detach(link);
             }
-            let origin = origin(mapping);
-            for pair in &mapping.pairs {
-                let foreign = covered.get(&pair.vendor.name);
-                if let Some(foreign) = foreign.filter(|_| !is_ours && !broken!(StrangerCovered)) {
-                    // Of a record there that is none of this one: it is gone, and that is told.
-                    let kept = pair.ours(record);
-                    let policy = Policy::Platform;
-                    let lost = foreign.value.clone();
-                    effect.conflicts.push(Conflict { policy, ..Conflict::lost_there(pair, kept, lost) });
-                } else if let Some(foreign) = foreign {
-                    settle_covered(pair, link, record, &mut effect, &foreign.value, foreign.at, &origin);
-                }
-                let Some(value) = fields.get(&pair.vendor.name) else { continue };
-                let raw = Deferred { value: value.clone(), version: *version, at };
-                take_answer(pair, link, record, &mut effect, raw, &origin);
-            }
+            take_answers(mapping, link, record, &mut effect, Answer { write, outcome, at });
             for state in link.fields.values_mut().filter(|_| !broken!(PendingStays)) {
-                if is_ours {
-                    state.drop_pending();
-                }
                 (state.pending, state.was) = (None, None);
+                state.forget(write);
             }
             observe_deferred(mapping, link, record, &mut effect);
             // What was said of the record as a whole is about other fields too, while some are refused still.
@@ -87,6 +74,60 @@ pub(crate) fn answered(
     effect
 }
 
+/// What the vendor says of a write.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    write: WriteId,
+    outcome: &'a WriteOutcome,
+    at: Timestamp,
+}
+
+/// Takes the answer to a write that is not waited for any more: what it left there is ours all the same.
+fn answered_late(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &mut Record,
+    effect: &mut Effect,
+    answer: Answer<'_>,
+) {
+    match answer.outcome {
+        WriteOutcome::Applied { .. } => {
+            take_answers(mapping, link, record, effect, answer);
+            link.fields.values_mut().for_each(|state| state.forget(answer.write));
+        }
+        WriteOutcome::Rejected { .. } => {
+            link.fields.values_mut().for_each(|state| state.refuse_sent(answer.write));
+        }
+    }
+}
+
+/// Takes what a write made and what it covered, field by field.
+fn take_answers(
+    mapping: &Compiled,
+    link: &mut Link,
+    record: &mut Record,
+    effect: &mut Effect,
+    answer: Answer<'_>,
+) {
+    let WriteOutcome::Applied { vendor_id, version, fields, covered } = answer.outcome else { return };
+    let is_ours = link.vendor_id.as_ref() == Some(vendor_id) || broken!(StrangerAnswers);
+    let origin = origin(mapping);
+    for pair in &mapping.pairs {
+        let foreign = covered.get(&pair.vendor.name);
+        if is_ours && let Some(foreign) = foreign {
+            settle_covered(pair, link, record, effect, &foreign.value, foreign.at, &origin);
+        } else if let Some(foreign) = foreign.filter(|_| !broken!(StrangerCovered)) {
+            // Of a record there that is none of this one: it is gone, and that is told.
+            let lost = Conflict::lost_there(pair, pair.ours(record), foreign.value.clone());
+            effect.conflicts.push(Conflict { policy: Policy::Platform, ..lost });
+        }
+        if is_ours && let Some(value) = fields.get(&pair.vendor.name) {
+            let raw = Deferred { value: value.clone(), version: *version, at: answer.at };
+            take_answer(pair, link, record, effect, raw, (answer.write, &origin));
+        }
+    }
+}
+
 /// Takes what the vendor made of one value that it was asked to write.
 fn take_answer(
     pair: &FieldPair,
@@ -94,20 +135,20 @@ fn take_answer(
     record: &mut Record,
     effect: &mut Effect,
     raw: Deferred,
-    origin: &str,
+    (write, origin): (WriteId, &str),
 ) {
     let Some(state) = link.fields.get_mut(&pair.canonical.name) else { return };
     let (version, at) = (raw.version, raw.at);
     let Some(value) = read(pair, raw, state, record, effect) else {
-        if !pair.direction.inward() {
-            effect.cleared.push(pair.canonical.name.clone());
-            state.answered_unread();
+        if !pair.direction.inward() && !broken!(UnreadAgain) {
+            state.answered_unread(write);
+            effect.cleared.extend(Some(pair.canonical.name.clone()).filter(|_| !state.is_held()));
         }
         return;
     };
-    effect.cleared.push(pair.canonical.name.clone());
     let remote = Remote { value: &value, version, at };
-    let decision = state.answered(remote, &pair.ours(record), pair.rules());
+    let decision = state.answered(write, remote, &pair.ours(record), pair.rules());
+    effect.cleared.extend(Some(pair.canonical.name.clone()).filter(|_| !state.is_held()));
     if decision == Decision::Kept {
         effect.troubles.push(Trouble {
             field: pair.canonical.name.clone(),
@@ -146,6 +187,7 @@ fn refused(
         state.was = None;
         let asked = state.pending.clone();
         state.drop_pending();
+        state.refuse_sent(write);
         // What was changed here meanwhile is offered as it is now.
         let stands = asked.as_ref().is_some_and(|asked| {
             let pair = mapping.pairs.iter().find(|pair| pair.canonical.name == *name);
@@ -197,7 +239,7 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
         let local = pair.ours(record);
         let Some(state) = link.fields.get_mut(name) else { continue };
         if !state.wants(&local, pair.rules(), exists_there) {
-            if state.forgets_refused(&local) {
+            if !broken!(RefusedRemembered) && state.forgets_refused(&local) {
                 next.cleared.push(name.clone());
             }
             continue;
