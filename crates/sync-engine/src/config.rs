@@ -16,7 +16,7 @@ pub struct Config {
     /// For how many days activity, conflicts, settled issues, runs and idempotency keys are kept; histories stay.
     pub keep_days: u32,
     /// How long an activation looks whether a plan whose records moved is still true. What takes longer is done in the
-    /// background, and the plan is refused; callers give up after 20 seconds.
+    /// background, and the plan is refused; callers give up after 20 seconds. Zero does not look at all.
     pub check_plan_within: Duration,
 }
 

@@ -87,6 +87,9 @@ pub(crate) async fn holds(
     if plan.result.as_ref().is_some_and(|result| result.mark == now) {
         return Ok(true);
     }
+    if within.is_zero() {
+        return Ok(false);
+    }
     match tokio::time::timeout(within, activation(db, mapping)).await {
         Ok(worked_out) => Ok(plan.hash == Some(worked_out?.1)),
         Err(_) => Ok(false),
