@@ -144,6 +144,7 @@ async fn what_differs_at_either_side_is_found_by_digests_and_repaired() {
         (4, 0, 0),
         "what was repaired is known"
     );
+    world.settled().await;
     let said: Vec<SyncRunFinished> = world.all(kind::SYNC_RUN_FINISHED);
     let said: Vec<u64> = said.iter().filter(|it| it.run == "reconcile").map(|it| it.published).collect();
     assert_eq!(said, [0, 3, 0], "everybody is told");
