@@ -1,6 +1,6 @@
 //! Pulling raw messages from a durable consumer, whatever happens to the server in between.
 
-use std::{pin::Pin, task::Poll, time::Duration};
+use std::{task::Poll, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -204,7 +204,9 @@ impl Pull {
     /// Sends back what was pulled ahead and not handed out, or it would wait until its time to acknowledge ends.
     fn give_back(&mut self) {
         let Some(mut stream) = self.stream.take() else { return };
-        while let Some(Some(Ok(message))) = Pin::new(&mut stream).next().now_or_never() {
+        // tokio's cooperative budget would leave all but the first 128 behind.
+        let mut next = || tokio::task::unconstrained(stream.next()).now_or_never();
+        while let Some(Some(Ok(message))) = next() {
             drop(self.raw(message));
         }
     }
