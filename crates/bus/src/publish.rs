@@ -7,7 +7,6 @@ use async_nats::{
     jetstream::{publish::PublishAck, response::Response},
 };
 use bytes::Bytes;
-use futures::future::try_join_all;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,8 +18,9 @@ pub const MAX_BATCH_MESSAGES: usize = 1_000;
 const PUBLISH: &str = "publish to the bus";
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// Single publishes under way at once.
-const MAX_UNACKNOWLEDGED: usize = 256;
+/// Up to so many messages go one by one: the server makes a directory for every atomic batch, which costs as much as
+/// eight to sixteen synced messages (4 ms and 2.8 ms of its processor time, against 0.5 and 0.25 for each message).
+const FEW: usize = 8;
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A message in the form that goes over the wire.
@@ -42,9 +42,9 @@ impl Bus {
         self.publish_batch(std::slice::from_ref(message)).await
     }
 
-    /// Publishes messages of one stream, in order, and returns when all are stored. Up to
-    /// [`MAX_BATCH_MESSAGES`] are stored all or none, by one write to the disk; more go as several such batches.
-    /// A batch that the server will not take whole, because it knows one of the ids already, goes one by one.
+    /// Publishes messages of one stream, in order, and returns when all are stored. A few go one by one; up to
+    /// [`MAX_BATCH_MESSAGES`] go as one atomic batch with one write to the disk, more as several. A batch that the
+    /// server will not take whole, because it knows one of the ids already, goes one by one too.
     ///
     /// # Errors
     /// As [`Bus::publish`]; also [`ErrorKind::Invalid`] where the messages belong to different streams. With
@@ -89,7 +89,7 @@ impl Bus {
         if !self.is_connected() {
             return Err(Error::new(ErrorKind::Unreachable, PUBLISH, "the connection is lost"));
         }
-        if batch.len() > 1 && self.store_atomically(batch).await? == Verdict::Stored {
+        if batch.len() > FEW && self.store_atomically(batch).await? == Verdict::Stored {
             return Ok(());
         }
         self.store_singly(batch).await
@@ -126,12 +126,10 @@ impl Bus {
         }
     }
 
-    /// Each message by itself, many under way at once, in order; a failure is the server's answer to one message.
+    /// Each message by itself, the next when the one before is stored, so that no failure changes their order.
     async fn store_singly(&self, batch: &[Outgoing]) -> Result<(), Error> {
-        for window in batch.chunks(MAX_UNACKNOWLEDGED) {
-            let publishing: Vec<_> =
-                window.iter().map(|message| self.acknowledged(message, message.headers.clone())).collect();
-            try_join_all(publishing).await?;
+        for message in batch {
+            self.acknowledged(message, message.headers.clone()).await?;
         }
         Ok(())
     }

@@ -332,6 +332,7 @@ fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, ef
         let stamp = Stamp { at: deferred.at, origin: &origin, first: false };
         settle(pair, record, effect, decision, &deferred.value, stamp);
     }
+    clear_record(link, effect);
 }
 
 /// The vendor's record was deleted there. The link lets go of it; what becomes of ours is the mapping's delete policy.
