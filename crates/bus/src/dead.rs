@@ -181,7 +181,7 @@ impl Burial<'_> {
     pub(crate) async fn publish(self, bus: &Bus) -> Result<(), Error> {
         let mut headers = carried(self.headers);
         headers.insert(
-            header::MESSAGE_ID,
+            header::MESSAGE_ID.clone(),
             header_text(&format!("{}/{}/{}", self.stream, self.consumer, self.sequence)),
         );
         headers.insert(STREAM, header_text(self.stream));
@@ -225,8 +225,8 @@ fn resurrect(id: u64, message: &StreamMessage) -> Outgoing {
     let letter = letter_of(id, message);
     let mut headers = carried(Some(&message.headers));
     let original = letter.message_id.as_deref().unwrap_or_default();
-    headers.insert(header::MESSAGE_ID, header_text(&format!("{original}:replay:{id}")));
-    headers.insert(header::REPLAY, header_text(&letter.consumer));
+    headers.insert(header::MESSAGE_ID.clone(), header_text(&format!("{original}:replay:{id}")));
+    headers.insert(header::REPLAY.clone(), header_text(&letter.consumer));
     Outgoing { subject: letter.subject, headers, body: message.payload.clone() }
 }
 
@@ -240,8 +240,8 @@ pub(crate) fn delivered(id: u64, published_ns: i128, headers: &HeaderMap, body: 
 }
 
 fn letter(id: u64, published_ns: i128, headers: &HeaderMap, body: Bytes) -> DeadLetter {
-    let optional = |name: &'static str| headers.get(name).map(|value| value.as_str().to_owned());
-    let text = |name: &'static str| optional(name).unwrap_or_default();
+    let optional = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+    let text = |name: &str| optional(name).unwrap_or_default();
     DeadLetter {
         id,
         stream: text(STREAM),
@@ -251,9 +251,9 @@ fn letter(id: u64, published_ns: i128, headers: &HeaderMap, body: Bytes) -> Dead
         detail: text(DETAIL),
         attempts: text(ATTEMPTS).parse().unwrap_or_default(),
         at: Timestamp::from_nanosecond(published_ns).unwrap_or_default(),
-        message_id: optional(header::ID),
-        kind: optional(header::TYPE),
-        organization: text(header::ORGANIZATION).parse().ok(),
+        message_id: optional(header::ID.as_ref()),
+        kind: optional(header::TYPE.as_ref()),
+        organization: text(header::ORGANIZATION.as_ref()).parse().ok(),
         body,
     }
 }

@@ -53,7 +53,7 @@ impl Delivery {
             message,
             attempt: settle.attempt,
             stream_sequence: settle.sequence,
-            replayed: headers.as_ref().is_some_and(|headers| headers.get(header::REPLAY).is_some()),
+            replayed: headers.as_ref().is_some_and(|headers| headers.get(header::REPLAY.clone()).is_some()),
             bus,
             stream: config.stream.clone(),
             consumer: config.durable.clone(),

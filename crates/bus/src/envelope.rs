@@ -1,4 +1,4 @@
-use async_nats::{HeaderMap, HeaderValue};
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use jiff::Timestamp;
 use model::OrganizationId;
@@ -17,19 +17,22 @@ const MAX_HEADER_BYTES: usize = 1_024;
 
 const EVENT_NAMESPACE: Uuid = Uuid::from_u128(0x8f0e_6c86_4c1b_5b57_9a53_57f1_3f1d_9b20);
 
+/// The names of our headers, read and written without a copy.
 pub(crate) mod header {
-    pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
-    pub(crate) const SPEC_VERSION: &str = "ce-specversion";
-    pub(crate) const ID: &str = "ce-id";
-    pub(crate) const SOURCE: &str = "ce-source";
-    pub(crate) const TYPE: &str = "ce-type";
-    pub(crate) const TIME: &str = "ce-time";
-    pub(crate) const CONTENT_TYPE: &str = "ce-datacontenttype";
-    pub(crate) const ORGANIZATION: &str = "ce-organization";
-    pub(crate) const CAUSE: &str = "ce-cause";
-    pub(crate) const ACTOR: &str = "ce-actor";
-    pub(crate) const TRACEPARENT: &str = "traceparent";
-    pub(crate) const REPLAY: &str = "accord-replay";
+    use async_nats::HeaderName;
+
+    pub(crate) static MESSAGE_ID: HeaderName = HeaderName::from_static("Nats-Msg-Id");
+    pub(crate) static SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
+    pub(crate) static ID: HeaderName = HeaderName::from_static("ce-id");
+    pub(crate) static SOURCE: HeaderName = HeaderName::from_static("ce-source");
+    pub(crate) static TYPE: HeaderName = HeaderName::from_static("ce-type");
+    pub(crate) static TIME: HeaderName = HeaderName::from_static("ce-time");
+    pub(crate) static CONTENT_TYPE: HeaderName = HeaderName::from_static("ce-datacontenttype");
+    pub(crate) static ORGANIZATION: HeaderName = HeaderName::from_static("ce-organization");
+    pub(crate) static CAUSE: HeaderName = HeaderName::from_static("ce-cause");
+    pub(crate) static ACTOR: HeaderName = HeaderName::from_static("ce-actor");
+    pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    pub(crate) static REPLAY: HeaderName = HeaderName::from_static("accord-replay");
 }
 
 /// A deterministic id (UUIDv5) of the thing that these parts name: the same parts give the same id, in every
@@ -73,11 +76,12 @@ impl Envelope {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let required = [(header::ID, &self.id), (header::SOURCE, &self.source), (header::TYPE, &self.kind)];
+        let required =
+            [(&header::ID, &self.id), (&header::SOURCE, &self.source), (&header::TYPE, &self.kind)];
         if let Some((name, _)) = required.iter().find(|(_, text)| text.is_empty()) {
             return Err(invalid(format!("{name} is empty")));
         }
-        let optional = [(header::CAUSE, &self.cause), (header::ACTOR, &self.actor)];
+        let optional = [(&header::CAUSE, &self.cause), (&header::ACTOR, &self.actor)];
         let optional = optional.iter().filter_map(|(name, text)| text.as_ref().map(|text| (*name, text)));
         match required.into_iter().chain(optional).find(|(_, text)| !fits_header(text)) {
             Some((name, _)) => Err(invalid(format!("{name} is too long or holds a control character"))),
@@ -88,52 +92,52 @@ impl Envelope {
     pub(crate) fn to_headers(&self) -> Result<HeaderMap, Error> {
         self.check()?;
         let mut headers = HeaderMap::new();
-        let mut set = |name: &'static str, text: &str| -> Result<(), Error> {
+        let mut set = |name: &HeaderName, text: &str| -> Result<(), Error> {
             let value: HeaderValue =
                 text.parse().map_err(|error| Error::caused(ErrorKind::Invalid, OP, error))?;
-            headers.insert(name, value);
+            headers.insert(name.clone(), value);
             Ok(())
         };
-        set(header::MESSAGE_ID, &self.id)?;
-        set(header::SPEC_VERSION, "1.0")?;
-        set(header::CONTENT_TYPE, "application/json")?;
-        set(header::ID, &self.id)?;
-        set(header::SOURCE, &self.source)?;
-        set(header::TYPE, &self.kind)?;
-        set(header::TIME, &self.time.to_string())?;
-        set(header::ORGANIZATION, &self.organization.to_string())?;
+        set(&header::MESSAGE_ID, &self.id)?;
+        set(&header::SPEC_VERSION, "1.0")?;
+        set(&header::CONTENT_TYPE, "application/json")?;
+        set(&header::ID, &self.id)?;
+        set(&header::SOURCE, &self.source)?;
+        set(&header::TYPE, &self.kind)?;
+        set(&header::TIME, &self.time.to_string())?;
+        set(&header::ORGANIZATION, &self.organization.to_string())?;
         if let Some(cause) = &self.cause {
-            set(header::CAUSE, cause)?;
+            set(&header::CAUSE, cause)?;
         }
         if let Some(actor) = &self.actor {
-            set(header::ACTOR, actor)?;
+            set(&header::ACTOR, actor)?;
         }
         if let Some(traceparent) = self.traceparent.as_deref().filter(|text| trace::parse(text).is_some()) {
-            set(header::TRACEPARENT, traceparent)?;
+            set(&header::TRACEPARENT, traceparent)?;
         } else if let Some(traceparent) = trace::current() {
-            set(header::TRACEPARENT, &traceparent)?;
+            set(&header::TRACEPARENT, &traceparent)?;
         }
         Ok(headers)
     }
 
     pub(crate) fn from_headers(headers: Option<&HeaderMap>) -> Result<Self, Error> {
-        let text = |name: &'static str| headers?.get(name).map(|value| value.as_str().to_owned());
-        let required = |name: &'static str| {
+        let text = |name: &HeaderName| headers?.get(name.clone()).map(|value| value.as_str().to_owned());
+        let required = |name: &HeaderName| {
             text(name).filter(|text| !text.is_empty()).ok_or_else(|| invalid(format!("{name} is missing")))
         };
-        let time = required(header::TIME)?;
-        let organization = required(header::ORGANIZATION)?;
+        let time = required(&header::TIME)?;
+        let organization = required(&header::ORGANIZATION)?;
         Ok(Self {
-            id: required(header::ID)?,
-            source: required(header::SOURCE)?,
-            kind: required(header::TYPE)?,
+            id: required(&header::ID)?,
+            source: required(&header::SOURCE)?,
+            kind: required(&header::TYPE)?,
             time: time.parse().map_err(|_| invalid("ce-time is no RFC 3339 moment"))?,
             organization: organization
                 .parse()
                 .map_err(|_| invalid("ce-organization is no organization id"))?,
-            cause: text(header::CAUSE),
-            actor: text(header::ACTOR),
-            traceparent: text(header::TRACEPARENT),
+            cause: text(&header::CAUSE),
+            actor: text(&header::ACTOR),
+            traceparent: text(&header::TRACEPARENT),
         })
     }
 }

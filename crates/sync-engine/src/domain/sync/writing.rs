@@ -321,7 +321,7 @@ fn offer_whole(mapping: &Compiled, link: &mut Link, record: &Record) {
     }
     if changed && whole {
         for state in link.fields.values_mut().filter(|state| state.unread.is_none()) {
-            state.refused = None;
+            state.offer_again();
         }
     }
 }
