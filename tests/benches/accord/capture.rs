@@ -20,10 +20,9 @@ use sandbox::hubspot::Settings;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request,
-    transport::{Channel, Server},
+    transport::{Channel, Server, server::TcpIncoming},
 };
 use url::Url;
 use vault::{Keyring, Vault};
@@ -118,7 +117,9 @@ async fn rooms(
     let connector = connector::start(config, deps).await?;
     let serving = Server::builder().add_service(identity.grpc()).add_service(connector.grpc());
     let stopped = started.shutdown.clone().cancelled_owned();
-    started.tasks.spawn(serving.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped));
+    started.tasks.spawn(
+        serving.serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped),
+    );
     let owner =
         FirstUser { email: "owner@example.org".to_owned(), name: "Owner".to_owned(), role: Role::Owner };
     let operator = identity.operator();

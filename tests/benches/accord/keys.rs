@@ -8,8 +8,7 @@ use model::{Clock, Role, Scope, SystemClock};
 use proto::identity::{CheckRequest, identity_client::IdentityClient};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::{Channel, Server};
+use tonic::transport::{Channel, Server, server::TcpIncoming};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
@@ -49,7 +48,9 @@ pub(crate) async fn measure() -> Result<Row> {
     let (_, empty) = tonic_health::server::health_reporter();
     let serving = Server::builder().add_service(identity.grpc()).add_service(empty);
     let stopped = started.shutdown.clone().cancelled_owned();
-    started.tasks.spawn(serving.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped));
+    started.tasks.spawn(
+        serving.serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped),
+    );
     let (mut ours, mut floor) = (0.0_f64, 0.0_f64);
     for run in 1..=RUNS {
         let nothing = rate(&channel, async |channel: Channel| {

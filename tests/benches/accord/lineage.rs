@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use model::RecordId;
-use proto::sync::{GetLineageRequest, sync_client::SyncClient};
+use proto::sync::GetLineageRequest;
 use uuid::Uuid;
 
 use crate::{
@@ -53,17 +53,18 @@ const SEED: [&str; 4] = [
 pub(crate) async fn measure() -> Result<Row> {
     let servers = Servers::start().await?;
     let open = sync::open(&servers).await?;
+    let tenant = open.tenant().await?;
     let pool = chassis::pool(servers.postgres.url(), "sync", 2).await?;
     let mapping: Uuid = sqlx::query_scalar("SELECT id FROM mappings").fetch_one(&pool).await?;
     let began = Instant::now();
     for statement in SEED {
-        let seed = sqlx::query(statement).bind(open.organization.uuid()).bind(mapping);
+        let seed = sqlx::query(statement).bind(tenant.organization.uuid()).bind(mapping);
         seed.bind(RECORDS).bind(CHANGES).execute(&pool).await?;
     }
     sqlx::query("ANALYZE").execute(&pool).await?;
     let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM revisions").fetch_one(&pool).await?;
     note(&format!("lineage: {stored} changes stored in {:.0} s", began.elapsed().as_secs_f64()));
-    let mut sync = SyncClient::new(open.channel.clone());
+    let mut sync = tenant.sync();
     let mut took = Vec::new();
     for n in 0..ASKED {
         let record = u128::try_from(n * 7_919 % RECORDS + 1)? | 0x0000_0000_0000_7000_8000_0000_0000_0000;
@@ -74,7 +75,7 @@ pub(crate) async fn measure() -> Result<Row> {
             version: 0,
         };
         let began = Instant::now();
-        let story = sync.get_lineage(open.request(ask)?).await?.into_inner();
+        let story = sync.get_lineage(tenant.request(ask)?).await?.into_inner();
         took.push(began.elapsed());
         ensure!(story.steps.len() >= 2 && story.steps[0].kind == "change", "a story is missing: {story:?}");
     }

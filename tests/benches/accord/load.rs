@@ -41,6 +41,9 @@ pub(crate) const FIELDS: [(&str, FieldType, &str); 10] = [
 /// The ticks of a live producer: a connector publishes a page at a time too.
 const TICK: Duration = Duration::from_millis(10);
 
+/// How far the record of an update is from the one before; a prime, so that every record has its turn.
+const STRIDE: usize = 7_919;
+
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The vendor's schema of [`OBJECT`].
@@ -60,12 +63,13 @@ pub(crate) fn schema() -> ObjectSchema {
     ObjectSchema { name: OBJECT.to_owned(), label: "Companies".to_owned(), fields: fields.collect() }
 }
 
-/// Makes changes: a quarter of them create a record, the rest update one, no record twice in a row.
+/// Makes changes of a connection's records.
 pub(crate) struct Load {
-    pub(crate) organization: OrganizationId,
-    pub(crate) connection: ConnectionId,
+    organization: OrganizationId,
+    connection: ConnectionId,
     started: Timestamp,
     made: usize,
+    records: usize,
 }
 
 impl Load {
@@ -75,26 +79,39 @@ impl Load {
             connection,
             started: SystemClock.now() - SignedDuration::from_hours(24),
             made: 0,
+            records: 0,
         }
     }
 
-    /// The next changes.
+    /// The next changes: a quarter of them create a record, the rest update one of these, no record twice in a row.
     pub(crate) fn next(&mut self, count: usize) -> Result<Vec<Message>> {
-        let records = count / 4;
-        let base = self.made / 4;
-        let messages =
-            (0..count).map(|n| self.change(base + n % records.max(1), self.made + n)).collect::<Result<_>>();
-        self.made += count;
-        messages
+        let (first, records) = (self.records, (count / 4).max(1));
+        self.records += records;
+        self.changes(count, |nth| first + nth % records)
     }
 
-    /// Changes of records that exist, in turn.
+    /// Goes on after so many records that are made elsewhere.
+    pub(crate) fn skip(&mut self, records: usize) {
+        self.records += records;
+    }
+
+    /// The first changes of so many new records.
+    pub(crate) fn creations(&mut self, count: usize) -> Result<Vec<Message>> {
+        let first = self.records;
+        self.records += count;
+        self.changes(count, |nth| first + nth)
+    }
+
+    /// Changes of records that exist, all over the place.
     pub(crate) fn updates(&mut self, count: usize) -> Result<Vec<Message>> {
-        let records = (self.made / 4).max(1);
-        let messages =
-            (0..count).map(|n| self.change((self.made + n) % records, self.made + n)).collect::<Result<_>>();
+        let (made, records) = (self.made, self.records.max(1));
+        self.changes(count, |nth| (made + nth) * STRIDE % records)
+    }
+
+    fn changes(&mut self, count: usize, record: impl Fn(usize) -> usize) -> Result<Vec<Message>> {
+        let changes = (0..count).map(|nth| self.change(record(nth), self.made + nth)).collect();
         self.made += count;
-        messages
+        changes
     }
 
     fn change(&self, record: usize, nth: usize) -> Result<Message> {

@@ -7,7 +7,9 @@ mod floor;
 mod keys;
 mod lineage;
 mod load;
+mod plan;
 mod servers;
+mod size;
 mod stage;
 mod suggest;
 mod sync;
@@ -36,8 +38,10 @@ async fn main() -> Result<ExitCode> {
     report.add("decisions", async { decisions::measure() }).await;
     report.add("keys", async { Ok(vec![keys::measure().await?]) }).await;
     report.add("lineage", async { Ok(vec![lineage::measure().await?]) }).await;
+    report.add("plan", async { Ok(vec![plan::measure().await?]) }).await;
     report.add("backfill", async { Ok(vec![up::backfill().await?]) }).await;
     report.add("capture", async { Ok(vec![capture::measure().await?]) }).await;
+    report.add("size", async { size::measure().await }).await;
     report.add("up", async { up::measure().await }).await;
     table::print(&report.rows);
     Ok(if report.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

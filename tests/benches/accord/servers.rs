@@ -94,6 +94,12 @@ impl Cpu {
         )
     }
 
+    /// What all three used since then for each of so many changes.
+    pub(crate) fn each_since(&self, before: &Self, changes: usize) -> Duration {
+        let all = |cpu: &Self| cpu.own + cpu.postgres + cpu.nats;
+        all(self).saturating_sub(all(before)) / u32::try_from(changes.max(1)).unwrap_or(u32::MAX)
+    }
+
     /// What this process used since then.
     pub(crate) fn own_since(&self, before: &Self) -> Duration {
         self.own.saturating_sub(before.own)

@@ -6,19 +6,17 @@ use anyhow::{Context, Result, ensure};
 use bus::{Bus, Message, subject};
 use chassis::guard::{Credential, Guard};
 use identity::{FirstUser, NewKey};
-use jiff::Timestamp;
 use model::{
     CaptureProgress, Clock, ConnectionId, OrganizationId, Role, SchemaRefreshed, Scope, SystemClock, kind,
 };
 use proto::sync::{
-    ActivateRequest, CreateMappingRequest, MappingRequest, SetFieldRequest, sync_client::SyncClient,
+    ActivateRequest, CreateMappingRequest, MappingRequest, Plan, SetFieldRequest, sync_client::SyncClient,
 };
 use tokio::{
     net::TcpListener,
     time::{Instant, sleep},
 };
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
 
 use crate::{
     load::{FIELDS, Load, OBJECT, VENDOR, schema},
@@ -79,39 +77,33 @@ pub(crate) async fn finish(_servers: &Servers, bus: &Bus) -> Result<()> {
     Ok(())
 }
 
-/// Rooms with an organization, a connection and an active mapping.
+/// Rooms that run and can be asked.
 pub(crate) struct Open {
-    pub(crate) organization: OrganizationId,
-    pub(crate) connection: ConnectionId,
-    pub(crate) channel: Channel,
-    credential: Credential,
+    bus: Bus,
+    operator: identity::Operator,
+    channel: Channel,
     rooms: Started,
     identity: Started,
 }
 
-impl Open {
-    /// A request of the organization's own key.
-    pub(crate) fn request<T>(&self, body: T) -> Result<tonic::Request<T>> {
-        let mut request = tonic::Request::new(body);
-        self.credential.apply(request.metadata_mut())?;
-        Ok(request)
-    }
-
-    pub(crate) async fn close(self) {
-        self.rooms.stop().await;
-        self.identity.stop().await;
-    }
+/// An organization with a connection, as people have made them: through gRPC.
+pub(crate) struct Tenant {
+    pub(crate) organization: OrganizationId,
+    pub(crate) connection: ConnectionId,
+    bus: Bus,
+    channel: Channel,
+    credential: Credential,
 }
 
 /// An organization with a connection and an active mapping; the rooms are stopped again.
 pub(crate) async fn seed(servers: &Servers) -> Result<Load> {
     let open = open(servers).await?;
-    let load = Load::new(open.organization, open.connection);
+    let load = open.tenant().await?.load();
     open.close().await;
     Ok(load)
 }
 
-/// An organization with a connection and an active mapping, made as people make them: through gRPC.
+/// Starts the rooms with somebody who says who may ask.
 pub(crate) async fn open(servers: &Servers) -> Result<Open> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus = servers.bus("seed").await?;
@@ -129,24 +121,10 @@ pub(crate) async fn open(servers: &Servers) -> Result<Open> {
     let (rooms, sync) = rooms_with(servers, guard).await?;
     let serving = Server::builder().add_service(identity.grpc()).add_service(sync.grpc());
     let stopped = started.shutdown.clone().cancelled_owned();
-    started.tasks.spawn(serving.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped));
-    let owner =
-        FirstUser { email: "owner@example.org".to_owned(), name: "Owner".to_owned(), role: Role::Owner };
-    let organization =
-        identity.operator().bootstrap("Bench", &[owner], Duration::from_secs(60)).await?.organization_id;
-    let key = NewKey {
-        label: "bench".to_owned(),
-        product: String::new(),
-        scopes: Scope::ALL.into(),
-        expires_at: None,
-    };
-    let key = identity.operator().mint_api_key(organization, key).await?;
-    let connection = ConnectionId::generate(clock.now());
-    let credential = Credential::Bearer(key.secret);
-    let seeder =
-        Seeder { bus, channel: channel.clone(), credential: credential.clone(), organization, connection };
-    seeder.activate(clock.now()).await?;
-    Ok(Open { organization, connection, channel, credential, rooms, identity: started })
+    started.tasks.spawn(
+        serving.serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped),
+    );
+    Ok(Open { bus, operator: identity.operator(), channel, rooms, identity: started })
 }
 
 /// A loopback listener and a channel to it.
@@ -156,28 +134,72 @@ pub(crate) async fn listen() -> Result<(TcpListener, Channel)> {
     Ok((listener, Endpoint::from_shared(address)?.connect_lazy()))
 }
 
-struct Seeder {
-    bus: Bus,
-    channel: Channel,
-    credential: Credential,
-    organization: OrganizationId,
-    connection: ConnectionId,
+impl Open {
+    /// One more organization, with a connection and an active mapping.
+    pub(crate) async fn tenant(&self) -> Result<Tenant> {
+        let owner = FirstUser {
+            email: format!("owner-{}@example.org", uuid::Uuid::now_v7()),
+            name: "Owner".to_owned(),
+            role: Role::Owner,
+        };
+        let made = self.operator.bootstrap("Bench", &[owner], Duration::from_secs(60)).await?;
+        let key = NewKey {
+            label: "bench".to_owned(),
+            product: String::new(),
+            scopes: Scope::ALL.into(),
+            expires_at: None,
+        };
+        let key = self.operator.mint_api_key(made.organization_id, key).await?;
+        let tenant = Tenant {
+            organization: made.organization_id,
+            connection: ConnectionId::generate(SystemClock.now()),
+            bus: self.bus.clone(),
+            channel: self.channel.clone(),
+            credential: Credential::Bearer(key.secret),
+        };
+        let mapping = tenant.mapping().await?;
+        tenant.plan(&mapping).await?;
+        tenant.activate(&mapping).await?;
+        Ok(tenant)
+    }
+
+    pub(crate) async fn close(self) {
+        self.rooms.stop().await;
+        self.identity.stop().await;
+    }
 }
 
-impl Seeder {
-    async fn activate(&self, now: Timestamp) -> Result<()> {
+impl Tenant {
+    pub(crate) fn load(&self) -> Load {
+        Load::new(self.organization, self.connection)
+    }
+
+    pub(crate) fn sync(&self) -> SyncClient<Channel> {
+        SyncClient::new(self.channel.clone())
+    }
+
+    /// A request of the organization's own key.
+    pub(crate) fn request<T>(&self, body: T) -> Result<tonic::Request<T>> {
+        let mut request = tonic::Request::new(body);
+        self.credential.apply(request.metadata_mut())?;
+        Ok(request)
+    }
+
+    /// The same organization with another connection, of which nothing is known yet.
+    pub(crate) fn with_another_connection(self) -> Self {
+        Self { connection: ConnectionId::generate(SystemClock.now()), ..self }
+    }
+
+    /// A mapping of the connection, every field of it chosen.
+    pub(crate) async fn mapping(&self) -> Result<String> {
         let body = SchemaRefreshed {
             connection: self.connection,
             vendor: VENDOR.to_owned(),
             objects: vec![schema()],
-            at: now,
+            at: SystemClock.now(),
         };
-        let place = subject::schema(&self.organization, "refreshed");
-        let message =
-            Message::json(place, kind::SCHEMA_REFRESHED, "connector", self.organization, now, &body)?;
-        self.bus.publish(&message).await?;
+        self.say(subject::schema(&self.organization, "refreshed"), kind::SCHEMA_REFRESHED, &body).await?;
         let mapping = self.create().await?;
-        let mut sync = SyncClient::new(self.channel.clone());
         for (vendor_field, _, field) in FIELDS {
             let choice = SetFieldRequest {
                 mapping_id: mapping.clone(),
@@ -186,44 +208,54 @@ impl Seeder {
                 vendor_field: vendor_field.to_owned(),
                 ..SetFieldRequest::default()
             };
-            sync.set_field(self.request(choice)?).await?;
+            self.sync().set_field(self.request(choice)?).await?;
         }
-        sync.request_plan(self.request(MappingRequest { mapping_id: mapping.clone() })?).await?;
+        Ok(mapping)
+    }
+
+    /// Asks for a plan and says that everything there is has been read.
+    pub(crate) async fn plan(&self, mapping: &str) -> Result<()> {
+        self.request_plan(mapping).await?;
+        self.all_is_read().await?;
+        self.reach(mapping, "ready").await?;
+        Ok(())
+    }
+
+    pub(crate) async fn request_plan(&self, mapping: &str) -> Result<()> {
+        let ask = self.request(MappingRequest { mapping_id: mapping.to_owned() })?;
+        self.sync().request_plan(ask).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn all_is_read(&self) -> Result<()> {
         let body = CaptureProgress {
             connection: self.connection,
             vendor_object: OBJECT.to_owned(),
             read: 0,
             total: 0,
-            at: now,
+            at: SystemClock.now(),
         };
-        let place = subject::change(&self.organization, VENDOR, OBJECT);
-        let message = Message::json(
-            place,
-            kind::BACKFILL_FINISHED,
-            "connector/hubspot",
-            self.organization,
-            now,
-            &body,
-        )?;
-        self.bus.publish(&message).await?;
-        let hash = self.plan(&mapping, "ready").await?;
-        let activate = ActivateRequest { mapping_id: mapping.clone(), plan_hash: hash };
-        sync.activate(self.request(activate)?).await?;
-        self.plan(&mapping, "applied").await?;
+        self.say(subject::change(&self.organization, VENDOR, OBJECT), kind::BACKFILL_FINISHED, &body).await
+    }
+
+    async fn activate(&self, mapping: &str) -> Result<()> {
+        let plan_hash = self.reach(mapping, "ready").await?.hash;
+        let activate = ActivateRequest { mapping_id: mapping.to_owned(), plan_hash };
+        self.sync().activate(self.request(activate)?).await?;
+        self.reach(mapping, "applied").await?;
         Ok(())
     }
 
     /// Creates the mapping as soon as the sync-engine knows the schema.
     async fn create(&self) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
-        let mut sync = SyncClient::new(self.channel.clone());
         loop {
             let create = CreateMappingRequest {
                 connection_id: self.connection.to_string(),
                 object: "company".to_owned(),
                 vendor_object: OBJECT.to_owned(),
             };
-            match sync.create_mapping(self.request(create)?).await {
+            match self.sync().create_mapping(self.request(create)?).await {
                 Ok(mapping) => return Ok(mapping.into_inner().id),
                 Err(refused) if Instant::now() > deadline => return Err(refused).context("create a mapping"),
                 Err(_) => sleep(Duration::from_millis(20)).await,
@@ -231,24 +263,23 @@ impl Seeder {
         }
     }
 
-    /// Waits until the plan is that far and returns its hash.
-    async fn plan(&self, mapping: &str, state: &str) -> Result<String> {
+    /// Waits until the plan is that far.
+    pub(crate) async fn reach(&self, mapping: &str, state: &str) -> Result<Plan> {
         let deadline = Instant::now() + PATIENCE;
-        let mut sync = SyncClient::new(self.channel.clone());
         loop {
             let request = self.request(MappingRequest { mapping_id: mapping.to_owned() })?;
-            let plan = sync.get_plan(request).await?.into_inner();
+            let plan = self.sync().get_plan(request).await?.into_inner();
             if plan.state == state {
-                return Ok(plan.hash);
+                return Ok(plan);
             }
             ensure!(Instant::now() < deadline, "the plan stays {}", plan.state);
-            sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(5)).await;
         }
     }
 
-    fn request<T>(&self, body: T) -> Result<tonic::Request<T>> {
-        let mut request = tonic::Request::new(body);
-        self.credential.apply(request.metadata_mut())?;
-        Ok(request)
+    async fn say<T: serde::Serialize>(&self, subject: String, kind: &str, body: &T) -> Result<()> {
+        let message =
+            Message::json(subject, kind, "connector/hubspot", self.organization, SystemClock.now(), body)?;
+        Ok(self.bus.publish(&message).await?)
     }
 }

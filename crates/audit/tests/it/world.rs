@@ -12,9 +12,8 @@ use proto::{audit::audit_client::AuditClient, identity::identity_server::Identit
 use serde::Serialize;
 use sqlx::PgPool;
 use testkit::{TestDatabase, TestNats, eventually};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
 use uuid::Uuid;
 
 use crate::identity::FakeIdentity;
@@ -73,7 +72,7 @@ pub(crate) async fn world() -> World {
 async fn serve(router: tonic::transport::server::Router) -> Channel {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
     Endpoint::from_shared(url).unwrap().connect().await.unwrap()
 }
 

@@ -15,11 +15,10 @@ use proto::connections::{
 };
 use serde::de::DeserializeOwned;
 use testkit::{TestDatabase, TestNats, eventually};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request, Status,
-    transport::{Channel, Endpoint, Server},
+    transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use url::Url;
 use vault::{Keyring, Vault};
@@ -118,7 +117,7 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let serving = Server::builder().add_service(running.grpc()).serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
             shutdown.clone().cancelled_owned(),
         );
         let server = tokio::spawn(async move { serving.await.unwrap() });
@@ -272,8 +271,9 @@ pub(crate) fn about(credential: &str, id: ConnectionId) -> Request<ConnectionReq
 async fn serve_identity(identity: Identity) -> Channel {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let serving =
-        Server::builder().add_service(identity).serve_with_incoming(TcpListenerStream::new(listener));
+    let serving = Server::builder()
+        .add_service(identity)
+        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
     tokio::spawn(serving);
     Endpoint::from_shared(address).unwrap().connect().await.unwrap()
 }

@@ -9,14 +9,13 @@ use std::{
 use axum::{Router, extract::State};
 use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request, Response, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
     server::{Grpc, UnaryService},
     service::Routes,
-    transport::Server,
+    transport::{Server, server::TcpIncoming},
 };
 
 type Answer = Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync>;
@@ -53,7 +52,7 @@ impl Rooms {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let routes = Routes::from(Router::new().fallback(answer).with_state(self.clone()));
         let server = Server::builder().add_routes(routes);
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
         url
     }
 

@@ -10,9 +10,12 @@ use proto::identity::{
 };
 use secrecy::ExposeSecret;
 use testkit::{ManualClock, TestDatabase, TestNats};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Code, Request, Status, metadata::MetadataMap, transport::Channel};
+use tonic::{
+    Code, Request, Status,
+    metadata::MetadataMap,
+    transport::{Channel, Server, server::TcpIncoming},
+};
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const NORTHWIND: &str = "Northwind Traders";
@@ -65,8 +68,9 @@ pub(crate) async fn connect(nats: &TestNats) -> Bus {
 async fn serve(running: &Running, shutdown: &CancellationToken) -> Channel {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let server = tonic::transport::Server::builder().add_service(running.grpc());
-    let (incoming, end) = (TcpListenerStream::new(listener), shutdown.clone().cancelled_owned());
+    let server = Server::builder().add_service(running.grpc());
+    let (incoming, end) =
+        (TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown.clone().cancelled_owned());
     tokio::spawn(server.serve_with_incoming_shutdown(incoming, end));
     Channel::from_shared(url).unwrap().connect().await.unwrap()
 }

@@ -134,12 +134,12 @@ pub(crate) async fn list(
 ) -> Result<Vec<StoredConflict>, Error> {
     let rows = sqlx::query(columns!(
         "WHERE organization_id = $1 AND ($2::uuid IS NULL OR connection_id = $2) \
-         AND ($3::uuid IS NULL OR record_id = $3) AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+         AND ($3::uuid IS NULL OR record_id = $3) AND id < $4 ORDER BY id DESC LIMIT $5"
     ))
     .bind(organization.uuid())
     .bind(connection.map(ConnectionId::uuid))
     .bind(record.map(RecordId::uuid))
-    .bind(before)
+    .bind(before.unwrap_or(Uuid::max()))
     .bind(limit)
     .fetch_all(db)
     .await?;

@@ -135,19 +135,22 @@ pub(crate) async fn page(
     limit: i64,
 ) -> Result<Vec<Link>, Error> {
     let rows = match which {
-        Which::All => sqlx::query(columns!(
-            "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3"
-        )),
+        Which::All => sqlx::query(columns!("WHERE mapping_id = $1 AND id > $2 ORDER BY id LIMIT $3")),
         Which::Planned => sqlx::query(columns!(
-            "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) AND staged IS NOT NULL AND state <> 'ignored' \
+            "WHERE mapping_id = $1 AND id > $2 AND staged IS NOT NULL AND state <> 'ignored' \
              ORDER BY id LIMIT $3"
         )),
         Which::Mergeable => sqlx::query(columns!(
-            "WHERE mapping_id = $1 AND ($2::uuid IS NULL OR id > $2) AND staged IS NOT NULL \
+            "WHERE mapping_id = $1 AND id > $2 AND staged IS NOT NULL \
              AND state NOT IN ('ambiguous', 'filtered', 'ignored') ORDER BY id LIMIT $3"
         )),
     };
-    let rows = rows.bind(mapping.uuid()).bind(after.map(LinkId::uuid)).bind(limit).fetch_all(db).await?;
+    let rows = rows
+        .bind(mapping.uuid())
+        .bind(after.map_or(Uuid::nil(), LinkId::uuid))
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
     rows.iter().map(read).collect()
 }
 
@@ -229,10 +232,10 @@ pub(crate) async fn unsettled(
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "SELECT l.id FROM links l JOIN mappings m ON m.id = l.mapping_id WHERE m.connection_id = $1 \
          AND (l.write_id IS NOT NULL OR EXISTS (SELECT 1 FROM issues i WHERE i.link_id = l.id \
-              AND i.category = 'auth' AND i.state IN ('open', 'retrying'))) AND ($2::uuid IS NULL OR l.id > $2) ORDER BY l.id LIMIT $3",
+              AND i.category = 'auth' AND i.state IN ('open', 'retrying'))) AND l.id > $2 ORDER BY l.id LIMIT $3",
     )
     .bind(connection.uuid())
-    .bind(after.map(LinkId::uuid))
+    .bind(after.map_or(Uuid::nil(), LinkId::uuid))
     .bind(limit)
     .fetch_all(db)
     .await?;

@@ -99,7 +99,7 @@ pub(crate) async fn list(
     let (vendor, vendor_id) = listing.vendor.clone().unzip();
     let rows = sqlx::query(columns!(
         "WHERE organization_id = $1 AND object = $2 AND ($3 = '' OR title ILIKE '%' || $3 || '%') \
-         AND ($4::uuid IS NULL OR id < $4) AND NOT deleted AND ($5 OR archived_at IS NULL) \
+         AND id < $4 AND NOT deleted AND ($5 OR archived_at IS NULL) \
          AND ($6::text IS NULL OR id IN (SELECT l.record_id FROM links l JOIN mappings m ON m.id = l.mapping_id \
               WHERE m.organization_id = $1 AND m.vendor = $6 AND l.vendor_id = $7)) \
          ORDER BY id DESC LIMIT $8"
@@ -107,7 +107,7 @@ pub(crate) async fn list(
     .bind(organization.uuid())
     .bind(listing.object.name())
     .bind(like(&listing.query))
-    .bind(listing.before.map(RecordId::uuid))
+    .bind(listing.before.map_or(Uuid::max(), RecordId::uuid))
     .bind(listing.archived)
     .bind(vendor)
     .bind(vendor_id)
@@ -150,14 +150,14 @@ pub(crate) async fn unlinked(
     limit: i64,
 ) -> Result<Vec<Record>, Error> {
     let rows = sqlx::query(columns!(
-        "WHERE organization_id = $1 AND object = $2 AND archived_at IS NULL AND ($4::uuid IS NULL OR id > $4) \
+        "WHERE organization_id = $1 AND object = $2 AND archived_at IS NULL AND id > $4 \
          AND NOT EXISTS (SELECT 1 FROM links l WHERE l.record_id = records.id AND l.mapping_id = $3) \
          ORDER BY id LIMIT $5"
     ))
     .bind(organization.uuid())
     .bind(object.name())
     .bind(mapping.uuid())
-    .bind(after.map(RecordId::uuid))
+    .bind(after.map_or(Uuid::nil(), RecordId::uuid))
     .bind(limit)
     .fetch_all(db)
     .await?;

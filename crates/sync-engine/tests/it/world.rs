@@ -18,11 +18,10 @@ use proto::sync::{self as wire, sync_client::SyncClient};
 use serde::de::DeserializeOwned;
 use sync_engine::{Config, Deps, RerankerConfig};
 use testkit::{ManualClock, TestDatabase, TestNats, eventually};
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request,
-    transport::{Channel, Endpoint, Server},
+    transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 
 use crate::identity::Identity;
@@ -510,7 +509,7 @@ async fn replica(
 async fn serve(router: tonic::transport::server::Router) -> Channel {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
     Endpoint::from_shared(address).unwrap().connect().await.unwrap()
 }
 
