@@ -52,6 +52,43 @@ pub(crate) struct Simulate {
     /// On how many threads; without it, on all.
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Walk small worlds whole instead of trying seeds: one record, and every order of a few edits on both sides, readings,
+    /// deliveries, writes, answers and faults, for each direction and policy. It ends, after about two minutes on two cores, and needs a gigabyte.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "replay"])]
+    pub(crate) walk: bool,
+    #[command(flatten)]
+    pub(crate) bounds: WalkBounds,
+}
+
+/// The bounds of one small world instead of those that are walked by themselves; each one more of anything takes many
+/// times as long.
+#[derive(Debug, Args)]
+#[group(multiple = true, requires = "walk")]
+pub(crate) struct WalkBounds {
+    /// With --walk: at most so many edits on each side, and as many faults as said below.
+    #[arg(long)]
+    pub(crate) edits: Option<usize>,
+    /// With --edits: so many edits at a vendor in the same moment as one here.
+    #[arg(long, default_value_t = 0, requires = "edits")]
+    pub(crate) ties: usize,
+    /// With --edits: so many deliveries that come once more, past the inbox.
+    #[arg(long, default_value_t = 0, requires = "edits")]
+    pub(crate) repeated: usize,
+    /// With --edits: so many answers that are lost, so that the write is made once more.
+    #[arg(long, default_value_t = 0, requires = "edits")]
+    pub(crate) lost_answers: usize,
+    /// With --edits: so many crashes after a commit and before its acknowledgement.
+    #[arg(long, default_value_t = 0, requires = "edits")]
+    pub(crate) crashes: usize,
+    /// With --edits: so many mapped fields.
+    #[arg(long, default_value_t = 1, requires = "edits", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) fields: u8,
+    /// With --edits: so many vendors at which the record is linked.
+    #[arg(long, default_value_t = 1, requires = "edits", value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub(crate) vendors: u8,
+    /// With --edits: one of the values is one that vendors refuse.
+    #[arg(long, requires = "edits")]
+    pub(crate) refused: bool,
 }
 
 #[derive(Debug, Args)]

@@ -37,3 +37,16 @@ fn a_vendor_that_nobody_knows_is_refused_with_the_names_of_those_that_are() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(words.contains("hubspot") && words.contains("salesforce"), "{words}");
 }
+
+#[test]
+fn a_small_world_is_walked_whole_within_the_bounds_that_are_said() {
+    let output = simulate(&["--walk", "--edits", "1", "--vendor-profile", "hubspot", "--threads", "2"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let story = said(&output);
+    assert!(
+        story.contains("1 vendor, 1 field of 3 values; 1 edit here, 1 there, no fault (hubspot)"),
+        "{story}"
+    );
+    assert!(story.contains("7 worlds") && story.contains("walked whole"), "{story}");
+    assert_eq!(simulate(&["--edits", "1"]).status.code(), Some(2), "bounds are of a walk");
+}

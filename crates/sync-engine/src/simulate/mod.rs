@@ -4,6 +4,7 @@
 
 mod chance;
 mod check;
+mod key;
 mod plan;
 mod platform;
 mod profile;
@@ -15,6 +16,7 @@ mod speed;
 #[cfg(test)]
 mod tests;
 mod vendor;
+mod walk;
 mod world;
 
 use std::sync::{
@@ -25,6 +27,7 @@ use std::sync::{
 use plan::Plan;
 use profile::{PROFILES, Profile};
 pub use speed::decide_fields;
+pub use walk::{Bounds, Stage, Walked, stages, walk};
 
 /// A seed whose run violated a property.
 #[derive(Clone, Debug)]

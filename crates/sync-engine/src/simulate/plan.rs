@@ -24,7 +24,8 @@ pub(super) struct SystemPlan {
     /// By how much its clock is wrong, in milliseconds.
     pub(super) skew_ms: i64,
     pub(super) direction: Direction,
-    pub(super) fields: [(Direction, Policy); FIELDS.len()],
+    /// Of the mapped fields, the first ones of [`FIELDS`].
+    pub(super) fields: Vec<(Direction, Policy)>,
     /// Records that exist there before anything is connected, each by the number of its match key.
     pub(super) there: Vec<usize>,
     /// Whether the mapping is active from the start.
@@ -142,11 +143,12 @@ fn system(chance: &mut Chance, profile: Option<&'static Profile>) -> SystemPlan 
     let skew_ms = chance.below(2 * wrong + 1) as i64 - wrong as i64;
     let object = direction(chance);
     let policy = policy(chance);
-    let fields = std::array::from_fn(|_| {
+    let fields = std::iter::repeat_with(|| {
         let direction = if chance.percent(80) { object } else { direction(chance) };
         let policy = if chance.percent(50) { policy } else { self::policy(chance) };
         (direction, policy)
     });
+    let fields = fields.take(FIELDS.len()).collect();
     let there = (0..1 + chance.below(2)).map(|_| chance.below(3)).collect();
     SystemPlan { profile, skew_ms, direction: object, fields, there, active: chance.percent(70) }
 }

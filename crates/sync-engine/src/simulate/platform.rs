@@ -65,6 +65,11 @@ impl Platform {
         }
     }
 
+    /// Whether this was handled before, so that it means nothing when it comes again.
+    pub(super) fn knows(&self, arrival: &Arrival) -> bool {
+        !arrival.replayed && self.inbox.contains(&arrival.message.envelope.id)
+    }
+
     pub(super) fn record(&self, id: RecordId) -> Option<&Record> {
         self.places.get(&id).map(|place| &self.records[*place])
     }
@@ -99,7 +104,7 @@ impl Platform {
         let mut ids = Vec::new();
         for arrival in arrivals {
             let id = &arrival.message.envelope.id;
-            if ids.contains(id) || (!arrival.replayed && self.inbox.contains(id)) {
+            if ids.contains(id) || self.knows(arrival) {
                 continue;
             }
             ids.push(id.clone());

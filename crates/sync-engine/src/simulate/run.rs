@@ -60,8 +60,19 @@ fn verdict(plan: &Plan, told: bool) -> (Vec<Violation>, Vec<String>) {
 fn settle(world: &mut World, chance: &mut Chance) -> Vec<Violation> {
     let asked = world.platform.asked.len();
     let rests = world.settle(chance);
+    let mut violations: Vec<Violation> = too_many_writes(world, asked).into_iter().collect();
+    if violations.is_empty() && !rests {
+        let what = "it never comes to rest".to_owned();
+        violations.push(Violation { property: Property::Loop, what });
+    }
+    violations
+}
+
+/// What is said when there are more writes than needed among those that were asked for from this one on, nobody having
+/// edited anything since.
+pub(super) fn too_many_writes(world: &World, from: usize) -> Option<Violation> {
     let mut writes: BTreeMap<(LinkId, &str), usize> = BTreeMap::new();
-    for write in &world.platform.asked[asked..] {
+    for write in &world.platform.asked[from..] {
         for field in write.fields.keys() {
             *writes.entry((write.link, field)).or_default() += 1;
         }
@@ -72,19 +83,13 @@ fn settle(world: &mut World, chance: &mut Chance) -> Vec<Violation> {
         MOST_WRITES + world.systems.len() - 1 + neighbours
     };
     let worst = writes.into_iter().map(|((link, field), times)| (times, most(&link), field)).max();
-    let mut violations = Vec::new();
-    if let Some((times, most, field)) = worst.filter(|(times, most, _)| times > most) {
-        let what = format!("{times} writes of {field} after the last edit, at most {most} are needed");
-        violations.push(Violation { property: Property::Loop, what });
-    } else if !rests {
-        let what = "it never comes to rest".to_owned();
-        violations.push(Violation { property: Property::Loop, what });
-    }
-    violations
+    let (times, most, field) = worst.filter(|(times, most, _)| times > most)?;
+    let what = format!("{times} writes of {field} after the last edit, at most {most} are needed");
+    Some(Violation { property: Property::Loop, what })
 }
 
 /// The fields because of which a write was ever refused, each with its link: the others of it are written once more.
-fn refused_fields(world: &World) -> BTreeSet<(LinkId, String)> {
+pub(super) fn refused_fields(world: &World) -> BTreeSet<(LinkId, String)> {
     let named = world.published.iter().filter_map(|arrival| match &arrival.fact {
         Fact::Written(Written { link, outcome: WriteOutcome::Rejected { field, .. }, .. }) => {
             Some((*link, field.clone()?))
@@ -95,7 +100,7 @@ fn refused_fields(world: &World) -> BTreeSet<(LinkId, String)> {
 }
 
 /// Delivers everything again: nothing may follow from it.
-fn repeats(world: &mut World, chance: &mut Chance) -> Vec<Violation> {
+pub(super) fn repeats(world: &mut World, chance: &mut Chance) -> Vec<Violation> {
     let before = Rest::of(world);
     let (asked, conflicts) = (world.platform.asked.len(), world.platform.conflicts.len());
     world.deliver_again(chance);

@@ -1,4 +1,4 @@
-use super::*;
+use super::{walk::Small, *};
 use crate::domain::mutant::{self, Mutant};
 
 fn assert_holds(plan: &Plan) {
@@ -73,4 +73,79 @@ fn every_broken_rule_is_noticed() {
         }
     }
     assert!(missed.is_empty(), "not noticed within {MOST} seeds: {missed:?}");
+}
+
+/// The smallest of the small worlds.
+const SMALL: Bounds = Bounds { here: 1, there: 1, ties: 1, ..Bounds::NONE };
+
+#[test]
+fn no_way_through_a_small_world_violates_a_property() {
+    let plain = Stage { bounds: SMALL, vendors: profiles() };
+    let repeated = Stage { bounds: Bounds { again: 1, ..SMALL }, vendors: vec!["hubspot"] };
+    let refused = Stage { bounds: Bounds { refused: true, ..SMALL }, vendors: vec!["hubspot"] };
+    for stage in [plain, repeated, refused] {
+        let walked = walk(&stage, 2, &|_| {});
+        let Walked { states, transitions, rests, depth, violations, story, .. } = &walked;
+        assert!(violations.is_empty(), "{}\n{}", story.join("\n"), violations.join("\n"));
+        println!(
+            "{}: {states} states, {transitions} transitions, {rests} at rest, {depth} deep",
+            stage.bounds
+        );
+        assert!(*rests > 100 && *states > 5 * rests && *depth > 7, "{walked:?}");
+    }
+}
+
+#[test]
+fn a_walk_does_not_depend_on_ids_or_threads() {
+    let stage = Stage { bounds: SMALL, vendors: vec!["stream"] };
+    let count = |threads| {
+        let walked = walk(&stage, threads, &|_| {});
+        (walked.worlds, walked.states, walked.transitions, walked.rests, walked.depth)
+    };
+    assert_eq!(count(1), count(3));
+}
+
+/// Rules about what does not happen in the smallest worlds: values that do not fit, deletions, several records, mappings
+/// that are paused, connections that are made anew, and writes that nobody waits for any more.
+const ELSEWHERE: [Mutant; 13] = [
+    Mutant::UnfitIsBlank,
+    Mutant::UnfitCoveredDropped,
+    Mutant::UnreadAgain,
+    Mutant::OldDeletion,
+    Mutant::DeletionForgets,
+    Mutant::DeletionUntold,
+    Mutant::HeirForgotten,
+    Mutant::IssueOfGone,
+    Mutant::RecordIssueCleared,
+    Mutant::StrangerAnswers,
+    Mutant::StrangerCovered,
+    Mutant::EchoForgotten,
+    Mutant::LateIgnored,
+];
+
+/// Breaks each other rule of the merge, one at a time, and walks until it shows. `cargo nextest run -p sync-engine
+/// a_walk_notices --no-capture` prints the length of the story, which is a shortest one, and what does not hold.
+#[test]
+fn a_walk_notices_broken_rules() {
+    let never = AtomicBool::new(false);
+    let bounds = [
+        Bounds { there: 2, ..Bounds::NONE },
+        Bounds { refused: true, here: 2, ..Bounds::NONE },
+        SMALL,
+        Bounds { here: 2, there: 1, ..Bounds::NONE },
+    ];
+    let of = |bounds: Bounds| Small::all(&Stage { bounds, vendors: vec!["hubspot"] });
+    let worlds = bounds.map(of).concat();
+    let mut missed = Vec::new();
+    for (mutant, what) in Mutant::ALL.iter().filter(|(mutant, _)| !ELSEWHERE.contains(mutant)) {
+        mutant::set(Some(*mutant));
+        let mut walks = worlds.iter().map(|small| small.walk(&|_| {}, &never));
+        let caught = walks.find(|walked| !walked.violations.is_empty());
+        mutant::set(None);
+        match caught {
+            Some(walked) => println!("{what:<75} {:>3} {}", walked.story.len(), walked.violations[0]),
+            None => missed.push(what),
+        }
+    }
+    assert!(missed.is_empty(), "not noticed: {missed:#?}");
 }

@@ -42,7 +42,7 @@ pub(super) struct There {
     /// The record of ours that it was made from.
     pub(super) external: Option<RecordId>,
     /// The newest version that was read.
-    read: i64,
+    pub(super) read: i64,
     /// The deletion that was read.
     swept: Option<i64>,
 }
@@ -62,7 +62,8 @@ impl There {
         self.last().0
     }
 
-    fn last(&self) -> (i64, i64) {
+    /// When it was modified last, and the version that came of it.
+    pub(super) fn last(&self) -> (i64, i64) {
         self.modified.last().copied().unwrap_or_default()
     }
 }
@@ -82,10 +83,10 @@ pub(super) struct System {
     /// Answers that are stored and not published yet.
     pub(super) outbox: VecDeque<Arc<Arrival>>,
     /// Changes that wait to be read, where they are a stream.
-    feed: VecDeque<Arc<Arrival>>,
+    pub(super) feed: VecDeque<Arc<Arrival>>,
     position: i64,
     /// What writes covered, where the connector keeps it until they are answered.
-    covered: HashMap<WriteId, BTreeMap<String, CoveredValue>>,
+    pub(super) covered: HashMap<WriteId, BTreeMap<String, CoveredValue>>,
     /// Grows when the connection is made anew: what is read then has other ids.
     generation: u32,
 }

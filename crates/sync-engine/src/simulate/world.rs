@@ -193,6 +193,12 @@ impl World {
             Some(self.systems[system].records[record - 1].now(field).clone())
         });
         let value = self.value(field, typed, before, same.unwrap_or_default(), true);
+        self.put_here(place, field, value);
+    }
+
+    /// A user sets a field of a record to this value.
+    pub(super) fn put_here(&mut self, place: usize, field: usize, value: Value) {
+        let (id, name) = (self.platform.records[place].id, FIELDS[field].0);
         self.tell(|_| format!("a user sets {name} of R{place} to {value:?}"));
         self.set(id, name, value, Reason::Edited);
     }
@@ -221,6 +227,11 @@ impl World {
         let here = self.platform.link_of(system, record).and_then(|link| self.platform.record(link.record?));
         let same = here.map_or(Value::Null, |record| record.value(FIELDS[field].0).clone());
         let value = self.value(field, typed, before, same, false);
+        self.put_there(system, record, field, value);
+    }
+
+    /// Somebody sets a field of a system's record to this value.
+    pub(super) fn put_there(&mut self, system: usize, record: usize, field: usize, value: Value) {
         self.tell(|world| {
             format!("somebody sets {} of {} to {value:?}", FIELDS[field].0, world.name_there(system, record))
         });
@@ -386,6 +397,23 @@ impl World {
             return;
         }
         let place = if which.is_multiple_of(4) { which % count } else { 0 };
+        let write = &self.systems[system].queue[place];
+        let field =
+            write.fields.keys().next().and_then(|name| super::vendor::place(name)).unwrap_or_default();
+        let is_made = end != WriteEnd::RateLimited && !self.systems[system].is_answered(write.id);
+        let foreign = (end == WriteEnd::EditedBehind && is_made)
+            .then(|| (field, self.value(field, Typed::New, None, Value::Null, false)));
+        self.make(system, place, end, foreign);
+    }
+
+    /// Makes a write that waits at this place; `behind` is what somebody sets before it is read back.
+    pub(super) fn make(
+        &mut self,
+        system: usize,
+        place: usize,
+        end: WriteEnd,
+        behind: Option<(usize, Value)>,
+    ) {
         let write = Arc::clone(&self.systems[system].queue[place]);
         if self.systems[system].is_answered(write.id) {
             self.systems[system].queue.remove(place);
@@ -396,13 +424,9 @@ impl World {
             return;
         }
         let now = self.now;
-        let field =
-            write.fields.keys().next().and_then(|name| super::vendor::place(name)).unwrap_or_default();
-        let foreign =
-            (end == WriteEnd::EditedBehind).then(|| self.value(field, Typed::New, None, Value::Null, false));
         let outcome = self.systems[system].apply(&write, now, |system, record| {
-            if let Some(value) = foreign {
-                system.modify(record, now, &[(field, value)], None, false);
+            if let Some(edit) = behind {
+                system.modify(record, now, &[edit], None, false);
             }
         });
         self.tell(|_| format!("    {}", super::say::outcome(&outcome)));
