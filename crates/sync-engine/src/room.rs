@@ -14,7 +14,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 14] = [
+const MIGRATIONS: [Migration; 15] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -37,6 +37,11 @@ const MIGRATIONS: [Migration; 14] = [
     },
     Migration { version: 22, name: "reconciles", sql: include_str!("../migrations/0022_reconciles.sql") },
     Migration { version: 23, name: "revisions", sql: include_str!("../migrations/0023_revisions.sql") },
+    Migration {
+        version: 24,
+        name: "links_of_a_mapping",
+        sql: include_str!("../migrations/0024_links_of_a_mapping.sql"),
+    },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.

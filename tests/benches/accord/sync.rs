@@ -273,7 +273,7 @@ impl Tenant {
                 return Ok(plan);
             }
             ensure!(Instant::now() < deadline, "the plan stays {}", plan.state);
-            sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     }
 
