@@ -273,7 +273,8 @@ impl Tenant {
                 return Ok(plan);
             }
             ensure!(Instant::now() < deadline, "the plan stays {}", plan.state);
-            sleep(Duration::from_millis(20)).await;
+            // Often enough for a plan of seconds, and seldom enough that many who ask are no load.
+            sleep(Duration::from_millis(100)).await;
         }
     }
 
