@@ -137,12 +137,14 @@ pub(crate) async fn listen() -> Result<(TcpListener, Channel)> {
 impl Open {
     /// One more organization, with a connection and an active mapping.
     pub(crate) async fn tenant(&self) -> Result<Tenant> {
+        let name = uuid::Uuid::now_v7();
         let owner = FirstUser {
-            email: format!("owner-{}@example.org", uuid::Uuid::now_v7()),
+            email: format!("owner-{name}@example.org"),
             name: "Owner".to_owned(),
             role: Role::Owner,
         };
-        let made = self.operator.bootstrap("Bench", &[owner], Duration::from_secs(60)).await?;
+        let name = format!("Bench {name}");
+        let made = self.operator.bootstrap(&name, &[owner], Duration::from_secs(60)).await?;
         let key = NewKey {
             label: "bench".to_owned(),
             product: String::new(),
