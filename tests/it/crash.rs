@@ -251,9 +251,11 @@ async fn differences(house: &House, story: &Story) -> Vec<String> {
     for (vendor_id, record_id) in &story.records {
         let (ours, theirs) = (&here[record_id], &there[vendor_id]);
         for (field, property, policy) in FIELDS {
-            let (a, b) = (&ours["fields"][field], &theirs[property]);
-            if a.as_str().unwrap_or_default() != b.as_str().unwrap_or_default() {
-                found.push(format!("{vendor_id} {field} ({policy}): here {a}, there {b}"));
+            // HubSpot does not name what nobody ever set.
+            let (a, b) = (ours["fields"][field].as_str(), theirs.get(property).and_then(Value::as_str));
+            let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
+            if a != b {
+                found.push(format!("{vendor_id} {field} ({policy}): here {a:?}, there {b:?}"));
             }
         }
         if ours["links"][0]["state"] != "in_sync" {

@@ -53,7 +53,8 @@ pub(crate) struct Simulate {
     #[arg(long)]
     pub(crate) threads: Option<usize>,
     /// Walk small worlds whole instead of trying seeds: one record, and every order of a few edits on both sides, readings,
-    /// deliveries, writes, answers and faults, for each direction and policy. It ends, after about two minutes on two cores, and needs a gigabyte.
+    /// deliveries, writes, answers and faults, for each direction and policy. It ends after a few minutes and needs a
+    /// gigabyte.
     #[arg(long, conflicts_with_all = ["seeds", "first", "replay"])]
     pub(crate) walk: bool,
     #[command(flatten)]

@@ -162,15 +162,15 @@ impl Key<'_> {
         let changes = platform
             .revisions
             .iter()
-            .flat_map(|revision| revision.changes.iter().map(move |change| (revision.at, change)));
-        self.unordered(true, changes, |key, (at, change)| {
-            key.moment(at);
-            key.put((&change.field, change.reason));
+            .flat_map(|revision| revision.changes.iter().map(move |change| (revision, change)));
+        self.unordered(true, changes, |key, (revision, change)| {
+            key.moment(revision.at);
+            key.put((&revision.actor, &change.field, change.reason));
             key.maybe(before.insert(&change.field, &change.after));
             key.value(&change.after);
         });
         self.unordered(true, &platform.conflicts, |key, conflict| {
-            key.put((&conflict.field, &conflict.winner));
+            key.put((conflict.connection, &conflict.field, &conflict.winner));
             key.value(&conflict.kept);
             key.value(&conflict.lost);
         });

@@ -15,6 +15,14 @@ fn no_seed_violates_a_property() {
     }
 }
 
+/// Seeds far away that failed once, each by another fault.
+#[test]
+fn no_seed_that_once_failed_fails_again() {
+    for seed in [108_531, 164_434] {
+        assert_holds(&Plan::of(seed, None));
+    }
+}
+
 #[test]
 fn no_vendor_of_one_kind_violates_a_property() {
     for profile in PROFILES {

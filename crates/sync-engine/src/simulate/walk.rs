@@ -1,10 +1,9 @@
 //! The small world, walked whole: one record of ours, linked at one vendor or two, and every order in which a few edits
-//! on all sides, readings, deliveries one by one and in pairs, writes and answers can come, with at most one fault of each
-//! kind on a way. What was reached before by another way is not walked again, and the shortest ways come first, so that
+//! on all sides, readings, deliveries one by one and in pairs, writes and answers can come, with a few faults on a way. What was reached before by another way is not walked again, and the shortest ways come first, so that
 //! the way to a violation is a shortest one.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -96,7 +95,7 @@ pub struct Stage {
     pub vendors: Vec<&'static str>,
 }
 
-/// What is walked where nothing else is asked for, the smallest first: as much as ends in about two minutes on two
+/// What is walked where nothing else is asked for, the smallest first: as much as ends in a few minutes on two
 /// cores. With a vendor, all of it is walked with that one.
 #[must_use]
 pub fn stages(vendor: Option<&str>) -> Vec<Stage> {
@@ -308,10 +307,16 @@ impl Small {
     }
 
     fn key(&self, state: &State) -> u128 {
-        let mut writes: Vec<&String> =
-            state.world.platform.asked[state.asked..].iter().flat_map(|write| write.fields.keys()).collect();
+        let platform = &state.world.platform;
+        let place = |link| platform.links.iter().position(|known| known.id == link);
+        let asked = platform.asked[state.asked..].iter();
+        let mut writes: Vec<(Option<usize>, &String)> =
+            asked.flat_map(|write| write.fields.keys().map(|field| (place(write.link), field))).collect();
         writes.sort_unstable();
-        let refused = self.bounds.refused.then(|| run::refused_fields(&state.world).len());
+        let refused = self.bounds.refused.then(|| run::refused_fields(&state.world));
+        let refused = refused.map(|fields| {
+            fields.into_iter().map(|(link, field)| (place(link), field)).collect::<BTreeSet<_>>()
+        });
         key(&state.world, &(state.spent, writes, refused))
     }
 
