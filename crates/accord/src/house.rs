@@ -76,6 +76,8 @@ struct Shared {
 pub(crate) struct House {
     pub(crate) identity: Option<identity::Running>,
     pub(crate) health: Health,
+    /// Where it has rooms.
+    bus: Option<Bus>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -93,6 +95,7 @@ impl House {
         let mut house = Self {
             identity: None,
             health: Health::new(),
+            bus: None,
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -128,6 +131,9 @@ impl House {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(bus) = &self.bus {
+            bus.close().await;
+        }
     }
 
     /// Waits until a service ends by itself, which none should.
@@ -158,8 +164,9 @@ impl House {
     }
 
     /// Connects to what the rooms of this process share, and starts what each process needs once.
-    async fn shared(&self, plan: &Plan, reporter: HealthReporter) -> anyhow::Result<Shared> {
+    async fn shared(&mut self, plan: &Plan, reporter: HealthReporter) -> anyhow::Result<Shared> {
         let bus = Bus::connect(&plan.nats_url, ConnectOptions::named("accord")).await?;
+        self.bus = Some(bus.clone());
         bus.ensure_streams().await?;
         let identity = Endpoint::from_shared(plan.identity_url.clone())
             .context("read the address of identity")?

@@ -6,6 +6,7 @@ use async_nats::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::watch, time::Instant};
+use tokio_util::task::TaskTracker;
 
 use crate::{Error, ErrorKind, metrics::Metrics};
 
@@ -53,6 +54,8 @@ struct Inner {
     connections: watch::Receiver<u64>,
     metrics: Metrics,
     options: ConnectOptions,
+    /// The tasks that answer deliveries.
+    answering: TaskTracker,
 }
 
 impl std::fmt::Debug for Bus {
@@ -75,11 +78,15 @@ impl Bus {
             .map_err(|_| {
                 Error::new(ErrorKind::Invalid, CONNECT, "the URL is not of the form nats://host:port")
             })?;
-        let (connected, connections) = watch::channel(0);
+        let (connected, mut connections) = watch::channel(0);
         let client = dial(&servers, &options, &connected).await?;
+        // The client tells of its connection a moment later; it is not to be taken for another one then.
+        let told = tokio::time::timeout(ANSWER_WITHIN, connections.wait_for(|count| *count > 0)).await;
+        told.map_err(|error| Error::caused(ErrorKind::Unreachable, CONNECT, error))?.ok();
         check_version(&client.server_info().version)?;
         let jetstream = jetstream::ContextBuilder::new().timeout(ANSWER_WITHIN).build(client.clone());
-        let inner = Inner { jetstream, client, connections, metrics: Metrics::new(), options };
+        let answering = TaskTracker::new();
+        let inner = Inner { jetstream, client, connections, metrics: Metrics::new(), options, answering };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -96,12 +103,25 @@ impl Bus {
         self.inner.client.connection_state() == async_nats::connection::State::Connected
     }
 
+    /// Waits until the consumers, which the caller has dropped, have handed back what they pulled ahead and the last
+    /// answers are sent. A process that ends without it makes others wait for the time to acknowledge.
+    pub async fn close(&self) {
+        self.inner.answering.close();
+        if tokio::time::timeout(ANSWER_WITHIN, self.inner.answering.wait()).await.is_err() {
+            tracing::warn!("the last answers are not sent, the server redelivers what they were for");
+        }
+    }
+
     pub(crate) fn client(&self) -> &async_nats::Client {
         &self.inner.client
     }
 
     pub(crate) fn jetstream(&self) -> &jetstream::Context {
         &self.inner.jetstream
+    }
+
+    pub(crate) fn answering(&self) -> &TaskTracker {
+        &self.inner.answering
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

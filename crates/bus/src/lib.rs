@@ -7,6 +7,7 @@ mod delivery;
 mod envelope;
 mod ephemeral;
 mod error;
+mod feed;
 pub mod inbox;
 mod metrics;
 pub mod outbox;

@@ -1,24 +1,21 @@
 //! Pulling raw messages from a durable consumer, whatever happens to the server in between.
 
-use std::{task::Poll, time::Duration};
+use std::time::Duration;
 
 use async_nats::{
     HeaderMap,
     jetstream::{
-        self, AckKind,
+        AckKind,
         consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
         stream::ConsumerErrorKind,
     },
 };
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 
-use crate::{Bus, ConsumerConfig, Error, ErrorKind};
+use crate::{Bus, ConsumerConfig, Error, ErrorKind, feed::Feed};
 
 const OPEN: &str = "open a consumer";
-const HEARTBEAT: Duration = Duration::from_secs(5);
-const EXPIRES: Duration = Duration::from_secs(30);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -34,7 +31,7 @@ pub(crate) struct Raw {
 pub(crate) struct Settle {
     reply: async_nats::Subject,
     client: async_nats::Client,
-    dropped: mpsc::UnboundedSender<Dropped>,
+    back: mpsc::UnboundedSender<Back>,
     settled: bool,
     /// How often it was delivered, this time included.
     pub(crate) attempt: u64,
@@ -45,9 +42,12 @@ pub(crate) struct Settle {
     redeliver_after: Duration,
 }
 
-struct Dropped {
-    reply: async_nats::Subject,
-    redeliver_after: Duration,
+/// What a consumer took and will not use.
+enum Back {
+    /// A delivery that was dropped unanswered.
+    Delivery { reply: async_nats::Subject, redeliver_after: Duration },
+    /// What it pulled ahead.
+    Feed(Box<Feed>),
 }
 
 impl Settle {
@@ -73,9 +73,9 @@ impl Settle {
 impl Drop for Settle {
     fn drop(&mut self) {
         if !self.settled {
-            let dropped = Dropped { reply: self.reply.clone(), redeliver_after: self.redeliver_after };
+            let (reply, redeliver_after) = (self.reply.clone(), self.redeliver_after);
             // Without a listener the process is ending; the server redelivers when the time to acknowledge is over.
-            let _ended = self.dropped.send(dropped);
+            let _ended = self.back.send(Back::Delivery { reply, redeliver_after });
         }
     }
 }
@@ -84,17 +84,17 @@ impl Drop for Settle {
 pub(crate) struct Pull {
     bus: Bus,
     config: ConsumerConfig,
-    stream: Option<pull::Stream>,
+    feed: Option<Feed>,
     retry_after: Duration,
-    dropped: mpsc::UnboundedSender<Dropped>,
+    back: mpsc::UnboundedSender<Back>,
 }
 
 impl Pull {
     pub(crate) async fn open(bus: Bus, config: ConsumerConfig) -> Result<Self, Error> {
-        let (dropped, queue) = mpsc::unbounded_channel();
-        tokio::spawn(send_back(bus.client().clone(), queue));
-        let mut pull = Self { bus, config, stream: None, retry_after: FIRST_RETRY, dropped };
-        pull.stream = Some(pull.reopen().await?);
+        let (back, queue) = mpsc::unbounded_channel();
+        bus.answering().spawn(send_back(bus.client().clone(), config.clone(), queue));
+        let mut pull = Self { bus, config, feed: None, retry_after: FIRST_RETRY, back };
+        pull.feed = Some(pull.reopen().await?);
         Ok(pull)
     }
 
@@ -112,80 +112,63 @@ impl Pull {
         let wait = Duration::from_millis(self.config.max_wait_ms);
         let Ok(first) = tokio::time::timeout(wait, self.first()).await else { return Ok(Vec::new()) };
         let mut batch = vec![first?];
-        let room = self.config.max_batch.saturating_sub(1);
         // tokio's cooperative budget would end the gathering after some 64 messages.
-        let (more, failure) = tokio::task::unconstrained(self.ready(room)).await;
-        batch.extend(more);
-        if let Some(failure) = failure {
-            self.lose(&failure);
-        }
+        tokio::task::unconstrained(self.gather(&mut batch)).await;
         Ok(batch)
     }
 
     async fn first(&mut self) -> Result<Raw, Error> {
         loop {
-            let Some(stream) = &mut self.stream else {
+            let Some(feed) = &mut self.feed else {
+                tokio::time::sleep(self.retry_after).await;
+                self.retry_after = (self.retry_after * 2).min(LAST_RETRY);
                 match self.reopen().await {
-                    Ok(stream) => self.stream = Some(stream),
+                    Ok(feed) => self.feed = Some(feed),
                     Err(error) if error.is_transient() => {
                         tracing::debug!(consumer = self.config.durable, %error, "opening the consumer again");
-                        tokio::time::sleep(self.retry_after).await;
-                        self.retry_after = (self.retry_after * 2).min(LAST_RETRY);
                     }
                     Err(error) => return Err(error),
                 }
                 continue;
             };
-            match stream.next().await {
-                Some(Ok(message)) => {
+            match feed.next().await {
+                Ok(message) => {
                     self.retry_after = FIRST_RETRY;
                     if let Some(raw) = self.raw(message) {
                         return Ok(raw);
                     }
                 }
-                Some(Err(error)) => self.lose(&error.to_string()),
-                None => self.lose("the subscription ended"),
+                Err(reason) => self.lose(&reason),
             }
         }
     }
 
-    /// What is there without waiting, and the failure that ended it, if one did.
-    async fn ready(&mut self, room: usize) -> (Vec<Raw>, Option<String>) {
-        let mut batch = Vec::new();
-        while batch.len() < room {
-            let Some(stream) = &mut self.stream else { break };
-            match futures::poll!(stream.next()) {
-                Poll::Ready(Some(Ok(message))) => batch.extend(self.raw(message)),
-                Poll::Ready(Some(Err(error))) => return (batch, Some(error.to_string())),
-                Poll::Ready(None) => return (batch, Some("the subscription ended".to_owned())),
-                Poll::Pending => break,
+    /// Adds what is there without waiting.
+    async fn gather(&mut self, batch: &mut Vec<Raw>) {
+        while batch.len() < self.config.max_batch {
+            let Some(feed) = &mut self.feed else { return };
+            match feed.ready().await {
+                Ok(Some(message)) => batch.extend(self.raw(message)),
+                Ok(None) => return,
+                Err(reason) => return self.lose(&reason),
             }
         }
-        (batch, None)
     }
 
-    fn raw(&self, message: jetstream::Message) -> Option<Raw> {
-        let (attempt, sequence, published_ns) = match message.info() {
-            Ok(info) => (
-                u64::try_from(info.delivered).unwrap_or(1),
-                info.stream_sequence,
-                info.published.unix_timestamp_nanos(),
-            ),
-            Err(error) => {
-                tracing::error!(%error, "got a delivery that nobody can answer");
-                return None;
-            }
+    fn raw(&self, message: async_nats::Message) -> Option<Raw> {
+        let Some((reply, place)) = answerable(&message) else {
+            tracing::error!(consumer = self.config.durable, "got a delivery that nobody can answer");
+            return None;
         };
-        let message = message.message;
         let settle = Settle {
-            reply: message.reply?,
+            reply,
             client: self.bus.client().clone(),
-            dropped: self.dropped.clone(),
+            back: self.back.clone(),
             settled: false,
-            attempt,
-            sequence,
-            published_ns,
-            redeliver_after: self.config.redeliver_after(attempt),
+            attempt: place.attempt,
+            sequence: place.sequence,
+            published_ns: place.published_ns,
+            redeliver_after: self.config.redeliver_after(place.attempt),
         };
         Some(Raw {
             subject: message.subject.to_string(),
@@ -195,35 +178,34 @@ impl Pull {
         })
     }
 
-    /// Gives up the pull stream; what it holds goes back at once, the next call opens a new one.
+    /// Gives up the feed; what it holds goes back at once, the next call opens a new one.
     fn lose(&mut self, reason: &str) {
-        tracing::debug!(consumer = self.config.durable, reason, "lost the pull stream");
+        tracing::debug!(consumer = self.config.durable, reason, "lost the feed");
         self.give_back();
     }
 
     /// Sends back what was pulled ahead and not handed out, or it would wait until its time to acknowledge ends.
     fn give_back(&mut self) {
-        let Some(mut stream) = self.stream.take() else { return };
-        // tokio's cooperative budget would leave all but the first 128 behind.
-        let mut next = || tokio::task::unconstrained(stream.next()).now_or_never();
-        while let Some(Some(Ok(message))) = next() {
-            drop(self.raw(message));
+        if let Some(feed) = self.feed.take() {
+            // Without a listener the process is ending.
+            let _ended = self.back.send(Back::Feed(Box::new(feed)));
         }
     }
 
-    async fn reopen(&self) -> Result<pull::Stream, Error> {
+    async fn reopen(&self) -> Result<Feed, Error> {
         let create =
             self.bus.jetstream().create_consumer_on_stream(self.config.to_nats(), &self.config.stream);
-        let consumer: Consumer<pull::Config> = create.await.map_err(|error| match error.kind() {
+        let _consumer: Consumer<pull::Config> = create.await.map_err(|error| match error.kind() {
             ConsumerErrorKind::JetStream(answer) => Error::jetstream(OPEN, answer),
             ConsumerErrorKind::InvalidName | ConsumerErrorKind::InvalidConsumerType => {
                 Error::caused(ErrorKind::Invalid, OPEN, error)
             }
             _ => Error::caused(ErrorKind::Unreachable, OPEN, error),
         })?;
-        let stream = consumer.stream().max_messages_per_batch(self.config.max_batch * 2);
-        let stream = stream.heartbeat(HEARTBEAT).expires(EXPIRES).messages().await;
-        stream.map_err(|error| Error::caused(ErrorKind::Unreachable, OPEN, error))
+        let ConsumerConfig { stream, durable, max_batch, .. } = &self.config;
+        let (client, connections) = (self.bus.client().clone(), self.bus.connections());
+        let feed = Feed::open(client, connections, stream, durable, max_batch * 2).await;
+        feed.map_err(|error| Error::caused(ErrorKind::Unreachable, OPEN, error))
     }
 }
 
@@ -233,12 +215,62 @@ impl Drop for Pull {
     }
 }
 
-/// Asks for the redelivery of what was dropped unanswered.
-async fn send_back(client: async_nats::Client, mut queue: mpsc::UnboundedReceiver<Dropped>) {
-    while let Some(Dropped { reply, redeliver_after }) = queue.recv().await {
-        if let Err(error) = client.publish(reply, AckKind::Nak(Some(redeliver_after)).into()).await {
+/// Asks for the redelivery of what was dropped unanswered, until the consumer is gone and its last delivery answered.
+/// Then it sees the answers off: a client without owners goes without sending what it still holds.
+async fn send_back(
+    client: async_nats::Client,
+    config: ConsumerConfig,
+    mut queue: mpsc::UnboundedReceiver<Back>,
+) {
+    let nak = async |reply: async_nats::Subject, after: Duration| {
+        if let Err(error) = client.publish(reply, AckKind::Nak(Some(after)).into()).await {
             tracing::debug!(%error, "could not send back a delivery, the server redelivers it later");
         }
+    };
+    while let Some(back) = queue.recv().await {
+        match back {
+            Back::Delivery { reply, redeliver_after } => nak(reply, redeliver_after).await,
+            Back::Feed(feed) => {
+                for message in feed.leave().await {
+                    if let Some((reply, place)) = answerable(&message) {
+                        nak(reply, config.redeliver_after(place.attempt)).await;
+                    }
+                }
+            }
+        }
+    }
+    if let Err(error) = client.flush().await {
+        tracing::debug!(%error, "could not send the last answers, the server redelivers what they were for");
+    }
+}
+
+/// Where a delivery is answered, and what that address says about it.
+fn answerable(message: &async_nats::Message) -> Option<(async_nats::Subject, Place)> {
+    let reply = message.reply.clone()?;
+    let place = Place::read(&reply)?;
+    Some((reply, place))
+}
+
+/// What the address for the answer says about a delivery.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    attempt: u64,
+    sequence: u64,
+    published_ns: i128,
+}
+
+impl Place {
+    /// From `$JS.ACK.<stream>.<consumer>.<attempt>.<sequence>.<its number>.<nanoseconds>.<pending>`, where newer servers
+    /// put `<domain>.<account>` before the stream and may add more at the end (NATS' ADR-15).
+    fn read(reply: &str) -> Option<Self> {
+        let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
+        let tokens = if tokens.len() > 7 { tokens.get(4..)? } else { tokens.get(2..)? };
+        let &[attempt, sequence, _, published, ..] = tokens else { return None };
+        Some(Self {
+            attempt: attempt.parse().ok()?,
+            sequence: sequence.parse().ok()?,
+            published_ns: published.parse().ok()?,
+        })
     }
 }
 
@@ -259,6 +291,25 @@ impl ConsumerConfig {
             filter_subjects,
             max_ack_pending: i64::try_from(self.max_ack_pending).unwrap_or(i64::MAX),
             ..pull::Config::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_an_answer_is_read_in_both_forms() {
+        let place = Some(Place { attempt: 3, sequence: 41, published_ns: 1_700_000_000_000_000_000 });
+        let rest = "CHANGES.reader.3.41.7.1700000000000000000.12";
+        assert_eq!(Place::read(&format!("$JS.ACK.{rest}")), place);
+        assert_eq!(Place::read(&format!("$JS.ACK._.HASH.{rest}")), place);
+        assert_eq!(Place::read(&format!("$JS.ACK.hub.HASH.{rest}.token")), place);
+        for broken in
+            ["_INBOX.x", "$JS.ACK.", "$JS.ACK.CHANGES.reader.3.41", "$JS.ACK.CHANGES.reader.x.41.7.17.12"]
+        {
+            assert_eq!(Place::read(broken), None);
         }
     }
 }

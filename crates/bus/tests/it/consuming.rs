@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use bus::{ConsumerConfig, Outcome, Pending, ack_all, subject};
+use bus::{Bus, ConnectOptions, ConsumerConfig, Outcome, Pending, ack_all, subject};
 use testkit::eventually;
 use tokio::time::Instant;
 
@@ -125,6 +125,39 @@ async fn a_leaving_replica_hands_back_what_it_pulled_ahead() {
     })
     .await;
     assert!(seen.values().all(|times| *times == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_gone_at_once_has_answered_and_takes_nothing_along() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let config = ConsumerConfig { ack_wait: Duration::from_secs(60), ..reader(subject::CHANGES) };
+    for round in 0..50 {
+        // It has its own connection, which goes with it.
+        let own = Bus::connect(nats.url(), ConnectOptions::named("leaving")).await.unwrap();
+        let mut leaving = own.consumer(config.clone()).await.unwrap();
+        drop(own);
+        bus.publish(&change(round)).await.unwrap();
+        let mut handled = false;
+        while !handled {
+            let batch = leaving.next_batch().await.unwrap();
+            handled = batch.iter().any(|delivery| number(delivery) == round);
+            ack_all(batch).await.unwrap();
+        }
+        // The next comes while it leaves: to nobody, or handed back.
+        let next = change(round + 1);
+        let (published, ()) = tokio::join!(bus.publish(&next), async { drop(leaving) });
+        published.unwrap();
+    }
+    let mut staying = bus.consumer(config).await.unwrap();
+    let last = take(&mut staying, 1).await;
+    assert_eq!(last.iter().map(number).collect::<Vec<_>>(), [50]);
+    ack_all(last).await.unwrap();
+    eventually(SOON, "every delivery is answered", async || {
+        let pending = bus.pending(subject::CHANGES, "reader").await.unwrap();
+        (pending == Pending { waiting: 0, unanswered: 0 }).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
