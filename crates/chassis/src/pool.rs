@@ -97,10 +97,11 @@ async fn try_connect(options: &PgConnectOptions) -> Result<(), Error> {
     timeout(Duration::from_secs(5), connect).await.unwrap_or_else(|elapsed| Err(Error::Io(elapsed.into())))
 }
 
-/// Whether the database may answer soon: it cannot be reached, is starting, or has no connection to spare.
+/// Whether the database may answer soon: it cannot be reached, is starting, or has no connection to spare. A proxy in
+/// front of one that is down takes connections and cuts them, which sqlx calls an error of the protocol.
 fn is_transient(error: &Error) -> bool {
     match error {
-        Error::Io(_) => true,
+        Error::Io(_) | Error::Protocol(_) => true,
         Error::Database(error) => {
             error.code().is_some_and(|code| matches!(code.as_ref(), "57P01" | "57P02" | "57P03" | "53300"))
         }

@@ -116,12 +116,17 @@ async fn a_transaction_that_is_given_up_while_it_begins_hides_nothing_that_is_wr
 async fn a_pool_waits_for_a_database_that_is_still_down() {
     let Cluster { running, _directory } = cluster().await;
     let url = running.url().to_owned();
-    let port = Some(running.port());
+    let port = running.port();
     running.kill().await;
+    let door = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let waiting = tokio::spawn(async move { chassis::pool(&url, "room", 2).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!waiting.is_finished(), "it gave up on a database that is down");
-    let again = Postgres { port, durable: false, ..Postgres::default() };
+    // As a proxy does in front of a database that is down.
+    for _ in 0..3 {
+        let knock = tokio::time::timeout(Duration::from_secs(20), door.accept()).await;
+        drop(knock.expect("it gave up on a database that is down").unwrap());
+    }
+    drop(door);
+    let again = Postgres { port: Some(port), durable: false, ..Postgres::default() };
     let _running = again.start(_directory.path()).await.unwrap();
     assert_eq!(count(&waiting.await.unwrap().unwrap(), "SELECT 1::bigint").await, 1);
 }
