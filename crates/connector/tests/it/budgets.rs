@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use bus::{Pending, subject};
 use jiff::Timestamp;
 use model::{BudgetChanged, BudgetLevel, BudgetReached, CaptureProgress, Clock, Lane, SystemClock, kind};
 use proto::connections::{Budget, SetBudgetRequest};
@@ -59,7 +60,12 @@ async fn a_budget_holds_history_back_first_then_everything_until_the_window_turn
     assert_eq!(history(), held_at, "history waits first");
     let calls = world.acme.calls("/").len();
     let write = writing::ask(&world, id, writing::create("rec_1"), "one").await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let durable = format!("connector-acme-{}", subject::partition(&id));
+    eventually(SOON, "the room has taken the write", async || {
+        let pending = world.bus.pending(subject::WRITES, &durable).await.unwrap();
+        (pending == Pending { waiting: 0, unanswered: 1 }).then_some(())
+    })
+    .await;
     assert_eq!(world.acme.calls("/").len(), calls, "nobody is called");
     assert!(world.all::<model::Written>(kind::WRITTEN).is_empty());
     let now = shown(&replica, id).await;
@@ -105,7 +111,8 @@ async fn a_budget_is_kept_over_a_restart_and_changed_only_by_whoever_may() {
 
     let calls = world.acme.calls("/").len();
     let mut replica = world.start().await;
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let refused = replica.api.refresh_schema(about("owner", id)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
     assert_eq!(world.acme.calls("/").len(), calls, "a start gives no new budget");
     replica.api.set_budget(by("owner", budget(id, 0, 0))).await.unwrap();
     wait_for_level(&world, BudgetLevel::Ok).await;
