@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
+use testkit::TestDirectory;
+
 fn suggest(folder: &Path, source: &str, target: &str) -> Output {
     fs::write(folder.join("crm.deals.json"), source).unwrap();
     fs::write(folder.join("erp.opportunity.json"), target).unwrap();
@@ -18,7 +20,7 @@ fn suggest(folder: &Path, source: &str, target: &str) -> Output {
 
 #[test]
 fn a_pair_of_schemas_gets_its_predictions_as_json_lines() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = TestDirectory::create();
     let source = r#"[{"name": "cf_close_date", "label": "Close Date", "type": "date"}]"#;
     let target = r#"[{"name": "ExpectedClose__c", "label": "Expected close date", "type": "Date"},
         {"name": "CreatedOn", "label": "Created On", "type": "DateTime"}]"#;
@@ -34,7 +36,7 @@ fn a_pair_of_schemas_gets_its_predictions_as_json_lines() {
 
 #[test]
 fn a_schema_that_cannot_be_read_ends_with_a_code() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = TestDirectory::create();
     let answer = suggest(folder.path(), r#"[{"name": "a"}, {"name": "a"}]"#, "[]");
     assert!(!answer.status.success());
     let said = String::from_utf8(answer.stderr).unwrap();
