@@ -370,10 +370,10 @@ impl Field {
         true
     }
 
-    /// Whether something newer than this version was seen.
+    /// Whether something newer than this version was seen, or waits to be decided.
     fn is_behind(&self, version: i64) -> bool {
-        let newer = |seen: i64| version < seen;
-        self.seen.is_some() && newer(self.version) || self.unread.as_ref().is_some_and(|u| newer(u.version))
+        let mut waiting = [&self.unread, &self.deferred].into_iter().flatten();
+        self.seen.is_some() && version < self.version || waiting.any(|it| version < it.version)
     }
 
     /// Whether the vendor is to be asked to write this value. What flows outward only is written when it changed

@@ -310,10 +310,9 @@ fn clear_field(pair: &FieldPair, state: &mut Field, effect: &mut Effect, held: b
     }
 }
 
-/// Once nothing is refused any more, what was said of the record as a whole is settled too.
+/// Once no field is held any more, what was said of the record as a whole is settled too.
 fn clear_record(link: &Link, effect: &mut Effect) {
-    let refused = link.fields.values().any(|field| field.refused.is_some());
-    if !effect.cleared.is_empty() && !refused {
+    if !effect.cleared.is_empty() && !link.fields.values().any(Field::is_held) {
         effect.cleared.push(String::new());
     }
 }

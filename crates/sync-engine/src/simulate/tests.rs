@@ -18,7 +18,7 @@ fn no_seed_violates_a_property() {
 /// Seeds far away that failed once, each by another fault.
 #[test]
 fn no_seed_that_once_failed_fails_again() {
-    for seed in [108_531, 164_434] {
+    for seed in [108_531, 164_434, 197_607] {
         assert_holds(&Plan::of(seed, None));
     }
 }
