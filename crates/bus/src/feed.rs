@@ -4,6 +4,7 @@
 use std::{pin::pin, task::Poll, time::Duration};
 
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
 use futures::StreamExt;
 use serde::Serialize;
 use tokio::{
@@ -17,6 +18,8 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_millis(50);
 /// How long the end of a subscription may take.
 const END_WITHIN: Duration = Duration::from_secs(1);
+/// So many messages may be under way to a subscription that ends, and none is lost.
+const MARKERS: u64 = 64;
 /// How many messages an ended request still had open.
 const OPEN: &str = "Nats-Pending-Messages";
 
@@ -31,6 +34,8 @@ pub(crate) struct Feed {
     window: usize,
     /// Messages asked for that have not come.
     asked: usize,
+    /// All that came, the server's reports included.
+    came: u64,
     heard: Instant,
     connections: watch::Receiver<u64>,
 }
@@ -58,7 +63,17 @@ impl Feed {
         let inbox = Subject::from(client.new_inbox());
         let subscriber = client.subscribe(inbox.clone()).await?;
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}");
-        Ok(Self { client, subscriber, inbox, next, window, asked: 0, heard: Instant::now(), connections })
+        Ok(Self {
+            client,
+            subscriber,
+            inbox,
+            next,
+            window,
+            asked: 0,
+            came: 0,
+            heard: Instant::now(),
+            connections,
+        })
     }
 
     /// Waits for the next message. An error says why there will be none: open another. Safe to cancel.
@@ -89,7 +104,8 @@ impl Feed {
     }
 
     /// Ends it and hands out what the server had sent already. Where messages are pouring in, what was asked for is
-    /// taken to its end first: only then, or where none come, does the end of the subscription cut none off.
+    /// taken to its end first. Then the server is told to end the subscription after so many further messages, and we
+    /// send as many to ourselves: whatever it sent before it read this is among those that still come.
     pub(crate) async fn leave(mut self) -> Vec<Message> {
         let mut late = Vec::new();
         // What is here already comes at once.
@@ -105,10 +121,18 @@ impl Feed {
                 Err(_) => return late,
             }
         }
-        if self.subscriber.drain().await.is_ok() {
-            while let Ok(Some(message)) = timeout(END_WITHIN, self.subscriber.next()).await {
-                late.extend(self.sort(Some(message)).ok().flatten());
+        // Over another connection nothing comes that was asked for.
+        let is_over = self.connections.has_changed().unwrap_or(true);
+        if is_over || self.subscriber.unsubscribe_after(self.came + MARKERS).await.is_err() {
+            return late;
+        }
+        for _ in 0..MARKERS {
+            if self.client.publish(self.inbox.clone(), Bytes::new()).await.is_err() {
+                return late;
             }
+        }
+        while let Ok(Some(message)) = timeout(END_WITHIN, self.subscriber.next()).await {
+            late.extend(self.sort(Some(message)).ok().flatten().filter(|message| message.reply.is_some()));
         }
         late
     }
@@ -134,6 +158,7 @@ impl Feed {
     fn sort(&mut self, came: Option<Message>) -> Result<Option<Message>, String> {
         let message = came.ok_or_else(|| "the subscription ended".to_owned())?;
         self.heard = Instant::now();
+        self.came += 1;
         match message.status {
             None | Some(StatusCode::OK) => {
                 self.asked = self.asked.saturating_sub(1);

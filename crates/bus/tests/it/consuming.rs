@@ -136,6 +136,8 @@ async fn a_replica_that_is_gone_at_once_has_answered_and_takes_nothing_along() {
         // It has its own connection, which goes with it.
         let own = Bus::connect(nats.url(), ConnectOptions::named("leaving")).await.unwrap();
         let mut leaving = own.consumer(config.clone()).await.unwrap();
+        let others = [subject::EVENTS, subject::DEAD].map(|stream| own.consumer(reader(stream)));
+        let others = futures::future::try_join_all(others).await.unwrap();
         drop(own);
         bus.publish(&change(round)).await.unwrap();
         let mut handled = false;
@@ -146,7 +148,7 @@ async fn a_replica_that_is_gone_at_once_has_answered_and_takes_nothing_along() {
         }
         // The next comes while it leaves: to nobody, or handed back.
         let next = change(round + 1);
-        let (published, ()) = tokio::join!(bus.publish(&next), async { drop(leaving) });
+        let (published, ()) = tokio::join!(bus.publish(&next), async { drop((leaving, others)) });
         published.unwrap();
     }
     let mut staying = bus.consumer(config).await.unwrap();
