@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use crate::identity::FakeIdentity;
 
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// Longer than the 30 s after which the bus redelivers what was under way when it died.
+pub(crate) const SOON: Duration = Duration::from_secs(45);
 
 /// An organization, its audit room and what belongs to it.
 pub(crate) struct World {
