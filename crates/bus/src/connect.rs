@@ -188,6 +188,7 @@ fn nats_options(
             match &event {
                 async_nats::Event::Connected => connected.send_modify(|count| *count += 1),
                 async_nats::Event::Disconnected => tracing::warn!("lost the connection to NATS"),
+                async_nats::Event::Closed => tracing::debug!("the NATS connection is closed"),
                 other => tracing::warn!(event = %other, "the NATS connection reports"),
             }
             std::future::ready(())
