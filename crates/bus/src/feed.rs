@@ -38,6 +38,8 @@ pub(crate) struct Feed {
     came: u64,
     heard: Instant,
     connections: watch::Receiver<u64>,
+    /// The connection over which it was opened.
+    connection: u64,
 }
 
 #[derive(Serialize)]
@@ -59,7 +61,7 @@ impl Feed {
         durable: &str,
         window: usize,
     ) -> Result<Self, async_nats::SubscribeError> {
-        connections.mark_unchanged();
+        let connection = *connections.borrow_and_update();
         let inbox = Subject::from(client.new_inbox());
         let subscriber = client.subscribe(inbox.clone()).await?;
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}");
@@ -73,6 +75,7 @@ impl Feed {
             came: 0,
             heard: Instant::now(),
             connections,
+            connection,
         })
     }
 
@@ -108,8 +111,9 @@ impl Feed {
     /// send as many to ourselves: whatever it sent before it read this is among those that still come.
     pub(crate) async fn leave(mut self) -> Vec<Message> {
         let mut late = Vec::new();
-        // What is here already comes at once.
-        let mut wait = Duration::ZERO;
+        let is_over = *self.connections.borrow() != self.connection;
+        // What is here already comes at once; what was asked for over an earlier connection may have been sent by the next.
+        let mut wait = if is_over { QUIET } else { Duration::ZERO };
         while self.asked > 0 {
             let Ok(came) = timeout(wait, self.subscriber.next()).await else { break };
             match self.sort(came) {
@@ -121,8 +125,7 @@ impl Feed {
                 Err(_) => return late,
             }
         }
-        // Over another connection nothing comes that was asked for.
-        let is_over = self.connections.has_changed().unwrap_or(true);
+        // The server counts anew over another connection.
         if is_over || self.subscriber.unsubscribe_after(self.came + MARKERS).await.is_err() {
             return late;
         }
