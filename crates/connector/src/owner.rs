@@ -73,6 +73,7 @@ impl Held {
 struct ReaderKey {
     revision: i64,
     authorized: Timestamp,
+    pauses: i64,
     schema: Option<Timestamp>,
     fence: i64,
     verify: Option<uuid::Uuid>,
@@ -285,6 +286,7 @@ impl Owner {
                 let key = ReaderKey {
                     revision: capture.revision,
                     authorized: connection.connected_at,
+                    pauses: connection.pauses,
                     schema: connection.schema_refreshed_at,
                     fence: held.lease.fence,
                     verify: capture.verify,

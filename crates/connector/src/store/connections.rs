@@ -25,6 +25,8 @@ pub(crate) struct Connection {
     /// When it was last connected anew after it was disconnected.
     pub(crate) alive_since: Timestamp,
     pub(crate) last_sync_at: Option<Timestamp>,
+    /// How often it was paused.
+    pub(crate) pauses: i64,
     pub(crate) schema_refreshed_at: Option<Timestamp>,
 }
 
@@ -73,6 +75,7 @@ struct Row {
     connected_at: jiff_sqlx::Timestamp,
     alive_since: jiff_sqlx::Timestamp,
     last_sync_at: Option<jiff_sqlx::Timestamp>,
+    pauses: i64,
     schema_refreshed_at: Option<jiff_sqlx::Timestamp>,
 }
 
@@ -97,6 +100,7 @@ impl TryFrom<Row> for Connection {
             connected_at: row.connected_at.to_jiff(),
             alive_since: row.alive_since.to_jiff(),
             last_sync_at: row.last_sync_at.map(|at| at.to_jiff()),
+            pauses: row.pauses,
             schema_refreshed_at: row.schema_refreshed_at.map(|at| at.to_jiff()),
         })
     }
@@ -198,7 +202,8 @@ impl Store {
     ) -> Result<bool, Error> {
         let from: Vec<&str> = transition.from.iter().map(|state| state.name()).collect();
         let changed = sqlx::query(
-            "UPDATE connections SET state = $3, reason = $4, message = $5
+            "UPDATE connections SET state = $3, reason = $4, message = $5,
+                                    pauses = pauses + ($3 = 'paused')::int
              WHERE id = $1 AND state = ANY($2)
                AND (state, reason) IS DISTINCT FROM ($3, $4)",
         )

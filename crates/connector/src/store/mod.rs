@@ -42,6 +42,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "budgets", sql: include_str!("../../migrations/0005_budget.sql") },
     Migration { version: 20, name: "content", sql: include_str!("../../migrations/0020_content.sql") },
     Migration { version: 21, name: "verifies", sql: include_str!("../../migrations/0021_verifies.sql") },
+    Migration { version: 25, name: "pauses", sql: include_str!("../../migrations/0025_pauses.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

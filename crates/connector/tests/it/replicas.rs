@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use testkit::eventually;
 
 use crate::{
     acme::FAST,
-    world::{SOON, World},
+    world::{SOON, World, about},
 };
 
 const HELD: &str = "SELECT count(*) FROM leases WHERE holder IS NOT NULL AND expires_at > now()";
@@ -33,6 +35,33 @@ async fn one_process_takes_all_partitions_and_two_share_them() {
 }
 
 #[tokio::test]
+async fn a_pause_that_ends_before_its_reader_sees_it_is_followed_by_a_reading_too() {
+    let world = World::new(FAST).await;
+    let mut config = world.config();
+    config.poll_interval = Duration::from_secs(600);
+    config.poll_interval_min = Duration::from_secs(600);
+    let mut one = world.start_with(config.clone()).await;
+    let mut other = world.start_with(config).await;
+    eventually(SOON, "eight each", || async {
+        (world.query::<String>(HOLDERS).await == "8,8").then_some(())
+    })
+    .await;
+    let id = one.connect(&world.acme).await;
+    world.acme.edit("companies", "a", "name", "1");
+    world.capture(id, "companies", &["name"], true).await;
+    world.wait_for_change("a", "name", "1").await;
+    // One of the two does not read this connection, and the other one looks around for itself.
+    for (replica, name) in [(&mut one, "2"), (&mut other, "3")] {
+        replica.api.pause(about("owner", id)).await.unwrap();
+        world.acme.edit("companies", "a", "name", name);
+        replica.api.resume(about("owner", id)).await.unwrap();
+        world.wait_for_change("a", "name", name).await;
+    }
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
 async fn a_process_whose_lease_was_taken_stores_no_checkpoint() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;
@@ -50,7 +79,7 @@ async fn a_process_whose_lease_was_taken_stores_no_checkpoint() {
     world.acme.edit("companies", "a", "name", "2");
     let ends = || async {
         let polls = world.acme.calls("/search").len();
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         (world.acme.calls("/search").len() == polls).then_some(())
     };
     eventually(SOON, "the old owner stops reading", ends).await;
