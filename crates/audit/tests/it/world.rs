@@ -18,8 +18,7 @@ use uuid::Uuid;
 
 use crate::identity::FakeIdentity;
 
-/// Longer than the 30 s after which the bus redelivers what was under way when it died.
-pub(crate) const SOON: Duration = Duration::from_secs(45);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// An organization, its audit room and what belongs to it.
 pub(crate) struct World {

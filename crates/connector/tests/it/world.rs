@@ -28,8 +28,8 @@ use crate::{
     identity::Identity,
 };
 
-/// What a story may wait for: longer than the 30 s after which the bus redelivers what was under way when it died.
-pub(crate) const SOON: Duration = Duration::from_secs(45);
+/// What a story may wait for.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
     pub(crate) database: TestDatabase,

@@ -26,8 +26,8 @@ use tonic::{
 
 use crate::identity::Identity;
 
-/// What a story may wait for: longer than the 30 s after which the bus redelivers what was under way when it died.
-pub(crate) const SOON: Duration = Duration::from_secs(45);
+/// What a story may wait for.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     database_url: String,
