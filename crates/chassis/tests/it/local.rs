@@ -6,12 +6,15 @@ use std::{
     },
     path::Path,
     process::{Child, Command},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chassis::local::{Nats, Postgres, Running, StartError};
 use nix::sys::signal::Signal;
 use sqlx::{Connection, PgConnection};
+use testkit::eventually;
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// A directory that PostgreSQL's user may enter when the tests run as root.
 fn directory() -> tempfile::TempDir {
@@ -28,14 +31,6 @@ async fn run(url: &str, sql: &'static str) -> Result<i64, sqlx::Error> {
     let mut connection = PgConnection::connect(url).await?;
     let row: Option<(i64,)> = sqlx::query_as(sql).fetch_optional(&mut connection).await?;
     Ok(row.map_or(0, |row| row.0))
-}
-
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 fn send(pid: u32, signal: Signal) {
@@ -82,8 +77,8 @@ async fn a_killed_postgres_is_started_again_on_its_port_and_data() {
     run(running.url(), "CREATE TABLE kept AS SELECT 7::bigint AS n").await.unwrap();
     for _ in 0..2 {
         kill(running.pid().unwrap());
-        eventually("postgres answers again", async || {
-            run(running.url(), "SELECT n FROM kept").await.is_ok_and(|n| n == 7)
+        eventually(SOON, "postgres answers again", async || {
+            run(running.url(), "SELECT n FROM kept").await.is_ok_and(|n| n == 7).then_some(())
         })
         .await;
     }
@@ -96,9 +91,9 @@ async fn a_killed_nats_is_started_again_on_its_port() {
     let running = Nats::default().start(directory.path()).await.unwrap();
     let first = running.pid().unwrap();
     kill(first);
-    eventually("nats answers again", async || {
-        running.pid().is_some_and(|pid| pid != first)
-            && TcpStream::connect((Ipv4Addr::LOCALHOST, running.port())).is_ok()
+    eventually(SOON, "nats answers again", async || {
+        running.pid().filter(|pid| *pid != first)?;
+        TcpStream::connect((Ipv4Addr::LOCALHOST, running.port())).ok()
     })
     .await;
     let config = directory.path().join("nats.conf");
@@ -178,20 +173,6 @@ async fn postgres_names_the_directory_that_its_user_may_not_enter() {
     assert_eq!(dir, closed.path().canonicalize().unwrap());
 }
 
-/// Runs as a process of its own, started by the story below: starts both servers, says so, and waits to be killed.
-#[tokio::test]
-#[ignore = "the story below runs it"]
-async fn victim() {
-    let directory = std::env::var("ACCORD_VICTIM_DIRECTORY").unwrap();
-    let postgres = small().start(&Path::new(&directory).join("postgres")).await.unwrap();
-    let nats = Nats::default().start(&Path::new(&directory).join("nats")).await.unwrap();
-    let pids = |running: &Running| running.pid().unwrap();
-    let note = Path::new(&directory).join("pids");
-    std::fs::write(note.with_extension("new"), format!("{} {}", pids(&postgres), pids(&nats))).unwrap();
-    std::fs::rename(note.with_extension("new"), note).unwrap();
-    std::future::pending::<()>().await;
-}
-
 /// A process that runs both servers in a directory, and their process ids.
 struct Victim {
     process: Child,
@@ -200,17 +181,31 @@ struct Victim {
 }
 
 impl Victim {
+    const DIRECTORY: &str = "ACCORD_VICTIM_DIRECTORY";
+
+    /// Starts the story below once more, as a process of its own.
     async fn start(directory: &Path) -> Self {
         let note = directory.join("pids");
         let process = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "local::victim"])
-            .env("ACCORD_VICTIM_DIRECTORY", directory)
+            .args(["--exact", "local::servers_die_with_a_killed_parent"])
+            .env(Self::DIRECTORY, directory)
             .spawn()
             .unwrap();
-        eventually("the victim's servers run", async || note.exists()).await;
+        eventually(SOON, "the victim's servers run", async || note.exists().then_some(())).await;
         let text = std::fs::read_to_string(&note).unwrap();
         let (postgres, nats) = text.split_once(' ').unwrap();
         Self { process, postgres: postgres.parse().unwrap(), nats: nats.parse().unwrap() }
+    }
+
+    /// What that process does: starts both servers, says so, and waits to be killed.
+    async fn live(directory: &Path) {
+        let postgres = small().start(&directory.join("postgres")).await.unwrap();
+        let nats = Nats::default().start(&directory.join("nats")).await.unwrap();
+        let pids = |running: &Running| running.pid().unwrap();
+        let note = directory.join("pids");
+        std::fs::write(note.with_extension("new"), format!("{} {}", pids(&postgres), pids(&nats))).unwrap();
+        std::fs::rename(note.with_extension("new"), note).unwrap();
+        std::future::pending().await
     }
 
     fn kill(&mut self) {
@@ -221,10 +216,16 @@ impl Victim {
 
 #[tokio::test]
 async fn servers_die_with_a_killed_parent() {
+    if let Some(directory) = std::env::var_os(Victim::DIRECTORY) {
+        return Victim::live(Path::new(&directory)).await;
+    }
     let directory = directory();
     let mut victim = Victim::start(directory.path()).await;
     victim.kill();
-    eventually("the servers end", async || !is_alive(victim.postgres) && !is_alive(victim.nats)).await;
+    eventually(SOON, "the servers end", async || {
+        (!is_alive(victim.postgres) && !is_alive(victim.nats)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
