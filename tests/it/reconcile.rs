@@ -80,7 +80,9 @@ async fn what_the_vendor_lost_or_never_told_is_found_and_both_sides_edits_go_by_
     }
     house.ok("POST", &format!("/api/v1/connections/{connection}/pause"), None).await;
     house.wait_for_state("paused").await;
-    let refused = house.call("POST", &path, None).await;
+    // The engine hears of it a moment later than the one who paused it, and of the end of the pause too.
+    let refused = || async { Some(house.call("POST", &path, None).await).filter(|it| it.status >= 300) };
+    let refused = eventually(SOON, "the engine to hear of it", refused).await;
     assert_eq!((refused.status, refused.code()), (409, "connection_inactive"), "{}", refused.body);
     let silent = json!({
         "object": "companies", "id": ids[1], "unnoticed": true,
@@ -90,6 +92,8 @@ async fn what_the_vendor_lost_or_never_told_is_found_and_both_sides_edits_go_by_
     house.edit("company", id(&edited), json!({ "address_city": "Lyon", "phone": "+33 2" })).await;
     house.ok("POST", &format!("/api/v1/connections/{connection}/resume"), None).await;
     house.wait_for_state("active").await;
+    let heard = || async { (house.call("POST", &path, None).await.status < 300).then_some(()) };
+    eventually(SOON, "the engine to hear of it", heard).await;
     let equal = compare(&house, &path).await;
     assert_eq!(equal["held"], 0, "{equal}");
     house.wait_for_field("company", &ids[1], "phone", "+33 2").await;
