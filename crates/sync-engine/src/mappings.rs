@@ -18,9 +18,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Cache(Mutex<HashMap<MappingId, Arc<Compiled>>>);
 
-/// The mappings of some organizations, as of one moment.
+/// The mappings of some organizations, as of one moment: in the order of the organizations, so that those of one are
+/// found among those of many.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Mappings(Vec<Arc<Compiled>>);
+pub(crate) struct Mappings {
+    all: Arc<[Arc<Compiled>]>,
+    by_id: Arc<HashMap<MappingId, usize>>,
+}
 
 impl Cache {
     /// The mappings of these organizations. Only those whose revision moved are read again.
@@ -43,7 +47,7 @@ impl Cache {
             };
             mappings.push(compiled);
         }
-        Ok(Mappings(mappings))
+        Ok(Mappings::of(mappings))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<MappingId, Arc<Compiled>>> {
@@ -53,8 +57,17 @@ impl Cache {
 
 impl Mappings {
     /// These.
-    pub(crate) const fn of(compiled: Vec<Arc<Compiled>>) -> Self {
-        Self(compiled)
+    pub(crate) fn of(mut all: Vec<Arc<Compiled>>) -> Self {
+        all.sort_by_key(|compiled| compiled.mapping.organization);
+        let by_id = all.iter().enumerate().map(|(place, compiled)| (compiled.mapping.id, place)).collect();
+        Self { all: all.into(), by_id: Arc::new(by_id) }
+    }
+
+    fn of_organization(&self, organization: OrganizationId) -> &[Arc<Compiled>] {
+        let place = |compiled: &Arc<Compiled>| compiled.mapping.organization.cmp(&organization);
+        let first = self.all.partition_point(|compiled| place(compiled).is_lt());
+        let own = self.all[first..].partition_point(|compiled| place(compiled).is_eq());
+        &self.all[first..first + own]
     }
 
     /// Those that read this object of this connection.
@@ -64,11 +77,9 @@ impl Mappings {
         connection: ConnectionId,
         vendor_object: &'a str,
     ) -> impl Iterator<Item = &'a Arc<Compiled>> {
-        self.0.iter().filter(move |compiled| {
+        self.of_organization(organization).iter().filter(move |compiled| {
             let mapping = &compiled.mapping;
-            mapping.organization == organization
-                && mapping.connection == connection
-                && mapping.vendor_object == vendor_object
+            mapping.connection == connection && mapping.vendor_object == vendor_object
         })
     }
 
@@ -78,20 +89,18 @@ impl Mappings {
         organization: OrganizationId,
         object: CanonicalObject,
     ) -> impl Iterator<Item = &Arc<Compiled>> {
-        self.0.iter().filter(move |compiled| {
-            compiled.mapping.organization == organization && compiled.mapping.object == object
-        })
+        self.of_organization(organization).iter().filter(move |compiled| compiled.mapping.object == object)
     }
 
     /// What each was as it was loaded.
     pub(crate) fn heads(&self) -> Vec<store::mappings::Head> {
         let head = |mapping: &Mapping| store::mappings::Head { id: mapping.id, revision: mapping.revision };
-        self.0.iter().map(|compiled| head(&compiled.mapping)).collect()
+        self.all.iter().map(|compiled| head(&compiled.mapping)).collect()
     }
 
     /// The one with this id.
     pub(crate) fn get(&self, id: MappingId) -> Option<&Arc<Compiled>> {
-        self.0.iter().find(|compiled| compiled.mapping.id == id)
+        self.by_id.get(&id).map(|place| &self.all[*place])
     }
 
     /// What a vendor calls the options of a canonical picklist that has none of its own: its values come from there, where

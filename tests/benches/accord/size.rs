@@ -111,7 +111,9 @@ async fn cost(
         let used = servers.cpu()?;
         bus.publish_batch(&messages).await?;
         sync::finish(servers, bus).await?;
-        best = best.min(servers.cpu()?.each_since(&used, messages.len()));
+        let now = servers.cpu()?;
+        note(&format!("size: {}", now.per_change_since(&used, messages.len())));
+        best = best.min(now.each_since(&used, messages.len()));
     }
     Ok(best)
 }

@@ -1,9 +1,14 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use model::ConnectionId;
-use sqlx::{PgConnection, Row};
+use model::{ConnectionId, OrganizationId};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::at;
-use crate::{Error, domain::health::Activity};
+use crate::{
+    Error,
+    domain::health::{Activity, BUCKETS},
+};
 
 /// One minute of one of the vendor's objects on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,41 +24,63 @@ pub(crate) struct Minute {
     pub(crate) canary_buckets: Vec<i64>,
 }
 
-/// Adds what happened to the present minute.
+/// One of the vendor's objects on a connection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Of {
+    pub(crate) connection: ConnectionId,
+    pub(crate) vendor_object: String,
+    pub(crate) organization: OrganizationId,
+}
+
+/// Adds what happened to the present minute. In the order of the map, so that two who do so do not wait for each other.
 pub(crate) async fn add(
     tx: &mut PgConnection,
-    connection: ConnectionId,
-    vendor_object: &str,
     now: Timestamp,
-    activity: &Activity,
+    activity: &BTreeMap<Of, Activity>,
 ) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO activity AS a (connection_id, minute, applied, failed, echoes, conflicts, lag_max_ms, lag_buckets, \
-             vendor_object, canary_max_ms, canary_buckets, organization_id) \
-         VALUES ($1, date_trunc('minute', $2::timestamptz), $3, $4, $5, $6, $7, $8, $9, $10, $11, \
-             (SELECT organization_id FROM mappings WHERE connection_id = $1 LIMIT 1)) \
+    if activity.is_empty() {
+        return Ok(());
+    }
+    let sums = |of: fn(&Activity) -> i64| activity.values().map(of).collect::<Vec<i64>>();
+    // Bucket by bucket: a query over two arrays for each row takes longer than all the rest.
+    let sum = |name: &str| {
+        let sums: Vec<String> =
+            (1..=BUCKETS).map(|n| format!("a.{name}[{n}] + excluded.{name}[{n}]")).collect();
+        format!("{name} = ARRAY[{}]", sums.join(", "))
+    };
+    // There are no arrays of arrays of different rows: the buckets of all follow each other, and each row takes its own.
+    let sql = format!(
+        "INSERT INTO activity AS a (connection_id, vendor_object, organization_id, minute, applied, failed, echoes, \
+             conflicts, lag_max_ms, canary_max_ms, lag_buckets, canary_buckets) \
+         SELECT connection_id, vendor_object, organization_id, date_trunc('minute', $1::timestamptz), applied, failed, \
+             echoes, conflicts, lag_max_ms, canary_max_ms, ($11::bigint[])[(n - 1) * {BUCKETS} + 1:n * {BUCKETS}], \
+             ($12::bigint[])[(n - 1) * {BUCKETS} + 1:n * {BUCKETS}] \
+         FROM UNNEST($2::uuid[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], \
+             $9::bigint[], $10::bigint[]) WITH ORDINALITY AS x(connection_id, vendor_object, organization_id, applied, \
+             failed, echoes, conflicts, lag_max_ms, canary_max_ms, n) \
          ON CONFLICT (connection_id, minute, vendor_object) DO UPDATE SET applied = a.applied + excluded.applied, \
              failed = a.failed + excluded.failed, echoes = a.echoes + excluded.echoes, \
              conflicts = a.conflicts + excluded.conflicts, lag_max_ms = greatest(a.lag_max_ms, excluded.lag_max_ms), \
-             lag_buckets = (SELECT array_agg(x + y ORDER BY n) FROM UNNEST(a.lag_buckets, excluded.lag_buckets) \
-                            WITH ORDINALITY AS b(x, y, n)), \
-             canary_max_ms = greatest(a.canary_max_ms, excluded.canary_max_ms), \
-             canary_buckets = (SELECT array_agg(x + y ORDER BY n) FROM UNNEST(a.canary_buckets, excluded.canary_buckets) \
-                               WITH ORDINALITY AS b(x, y, n))",
-    )
-    .bind(connection.uuid())
-    .bind(at(now))
-    .bind(activity.applied)
-    .bind(activity.failed)
-    .bind(activity.echoes)
-    .bind(activity.conflicts)
-    .bind(activity.lag_max_ms)
-    .bind(activity.lag_buckets.as_slice())
-    .bind(vendor_object)
-    .bind(activity.canary_max_ms)
-    .bind(activity.canary_buckets.as_slice())
-    .execute(tx)
-    .await?;
+             canary_max_ms = greatest(a.canary_max_ms, excluded.canary_max_ms), {}, {}",
+        sum("lag_buckets"),
+        sum("canary_buckets"),
+    );
+    // Of constants only.
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(at(now))
+        .bind(activity.keys().map(|of| of.connection.uuid()).collect::<Vec<_>>())
+        .bind(activity.keys().map(|of| of.vendor_object.as_str()).collect::<Vec<_>>())
+        .bind(activity.keys().map(|of| of.organization.uuid()).collect::<Vec<_>>())
+        .bind(sums(|it| it.applied))
+        .bind(sums(|it| it.failed))
+        .bind(sums(|it| it.echoes))
+        .bind(sums(|it| it.conflicts))
+        .bind(sums(|it| it.lag_max_ms))
+        .bind(sums(|it| it.canary_max_ms))
+        .bind(activity.values().flat_map(|it| it.lag_buckets).collect::<Vec<_>>())
+        .bind(activity.values().flat_map(|it| it.canary_buckets).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

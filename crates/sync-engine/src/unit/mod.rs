@@ -128,7 +128,7 @@ pub(crate) struct Unit {
     issues: BTreeMap<(LinkId, String), StoredIssue>,
     cleared: BTreeSet<(LinkId, String)>,
     /// By connection and the vendor's object.
-    activity: BTreeMap<(ConnectionId, String), Activity>,
+    activity: BTreeMap<store::activity::Of, Activity>,
     messages: Vec<Message>,
     /// What became of writes.
     trace: Trace,
@@ -390,8 +390,9 @@ impl Unit {
     }
 
     fn activity_of(&mut self, mapping: &Compiled) -> &mut Activity {
-        let key = (mapping.mapping.connection, mapping.mapping.vendor_object.clone());
-        self.activity.entry(key).or_default()
+        let Mapping { organization, connection, ref vendor_object, .. } = mapping.mapping;
+        let of = store::activity::Of { connection, vendor_object: vendor_object.clone(), organization };
+        self.activity.entry(of).or_default()
     }
 
     fn take(
@@ -507,10 +508,8 @@ impl Unit {
         store::parents::wait(tx, &waiting).await?;
         let cleared: Vec<(LinkId, String)> = self.cleared.into_iter().collect();
         store::issues::clear(tx, &cleared, self.now).await?;
-        for ((connection, vendor_object), activity) in &self.activity {
-            store::activity::add(tx, *connection, vendor_object, self.now, activity).await?;
-            metrics::count(activity);
-        }
+        store::activity::add(tx, self.now, &self.activity).await?;
+        self.activity.values().for_each(metrics::count);
         bus::outbox::enqueue(tx, &self.messages).await?;
         self.compared.store(tx, self.now).await?;
         if self.verify && !store::mappings::hold(tx, &self.mappings.heads()).await? {
