@@ -6,6 +6,10 @@ use std::{
 
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element, error::CmdError, wd::Capabilities};
 use hyper_util::client::legacy::connect::HttpConnector;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use testkit::{TestDirectory, eventually, free_port};
 
@@ -185,9 +189,8 @@ impl Drop for Chrome {
         // A story that failed has not closed the browser, and it outlives its driver. Chromium writes its process id
         // into its profile: `SingletonLock -> host-pid`.
         let lock = std::fs::read_link(self.profile.path().join("chromium/SingletonLock"));
-        let pid = lock.ok().and_then(|lock| Some(lock.to_str()?.rsplit_once('-')?.1.to_owned()));
-        if let Some(pid) = pid {
-            let _ = Command::new("kill").args(["-9", &pid]).status();
+        if let Some(pid) = lock.ok().and_then(|lock| lock.to_str()?.rsplit_once('-')?.1.parse().ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();

@@ -39,7 +39,9 @@ pub(crate) async fn measure() -> Result<Row> {
     other.all_is_read().await?;
     let plan = other.reach(&mapping, "ready").await?;
     let took = began.elapsed();
-    note(&format!("plan: {plan:?}"));
+    let counts: Vec<String> =
+        plan.categories.iter().map(|it| format!("{} {}", it.count, it.label.to_lowercase())).collect();
+    note(&format!("plan: {}; {} vendor calls", counts.join(", "), plan.vendor_calls));
     ensure!(!plan.hash.is_empty(), "the plan has no hash");
     open.close().await;
     servers.stop().await;

@@ -10,6 +10,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bus::{Bus, ConnectOptions, ConsumerConfig, subject};
 use model::{SyncRunFinished, kind};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use testkit::TestDirectory;
 use tokio::time::{Instant, sleep};
 
@@ -26,14 +30,14 @@ const ALLOWED_PER_SECOND: f64 = 1_000.0;
 pub(crate) async fn measure() -> Result<Vec<Row>> {
     let program = program()?;
     let directory = TestDirectory::create();
-    let first = start(&program, &directory, &[]).await?.0;
-    stop(first).await?;
-    let (mut child, ready) = start(&program, &directory, &[]).await?;
+    let (first, _) = Demo::start(&program, &directory, &[]).await?;
+    first.stop().await?;
+    let (mut demo, ready) = Demo::start(&program, &directory, &[]).await?;
     note(&format!("up: ready after {ready:?}"));
     sleep(REST).await;
-    ensure!(child.try_wait()?.is_none(), "accord ended by itself");
-    let resident = resident_kib(child.id())?;
-    stop(child).await?;
+    ensure!(demo.0.try_wait()?.is_none(), "accord ended by itself");
+    let resident = resident_kib(demo.0.id())?;
+    demo.stop().await?;
     let row =
         |what, ours, goal| Row { what, ours, floor: String::new(), ratio: String::new(), goal, disk: None };
     Ok(vec![
@@ -48,14 +52,14 @@ pub(crate) async fn backfill() -> Result<Row> {
     let count = COMPANIES.to_string();
     let arguments =
         ["--demo-companies", &count, "--demo-deals", "1", "--demo-contacts", "0", "--edits-per-minute", "0"];
-    let (child, _) = start(&program()?, &directory, &arguments).await?;
+    let (demo, _) = Demo::start(&program()?, &directory, &arguments).await?;
     let ready: serde_json::Value =
         serde_json::from_slice(&std::fs::read(directory.path().join("ready.json"))?)?;
     let nats = ready["nats_url"].as_str().context("find nats_url in the ready file")?;
     let bus = Bus::connect(nats, ConnectOptions::named("bench")).await?;
     let run =
         tokio::time::timeout(PATIENCE, first_backfill(&bus)).await.context("wait for the backfill")??;
-    stop(child).await?;
+    demo.stop().await?;
     let took = (run.finished_at - run.started_at).total(jiff::Unit::Second)?;
     let rate = f64::from(u32::try_from(run.read)?) / took;
     note(&format!("backfill: {} companies in {took:.1} s", run.read));
@@ -90,46 +94,58 @@ pub(crate) fn program() -> Result<PathBuf> {
     Ok(PathBuf::from(std::env::var("ACCORD_BIN").context("find accord: set ACCORD_BIN")?))
 }
 
-/// Starts the demo and returns when the ready file is there, with the time that it took.
-async fn start(
-    program: &PathBuf,
-    directory: &TestDirectory,
-    arguments: &[&str],
-) -> Result<(Child, Duration)> {
-    let ready_file = directory.path().join("ready.json");
-    if ready_file.exists() {
-        std::fs::remove_file(&ready_file)?;
+/// A demo that runs. It is killed where nobody stops it, and its servers with it.
+struct Demo(Child);
+
+impl Demo {
+    /// Starts it and returns when the ready file is there, with the time that it took.
+    async fn start(
+        program: &PathBuf,
+        directory: &TestDirectory,
+        arguments: &[&str],
+    ) -> Result<(Self, Duration)> {
+        let ready_file = directory.path().join("ready.json");
+        if ready_file.exists() {
+            std::fs::remove_file(&ready_file)?;
+        }
+        let began = Instant::now();
+        let child = Command::new(program)
+            .args(["up", "--demo", "--no-browser", "--data-dir"])
+            .arg(directory.path().join("data"))
+            .arg("--ready-file")
+            .arg(&ready_file)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("run {}", program.display()))?;
+        let mut demo = Self(child);
+        while !ready_file.exists() {
+            ensure!(demo.0.try_wait()?.is_none(), "accord ended by itself");
+            ensure!(began.elapsed() < PATIENCE, "accord does not become ready");
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok((demo, began.elapsed()))
     }
-    let began = Instant::now();
-    let mut child = Command::new(program)
-        .args(["up", "--demo", "--no-browser", "--data-dir"])
-        .arg(directory.path().join("data"))
-        .arg("--ready-file")
-        .arg(&ready_file)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("run {}", program.display()))?;
-    while !ready_file.exists() {
-        ensure!(child.try_wait()?.is_none(), "accord ended by itself");
-        ensure!(began.elapsed() < PATIENCE, "accord does not become ready");
-        sleep(Duration::from_millis(5)).await;
+
+    /// Asks it to end, and waits.
+    async fn stop(mut self) -> Result<()> {
+        kill(Pid::from_raw(self.0.id().try_into()?), Signal::SIGTERM).context("ask accord to end")?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.0.try_wait()?.is_none() {
+            ensure!(Instant::now() < deadline, "accord does not end");
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
     }
-    Ok((child, began.elapsed()))
 }
 
-/// Asks it to end, and waits.
-async fn stop(mut child: Child) -> Result<()> {
-    let asked = Command::new("kill").arg(child.id().to_string()).status()?;
-    ensure!(asked.success(), "accord is gone already");
-    let deadline = Instant::now() + PATIENCE;
-    while child.try_wait()?.is_none() {
-        ensure!(Instant::now() < deadline, "accord does not end");
-        sleep(Duration::from_millis(10)).await;
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
     }
-    Ok(())
 }
 
 fn resident_kib(pid: u32) -> Result<u64> {
