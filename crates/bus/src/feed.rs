@@ -1,5 +1,6 @@
-//! The subscription behind a pull consumer: asks the server for messages before it runs out of them, and leaves without
-//! losing one. The protocol is that of NATS' ADR-37, "JetStream simplification".
+//! The subscription behind a pull consumer: asks the server for messages before it runs out of them, and hands back what is
+//! under way when it leaves, up to [`MARKERS`] messages of it; of more, the rest comes again when its time to acknowledge is
+//! over. The protocol is that of NATS' ADR-37, "JetStream simplification".
 
 use std::{pin::pin, task::Poll, time::Duration};
 
