@@ -79,8 +79,8 @@ pub(crate) async fn measure(
         started.stop().await;
     }
     let started = start(servers).await?;
-    let calm = live(name, &bus, &sink, &mut load, 500, 10).await?;
-    let busy = live(name, &bus, &sink, &mut load, 5_000, 15).await?;
+    let calm = live(name, servers, &sink, &mut load, 500, 10).await?;
+    let busy = live(name, servers, &sink, &mut load, 5_000, 15).await?;
     finish(servers, &bus).await?;
     started.stop().await;
     Ok(Measured { drained, finished, calm, busy, disk: servers.sync_p50()? })
@@ -88,18 +88,19 @@ pub(crate) async fn measure(
 
 async fn live(
     name: &str,
-    bus: &Bus,
+    servers: &Servers,
     sink: &Sink,
     load: &mut Load,
     rate: usize,
     seconds: u64,
 ) -> Result<Latency> {
+    let bus = servers.bus("bench").await?;
     // The first second warms caches up and does not count.
-    let warm = sink.received() + load.publish_live(bus, sink, rate, 1).await?;
+    let warm = sink.received() + load.publish_live(&bus, sink, rate, 1).await?;
     sink.wait_for(warm).await?;
     sink.take_latencies();
-    let began = Instant::now();
-    let published = load.publish_live(bus, sink, rate, seconds).await?;
+    let (began, used) = (Instant::now(), servers.cpu()?);
+    let published = load.publish_live(&bus, sink, rate, seconds).await?;
     sink.wait_for(warm + published).await?;
     let out = per_second(published, began.elapsed());
     let mut took = sink.take_latencies();
@@ -108,5 +109,6 @@ async fn live(
         "{name}: {rate}/s wanted, {out:.0}/s came out, p50 {:?}, p99 {:?}",
         latency.p50, latency.p99
     ));
+    note(&format!("{name}: {}", servers.cpu()?.per_change_since(&used, published)));
     Ok(latency)
 }
