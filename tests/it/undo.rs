@@ -92,6 +92,55 @@ async fn an_applied_mapping_is_put_back_but_for_what_somebody_changed_since() {
     );
 }
 
+// B11
+#[tokio::test]
+async fn putting_a_reading_back_archives_what_it_made_here_and_never_what_it_read_there() {
+    let house = House::start(Start::default()).await;
+    let path = format!("/api/v1/mappings/{}", house.mapping("company").await);
+    house.ok("PATCH", &path, Some(json!({ "delete_policy": "delete" }))).await;
+    let other = house.hubspot().ids("companies", 1).await.remove(0);
+    let (status, made) = house
+        .hubspot()
+        .call(
+            "POST",
+            "/crm/v3/objects/companies",
+            Some(json!({ "properties": { "name": "Brought by mistake" } })),
+        )
+        .await;
+    assert_eq!(status, 201, "{made}");
+    let company = made["id"].as_str().expect("an id");
+    let record = house.wait_for_field("company", company, "name", "Brought by mistake").await;
+    let id = record["id"].as_str().expect("an id").to_owned();
+    let run = eventually(SOON, "the run that brought it", || async {
+        for run in runs(&house).await {
+            let path = format!("/api/v1/runs/{}/undo", run["id"].as_str()?);
+            let preview = house.ok("GET", &path, None).await;
+            let samples = preview["samples"].as_array().cloned().unwrap_or_default();
+            let its = |sample: &Value| sample["record_id"] == id.as_str() && sample["action"] == "archive";
+            if samples.iter().any(its) {
+                return Some(run["id"].as_str()?.to_owned());
+            }
+        }
+        None
+    })
+    .await;
+
+    let undo = put_back(&house, &run).await;
+    let record = house.ok("GET", &format!("/api/v1/records/company/{id}"), None).await;
+    assert!(!record["archived_at"].is_null(), "{record}");
+    // What is asked of the vendor later is there: what was asked before it is, too.
+    let known = house.linked("company", &other).await.expect("a record");
+    house.edit("company", known["id"].as_str().expect("an id"), json!({ "address_city": "Aalst" })).await;
+    house.hubspot().wait_for_property("companies", &other, "city", "Aalst").await;
+    let name = house.hubspot().property("companies", company, "name").await;
+    assert_eq!(name.as_deref(), Some("Brought by mistake"), "the vendor's record is none of ours to archive");
+
+    put_back(&house, undo["id"].as_str().expect("an id")).await;
+    house.hubspot().edit("companies", company, "name", "Wanted after all").await;
+    let record = house.wait_for_field("company", company, "name", "Wanted after all").await;
+    assert!(record["archived_at"].is_null(), "{record}");
+}
+
 async fn runs(house: &House) -> Vec<Value> {
     let list = house.ok("GET", "/api/v1/runs?limit=20", None).await;
     list["data"].as_array().cloned().expect("a list")

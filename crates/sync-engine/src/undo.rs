@@ -66,10 +66,9 @@ impl Engine {
             };
             after = Some(*last);
             looked_at += ids.len();
-            let mut records = Vec::new();
-            for id in &ids {
-                records.extend(store::records::get(&mut db, caller.organization, *id).await?);
-            }
+            let mut found =
+                store::records::get_many(&mut db, caller.organization, ids.iter().copied()).await?;
+            let records = ids.iter().filter_map(|id| found.remove(id)).collect();
             for (record, inverse) in inverses(&mut db, &run, records, now).await? {
                 preview.add(record, inverse);
             }
@@ -218,13 +217,14 @@ pub(crate) async fn undo_some(engine: &Engine) -> Result<bool, Error> {
 
 fn apply(unit: &mut Unit, record: RecordId, inverse: Inverse, cause: &Arc<Cause>) {
     if inverse.archive {
+        unit.keep_there(record);
         unit.edit(record, kind::RECORD_ARCHIVED, cause, |record| {
             record.archived_at = Some(cause.at);
             Vec::new()
         });
     } else if inverse.reopen {
         unit.edit(record, kind::RECORD_CHANGED, cause, |record| {
-            record.archived_at = None;
+            (record.archived_at, record.deleted) = (None, false);
             Vec::new()
         });
     } else {

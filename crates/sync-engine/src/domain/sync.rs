@@ -18,7 +18,7 @@ use super::{
 
 mod writing;
 
-pub(crate) use writing::{answered, next_write};
+pub(crate) use writing::{answered, keep_there, next_write};
 
 /// The name under which a link keeps what is said of the record as a whole.
 const WHOLE: &str = "";
@@ -122,6 +122,11 @@ impl Link {
             written: None,
             shown: None,
         }
+    }
+
+    /// Whether something of it was refused, and is not offered until it changes or somebody retries.
+    pub(crate) fn is_refused(&self) -> bool {
+        !writing::is_kept_there(self) && self.fields.values().any(|field| field.refused.is_some())
     }
 
     /// The write that a listing of this version shows to be there; none when it was shown before.
@@ -255,7 +260,7 @@ pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, fi
     let origin = origin(mapping);
     let exists_there = link.vendor_id.is_some();
     align(mapping, link);
-    if field.is_empty() {
+    if field.is_empty() && !writing::is_kept_there(link) {
         link.fields.remove(WHOLE);
     }
     for pair in mapping.pairs.iter().filter(|pair| field.is_empty() || pair.canonical.name == field) {
@@ -425,7 +430,9 @@ pub(crate) fn edit(
 /// The connection is gone: nothing is in flight any more, and what was refused may be offered again.
 pub(crate) fn reset(mapping: &Compiled, link: &mut Link, record: &mut Record) -> Effect {
     link.write = None;
-    link.fields.remove(WHOLE);
+    if !writing::is_kept_there(link) {
+        link.fields.remove(WHOLE);
+    }
     for state in link.fields.values_mut() {
         state.drop_pending();
         // What is refused because the vendor's value cannot be read still is.

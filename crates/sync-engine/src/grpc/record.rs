@@ -235,7 +235,7 @@ fn state(link: &Link) -> &'static str {
         LinkState::Filtered => "filtered",
         LinkState::Ignored => "ignored",
         LinkState::Linked if link.write.is_some() => "writing",
-        LinkState::Linked if link.fields.values().any(|field| field.refused.is_some()) => "blocked",
+        LinkState::Linked if link.is_refused() => "blocked",
         LinkState::Linked => "in_sync",
     }
 }

@@ -346,6 +346,16 @@ impl Unit {
         self.revise(id, changes, cause, None, event);
     }
 
+    /// Leaves the vendors' records as they are when this one is archived.
+    pub(crate) fn keep_there(&mut self, record: RecordId) {
+        for id in self.by_record.get(&record).into_iter().flatten() {
+            if let Some(held) = self.links.get_mut(id) {
+                sync::keep_there(&mut held.link);
+                held.dirty = true;
+            }
+        }
+    }
+
     /// Works out a link's write anew.
     pub(crate) fn check(&mut self, id: LinkId, cause: &Arc<Cause>) {
         self.check.insert(id, Arc::clone(cause));

@@ -16,6 +16,21 @@ use crate::domain::{
     transform,
 };
 
+/// Why the vendor's record is not archived with ours, as [`WHOLE`] keeps it: the vendor refused to.
+const REFUSED_THERE: Value = Value::Bool(true);
+/// The same: ours was archived to put back what a run brought, and the vendor's is none of that run's doing.
+const KEPT_THERE: Value = Value::Bool(false);
+
+/// Leaves the vendor's record as it is when ours is archived, until ours is active again.
+pub(crate) fn keep_there(link: &mut Link) {
+    link.fields.insert(WHOLE.to_owned(), Field { refused: Some(KEPT_THERE), ..Field::default() });
+}
+
+/// Whether [`keep_there`] was said of it.
+pub(super) fn is_kept_there(link: &Link) -> bool {
+    link.fields.get(WHOLE).is_some_and(|whole| whole.refused == Some(KEPT_THERE))
+}
+
 /// Takes the vendor's answer to the write in flight.
 pub(crate) fn answered(
     mapping: &Compiled,
@@ -181,7 +196,7 @@ fn refused(
             detach(link);
             return None;
         }
-        link.fields.insert(WHOLE.to_owned(), Field { refused: Some(Value::Bool(true)), ..Field::default() });
+        link.fields.insert(WHOLE.to_owned(), Field { refused: Some(REFUSED_THERE), ..Field::default() });
     }
     for (name, state) in &mut link.fields {
         state.was = None;
@@ -222,6 +237,10 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
     if record.archived_at.is_some() {
         next.write = archive(mapping, link, record, id);
         return next;
+    }
+    if link.fields.remove(WHOLE).is_some() {
+        // It is not archived any more; whether the vendor's may be is asked anew the next time.
+        next.cleared.push(WHOLE.to_owned());
     }
     if link.vendor_id.is_none() && !mapping.creates_there() {
         return next;
