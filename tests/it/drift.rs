@@ -80,6 +80,100 @@ async fn a_field_that_the_vendor_changes_pauses_alone_and_is_resumed_when_it_is_
     assert_eq!(open, 0, "{issues}");
 }
 
+#[tokio::test]
+async fn a_paused_field_is_no_issue_any_more_once_another_property_is_chosen() {
+    let house = House::start(Start::default()).await;
+    let mapping = house.mapping("company").await;
+    for (property, field) in [("note_a", "ticker"), ("note_b", "sic_code")] {
+        make_property(&house, property).await;
+        choose(&house, &mapping, field, property).await;
+    }
+    for property in ["note_a", "note_b"] {
+        let path = format!("/crm/v3/properties/companies/{property}");
+        assert_eq!(house.hubspot().call("DELETE", &path, None).await.0, 204);
+    }
+    refresh(&house).await;
+    wait_for_drift(&house, &mapping, "ticker", "removed", false).await;
+    wait_for_drift(&house, &mapping, "sic_code", "removed", false).await;
+    assert_eq!(drift_issues(&house, "").await.len(), 2);
+
+    choose(&house, &mapping, "ticker", "about_us").await;
+    assert!(field(&house, &mapping, "ticker").await["drift"].is_null());
+    let left = drift_issues(&house, "").await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    // All that fit are tried; one that cannot go on says so again.
+    let wish = json!({ "category": "schema_drift" });
+    assert_eq!(house.ok("POST", "/api/v1/issues/retry", Some(wish)).await["count"], 1);
+    eventually(WAIT, "it to be open again", || async {
+        (drift_issues(&house, "&state=open").await.len() == 1).then_some(())
+    })
+    .await;
+    let dismiss = format!("/api/v1/issues/{}/dismiss", left[0]["id"].as_str().expect("an id"));
+    let dismissed = house.ok("POST", &dismiss, None).await;
+    assert_eq!(dismissed["state"], "dismissed", "{dismissed}");
+    house.wait_for_audit(&format!("action=mapping.issues_dismissed&target={mapping}")).await;
+}
+
+#[tokio::test]
+async fn a_filter_whose_property_is_gone_lets_nothing_in_and_pauses_its_mapping() {
+    let house = House::start(Start::default()).await;
+    let (hubspot, mapping) = (house.hubspot(), house.mapping("company").await);
+    let path = format!("/api/v1/mappings/{mapping}");
+    make_property(&house, "partner_tier").await;
+    let filter = |condition: &str| json!({ "filter": { "conditions": [condition] } });
+    eventually(WAIT, "the new property to be known", || async {
+        let set = house.call("PATCH", &path, Some(filter("there partner_tier is gold"))).await;
+        (set.status < 300).then_some(())
+    })
+    .await;
+    let gone = hubspot.call("DELETE", "/crm/v3/properties/companies/partner_tier", None).await;
+    assert_eq!(gone.0, 204);
+    refresh(&house).await;
+    eventually(WAIT, "the mapping to be paused", || async {
+        (house.ok("GET", &path, None).await["state"] == "paused").then_some(())
+    })
+    .await;
+    let issue = drift_issues(&house, "").await.pop().expect("an issue of the mapping");
+    let said = issue["message"].as_str().expect("words");
+    assert!(said.contains("partner_tier is gone") && said.contains("the mapping is paused"), "{issue}");
+    let properties = json!({ "properties": { "name": "Nobody asked for it" } });
+    let (status, made) = hubspot.call("POST", "/crm/v3/objects/companies", Some(properties)).await;
+    assert_eq!(status, 201, "{made}");
+    hubspot.wait_for_polls().await;
+    let company = made["id"].as_str().expect("an id");
+    assert!(house.linked("company", company).await.is_none(), "nothing gets in unseen");
+    let refused = house.call("POST", &format!("{path}/resume"), None).await;
+    assert_eq!((refused.status, refused.code()), (409, "filter_field_gone"), "{}", refused.body);
+
+    house.ok("PATCH", &path, Some(filter("there city is_not Nowhere"))).await;
+    assert_eq!(drift_issues(&house, "").await.len(), 0);
+    house.ok("POST", &format!("{path}/resume"), None).await;
+    house.wait_for_field("company", company, "name", "Nobody asked for it").await;
+}
+
+async fn make_property(house: &House, name: &str) {
+    let property = json!({ "name": name, "label": name, "type": "string", "fieldType": "text", "groupName": "companyinformation" });
+    let (status, made) = house.hubspot().call("POST", "/crm/v3/properties/companies", Some(property)).await;
+    assert_eq!(status, 201, "{made}");
+    refresh(house).await;
+}
+
+/// Maps a property to a field as soon as the sync-engine knows it.
+async fn choose(house: &House, mapping: &str, name: &str, property: &str) {
+    let choose = json!({ "action": "choose", "vendor_field": property });
+    eventually(WAIT, "the property to be known", || async {
+        let path = format!("/api/v1/mappings/{mapping}/fields/{name}");
+        (house.call("PATCH", &path, Some(choose.clone())).await.status < 300).then_some(())
+    })
+    .await;
+}
+
+/// What waits for somebody because of the schema.
+async fn drift_issues(house: &House, more: &str) -> Vec<Value> {
+    let list = house.ok("GET", &format!("/api/v1/issues?category=schema_drift{more}"), None).await;
+    list["data"].as_array().cloned().expect("a list")
+}
+
 async fn everybody_is_told(house: &House, mapping: &str) {
     let entry = house.wait_for_audit("action=schema.drift_detected").await;
     assert!(entry["details_json"].to_string().contains("partner_note"), "{entry}");

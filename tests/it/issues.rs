@@ -61,6 +61,30 @@ async fn refused_values_are_listed_by_category_and_changed_together() {
     house.assert_events_are_as_described().await;
 }
 
+// B16
+#[tokio::test]
+async fn an_issue_is_not_tried_again_while_its_mapping_is_paused_and_waits_openly() {
+    let house = House::start(Start::default()).await;
+    let company = house.hubspot().ids("companies", 1).await.remove(0);
+    let record = house.linked("company", &company).await.expect("it was backfilled");
+    house.edit("company", record["id"].as_str().expect("an id"), json!({ "industry": "Beekeeping" })).await;
+    let issue = eventually(SOON, "the issue", || async { rows(&issues(&house, "").await).pop() }).await;
+    let mapping = format!("/api/v1/mappings/{}", house.mapping("company").await);
+    house.ok("POST", &format!("{mapping}/pause"), None).await;
+    let retry = format!("/api/v1/issues/{}/retry", issue["id"].as_str().expect("an id"));
+    let refused = house.call("POST", &retry, None).await;
+    assert_eq!((refused.status, refused.code()), (409, "mapping_state"), "{}", refused.body);
+    let ids = json!({ "ids": [issue["id"]] });
+    assert_eq!(house.ok("POST", "/api/v1/issues/retry", Some(ids)).await["count"], 1);
+    eventually(SOON, "it to be open again", || async {
+        let found = rows(&issues(&house, "").await).pop()?;
+        (found["state"] == "open").then_some(())
+    })
+    .await;
+    house.ok("POST", &format!("{mapping}/resume"), None).await;
+    house.ok("POST", &retry, None).await;
+}
+
 async fn issues(house: &House, query: &str) -> Value {
     house.ok("GET", &format!("/api/v1/issues{query}"), None).await
 }

@@ -1,11 +1,11 @@
 //! A vendor's schema moved: the field mappings that relied upon what is gone pause, one by one, and everybody is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bus::{Message, outbox, subject};
 use jiff::Timestamp;
 use model::{
-    Caller, IssueCategory, LinkId, MappingId, ObjectSchema, PausedField, SchemaChangeKind,
+    Actor, IssueCategory, LinkId, MappingId, ObjectSchema, OrganizationId, PausedField, SchemaChangeKind,
     SchemaDriftDetected, kind,
 };
 use sqlx::PgConnection;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     Error,
     domain::{
-        drift,
+        self, drift,
         mapping::{Mapping, MappingState},
     },
     engine::Engine,
@@ -23,6 +23,9 @@ use crate::{
     store::{self, connections::Connection, drifts::StoredDrift, issues::StoredIssue},
     unit::SOURCE,
 };
+
+/// After these, no value of the field comes any more.
+const LOST: [SchemaChangeKind; 2] = [SchemaChangeKind::Removed, SchemaChangeKind::Renamed];
 
 /// The most changes that one message tells of.
 const TOLD: usize = 500;
@@ -40,6 +43,12 @@ pub(crate) async fn take(
     for mapping in store::mappings::list(tx, before.organization, Some(before.id)).await? {
         let fields = compare(tx, &mapping, before, now, at).await?;
         if !fields.is_empty() && mapping.state == MappingState::Active {
+            // A filter that cannot be asked lets nothing in: the mapping waits as a whole.
+            let mapping = if fields.iter().any(|paused| paused.field.is_empty()) {
+                pause(engine, tx, mapping).await?
+            } else {
+                mapping
+            };
             request_capture(engine, tx, &mapping, false).await?;
         }
         paused.extend(fields);
@@ -68,12 +77,10 @@ async fn compare(
     let Some(old) = before.object(&mapping.vendor_object) else { return Ok(Vec::new()) };
     let gone = ObjectSchema { fields: Vec::new(), ..old.clone() };
     let now = now.iter().find(|now| now.name == mapping.vendor_object).unwrap_or(&gone);
-    let known: BTreeMap<String, StoredDrift> =
-        store::drifts::of(tx, mapping.id).await?.into_iter().map(|one| (one.field.clone(), one)).collect();
+    let known = store::drifts::of(tx, mapping.id).await?;
     let mut paused = Vec::new();
-    for (name, field) in &mapping.settings.fields {
-        let Some(vendor_field) = field.effective() else { continue };
-        let stored = known.get(name).filter(|stored| stored.vendor_field == vendor_field);
+    for (name, vendor_field) in relied_upon(mapping) {
+        let stored = known.iter().find(|one| one.field == name && one.vendor_field == vendor_field);
         if let Some(stored) = stored {
             let returned = drift::of_field(&stored.expected, old, now).is_none();
             if returned != stored.returned {
@@ -83,8 +90,11 @@ async fn compare(
         }
         let Some(expected) = old.field(vendor_field) else { continue };
         let Some(found) = drift::of_field(expected, old, now) else { continue };
+        if name.is_empty() && !LOST.contains(&found.kind) {
+            continue;
+        }
         let stored = StoredDrift {
-            field: name.clone(),
+            field: name.to_owned(),
             vendor_field: vendor_field.to_owned(),
             change: found.kind.name().to_owned(),
             message: found.message,
@@ -93,10 +103,76 @@ async fn compare(
         };
         store::drifts::put(tx, mapping.id, &stored, at).await?;
         store::issues::open(tx, &[issue(mapping, &stored, at)]).await?;
-        let (mapping, field) = (mapping.id, name.clone());
+        let (mapping, field) = (mapping.id, name.to_owned());
         paused.push(PausedField { mapping, field, vendor_field: stored.vendor_field });
     }
     Ok(paused)
+}
+
+/// The vendor's fields that a mapping relies upon, with the canonical field for whose sake; with none, the filter's.
+fn relied_upon(mapping: &Mapping) -> impl Iterator<Item = (&str, &str)> {
+    let fields = mapping.settings.fields.iter();
+    let of_fields =
+        fields.flat_map(|(name, field)| field.relies_on().into_iter().map(move |its| (name.as_str(), its)));
+    let filter: BTreeSet<&str> =
+        mapping.settings.filter.iter().flat_map(domain::filter::Filter::vendor_fields).collect();
+    of_fields.chain(filter.into_iter().map(|its| ("", its)))
+}
+
+/// Stops an active mapping whose filter cannot be asked any more.
+async fn pause(engine: &Engine, tx: &mut PgConnection, mapping: Mapping) -> Result<Mapping, Error> {
+    let locked = store::mappings::lock(tx, mapping.organization, mapping.id).await?;
+    let Some(mut mapping) = locked.filter(|mapping| mapping.state == MappingState::Active) else {
+        return Ok(mapping);
+    };
+    mapping.state = MappingState::Paused;
+    store::mappings::update(tx, &mut mapping).await?;
+    let actor = Actor::Service(SOURCE).to_string();
+    mapping_changed(engine, tx, &mapping, &actor, "paused", None, BTreeMap::new()).await?;
+    Ok(mapping)
+}
+
+/// Forgets the drifts of what a mapping does not rely upon any more, and clears their issues.
+pub(crate) async fn forget_settled(
+    tx: &mut PgConnection,
+    mapping: &Mapping,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let drifts = store::drifts::of(tx, mapping.id).await?;
+    let relied: BTreeSet<(&str, &str)> = relied_upon(mapping).collect();
+    let (stay, settled): (Vec<&StoredDrift>, Vec<&StoredDrift>) = drifts
+        .iter()
+        .partition(|drift| relied.contains(&(drift.field.as_str(), drift.vendor_field.as_str())));
+    let mut cleared = Vec::new();
+    for drift in settled {
+        store::drifts::remove(tx, mapping.id, drift).await?;
+        if stay.iter().all(|other| other.field != drift.field) {
+            cleared.push((place(mapping.id), drift.field.clone()));
+        }
+    }
+    store::issues::clear(tx, &cleared, now).await
+}
+
+/// Refuses to let a mapping go on while its filter asks for what the vendor no longer has; else what was said of the
+/// filter is settled.
+pub(crate) async fn check_filter(
+    tx: &mut PgConnection,
+    mapping: &Mapping,
+    vendor: Option<&ObjectSchema>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mut asked = relied_upon(mapping).filter(|(name, _)| name.is_empty()).map(|(_, field)| field);
+    if let Some(gone) = asked.find(|field| vendor.is_none_or(|vendor| vendor.field(field).is_none())) {
+        let message = format!(
+            "the filter asks for {gone}, which the vendor no longer has; change the filter, or bring it back \
+             there and refresh the schema"
+        );
+        return Err(Error::refused(Refusal::NotReady, "filter_field_gone", message));
+    }
+    for drift in store::drifts::of(tx, mapping.id).await?.iter().filter(|drift| drift.field.is_empty()) {
+        store::drifts::remove(tx, mapping.id, drift).await?;
+    }
+    store::issues::clear(tx, &[(place(mapping.id), String::new())], now).await
 }
 
 /// The issue of a paused field mapping. It is about no record, so the mapping stands where the link would.
@@ -110,13 +186,17 @@ fn issue(mapping: &Mapping, drift: &StoredDrift, at: Timestamp) -> StoredIssue {
         vendor_id: None,
         field: drift.field.clone(),
         category: category_name(IssueCategory::SchemaDrift).to_owned(),
-        message: format!("{}: its field mapping is paused", drift.message),
+        message: if drift.field.is_empty() {
+            format!("{}, and the filter asks for it: the mapping is paused", drift.message)
+        } else {
+            format!("{}: its field mapping is paused", drift.message)
+        },
         state: "open".to_owned(),
         at,
     }
 }
 
-/// The mapping that an issue is about, when it is about a paused field mapping.
+/// The mapping that an issue is about, when it is about what a change of the schema paused.
 pub(crate) async fn mapping_of(
     db: &mut PgConnection,
     issue: &StoredIssue,
@@ -131,32 +211,36 @@ fn place(mapping: MappingId) -> LinkId {
 }
 
 impl Engine {
-    /// Lets a paused field mapping go on. One whose field is gone at the vendor stays paused; one whose field was
-    /// narrowed goes on with it as it is.
+    /// Lets what a change of the schema paused go on: the field mapping, or with an empty name the mapping as a whole.
+    /// What relies upon a field that is gone at the vendor stays paused; where one was narrowed, it goes on with it as
+    /// it is.
     pub(crate) async fn resume_field(
         &self,
-        caller: &Caller,
+        organization: OrganizationId,
+        actor: &str,
         id: MappingId,
         name: &str,
     ) -> Result<Mapping, Error> {
         let mut tx = self.pool.begin().await?;
-        let mapping = store::mappings::lock(&mut tx, caller.organization, id).await?;
+        let mapping = store::mappings::lock(&mut tx, organization, id).await?;
         let mut mapping = mapping.ok_or_else(|| Error::not_found("mapping"))?;
-        let drifts = store::drifts::of(&mut tx, id).await?;
-        let Some(drift) = drifts.into_iter().find(|drift| drift.field == name) else {
+        let mut drifts = store::drifts::of(&mut tx, id).await?;
+        drifts.retain(|drift| drift.field == name);
+        if drifts.is_empty() {
             return Err(Error::refused(Refusal::NotReady, "field_not_paused", "the field is not paused"));
-        };
-        let gone = [SchemaChangeKind::Removed, SchemaChangeKind::Renamed];
-        if !drift.returned && gone.iter().any(|kind| kind.name() == drift.change) {
+        }
+        let is_gone =
+            |drift: &&StoredDrift| !drift.returned && LOST.iter().any(|kind| kind.name() == drift.change);
+        if let Some(drift) = drifts.iter().find(is_gone) {
             let message = format!("{}; choose another property, or bring it back there", drift.message);
             return Err(Error::refused(Refusal::NotReady, "field_gone", message));
         }
-        store::drifts::remove(&mut tx, id, name).await?;
+        for drift in &drifts {
+            store::drifts::remove(&mut tx, id, drift).await?;
+        }
         store::issues::clear(&mut tx, &[(place(id), name.to_owned())], self.clock.now()).await?;
         store::mappings::update(&mut tx, &mut mapping).await?;
-        let actor = caller.actor.to_string();
-        mapping_changed(self, &mut tx, &mapping, &actor, "field_resumed", Some(name), BTreeMap::new())
-            .await?;
+        mapping_changed(self, &mut tx, &mapping, actor, "field_resumed", Some(name), BTreeMap::new()).await?;
         if mapping.state == MappingState::Active {
             // Nobody looked at the field meanwhile: it is read with its history.
             request_capture(self, &mut tx, &mapping, true).await?;

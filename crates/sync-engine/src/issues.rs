@@ -36,7 +36,8 @@ impl Engine {
         let paused = drifts::mapping_of(&mut db, &issue).await?;
         drop(db);
         if let Some(mapping) = paused {
-            self.resume_field(caller, mapping, &issue.field).await?;
+            let actor = caller.actor.to_string();
+            self.resume_field(caller.organization, &actor, mapping, &issue.field).await?;
         } else if !self
             .retry_together(caller.organization, std::slice::from_ref(&issue), &self.cause(caller), true)
             .await?
@@ -85,7 +86,7 @@ impl Engine {
         let mut count = 0;
         for Changed { mapping, count: own, field } in changed {
             count += own.unsigned_abs();
-            let Some(mapping) = mappings.get(*mapping) else { continue };
+            let Some(mapping) = mapping.and_then(|mapping| mappings.get(mapping)) else { continue };
             let settings = [("issues".to_owned(), (String::new(), own.to_string()))].into();
             mapping_changed(self, tx, &mapping.mapping, actor, action, field.as_deref(), settings).await?;
         }
@@ -108,6 +109,10 @@ impl Engine {
         for issue in issues {
             let Some(link) = store::links::get(&mut tx, issue.link).await? else { return Ok(false) };
             let Some(mapping) = mappings.get(link.mapping).cloned() else { return Ok(false) };
+            if mapping.mapping.state != MappingState::Active {
+                let message = "its mapping is paused; resume that, then try again";
+                return Err(Error::refused(Refusal::NotReady, "mapping_state", message));
+            }
             scope.links.push(link.id);
             if let (None, Some(staged), Some(vendor_id)) = (link.record, link.staged, link.vendor_id) {
                 let keys = matching::keys_there(&mapping, &staged.fields);
@@ -122,12 +127,10 @@ impl Engine {
             if store::issues::set_state(&mut tx, organization, issue.id, "retrying").await?.is_none() {
                 return Ok(false);
             }
-            if mapping.mapping.state == MappingState::Active {
-                unit.retry(&mapping, issue.link, &issue.field, cause);
-            }
+            unit.retry(&mapping, issue.link, &issue.field, cause);
             if tells {
                 let field = Some(issue.field.clone()).filter(|field| !field.is_empty());
-                let changed = [Changed { mapping: mapping.mapping.id, count: 1, field }];
+                let changed = [Changed { mapping: Some(mapping.mapping.id), count: 1, field }];
                 self.tell(&mut tx, organization, &cause.actor, "issues_retried", &changed).await?;
             }
         }
@@ -165,16 +168,34 @@ pub(crate) async fn retry_some(engine: &Engine) -> Result<bool, Error> {
         return Ok(true);
     }
     for issue in chunk {
-        match engine.retry_together(organization, std::slice::from_ref(&issue), &cause, false).await {
+        match retry_alone(engine, organization, &issue, &cause).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(error) if error.passes() => return Err(error),
             Err(error) => tracing::warn!(%error, issue = %issue.id, "an issue could not be tried again"),
         }
         let mut db = engine.pool.acquire().await?;
-        store::issues::tried(&mut db, &[issue.id]).await?;
+        store::issues::not_tried(&mut db, issue.id).await?;
     }
     Ok(true)
+}
+
+/// Tries one issue again, or lets go on what a change of the schema paused; false when there is nothing to try any more.
+async fn retry_alone(
+    engine: &Engine,
+    organization: OrganizationId,
+    issue: &StoredIssue,
+    cause: &Arc<Cause>,
+) -> Result<bool, Error> {
+    let mut db = engine.pool.acquire().await?;
+    let paused = drifts::mapping_of(&mut db, issue).await?;
+    if let Some(mapping) = paused {
+        engine.resume_field(organization, &cause.actor, mapping, &issue.field).await?;
+        store::issues::tried(&mut db, &[issue.id]).await?;
+        return Ok(true);
+    }
+    drop(db);
+    engine.retry_together(organization, std::slice::from_ref(issue), cause, false).await
 }
 
 /// Whoever asked for it is what caused it.

@@ -137,7 +137,8 @@ pub(crate) async fn compile(db: &mut PgConnection, mapping: Mapping) -> Result<C
     let mut compiled = Compiled::new(mapping, &canonical, vendor);
     compiled.pairs.retain(|pair| {
         let is_it = |drift: &store::drifts::StoredDrift| {
-            drift.field == pair.canonical.name && drift.vendor_field == pair.vendor.name
+            drift.field == pair.canonical.name
+                && pair.vendor_fields().any(|field| field == drift.vendor_field)
         };
         !paused.iter().any(is_it)
     });

@@ -11,6 +11,7 @@ use crate::{
         plan::PlanState,
         suggest,
     },
+    drifts,
     engine::Engine,
     error::Refusal,
     mappings, planning,
@@ -107,6 +108,7 @@ impl Engine {
         if let Some(chosen) = &chosen {
             drop_suggestions(&mut mapping.settings, name, chosen);
         }
+        drifts::forget_settled(&mut tx, &mapping, self.clock.now()).await?;
         store::mappings::update(&mut tx, &mut mapping).await?;
         self.say(&mut tx, caller, &mapping, action, Some(name), changed).await?;
         self.recapture(&mut tx, &before, &mapping).await?;
@@ -131,6 +133,7 @@ impl Engine {
             let count = suggest::confirm(&mut mapping.settings, &canonical, &vendor.ok_or_else(object_gone)?);
             changed.insert("confirmed_fields".to_owned(), ("0".to_owned(), count.to_string()));
         }
+        drifts::forget_settled(&mut tx, &mapping, self.clock.now()).await?;
         store::mappings::update(&mut tx, &mut mapping).await?;
         if mapping.state == MappingState::Active && before.filter != mapping.settings.filter {
             self.apply_again(&mut tx, id).await?;
@@ -190,6 +193,8 @@ impl Engine {
                 "records moved since the plan was made; it is worked out anew, look at it once more",
             );
         }
+        let (_, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
+        drifts::check_filter(&mut tx, &mapping, vendor.as_ref(), self.clock.now()).await?;
         mapping.state = MappingState::Active;
         mapping.activated_at = Some(self.clock.now());
         mapping.activated_by = Some(caller.actor.to_string());
@@ -233,6 +238,10 @@ impl Engine {
         if mapping.state != from {
             let message = format!("the mapping is {}, not {}", mapping.state.name(), from.name());
             return Err(Error::refused(Refusal::NotReady, "mapping_state", message));
+        }
+        if !pause {
+            let (_, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
+            drifts::check_filter(&mut tx, &mapping, vendor.as_ref(), self.clock.now()).await?;
         }
         mapping.state = to;
         store::mappings::update(&mut tx, &mut mapping).await?;

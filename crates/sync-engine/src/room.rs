@@ -14,7 +14,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 15] = [
+const MIGRATIONS: [Migration; 16] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -41,6 +41,11 @@ const MIGRATIONS: [Migration; 15] = [
         version: 24,
         name: "links_of_a_mapping",
         sql: include_str!("../migrations/0024_links_of_a_mapping.sql"),
+    },
+    Migration {
+        version: 25,
+        name: "drifts_of_templates",
+        sql: include_str!("../migrations/0025_drifts_of_templates.sql"),
     },
 ];
 

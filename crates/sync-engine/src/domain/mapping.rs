@@ -130,6 +130,13 @@ impl FieldMapping {
             .then_some(self.vendor_field.as_deref())
             .flatten()
     }
+
+    /// The vendor's fields without which values cannot flow through this mapping as they do.
+    pub(crate) fn relies_on(&self) -> BTreeSet<&str> {
+        let Some(field) = self.effective() else { return BTreeSet::new() };
+        let templates = self.transforms.iter().filter(|it| matches!(it, Transform::TemplateHere(_)));
+        std::iter::once(field).chain(templates.flat_map(Transform::template_fields)).collect()
+    }
 }
 
 /// What people set on an object mapping.
@@ -248,7 +255,7 @@ impl FieldPair {
     }
 
     /// The vendor's fields that it reads.
-    fn vendor_fields(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn vendor_fields(&self) -> impl Iterator<Item = &str> {
         let of_templates = self.transforms.iter().filter(|t| matches!(t, Transform::TemplateHere(_)));
         std::iter::once(self.vendor.name.as_str()).chain(of_templates.flat_map(Transform::template_fields))
     }

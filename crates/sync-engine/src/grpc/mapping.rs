@@ -114,7 +114,8 @@ pub(super) async fn set_field(
 ) -> Result<wire::Mapping, Error> {
     if request.action == "resume" {
         let id = id("mapping", &request.mapping_id)?;
-        let mapping = engine.resume_field(caller, id, &request.field).await?;
+        let mapping =
+            engine.resume_field(caller.organization, &caller.actor.to_string(), id, &request.field).await?;
         return answer(engine, caller, mapping).await;
     }
     let wish = FieldWish {
@@ -237,10 +238,7 @@ async fn show(
     let mut fields: Vec<wire::FieldMapping> =
         canonical.fields.iter().map(|field| show_field(&mapping, field, &vendor)).collect();
     for drift in store::drifts::of(db, mapping.id).await? {
-        let is_it = |field: &&mut wire::FieldMapping| {
-            field.field == drift.field && field.vendor_field == drift.vendor_field
-        };
-        if let Some(field) = fields.iter_mut().find(is_it) {
+        if let Some(field) = fields.iter_mut().find(|field| field.field == drift.field) {
             field.drift = drift.change;
             field.drift_message = drift.message;
             field.drift_returned = drift.returned;

@@ -5,9 +5,10 @@ use sqlx::{PgConnection, Row};
 use super::{at, from_json, json};
 use crate::Error;
 
-/// A field mapping that is paused because the vendor changed its field.
+/// A field mapping that is paused because the vendor changed a field that it relies upon.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StoredDrift {
+    /// The canonical field; empty when it is the mapping's filter that relies upon the vendor's field.
     pub(crate) field: String,
     pub(crate) vendor_field: String,
     /// The kind of change, by its name.
@@ -42,7 +43,7 @@ pub(crate) async fn of(db: &mut PgConnection, mapping: MappingId) -> Result<Vec<
         .collect()
 }
 
-/// Stores one; a newer one of the same field replaces it.
+/// Stores one; a newer one of the same two fields replaces it.
 pub(crate) async fn put(
     tx: &mut PgConnection,
     mapping: MappingId,
@@ -51,8 +52,8 @@ pub(crate) async fn put(
 ) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO drifts (mapping_id, field, vendor_field, change, message, expected, returned, at) \
-         VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8) ON CONFLICT (mapping_id, field) DO UPDATE SET \
-         vendor_field = excluded.vendor_field, change = excluded.change, message = excluded.message, \
+         VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8) ON CONFLICT (mapping_id, field, vendor_field) DO UPDATE SET \
+         change = excluded.change, message = excluded.message, \
          expected = excluded.expected, returned = excluded.returned, at = excluded.at",
     )
     .bind(mapping.uuid())
@@ -68,11 +69,16 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// Forgets one: its field mapping goes on.
-pub(crate) async fn remove(tx: &mut PgConnection, mapping: MappingId, field: &str) -> Result<(), Error> {
-    sqlx::query("DELETE FROM drifts WHERE mapping_id = $1 AND field = $2")
+/// Forgets one.
+pub(crate) async fn remove(
+    tx: &mut PgConnection,
+    mapping: MappingId,
+    drift: &StoredDrift,
+) -> Result<(), Error> {
+    sqlx::query("DELETE FROM drifts WHERE mapping_id = $1 AND field = $2 AND vendor_field = $3")
         .bind(mapping.uuid())
-        .bind(field)
+        .bind(&drift.field)
+        .bind(&drift.vendor_field)
         .execute(tx)
         .await?;
     Ok(())

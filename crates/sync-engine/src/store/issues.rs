@@ -190,13 +190,14 @@ pub(crate) async fn counts(
 /// Issues of one mapping that somebody changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Changed {
-    pub(crate) mapping: MappingId,
+    /// None for an issue of the connection.
+    pub(crate) mapping: Option<MappingId>,
     pub(crate) count: i64,
     /// The field, where there is one issue.
     pub(crate) field: Option<String>,
 }
 
-/// Asks for all that fit to be tried again; gives which.
+/// Asks for all that fit and can be tried again to be; gives which.
 pub(crate) async fn want(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -228,16 +229,20 @@ async fn change(
     let sql = fits!(
         "WITH changed AS (UPDATE issues SET state = $8, wanted_by = $9, wanted_at = coalesce($10, wanted_at) \
          WHERE id IN (SELECT id FROM issues i WHERE",
-        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying') RETURNING link_id, field) \
-         SELECT l.mapping_id, count(*) AS count, min(c.field) AS field FROM changed c JOIN links l ON l.id = c.link_id \
-         GROUP BY l.mapping_id ORDER BY l.mapping_id"
+        "ORDER BY id FOR UPDATE) AND state IN ('open', 'retrying') \
+             AND ($9::text IS NULL OR EXISTS (SELECT FROM links l WHERE l.id = link_id) \
+                  OR EXISTS (SELECT FROM mappings m WHERE m.id = link_id)) RETURNING link_id, field), \
+         placed AS (SELECT coalesce(l.mapping_id, m.id) AS mapping_id, field FROM changed c \
+             LEFT JOIN links l ON l.id = c.link_id LEFT JOIN mappings m ON m.id = c.link_id) \
+         SELECT mapping_id, count(*) AS count, min(field) AS field FROM placed GROUP BY mapping_id ORDER BY mapping_id"
     );
     let fitting = fitting(sql, organization, filter);
     let rows = fitting.bind(state).bind(by).bind(when.map(at)).fetch_all(tx).await?;
     let read = |row: &PgRow| {
         let (count, field): (i64, String) = (row.try_get("count")?, row.try_get("field")?);
         let field = Some(field).filter(|field| count == 1 && !field.is_empty());
-        Ok(Changed { mapping: MappingId::from_uuid(row.try_get("mapping_id")?), count, field })
+        let mapping = row.try_get::<Option<Uuid>, _>("mapping_id")?.map(MappingId::from_uuid);
+        Ok(Changed { mapping, count, field })
     };
     rows.iter().map(read).collect()
 }
@@ -255,9 +260,21 @@ pub(crate) async fn wanted(db: &mut PgConnection, limit: i64) -> Result<Vec<(Sto
     rows.iter().map(|row| Ok((read(row)?, row.try_get("wanted_by")?))).collect()
 }
 
-/// These have been tried, or cannot be: nobody wants it any more.
+/// These have been tried: nobody wants it any more.
 pub(crate) async fn tried(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), Error> {
     sqlx::query("UPDATE issues SET wanted_by = NULL WHERE id = ANY($1)").bind(ids).execute(tx).await?;
+    Ok(())
+}
+
+/// This one could not be tried: it is open as before, and nobody wants it any more.
+pub(crate) async fn not_tried(db: &mut PgConnection, id: Uuid) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE issues SET wanted_by = NULL, state = CASE state WHEN 'retrying' THEN 'open' ELSE state END \
+         WHERE id = $1",
+    )
+    .bind(id)
+    .execute(db)
+    .await?;
     Ok(())
 }
 
