@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use testkit::eventually;
 use tests::{Answer, House, Start};
 
+/// A place in a listing before the first moment that the database knows.
+const ANCIENT: &str = "-377705000000000000.00000000-0000-0000-0000-000000000000";
+
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 // "Every malformed request gets a 4xx JSON error with a stable code; no input makes a panic or a 500"
@@ -27,6 +30,8 @@ async fn each_malformed_request_has_its_code(house: &House) {
     let connection = format!("/api/v1/connections/{connection}");
     let mapping = format!("/api/v1/mappings/{mapping}");
     let huge = format!(r#"{{"fields":{{"name":"{}"}}}}"#, "x".repeat(1_200_000));
+    let long_filter = format!(r#"{{"filter":{{"conditions":["here name is {}"]}}}}"#, "x".repeat(600_000));
+    let long_field = format!(r#"{{"name":"long","type":"text","description":"{}"}}"#, "x".repeat(900_000));
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let cases: Vec<(&str, String, &[u8])> = vec![
         ("POST", "/api/v1/records/company".into(), b"{"),
@@ -88,6 +93,15 @@ async fn each_malformed_request_has_its_code(house: &House) {
         ("PATCH", format!("{mapping}/fields/phone"), br#"{"action":"choose","vendor_field":"nothing"}"#),
         ("PATCH", mapping.clone(), br#"{"direction":"sideways"}"#),
         ("POST", format!("{mapping}/activate"), br#"{"plan_hash":"nonsense"}"#),
+        ("PATCH", mapping.clone(), long_filter.as_bytes()),
+        ("POST", "/api/v1/objects/company/fields".into(), long_field.as_bytes()),
+        (
+            "POST",
+            "/api/v1/objects/company/fields".into(),
+            br#"{"name":"twice","type":"picklist","options":[{"value":"a"},{"value":"a"}]}"#,
+        ),
+        ("GET", format!("/api/v1/issues?page={ANCIENT}"), b""),
+        ("GET", format!("/api/v1/runs?page={ANCIENT}"), b""),
         ("GET", "/api/v1/audit?from=yesterday".into(), b""),
         ("GET", "/api/v1/audit?before=x".into(), b""),
         ("GET", "/api/v1/audit?outcome=splendid".into(), b""),

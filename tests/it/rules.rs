@@ -157,6 +157,25 @@ async fn a_moments_day_is_told_in_the_time_zone_of_the_mapping() {
     .await;
 }
 
+#[tokio::test]
+async fn options_of_a_field_of_several_are_known_ones_and_a_filter_takes_a_moment() {
+    let house = House::start(Start::default()).await;
+    let options = json!([{ "value": "a", "label": "A" }, { "value": "b", "label": "B" }]);
+    let field = json!({ "name": "badges", "label": "Badges", "type": "multi_picklist", "options": options });
+    house.ok("POST", "/api/v1/objects/company/fields", Some(field)).await;
+    let added = house.wait_for_audit("action=schema.field_added").await;
+    assert_eq!(added["target"], "company.badges", "{added}");
+    let company = house.hubspot().ids("companies", 1).await.remove(0);
+    let record = house.linked("company", &company).await.expect("it was backfilled");
+    let path = format!("/api/v1/records/company/{}", record["id"].as_str().expect("an id"));
+    let refused = house.call("PATCH", &path, Some(json!({ "fields": { "badges": ["a", "zzz"] } }))).await;
+    assert_eq!((refused.status, refused.code()), (400, "option_unknown"), "{}", refused.body);
+    house.ok("PATCH", &path, Some(json!({ "fields": { "badges": ["a", "b"] } }))).await;
+    let mapping = format!("/api/v1/mappings/{}", house.mapping("company").await);
+    let filter = json!({ "filter": { "conditions": ["there createdate above 2001-01-31T00:00:00Z"] } });
+    house.ok("PATCH", &mapping, Some(filter)).await;
+}
+
 async fn set_field(house: &House, mapping: &str, field: &str, wish: Value) -> Value {
     let path = format!("/api/v1/mappings/{mapping}/fields/{field}");
     let mapping = house.ok("PATCH", &path, Some(wish)).await;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 // Under this name, because the derive takes a `Value` for any JSON.
 use crate::Value as FieldValue;
-use crate::{CanonicalObject, ConnectionId, Digests, MappingId, ObjectSchema, RecordId};
+use crate::{CanonicalObject, ConnectionId, Digests, FieldType, MappingId, ObjectSchema, RecordId};
 
 /// The `ce-type` of every message on the bus.
 pub mod kind {
@@ -47,6 +47,8 @@ pub mod kind {
     pub const SCHEMA_REFRESHED: &str = "schema.refreshed";
     /// [`crate::SchemaDriftDetected`].
     pub const SCHEMA_DRIFT_DETECTED: &str = "schema.drift_detected";
+    /// [`crate::FieldAdded`].
+    pub const FIELD_ADDED: &str = "schema.field_added";
     /// [`crate::MappingChanged`].
     pub const MAPPING_CHANGED: &str = "mapping.changed";
     /// [`crate::CaptureRequested`].
@@ -80,6 +82,10 @@ pub struct RecordChanged {
     pub fields: BTreeMap<String, FieldValue>,
     /// The values that the fields had before.
     pub before: BTreeMap<String, FieldValue>,
+    /// Whether the values are too large for one message: then `fields` and `before` only name what changed, with nulls, and
+    /// the record is to be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     /// Which of the fields are marked as personal data: do not log their values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pii: Vec<String>,
@@ -242,7 +248,8 @@ pub struct SchemaChange {
 pub struct PausedField {
     /// The object mapping.
     pub mapping: MappingId,
-    /// The canonical field.
+    /// The canonical field; empty when the mapping's filter asks for the vendor's field, so that the mapping paused as a
+    /// whole.
     pub field: String,
     /// The vendor's field.
     pub vendor_field: String,
@@ -263,6 +270,21 @@ pub struct SchemaDriftDetected {
     pub at: Timestamp,
 }
 
+/// Somebody added a field of the organization's own to a canonical object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldAdded {
+    /// The canonical object.
+    pub object: CanonicalObject,
+    /// The field's name.
+    pub field: String,
+    /// What people see.
+    pub label: String,
+    /// What values it takes.
+    pub field_type: FieldType,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// An object mapping or one of its field mappings changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MappingChanged {
@@ -276,7 +298,7 @@ pub struct MappingChanged {
     pub vendor_object: String,
     /// What was done, as a stable code: `created`, `suggested`, `field_confirmed`, `field_chosen`,
     /// `field_ignored`, `field_unmapped`, `field_settings`, `field_resumed`, `direction_set`, `plan_requested`, `activated`,
-    /// `paused`, `resumed`, `issues_retried`, `issues_dismissed`.
+    /// `paused`, `resumed`, `issues_retried`, `issues_dismissed`, `decision_settled`.
     pub action: String,
     /// The canonical field, when one field mapping changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

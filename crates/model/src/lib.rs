@@ -21,7 +21,7 @@ pub use clock::{Clock, SystemClock};
 pub use digest::Digests;
 pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
-    ConnectionChanged, ConnectionState, MappingChanged, PausedField, RecordChanged, SchemaChange,
+    ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, PausedField, RecordChanged, SchemaChange,
     SchemaChangeKind, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifiedBucket, VerifyFinished,
     VerifyProgressed, VerifyRequested, kind,
 };

@@ -201,13 +201,17 @@ fn read(message: &Message) -> Result<Option<Fact>, bus::Error> {
     Ok(match message.envelope.kind.as_str() {
         kind::CHANGE => {
             let mut change: ChangeEvent = message.decode()?;
-            storable(message, &mut change.fields);
+            storable(message, change.fields.values_mut());
             Some(Fact::Change(change))
         }
         kind::WRITTEN => {
             let mut written: Written = message.decode()?;
-            if let WriteOutcome::Applied { fields, .. } = &mut written.outcome {
-                storable(message, fields);
+            match &mut written.outcome {
+                WriteOutcome::Applied { fields, covered, .. } => {
+                    storable(message, fields.values_mut());
+                    storable(message, covered.values_mut().map(|covered| &mut covered.value));
+                }
+                WriteOutcome::Rejected { message: words, .. } => *words = words.replace('\0', ""),
             }
             Some(Fact::Written(written))
         }
@@ -220,12 +224,12 @@ fn read(message: &Message) -> Result<Option<Fact>, bus::Error> {
 }
 
 /// Takes the one character that Postgres cannot keep, U+0000, out of texts.
-fn storable(message: &Message, fields: &mut BTreeMap<String, Value>) {
+fn storable<'a>(message: &Message, values: impl Iterator<Item = &'a mut Value>) {
     const SPELLED: &[u8] = br"\u0000";
     if !message.body.windows(SPELLED.len()).any(|bytes| bytes == SPELLED) {
         return;
     }
-    for value in fields.values_mut() {
+    for value in values {
         match value {
             Value::Text(text) => *value = Value::text(text.replace('\0', "")),
             Value::List(options) => {

@@ -13,6 +13,7 @@ use crate::{
     },
     engine::Engine,
     error::Refusal,
+    publisher::mapping_changed,
     store,
     unit::{Scope, Unit, Wanted},
 };
@@ -26,6 +27,16 @@ pub(crate) enum Settlement {
     Create,
     /// None of ours.
     Ignore,
+}
+
+impl Settlement {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Link(_) => "link",
+            Self::Create => "create",
+            Self::Ignore => "ignore",
+        }
+    }
 }
 
 impl Engine {
@@ -61,7 +72,8 @@ impl Engine {
             .as_ref()
             .map(|staged| matching::keys_there(&mapping, &staged.fields))
             .unwrap_or_default();
-        let wanted = Wanted { mapping: Arc::clone(&mapping), vendor_id, keys, external: None };
+        let wanted =
+            Wanted { mapping: Arc::clone(&mapping), vendor_id: vendor_id.clone(), keys, external: None };
         let records = match settlement {
             Settlement::Link(record) => vec![record],
             Settlement::Create | Settlement::Ignore => Vec::new(),
@@ -86,6 +98,13 @@ impl Engine {
             }
         };
         unit.flush(&mut tx).await?;
+        let settings = [
+            ("decision".to_owned(), (String::new(), settlement.name().to_owned())),
+            ("vendor_id".to_owned(), (String::new(), vendor_id)),
+        ];
+        let actor = cause.actor.as_str();
+        mapping_changed(self, &mut tx, &mapping.mapping, actor, "decision_settled", None, settings.into())
+            .await?;
         tx.commit().await?;
         self.waker.wake();
         Ok(settled)

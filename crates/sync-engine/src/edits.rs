@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Caller, CanonicalObject, ObjectSchema, OrganizationId, RecordId, Value, kind};
+use model::{Caller, CanonicalObject, FieldType, ObjectSchema, OrganizationId, RecordId, Value, kind};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -159,7 +159,8 @@ impl Engine {
         Ok(record)
     }
 
-    /// Archives a record here. Its links stay and nothing is written to vendors any more.
+    /// Archives a record here. What becomes of the vendors' is their mappings' delete policy; its values are written to
+    /// none any more.
     pub(crate) async fn archive_record(&self, caller: &Caller, id: RecordId) -> Result<Record, Error> {
         let mut tx = self.pool.begin().await?;
         let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
@@ -219,7 +220,7 @@ impl Engine {
 
 fn own(unit: &Unit, organization: OrganizationId, id: RecordId) -> Result<&Record, Error> {
     unit.record(id)
-        .filter(|record| record.organization == organization)
+        .filter(|record| record.organization == organization && !record.deleted)
         .ok_or_else(|| Error::not_found("record"))
 }
 
@@ -248,11 +249,13 @@ fn fit(schema: &ObjectSchema, fields: BTreeMap<String, Value>) -> Result<BTreeMa
                 let message = format!("a {found} does not fit a {} field", field.field_type.name());
                 Error::invalid_field("value_does_not_fit", &name, message)
             })?;
-            if let Value::Text(text) = &value
-                && field.field_type == model::FieldType::Picklist
-                && !field.options.is_empty()
-                && !field.options.iter().any(|option| option.value == *text)
-            {
+            let is_known = |value: &str| field.options.iter().any(|option| option.value == value);
+            let fits = match &value {
+                Value::Text(text) if field.field_type == FieldType::Picklist => is_known(text),
+                Value::List(options) => options.iter().all(|option| is_known(option)),
+                _ => true,
+            };
+            if !fits && !field.options.is_empty() {
                 let options: Vec<&str> = field.options.iter().map(|option| option.value.as_str()).collect();
                 let message = format!("expected one of {}", options.join(", "));
                 return Err(Error::invalid_field("option_unknown", &name, message));

@@ -4,6 +4,7 @@ mod chores;
 mod config;
 mod connections;
 mod consumer;
+mod custom_fields;
 mod decisions;
 #[macro_use]
 mod domain;

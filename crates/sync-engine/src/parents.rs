@@ -12,7 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
-    domain::{mapping::Compiled, reference, sync::Link},
+    domain::{
+        mapping::{Compiled, MappingState},
+        reference,
+        sync::Link,
+    },
     engine::Engine,
     store,
     unit::{self, Cause, SOURCE, Scope, Unit},
@@ -55,13 +59,18 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
         let links = fields.iter().map(|(link, _)| *link).collect();
         let scope = Scope { links, ..Scope::default() };
         let mut unit = Unit::load(&mut tx, engine.clock.now(), mappings.clone(), scope).await?;
-        // After the links are locked, as everybody does it.
-        store::parents::forget(&mut tx, &fields).await?;
-        for (link, field) in &fields {
-            let mapping = unit.link(*link).and_then(|link| mappings.get(link.mapping)).cloned();
-            if let Some(mapping) = mapping {
-                unit.retry(&mapping, *link, field, &cause(&mapping, engine.clock.now()));
+        let mut offers = Vec::new();
+        for (link, field) in fields {
+            let mapping = unit.link(link).and_then(|link| mappings.get(link.mapping));
+            if let Some(mapping) = mapping.filter(|mapping| mapping.mapping.state == MappingState::Active) {
+                offers.push(((link, field), Arc::clone(mapping)));
             }
+        }
+        // After the links are locked, as everybody does it.
+        let fields: Vec<_> = offers.iter().map(|(field, _)| field.clone()).collect();
+        store::parents::forget(&mut tx, &fields).await?;
+        for ((link, field), mapping) in &offers {
+            unit.retry(mapping, *link, field, &cause(mapping, engine.clock.now()));
         }
         unit.flush(&mut tx).await?;
         tx.commit().await?;

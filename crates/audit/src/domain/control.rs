@@ -2,8 +2,8 @@
 
 use model::{
     AccessChanged, AccessSubject, BudgetChanged, BudgetReached, BudgetSettings, CaptureRequested,
-    CaptureStopped, ConnectionChanged, ConnectionState, MappingChanged, SchemaDriftDetected, SchemaRefreshed,
-    SyncRunFinished, VerifyRequested, kind,
+    CaptureStopped, ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, SchemaDriftDetected,
+    SchemaRefreshed, SyncRunFinished, VerifyRequested, kind,
 };
 use serde_json::{Map, Value, json};
 
@@ -129,6 +129,18 @@ pub(crate) fn schema_drift(found: &SchemaDriftDetected) -> Facts {
             paused.len()
         ),
         details: json!({ "vendor": found.vendor, "changes": changes, "paused": paused }).into(),
+    }
+}
+
+pub(crate) fn field_added(added: &FieldAdded) -> Facts {
+    Facts {
+        action: kind::FIELD_ADDED.to_owned(),
+        target: format!("{}.{}", added.object.name(), added.field),
+        connection: None,
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("Field {} was added to {}", added.field, added.object.name()),
+        details: json!({ "label": added.label, "type": added.field_type.name() }).into(),
     }
 }
 

@@ -121,6 +121,7 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         kind::BUDGET_REACHED => control::budget_reached(&message.decode()?),
         kind::SCHEMA_REFRESHED => control::schema(&message.decode()?),
         kind::SCHEMA_DRIFT_DETECTED => control::schema_drift(&message.decode()?),
+        kind::FIELD_ADDED => control::field_added(&message.decode()?),
         kind::MAPPING_CHANGED => control::mapping(&message.decode()?),
         kind::CAPTURE_REQUESTED => control::capture_requested(&message.decode()?),
         kind::CAPTURE_STOPPED => control::capture_stopped(&message.decode()?),

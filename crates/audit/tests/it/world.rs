@@ -174,6 +174,7 @@ impl World {
 
     pub(crate) fn record(&self, number: u128, pii: &[&str]) -> Message {
         let changed = RecordChanged {
+            truncated: false,
             record: RecordId::from_uuid(Uuid::from_u128(number)),
             object: CanonicalObject::Contact,
             version: 2,

@@ -108,7 +108,7 @@ pub(crate) struct RecordEdit {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryQuery {
-    /// How many revisions, at most 500; 50 when not given.
+    /// How many revisions, at most 500; 50 when not given. Fewer come where they are very long; an empty list is the end.
     #[serde(default)]
     pub(crate) limit: Option<u32>,
     /// Only versions below this one: the last one of the page before.

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use model::{
     AccessChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped, ConflictRecorded,
-    ConnectionChanged, MappingChanged, RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
-    VerifyRequested, kind,
+    ConnectionChanged, FieldAdded, MappingChanged, RecordChanged, SchemaDriftDetected, SchemaRefreshed,
+    SyncRunFinished, VerifyRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -49,6 +49,7 @@ fn all() -> BTreeMap<String, Value> {
         described::<ConnectionChanged>(kind::TOKEN_REFRESH_FAILED),
         described::<SchemaRefreshed>(kind::SCHEMA_REFRESHED),
         described::<SchemaDriftDetected>(kind::SCHEMA_DRIFT_DETECTED),
+        described::<FieldAdded>(kind::FIELD_ADDED),
         described::<MappingChanged>(kind::MAPPING_CHANGED),
         described::<CaptureRequested>(kind::CAPTURE_REQUESTED),
         described::<CaptureStopped>(kind::CAPTURE_STOPPED),

@@ -82,6 +82,11 @@ impl Filter {
         (!unknown).then_some(!self.any)
     }
 
+    /// Whether it asks for fields of ours.
+    pub(crate) fn asks_here(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.side == Side::Here)
+    }
+
     /// The vendor's fields that it reads.
     pub(crate) fn vendor_fields(&self) -> impl Iterator<Item = &str> {
         self.conditions.iter().filter(|c| c.side == Side::There).map(|c| c.field.as_str())
@@ -162,6 +167,7 @@ impl FromStr for Condition {
         if ordered
             && value.parse::<rust_decimal::Decimal>().is_err()
             && value.parse::<jiff::civil::Date>().is_err()
+            && value.parse::<jiff::Timestamp>().is_err()
         {
             return Err(NoCondition("above and below take a number, a day or a moment"));
         }

@@ -8,7 +8,7 @@ use crate::{
     decisions::Settlement,
     domain::{
         cell::Record,
-        mapping::{Compiled, MappingState},
+        mapping::{Compiled, FieldPair, MappingState},
         matching,
         sync::{Link, LinkState, Staged},
         transform,
@@ -98,7 +98,9 @@ async fn show(
             record_id: id.to_string(),
             title: record.title(),
             shared: values.iter().filter(is_shared).map(|(field, _)| (*field).to_owned()).collect(),
-            free: !links.iter().any(|l| l.record == Some(id) && l.mapping == mapping.mapping.id),
+            free: !links.iter().any(|l| {
+                l.record == Some(id) && l.mapping == mapping.mapping.id && l.state != LinkState::Detached
+            }),
         });
     }
     let title = values.iter().find(|(field, _)| *field == object.title_field());
@@ -169,7 +171,14 @@ async fn of_mapping(
     let connection = store::connections::state(db, mapping.mapping.connection).await?;
     let mut reasons: Vec<Reason> = against(mapping, connection.as_deref(), record, link);
     if let Some(link) = link {
-        for (field, message) in store::links::troubles(db, link.id).await? {
+        let troubles = store::links::troubles(db, link.id).await?;
+        let told = |field: &str| troubles.iter().any(|(about, _)| about.is_empty() || about == field);
+        reasons.extend(
+            unsent(mapping, record, link)
+                .into_iter()
+                .filter_map(|(field, reason)| (!told(field)).then_some(reason)),
+        );
+        for (field, message) in troubles {
             let message = if field.is_empty() { message } else { format!("{field}: {message}") };
             // An issue of one field does not stop the others.
             let syncing = !field.is_empty() && link.state == LinkState::Linked;
@@ -197,6 +206,31 @@ async fn of_mapping(
         syncing,
     };
     Ok(reasons.into_iter().map(reason).collect())
+}
+
+/// What of a linked record does not reach the vendor though no issue is open about it, by field; with no field, the whole.
+fn unsent<'a>(mapping: &'a Compiled, record: Option<&Record>, link: &Link) -> Vec<(&'a str, Reason)> {
+    let Some(record) = record.filter(|it| it.archived_at.is_none() && link.state == LinkState::Linked) else {
+        return Vec::new();
+    };
+    if link.vendor_id.is_none() && link.write.is_none() && !link.is_refused() {
+        let message = "no field that is sent to the vendor has a value yet, so it was not created there";
+        return vec![("", ("nothing_to_send".to_owned(), message.to_owned(), false))];
+    }
+    let of_pair = |pair: &'a FieldPair| {
+        let (name, state) = (pair.canonical.name.as_str(), link.fields.get(&pair.canonical.name)?);
+        let stays =
+            !pair.direction.outward() && state.seen.as_ref().is_some_and(|it| *it != pair.ours(record));
+        let (code, why) = if state.refused.is_some() {
+            ("refused", "it was refused, and is offered again once it changes or somebody retries")
+        } else if stays {
+            ("direction", "it flows from the vendor only; what was set here stays here")
+        } else {
+            return None;
+        };
+        Some((name, (code.to_owned(), format!("{name}: {why}"), true)))
+    };
+    mapping.pairs.iter().filter_map(of_pair).collect()
 }
 
 /// What stands against the record being synced.
@@ -242,6 +276,12 @@ fn against(
         Some(LinkState::Staged | LinkState::Linked) => {}
         None if mapping.passes(record, there) == Some(false) => {
             say("filtered", "the mapping's filter leaves it out");
+        }
+        None if record.is_none() && !mapping.creates_here() => {
+            say(
+                "direction",
+                "the mapping's direction is to the vendor only: what exists only there stays there",
+            );
         }
         None if record.is_none() => say("not_seen", "the vendor's record was not read yet, or there is none"),
         None if !mapping.creates_there() => {

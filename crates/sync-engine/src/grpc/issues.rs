@@ -1,11 +1,10 @@
-use jiff::Timestamp;
 use model::{Caller, Scope};
 use proto::{sync as wire, to_wire_time};
 use uuid::Uuid;
 
-use super::{limit, optional_id, uuid};
+use super::{behind, limit, moment, optional_id, page, uuid};
 use crate::{
-    Error, Refusal,
+    Error,
     domain::words,
     engine::Engine,
     store::{
@@ -31,14 +30,14 @@ pub(super) async fn list(
         states: states(&request.state)?,
     };
     let limit = limit(request.limit, 100);
-    let behind = if request.page.is_empty() { None } else { Some(place(&request.page)?) };
+    let behind = behind(&request.page)?;
     let mut db = engine.pool.acquire().await?;
-    let issues = store::issues::list(&mut db, caller.organization, &filter, behind, limit).await?;
+    let found = store::issues::list(&mut db, caller.organization, &filter, behind, limit + 1).await?;
+    let (issues, next_page) = page(found, limit, |last| moment(last.issue.at, last.issue.id));
     let waiting = Filter { states: WAITING.to_vec(), ..filter };
     let counts = store::issues::counts(&mut db, caller.organization, &waiting).await?;
-    let full = i64::try_from(issues.len()).is_ok_and(|count| count == limit);
     Ok(wire::ListIssuesResponse {
-        next_page: issues.last().filter(|_| full).map(page).unwrap_or_default(),
+        next_page,
         issues: issues.into_iter().map(|issue| show(caller, issue)).collect(),
         counts: counts
             .into_iter()
@@ -112,20 +111,6 @@ fn states(name: &str) -> Result<Vec<&'static str>, Error> {
     let message = "expected waiting, open, retrying, dismissed or resolved";
     let state = known.ok_or_else(|| Error::invalid_field("state_unknown", "state", message))?;
     Ok(vec![state])
-}
-
-/// Where a page ends: the moment in microseconds and the id of its last issue.
-fn page(last: &Listed) -> String {
-    format!("{}.{}", last.issue.at.as_microsecond(), last.issue.id)
-}
-
-fn place(page: &str) -> Result<(Timestamp, Uuid), Error> {
-    let read = || {
-        let (at, id) = page.split_once('.')?;
-        Some((Timestamp::from_microsecond(at.parse().ok()?).ok()?, Uuid::try_parse(id).ok()?))
-    };
-    let wrong = || Error::refused(Refusal::Invalid, "page_invalid", "this is not a page of a listing");
-    read().ok_or_else(wrong)
 }
 
 async fn one(engine: &Engine, caller: &Caller, id: Uuid) -> Result<wire::Issue, Error> {

@@ -2,7 +2,7 @@ use model::{Caller, Scope};
 use proto::{sync as wire, to_wire_time};
 use sqlx::PgConnection;
 
-use super::{limit, optional_id, record, uuid};
+use super::{fitting, limit, optional_id, page, record, uuid};
 use crate::{
     Error,
     engine::Engine,
@@ -20,15 +20,15 @@ pub(super) async fn conflicts(
     let limit = limit(request.limit, 50);
     let mut db = engine.pool.acquire().await?;
     let found =
-        store::conflicts::list(&mut db, caller.organization, connection, record, before, limit).await?;
-    let full = i64::try_from(found.len()).is_ok_and(|count| count == limit);
-    let next_page = found.last().filter(|_| full).map(|conflict| conflict.id.to_string()).unwrap_or_default();
+        store::conflicts::list(&mut db, caller.organization, connection, record, before, limit + 1).await?;
+    let (found, next_page) = page(found, limit, |conflict| conflict.id.to_string());
     let mut conflicts = Vec::new();
     for conflict in found {
         let title = title(&mut db, caller, Some(conflict.record)).await?;
         let conflict = show_conflict(conflict, title);
         conflicts.push(if caller.may(Scope::RecordsRead) { conflict } else { without_values(conflict) });
     }
+    let (conflicts, next_page) = fitting(conflicts, next_page, |conflict| conflict.id.clone());
     Ok(wire::ListConflictsResponse { conflicts, next_page })
 }
 
@@ -63,6 +63,8 @@ fn show_conflict(conflict: StoredConflict, title: String) -> wire::Conflict {
         .parse::<model::CanonicalObject>()
         .ok()
         .and_then(|object| object.schema().field(&conflict.field).map(|field| field.label.clone()));
+    // Personal data is not shown out of its record; what was lost can be restored unseen.
+    let value = |value: &model::Value| (!conflict.pii).then(|| value.into());
     wire::Conflict {
         id: conflict.id.to_string(),
         record_id: conflict.record.to_string(),
@@ -73,8 +75,8 @@ fn show_conflict(conflict: StoredConflict, title: String) -> wire::Conflict {
         connection_id: conflict.connection.to_string(),
         policy: conflict.policy,
         winner: conflict.winner,
-        kept: Some((&conflict.kept).into()),
-        lost: Some((&conflict.lost).into()),
+        kept: value(&conflict.kept),
+        lost: value(&conflict.lost),
         pii: conflict.pii,
         within_clock_skew: conflict.within_clock_skew,
         at: Some(to_wire_time(conflict.at)),

@@ -13,6 +13,7 @@ mod runs;
 use std::{collections::BTreeMap, sync::Arc};
 
 use chassis::guard::{self, Guard};
+use jiff::Timestamp;
 use model::{Caller, Scope, Value};
 use proto::{sync as wire, v1};
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
@@ -141,6 +142,58 @@ fn optional_id<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<O
 
 fn uuid(what: &'static str, text: &str) -> Result<uuid::Uuid, Error> {
     uuid::Uuid::try_parse(text).map_err(|_| Error::not_found(what))
+}
+
+/// What was found of a page, and where the next one begins: one more than fits was asked for.
+fn page<T>(mut found: Vec<T>, limit: i64, place: impl Fn(&T) -> String) -> (Vec<T>, String) {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > most;
+    found.truncate(most);
+    let next = found.last().filter(|_| more).map(place).unwrap_or_default();
+    (found, next)
+}
+
+/// Cuts off, in bytes, what would make an answer too large for whoever asked; the next page begins there. The first entry
+/// always stays.
+fn fitting<T: prost::Message>(
+    mut list: Vec<T>,
+    next_page: String,
+    place: impl Fn(&T) -> String,
+) -> (Vec<T>, String) {
+    const LARGEST: usize = 8 * 1024 * 1024;
+    let mut bytes = 0;
+    let fits = list.iter().take_while(|entry| {
+        bytes += entry.encoded_len();
+        bytes <= LARGEST
+    });
+    let fits = fits.count().max(1);
+    if fits >= list.len() {
+        return (list, next_page);
+    }
+    list.truncate(fits);
+    let next_page = list.last().map(place).unwrap_or_default();
+    (list, next_page)
+}
+
+/// Where a page of what happened ends: the moment in microseconds and the id of its last entry.
+fn moment(at: Timestamp, id: uuid::Uuid) -> String {
+    format!("{}.{id}", at.as_microsecond())
+}
+
+/// Reads what [`moment`] wrote; none where a listing begins.
+fn behind(page: &str) -> Result<Option<(Timestamp, uuid::Uuid)>, Error> {
+    if page.is_empty() {
+        return Ok(None);
+    }
+    let read = || {
+        let (at, id) = page.split_once('.')?;
+        // Nothing happened before, and the database knows no moment much earlier.
+        let at =
+            Timestamp::from_microsecond(at.parse().ok()?).ok().filter(|at| *at >= Timestamp::UNIX_EPOCH)?;
+        Some((at, uuid::Uuid::try_parse(id).ok()?))
+    };
+    let wrong = || Error::refused(Refusal::Invalid, "page_invalid", "this is not a page of a listing");
+    read().ok_or_else(wrong).map(Some)
 }
 
 fn limit(asked: u32, usual: u32) -> i64 {

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use model::{Caller, CanonicalObject, FieldSchema, FieldType, PicklistOption};
 use proto::{field_type, sync as wire, to_wire_time, v1};
 
-use super::{id, limit, optional_id, values};
+use super::{fitting, id, limit, optional_id, page, values};
 use crate::{
     Error, Refusal,
     domain::{
@@ -68,11 +68,11 @@ pub(super) async fn list(
         limit: limit(request.limit, 50),
     };
     let mut db = engine.pool.acquire().await?;
-    let records = store::records::list(&mut db, caller.organization, &listing).await?;
+    let found = store::records::list(&mut db, caller.organization, &listing).await?;
     let total = store::records::count(&mut db, caller.organization, &listing).await?;
-    let full = i64::try_from(records.len()).is_ok_and(|count| count == listing.limit);
-    let next_page = records.last().filter(|_| full).map(|record| record.id.to_string()).unwrap_or_default();
+    let (records, next_page) = page(found, listing.limit, |record| record.id.to_string());
     let records = with_links(engine, &mut db, records).await?;
+    let (records, next_page) = fitting(records, next_page, |record| record.id.clone());
     Ok(wire::ListRecordsResponse { records, next_page, total: u64::try_from(total).unwrap_or_default() })
 }
 
@@ -130,7 +130,9 @@ pub(super) async fn history(
         .ok_or_else(|| Error::not_found("record"))?;
     let before = (request.before_version > 0).then_some(request.before_version);
     let revisions = store::revisions::of_record(&mut db, record.id, before, limit(request.limit, 50)).await?;
-    Ok(wire::GetHistoryResponse { revisions: revisions.into_iter().map(revision).collect() })
+    let revisions = revisions.into_iter().map(revision).collect();
+    let (revisions, _) = fitting(revisions, String::new(), |_| String::new());
+    Ok(wire::GetHistoryResponse { revisions })
 }
 
 pub(super) async fn add_custom_field(
@@ -138,41 +140,33 @@ pub(super) async fn add_custom_field(
     caller: &Caller,
     request: wire::AddCustomFieldRequest,
 ) -> Result<v1::Field, Error> {
-    let object = object(&request.object)?;
-    let wish = request.field.unwrap_or_default();
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if wish.name.is_empty() || wish.name.len() > 60 || !wish.name.chars().all(fits) {
-        let message = "expected 1 to 60 lower-case letters, digits and underscores";
-        return Err(Error::invalid_field("name_invalid", "name", message));
-    }
-    let Some(kind) = field_type(&wish.r#type) else {
+    let field = custom_field(request.field.unwrap_or_default())?;
+    engine.add_custom_field(caller, object(&request.object)?, &field).await?;
+    Ok((&field).into())
+}
+
+/// The field that a caller asks for, as far as its parts can be read.
+fn custom_field(wish: v1::Field) -> Result<FieldSchema, Error> {
+    let Some(field_type) = field_type(&wish.r#type) else {
         return Err(Error::invalid_field("type_unknown", "type", "there is no such field type"));
     };
-    let field = FieldSchema {
-        label: if wish.label.trim().is_empty() { wish.name.clone() } else { wish.label.trim().to_owned() },
+    let label = Some(wish.label.trim()).filter(|label| !label.is_empty()).unwrap_or(&wish.name).to_owned();
+    let option = |option: v1::PicklistOption| PicklistOption {
+        label: if option.label.trim().is_empty() { option.value.clone() } else { option.label },
+        value: option.value,
+    };
+    Ok(FieldSchema {
+        label,
         name: wish.name,
-        field_type: kind,
+        field_type,
         description: wish.description,
-        options: wish
-            .options
-            .into_iter()
-            .map(|option| PicklistOption { value: option.value, label: option.label })
-            .collect(),
+        options: wish.options.into_iter().map(option).collect(),
         read_only: false,
         required: false,
         unique: false,
         custom: true,
         references: None,
-    };
-    let mut tx = engine.pool.begin().await?;
-    let taken = object.schema().field(&field.name).is_some();
-    if taken
-        || !store::connections::add_custom_field(&mut tx, caller.organization, object.name(), &field).await?
-    {
-        return Err(Error::refused(Refusal::Exists, "field_exists", "there is a field of that name"));
-    }
-    tx.commit().await?;
-    Ok((&field).into())
+    })
 }
 
 async fn answer(engine: &Engine, record: Record) -> Result<wire::Record, Error> {

@@ -1,11 +1,9 @@
-use jiff::Timestamp;
 use model::{Caller, Scope, Value};
 use proto::{sync as wire, to_wire_time};
-use uuid::Uuid;
 
-use super::{limit, optional_id, uuid};
+use super::{behind, limit, moment, optional_id, page, uuid};
 use crate::{
-    Error, Refusal,
+    Error,
     domain::{
         cell::Record,
         undo::{Inverse, Item},
@@ -21,24 +19,11 @@ pub(super) async fn list(
 ) -> Result<wire::ListRunsResponse, Error> {
     let connection = optional_id("connection", &request.connection_id)?;
     let limit = limit(request.limit, 50);
-    let behind = if request.page.is_empty() { None } else { Some(place(&request.page)?) };
+    let behind = behind(&request.page)?;
     let mut db = engine.pool.acquire().await?;
-    let runs = store::runs::list(&mut db, caller.organization, connection, behind, limit).await?;
-    let full = i64::try_from(runs.len()).is_ok_and(|count| count == limit);
-    let page = |run: &Run| format!("{}.{}", run.started_at.as_microsecond(), run.id);
-    Ok(wire::ListRunsResponse {
-        next_page: runs.last().filter(|_| full).map(page).unwrap_or_default(),
-        runs: runs.into_iter().map(show).collect(),
-    })
-}
-
-fn place(page: &str) -> Result<(Timestamp, Uuid), Error> {
-    let read = || {
-        let (at, id) = page.split_once('.')?;
-        Some((Timestamp::from_microsecond(at.parse().ok()?).ok()?, Uuid::try_parse(id).ok()?))
-    };
-    let wrong = || Error::refused(Refusal::Invalid, "page_invalid", "this is not a page of a listing");
-    read().ok_or_else(wrong)
+    let found = store::runs::list(&mut db, caller.organization, connection, behind, limit + 1).await?;
+    let (runs, next_page) = page(found, limit, |run| moment(run.started_at, run.id));
+    Ok(wire::ListRunsResponse { runs: runs.into_iter().map(show).collect(), next_page })
 }
 
 pub(super) async fn get(

@@ -49,6 +49,9 @@ pub(super) type Changed = BTreeMap<String, (String, String)>;
 /// The most transforms, value pairs and conditions of one field or filter.
 const MOST: usize = 500;
 
+/// The longest text in a rule or a condition, in bytes.
+const LONGEST: usize = 500;
+
 /// What flows under these settings: canonical field, vendor field, direction.
 pub(super) fn flows(settings: &Settings) -> BTreeSet<(&str, &str, Direction)> {
     let mut flows = BTreeSet::new();
@@ -175,6 +178,15 @@ pub(super) fn describe(field: &FieldMapping) -> BTreeMap<&'static str, String> {
     ])
 }
 
+/// A setting as an event tells it: the beginning of a long one.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 4_000;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 pub(super) fn differences(
     before: &BTreeMap<&'static str, String>,
     after: &BTreeMap<&'static str, String>,
@@ -183,7 +195,7 @@ pub(super) fn differences(
         .iter()
         .zip(after.values())
         .filter(|((_, before), after)| before != after)
-        .map(|((name, before), after)| ((*name).to_owned(), (before.clone(), after.clone())))
+        .map(|((name, before), after)| ((*name).to_owned(), (shortened(before), shortened(after))))
         .collect()
 }
 /// Changes what the wish names besides the confirmation of all fields; tells what it was and is.
@@ -234,6 +246,10 @@ fn check_filter(
         return Err(Error::invalid_field("filter_too_long", "filter", "a filter has at most 500 conditions"));
     }
     for condition in &filter.conditions {
+        if condition.value.len() > LONGEST {
+            let message = "the value of a condition has at most 500 bytes";
+            return Err(Error::invalid_field("filter_too_long", "filter", message));
+        }
         let known = match condition.side {
             Side::Here => canonical.field(&condition.field).is_some(),
             Side::There => vendor.is_some_and(|vendor| vendor.field(&condition.field).is_some()),
@@ -277,6 +293,13 @@ pub(super) fn check_rules(
             let message = format!("the template names {unknown}, which is no field of {}", side.label);
             return Err(Error::invalid_field("template_field_unknown", "transforms", message));
         }
+    }
+    let is_long = |text: &str| text.len() > LONGEST;
+    let too_long = wish.transforms.iter().flatten().any(|transform| is_long(&transform.to_string()))
+        || wish.values.iter().flatten().any(|pair| is_long(&pair.ours) || is_long(&pair.theirs));
+    if too_long {
+        let message = "a transform and either side of a pair of values have at most 500 bytes";
+        return Err(Error::invalid_field("rules_too_long", "transforms", message));
     }
     let too_many = wish.transforms.as_ref().is_some_and(|all| all.len() > 10)
         || wish.values.as_ref().is_some_and(|all| all.len() > MOST);

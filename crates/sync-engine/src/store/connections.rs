@@ -187,6 +187,19 @@ pub(crate) async fn custom_fields(
     fields.iter().map(|text| from_json("a custom field", text)).collect()
 }
 
+/// How many custom fields an object has.
+pub(crate) async fn count_custom_fields(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    object: &str,
+) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM custom_fields WHERE organization_id = $1 AND object = $2")
+        .bind(organization.uuid())
+        .bind(object)
+        .fetch_one(db)
+        .await?)
+}
+
 /// Adds a custom field; false when there is one of that name.
 pub(crate) async fn add_custom_field(
     tx: &mut PgConnection,

@@ -108,7 +108,9 @@ pub(crate) async fn arrived(
     limit: i64,
 ) -> Result<Vec<(OrganizationId, LinkId, String)>, Error> {
     let rows = sqlx::query(
-        "SELECT m.organization_id, w.link_id, w.field FROM waiting w \
+        "WITH waiting AS (SELECT w.* FROM waiting w JOIN links own ON own.id = w.link_id \
+             JOIN mappings m ON m.id = own.mapping_id AND m.state = 'active') \
+         SELECT m.organization_id, w.link_id, w.field FROM waiting w \
          JOIN mappings m USING (connection_id, vendor_object, object) \
          JOIN links l ON l.mapping_id = m.id AND l.vendor_id = w.vendor_id AND l.record_id IS NOT NULL \
          UNION ALL \

@@ -111,7 +111,7 @@ pub(crate) async fn list(
     .bind(listing.archived)
     .bind(vendor)
     .bind(vendor_id)
-    .bind(listing.limit)
+    .bind(listing.limit + 1)
     .fetch_all(db)
     .await?;
     rows.iter().map(read).collect()
@@ -126,7 +126,7 @@ pub(crate) async fn count(
     let (vendor, vendor_id) = listing.vendor.clone().unzip();
     Ok(sqlx::query_scalar(
         "SELECT count(*) FROM records WHERE organization_id = $1 AND object = $2 \
-         AND ($3 = '' OR title ILIKE '%' || $3 || '%') AND ($4 OR archived_at IS NULL) \
+         AND ($3 = '' OR title ILIKE '%' || $3 || '%') AND NOT deleted AND ($4 OR archived_at IS NULL) \
          AND ($5::text IS NULL OR id IN (SELECT l.record_id FROM links l JOIN mappings m ON m.id = l.mapping_id \
               WHERE m.organization_id = $1 AND m.vendor = $5 AND l.vendor_id = $6))",
     )

@@ -40,6 +40,7 @@ impl Unit {
         }
         let pii = self.mappings.pii(record.organization, record.object);
         let mut body = RecordChanged {
+            truncated: false,
             record: id,
             object: record.object,
             version: record.version,
@@ -62,8 +63,8 @@ impl Unit {
             .extend(self.by_record.get(&id).into_iter().flatten().map(|link| (*link, Arc::clone(cause))));
         if !self.say(subject.clone(), event, organization, &body, cause, name.clone()) {
             // The values are too large for one message: who needs them reads the record.
-            body.before.clear();
-            body.fields.clear();
+            body.truncated = true;
+            body.fields.values_mut().chain(body.before.values_mut()).for_each(|value| *value = Value::Null);
             self.say(subject, event, organization, &body, cause, name);
         }
         self.revisions.push(Revision {
