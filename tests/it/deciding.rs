@@ -167,6 +167,12 @@ async fn an_ambiguous_match_waits_for_a_person_who_links_creates_or_ignores() {
     }
     let list = house.ok("GET", "/api/v1/decisions", None).await;
     assert_eq!(list["data"], json!([]), "nothing is left to decide");
+    let told = eventually(SOON, "the audit log to tell of all three", || async {
+        let entries = house.audit("action=mapping.decision_settled").await;
+        (entries.len() == 3).then_some(entries)
+    })
+    .await;
+    assert!(told.iter().all(|entry| entry["actor"].as_str().is_some_and(|it| it.starts_with("api_key:"))));
     assert_eq!(
         house.call("POST", &settled[0].1, Some(settled[0].2.clone())).await.code(),
         "decision_settled"
@@ -182,6 +188,63 @@ async fn an_ambiguous_match_waits_for_a_person_who_links_creates_or_ignores() {
     let stranger = json!({ "action": "ignore" });
     let unknown = house.call("POST", "/api/v1/decisions/link_none/settle", Some(stranger)).await;
     assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
+async fn a_condition_on_our_own_field_asks_for_what_ours_would_hold() {
+    let house = House::start(Start::default()).await;
+    let mapping = format!("/api/v1/mappings/{}", house.mapping("company").await);
+    let filter = json!({ "filter": { "conditions": ["here address_city is Bergen"] } });
+    house.ok("PATCH", &mapping, Some(filter)).await;
+    let hubspot = house.hubspot();
+    let make = |name: &'static str, city: &'static str| {
+        let properties = json!({ "properties": { "name": name, "city": city } });
+        let hubspot = &hubspot;
+        async move {
+            let (status, made) = hubspot.call("POST", "/crm/v3/objects/companies", Some(properties)).await;
+            assert_eq!(status, 201, "{made}");
+            made["id"].as_str().expect("an id").to_owned()
+        }
+    };
+    let out = make("Elsewhere", "Tromsø").await;
+    let within = make("There", "Bergen").await;
+    house.wait_for_field("company", &within, "name", "There").await;
+    assert!(house.linked("company", &out).await.is_none(), "what the filter leaves out is not made here");
+    hubspot.edit("companies", &out, "city", "Bergen").await;
+    house.wait_for_field("company", &out, "address_city", "Bergen").await;
+    // One that was let in and leaves is let in again by the vendor's value, not by the one that ours had.
+    hubspot.edit("companies", &within, "city", "Oslo").await;
+    wait_for(&house, &within, |record| record["links"][0]["state"] == "filtered").await;
+    hubspot.edit("companies", &within, "city", "Bergen").await;
+    hubspot.edit("companies", &within, "phone", "+1 555 0610").await;
+    house.wait_for_field("company", &within, "phone", "+1 555 0610").await;
+}
+
+#[tokio::test]
+async fn a_record_made_anew_at_the_vendor_takes_the_place_of_the_one_that_was_deleted() {
+    let house = House::start(Start::default()).await;
+    let hubspot = house.hubspot();
+    let make = |phone: &'static str| {
+        let properties = json!({ "name": "Phoenix", "domain": "phoenix.test", "phone": phone });
+        let hubspot = &hubspot;
+        async move {
+            let body = json!({ "properties": properties });
+            let (status, made) = hubspot.call("POST", "/crm/v3/objects/companies", Some(body)).await;
+            assert_eq!(status, 201, "{made}");
+            made["id"].as_str().expect("an id").to_owned()
+        }
+    };
+    let first = make("+1 555 0620").await;
+    let record = house.wait_for_field("company", &first, "phone", "+1 555 0620").await;
+    hubspot.control("POST", "archive", json!({ "object": "companies", "id": first })).await;
+    sync_now(&house).await;
+    wait_for(&house, &first, |record| record["links"][0]["state"] == "detached").await;
+    let second = make("+1 555 0621").await;
+    let again = house.wait_for_field("company", &second, "phone", "+1 555 0621").await;
+    assert_eq!(again["id"], record["id"], "it is the same company, not a second one");
+    let id = record["id"].as_str().expect("an id");
+    house.edit("company", id, json!({ "phone": "+1 555 0622" })).await;
+    hubspot.wait_for_property("companies", &second, "phone", "+1 555 0622").await;
 }
 
 /// Reads what was archived there now, not only at the next sweep.

@@ -96,6 +96,28 @@ async fn what_a_changed_mapping_would_do_is_planned_and_applied_only_as_planned(
 
 const SOON: Duration = Duration::from_secs(60);
 
+#[tokio::test]
+async fn a_plan_tells_what_would_be_stopped_of_the_records_that_one_side_alone_has() {
+    let house = House::start(Start::default()).await;
+    let path = format!("/api/v1/mappings/{}", house.mapping("company").await);
+    house.ok("POST", &format!("{path}/pause"), None).await;
+    let fields = json!({ "name": "Odd one", "domain": "odd-one.test", "industry": "Beekeeping" });
+    let odd = house.ok("POST", "/api/v1/records/company", Some(json!({ "fields": fields }))).await;
+    let fields = json!({ "name": "Plain one", "domain": "plain-one.test" });
+    let plain = house.ok("POST", "/api/v1/records/company", Some(json!({ "fields": fields }))).await;
+    let plan = make_plan(&house, &path).await;
+    let has = |category: &str, record: &Value| {
+        let categories = plan["categories"].as_array().expect("a list");
+        categories
+            .iter()
+            .filter(|one| one["name"] == category)
+            .flat_map(|one| one["samples"].as_array().expect("a list"))
+            .any(|sample| sample["record_id"] == record["id"])
+    };
+    assert!(has("blocked", &odd), "{plan}");
+    assert!(has("create_there", &plain), "{plan}");
+}
+
 async fn make_plan(house: &House, path: &str) -> Value {
     house.ok("POST", &format!("{path}/plan"), None).await;
     eventually(SOON, "the plan", || async {

@@ -17,7 +17,7 @@ use crate::{
         matching,
         plan::{Matched, PlanResult, Planner, There},
         reference,
-        sync::{Link, Staged},
+        sync::{Link, LinkState, Staged},
     },
     parents,
     store::{
@@ -62,6 +62,14 @@ pub(crate) async fn activation(
         }
         let wanted: BTreeSet<RecordId> =
             found.values().flatten().copied().chain(links.iter().filter_map(|link| link.record)).collect();
+        // What another record of the vendor is linked to is no match.
+        let matched_ids: Vec<RecordId> = found.values().flatten().copied().collect();
+        for link in store::links::of_records(db, &matched_ids).await? {
+            let is_held = link.mapping == mapping.mapping.id
+                && link.vendor_id.is_some()
+                && link.state != LinkState::Detached;
+            taken.extend(link.record.filter(|_| is_held));
+        }
         let records = store::records::get_many(db, organization, wanted).await?;
         for link in &links {
             let (Some(staged), Some(vendor_id)) = (&link.staged, &link.vendor_id) else { continue };

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::WriteId;
+use model::{LinkId, RecordId, WriteId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{
     cell::Record,
@@ -14,6 +15,9 @@ use super::{
 
 /// How many examples a plan shows of each category.
 const SAMPLES: usize = 5;
+
+/// The write that a plan does not make.
+const NO_WRITE: WriteId = WriteId::from_uuid(Uuid::nil());
 
 /// Why a record is left alone.
 const FILTERED: &str = "the filter leaves it out";
@@ -69,10 +73,6 @@ impl Category {
             Self::Blocked => "Blocked",
             Self::Skipped => "Left alone",
         }
-    }
-
-    const fn writes_there(self) -> bool {
-        matches!(self, Self::UpdateThere | Self::CreateThere)
     }
 }
 
@@ -157,7 +157,8 @@ impl<'a> Planner<'a> {
             _ if is_out => (Category::Skipped, String::new(), FILTERED.to_owned()),
             Matched::Several => (Category::Blocked, String::new(), "several records match it".to_owned()),
             Matched::None if self.mapping.creates_here() => {
-                (Category::CreateHere, String::new(), String::new())
+                let (category, note) = self.bring(there);
+                (category, String::new(), note)
             }
             Matched::None => {
                 (Category::Skipped, String::new(), "the direction is to the vendor only".to_owned())
@@ -176,7 +177,7 @@ impl<'a> Planner<'a> {
         let (category, note) = if self.mapping.passes(Some(record), None) == Some(false) {
             (Category::Skipped, FILTERED.to_owned())
         } else if self.mapping.creates_there() {
-            (Category::CreateThere, String::new())
+            self.send(record)
         } else {
             (Category::Skipped, "the direction is from the vendor only".to_owned())
         };
@@ -199,7 +200,35 @@ impl<'a> Planner<'a> {
         (self.result, hash)
     }
 
-    fn meet(&self, there: &There<'_>, mut record: Record) -> (Category, String) {
+    /// A vendor's record becomes one of ours.
+    fn bring(&mut self, there: &There<'_>) -> (Category, String) {
+        let now = there.staged.at;
+        let id = RecordId::from_uuid(Uuid::nil());
+        let mut record = Record::new(id, self.mapping.mapping.organization, self.mapping.mapping.object, now);
+        let mut link = Link { state: LinkState::Linked, staged: None, ..there.link.clone() };
+        let effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
+        let next = sync::next_write(self.mapping, &mut link, &record, NO_WRITE);
+        self.writes += u64::from(next.write.is_some());
+        match effect.troubles.first().or(next.troubles.first()) {
+            Some(trouble) => (Category::Blocked, trouble.message.clone()),
+            None => (Category::CreateHere, String::new()),
+        }
+    }
+
+    /// One of our records is to be created at the vendor.
+    fn send(&mut self, record: &Record) -> (Category, String) {
+        let mut link = Link::new(LinkId::from_uuid(Uuid::nil()), self.mapping.mapping.id);
+        link.record = Some(record.id);
+        let next = sync::next_write(self.mapping, &mut link, record, NO_WRITE);
+        self.writes += u64::from(next.write.is_some());
+        match (next.troubles.first(), next.write) {
+            (Some(trouble), _) => (Category::Blocked, trouble.message.clone()),
+            (None, Some(_)) => (Category::CreateThere, String::new()),
+            (None, None) => (Category::Skipped, "no field that is sent has a value".to_owned()),
+        }
+    }
+
+    fn meet(&mut self, there: &There<'_>, mut record: Record) -> (Category, String) {
         let state = match there.link.state {
             LinkState::Detached => LinkState::Detached,
             _ => LinkState::Linked,
@@ -215,7 +244,8 @@ impl<'a> Planner<'a> {
         if there.staged.was_read() {
             effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
         }
-        let next = sync::next_write(self.mapping, &mut link, &record, WriteId::from_uuid(uuid::Uuid::nil()));
+        let next = sync::next_write(self.mapping, &mut link, &record, NO_WRITE);
+        self.writes += u64::from(next.write.is_some());
         let names = |fields: Vec<&str>| fields.join(", ");
         if let Some(trouble) = effect.troubles.first().or(next.troubles.first()) {
             (Category::Blocked, trouble.message.clone())
@@ -241,9 +271,6 @@ impl<'a> Planner<'a> {
         self.hash.update([0]);
         self.hash.update(&sample.note);
         self.hash.update([0]);
-        if category.writes_there() {
-            self.writes += 1;
-        }
         let tally = self.result.categories.entry(category).or_default();
         tally.count += 1;
         if tally.samples.len() < SAMPLES {

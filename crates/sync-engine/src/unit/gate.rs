@@ -6,8 +6,9 @@ use model::{LinkId, RecordId, kind};
 
 use super::{Arrived, Cause, Unit};
 use crate::domain::{
+    cell::Record,
     mapping::{Compiled, MappingState},
-    sync::{self, Effect, Gone, LinkState, Staged},
+    sync::{self, Effect, Gone, Link, LinkState, Staged},
 };
 
 impl Unit {
@@ -96,8 +97,10 @@ impl Unit {
             return false;
         }
         let known = known.or_else(|| self.adopt(mapping, arrived));
-        let record = known.and_then(|id| self.link(id)?.record).and_then(|id| self.record(id));
-        let is_out = mapping.passes(record, Some(arrived.seen.fields)) == Some(false);
+        let is_out = {
+            let merged = self.merged(mapping, known, arrived);
+            mapping.passes(merged.as_ref(), Some(arrived.seen.fields)) == Some(false)
+        };
         if !is_out && !is_ignored {
             self.let_in(known);
             return false;
@@ -116,6 +119,22 @@ impl Unit {
         held.dirty = true;
         self.cleared.insert((id, String::new()));
         true
+    }
+
+    /// What ours would hold if a vendor's record were let in, where the filter asks for that: the record that it is linked
+    /// to, that it matches, or that it would become.
+    fn merged(&self, mapping: &Compiled, link: Option<LinkId>, arrived: Arrived<'_>) -> Option<Record> {
+        mapping.mapping.settings.filter.as_ref().filter(|filter| filter.asks_here())?;
+        let link = link.and_then(|id| self.link(id));
+        let linked = link.and_then(|link| link.record).or_else(|| self.only_match(mapping, arrived));
+        let mut record = linked.and_then(|id| self.record(id)).cloned().unwrap_or_else(|| {
+            let id = RecordId::generate(self.now);
+            Record::new(id, mapping.mapping.organization, mapping.mapping.object, self.now)
+        });
+        let new = || Link::new(LinkId::generate(self.now), mapping.mapping.id);
+        let mut link = link.cloned().unwrap_or_else(new);
+        sync::observe(mapping, &mut link, &mut record, arrived.seen);
+        Some(record)
     }
 
     fn let_in(&mut self, link: Option<LinkId>) {
