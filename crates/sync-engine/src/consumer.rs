@@ -429,6 +429,43 @@ mod tests {
         Message::json(subject, kind::CHANGE, "connector/hubspot", organization, now, &change).unwrap()
     }
 
+    #[test]
+    fn what_a_write_covered_and_why_it_was_refused_are_stored_without_the_character_that_cannot_be() {
+        let now = Timestamp::UNIX_EPOCH;
+        let covered = model::CoveredValue { value: Value::text("a\0b"), at: now };
+        let outcomes = [
+            WriteOutcome::Applied {
+                vendor_id: "1".to_owned(),
+                version: 1,
+                fields: BTreeMap::from([("name".to_owned(), Value::text("c\0d"))]),
+                covered: BTreeMap::from([("name".to_owned(), covered)]),
+            },
+            WriteOutcome::Rejected {
+                category: model::IssueCategory::Validation,
+                message: "no \0 here".to_owned(),
+                field: None,
+            },
+        ];
+        for outcome in outcomes {
+            let written = Written {
+                write: model::WriteId::generate(now),
+                connection: ConnectionId::generate(now),
+                vendor: "hubspot".to_owned(),
+                object: "companies".to_owned(),
+                record: RecordId::generate(now),
+                mapping: model::MappingId::generate(now),
+                link: model::LinkId::generate(now),
+                outcome,
+                at: now,
+            };
+            let mut message = message(String::new());
+            kind::WRITTEN.clone_into(&mut message.envelope.kind);
+            message.body = serde_json::to_vec(&written).unwrap().into();
+            let Ok(Some(Fact::Written(read))) = read(&message) else { panic!("it is an answer") };
+            assert!(!format!("{:?}", read.outcome).contains("\\0"), "{read:?}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
 
