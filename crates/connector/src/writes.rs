@@ -1,6 +1,7 @@
 //! Writes: taken from the work queue of a partition, made in the vendor's batches, answered, then acknowledged.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
@@ -245,32 +246,31 @@ impl Writer {
         Ok(())
     }
 
-    /// One result per write, in their order.
+    /// One result per write, in their order. Where the field for our record id cannot be made, only creates need it.
     async fn write(
         &self,
         link: &Link,
         schema: &ObjectSchema,
         writes: &[ApplyWrite],
     ) -> Vec<Result<WriteOutcome, Error>> {
-        const WRITE: &str = "write records";
-        if writes.iter().any(|write| matches!(write.write, WriteKind::Create { .. })) {
-            let mut prepared = link.prepared.lock().await;
-            if !prepared.contains(&schema.name) {
-                if let Err(error) = link.connector.prepare_external_id(&link.session, &schema.name).await {
-                    return same_for_all(&error, writes.len());
-                }
-                prepared.insert(schema.name.clone());
-            }
-        }
-        let mut results = link.connector.write(&link.session, schema, writes).await;
-        if results.len() > writes.len() {
-            results.truncate(writes.len());
-        }
-        while results.len() < writes.len() {
-            let message = "the connector left a write unanswered";
-            results.push(Err(Error::new(ErrorKind::Unavailable, WRITE, message)));
-        }
-        results.into_iter().zip(writes).map(|(result, write)| discreet(result, write)).collect()
+        let unprepared = prepare(link, &schema.name, writes).await.err();
+        let ready = match &unprepared {
+            Some(_) => writes.iter().filter(|write| !creates(write)).cloned().collect(),
+            None => Cow::Borrowed(writes),
+        };
+        let made = match &*ready {
+            [] => Vec::new(),
+            ready => link.connector.write(&link.session, schema, ready).await,
+        };
+        let mut made = made.into_iter();
+        let mut result_of = |write: &ApplyWrite| match &unprepared {
+            Some(error) if creates(write) => Err(again(error)),
+            _ => made.next().unwrap_or_else(|| {
+                let message = "the connector left a write unanswered";
+                Err(Error::new(ErrorKind::Unavailable, "write records", message))
+            }),
+        };
+        writes.iter().map(|write| discreet(result_of(write), write)).collect()
     }
 
     /// Stores that the writes are answered and the answers themselves together, then acknowledges.
@@ -332,13 +332,29 @@ fn discreet(result: Result<WriteOutcome, Error>, write: &ApplyWrite) -> Result<W
     }
 }
 
-fn same_for_all(error: &Error, count: usize) -> Vec<Result<WriteOutcome, Error>> {
-    let copy = || {
-        let mut copy = Error::new(error.kind, error.operation, error.message.clone()).with_retry(error.retry);
-        copy.code.clone_from(&error.code);
-        copy
-    };
-    (0..count).map(|_| Err(copy())).collect()
+const fn creates(write: &ApplyWrite) -> bool {
+    matches!(write.write, WriteKind::Create { .. })
+}
+
+/// Makes sure, once, that the object has the field for our record id, where one of these writes needs it.
+async fn prepare(link: &Link, object: &str, writes: &[ApplyWrite]) -> Result<(), Error> {
+    if !writes.iter().any(creates) {
+        return Ok(());
+    }
+    let mut prepared = link.prepared.lock().await;
+    if !prepared.contains(object) {
+        link.connector.prepare_external_id(&link.session, object).await?;
+        prepared.insert(object.to_owned());
+    }
+    Ok(())
+}
+
+/// The same failure for another write.
+fn again(error: &Error) -> Error {
+    let mut copy = Error::new(error.kind, error.operation, error.message.clone()).with_retry(error.retry);
+    copy.code.clone_from(&error.code);
+    copy.field.clone_from(&error.field);
+    copy
 }
 
 async fn hold(jobs: Vec<Job>, pause: Duration) -> Result<(), Failure> {

@@ -77,6 +77,26 @@ async fn writes_are_made_in_batches_and_a_bad_one_stops_no_neighbour() {
 }
 
 #[tokio::test]
+async fn where_the_field_for_our_id_cannot_be_made_only_creates_are_refused() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.acme.lock().latency = Duration::from_secs(1);
+    let first = ask(&world, id, update("x"), "one").await;
+    eventually(SOON, "the first write", || async { world.acme.calls("/write").first().copied() }).await;
+    // What is asked for meanwhile is made together.
+    world.acme.fault("/prepare", Fault::Status(403));
+    let creating = ask(&world, id, create("rec_1"), "two").await;
+    let updating = ask(&world, id, update("y"), "three").await;
+    let WriteOutcome::Rejected { category, .. } = answer(&world, creating).await else { panic!("created") };
+    assert_eq!(category, IssueCategory::Permission);
+    assert!(matches!(answer(&world, updating).await, WriteOutcome::Applied { .. }));
+    assert!(matches!(answer(&world, first).await, WriteOutcome::Applied { .. }));
+    assert_eq!(world.acme.calls("/write").len(), 2, "the create was not sent");
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_create_whose_answer_was_lost_makes_one_record() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;
