@@ -10,6 +10,7 @@ mod deciding;
 mod drift;
 mod events;
 mod issues;
+mod large_schema;
 mod lineage;
 mod main_path;
 mod objects;

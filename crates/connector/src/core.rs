@@ -11,7 +11,7 @@ use bus::{
     outbox::{self, Waker},
 };
 use jiff::Timestamp;
-use model::{Clock, ConnectionId, ConnectionState, ObjectSchema, OrganizationId, SchemaRefreshed};
+use model::{Clock, ConnectionId, ConnectionState, ObjectSchema, OrganizationId};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use vault::Vault;
@@ -21,6 +21,7 @@ use crate::{
     failure::Failure,
     http::Client,
     publisher::Publisher,
+    schema,
     session::Line,
     states,
     store::{Connection, Store, Transition},
@@ -156,22 +157,16 @@ impl Core {
         link: &Link,
         actor: &str,
     ) -> Result<Vec<ObjectSchema>, Failure> {
-        let objects = link.connector.describe(&link.session).await?;
+        let objects = schema::bounded(link.connector.describe(&link.session).await?);
         let now = self.now();
-        let fact = SchemaRefreshed {
-            connection: link.id,
-            vendor: link.publisher.vendor.to_owned(),
-            objects,
-            at: now,
-        };
-        let event = link.publisher.schema(actor, &fact)?;
+        let events = link.publisher.schema(actor, link.id, &objects, now)?;
         let mut tx = self.store.pool.begin().await?;
-        Store::put_schemas(&mut tx, link.id, &fact.objects, now).await?;
-        outbox::enqueue(&mut tx, &[event]).await?;
+        Store::put_schemas(&mut tx, link.id, &objects, now).await?;
+        outbox::enqueue(&mut tx, &events).await?;
         tx.commit().await?;
         self.waker.wake();
         self.changed.notify_one();
-        Ok(fact.objects)
+        Ok(objects)
     }
 
     /// A part of a connection's work failed. A dead grant, a failure that lasts and one that passes by no retry change

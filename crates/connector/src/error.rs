@@ -23,6 +23,8 @@ pub enum ErrorKind {
     NotFound,
     /// An object or field is not there any more.
     SchemaDrift,
+    /// A field of the vendor's schema is larger than Accord takes in.
+    SchemaTooLarge,
     /// The vendor is out of order for now; the call did nothing.
     Unavailable,
     /// No whole answer came: the call may have been carried out.
@@ -45,6 +47,7 @@ impl ErrorKind {
             Self::Duplicate => "duplicate",
             Self::NotFound => "not_found",
             Self::SchemaDrift => "schema_drift",
+            Self::SchemaTooLarge => "schema_too_large",
             Self::Unavailable => "vendor_unavailable",
             Self::AnswerLost => "answer_lost",
             Self::Protocol => "vendor_protocol",
@@ -61,7 +64,7 @@ impl ErrorKind {
             Self::Validation => IssueCategory::Validation,
             Self::Duplicate => IssueCategory::Duplicate,
             Self::NotFound => IssueCategory::Missing,
-            Self::SchemaDrift => IssueCategory::SchemaDrift,
+            Self::SchemaDrift | Self::SchemaTooLarge => IssueCategory::SchemaDrift,
             Self::Unavailable | Self::AnswerLost | Self::Protocol => IssueCategory::Unavailable,
         }
     }

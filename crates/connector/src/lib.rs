@@ -16,6 +16,7 @@ mod oauth;
 mod owner;
 mod publisher;
 mod runtime;
+mod schema;
 mod session;
 mod states;
 mod store;

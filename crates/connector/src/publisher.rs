@@ -4,12 +4,22 @@ use bus::{ErrorKind, Message, event_id, subject};
 use jiff::Timestamp;
 use model::{
     ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
-    ConnectionId, IssueCategory, Lane, OrganizationId, SchemaRefreshed, SyncRunFinished, Value,
-    VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
+    ConnectionId, IssueCategory, Lane, ObjectSchema, OrganizationId, SchemaPart, SchemaRefreshed,
+    SyncRunFinished, Value, VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
 };
 use uuid::Uuid;
 
-use crate::Change;
+use crate::{
+    Change, Error,
+    failure::Failure,
+    schema::{self, PartTooLarge},
+};
+
+/// The most bytes of objects that one message of a schema has; the rest of it has room beside them.
+const SCHEMA_PART_BYTES: usize = bus::MAX_BODY_BYTES - 10_000;
+
+/// The most characters that are told of a name.
+const SHOWN_OF_NAME: usize = 100;
 
 /// Whose messages these are.
 #[derive(Clone, Debug)]
@@ -56,13 +66,30 @@ impl Publisher {
         Ok(message.by(format!("connection:{}", fact.connection)))
     }
 
-    /// The vendor's objects and fields were read.
-    pub(crate) fn schema(&self, actor: &str, fact: &SchemaRefreshed) -> Result<Message, bus::Error> {
-        let subject = subject::schema(&self.organization, "refreshed");
-        let source = &self.source;
-        let message =
-            Message::json(subject, kind::SCHEMA_REFRESHED, source, self.organization, fact.at, fact)?;
-        Ok(message.by(actor))
+    /// The vendor's objects and fields were read: one message, or as many as they need.
+    pub(crate) fn schema(
+        &self,
+        actor: &str,
+        connection: ConnectionId,
+        objects: &[ObjectSchema],
+        at: Timestamp,
+    ) -> Result<Vec<Message>, Failure> {
+        let parts = schema::divide(objects, SCHEMA_PART_BYTES).map_err(too_large)?;
+        let (reading, of) = (Uuid::new_v4(), u32::try_from(parts.len()).unwrap_or(u32::MAX));
+        let message = |(number, objects): (u32, Vec<ObjectSchema>)| {
+            let fact = SchemaRefreshed {
+                connection,
+                vendor: self.vendor.to_owned(),
+                objects,
+                part: (of > 1).then_some(SchemaPart { reading, number, of }),
+                at,
+            };
+            let subject = subject::schema(&self.organization, "refreshed");
+            let (kind, source) = (kind::SCHEMA_REFRESHED, &self.source);
+            let message = Message::json(subject, kind, source, self.organization, at, &fact)?;
+            Ok(message.by(actor))
+        };
+        (1..).zip(parts).map(message).collect()
     }
 
     /// A run of reading ended.
@@ -178,6 +205,17 @@ impl Publisher {
             parts: [self.organization.to_string(), connection.to_string(), generation.to_string()],
         }
     }
+}
+
+fn too_large(refused: PartTooLarge) -> Error {
+    let short = |name: String| name.chars().take(SHOWN_OF_NAME).collect::<String>();
+    let what = match refused.field {
+        Some(field) => format!("the field {} of {}", short(field), short(refused.object)),
+        None => format!("the object {}", short(refused.object)),
+    };
+    let message =
+        format!("{what} is described at a greater length than Accord takes in; remove some of its options");
+    Error::new(crate::ErrorKind::SchemaTooLarge, "read the schema", message)
 }
 
 /// A change with no more bytes of text than this fits a message however it is written in JSON, where a character

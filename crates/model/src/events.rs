@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 // Under this name, because the derive takes a `Value` for any JSON.
 use crate::Value as FieldValue;
-use crate::{CanonicalObject, ConnectionId, Digests, FieldType, MappingId, ObjectSchema, RecordId};
+use crate::{
+    CanonicalObject, ConnectionId, Digests, FieldType, MappingId, ObjectSchema, RecordId, SchemaPart,
+};
 
 /// The `ce-type` of every message on the bus.
 pub mod kind {
@@ -187,8 +189,11 @@ pub struct SchemaRefreshed {
     pub connection: ConnectionId,
     /// The vendor.
     pub vendor: String,
-    /// All objects that the connection offers.
+    /// All objects that the connection offers, or those of this part.
     pub objects: Vec<ObjectSchema>,
+    /// Which part of the reading this is, where the schema does not fit one event. The schema is known once all parts are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<SchemaPart>,
     /// When they were read.
     pub at: Timestamp,
 }

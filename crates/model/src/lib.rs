@@ -9,6 +9,7 @@ pub mod digest;
 mod events;
 mod field;
 mod id;
+mod parts;
 mod schema;
 mod value;
 mod write;
@@ -30,5 +31,6 @@ pub use id::{
     ApiKeyId, ConnectionId, IntegrationKeyId, InvalidId, LinkId, MappingId, OrganizationId, RecordId,
     SessionId, UserId, WriteId,
 };
+pub use parts::SchemaPart;
 pub use value::{InvalidValue, Value};
 pub use write::{ApplyWrite, CoveredValue, IssueCategory, WriteKind, WriteOutcome, Written};

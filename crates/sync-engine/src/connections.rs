@@ -91,23 +91,8 @@ async fn process(engine: &Engine, delivery: &Delivery) -> Result<(), Error> {
     match message.envelope.kind.as_str() {
         kind::SCHEMA_REFRESHED => {
             let schema: SchemaRefreshed = message.decode()?;
-            let SchemaRefreshed { connection, vendor, objects, at } = schema;
-            let before = store::connections::get(&mut tx, connection).await?;
-            let stored = store::connections::put_objects(
-                &mut tx,
-                organization,
-                connection,
-                &vendor,
-                &objects,
-                told(at),
-            );
-            let newest = stored.await?;
-            let read = |before: &store::connections::Connection| {
-                newest && before.organization == organization && !before.objects.is_empty()
-            };
-            if let Some(before) = before.filter(read) {
-                drifts::take(engine, &mut tx, &before, &objects).await?;
-            }
+            let told = told(schema.at);
+            take_schema(engine, &mut tx, organization, schema, told).await?;
         }
         kind::CONNECTION_AUTHORIZED | kind::CONNECTION_CHANGED | kind::CONNECTION_DISCONNECTED => {
             let change: ConnectionChanged = message.decode()?;
@@ -141,6 +126,35 @@ async fn process(engine: &Engine, delivery: &Delivery) -> Result<(), Error> {
     }
     tx.commit().await?;
     engine.waker.wake();
+    Ok(())
+}
+
+/// A vendor's schema was read. It counts once all its parts are here.
+async fn take_schema(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    schema: SchemaRefreshed,
+    told: Told,
+) -> Result<(), Error> {
+    let SchemaRefreshed { connection, vendor, objects, part, at } = schema;
+    let objects = match part {
+        None => objects,
+        Some(part) => {
+            let whole = store::schemas::add_part(tx, organization, connection, part, &objects, at).await?;
+            let Some(whole) = whole else { return Ok(()) };
+            whole
+        }
+    };
+    let before = store::connections::get(tx, connection).await?;
+    let newest =
+        store::connections::put_objects(tx, organization, connection, &vendor, &objects, told).await?;
+    let read = |before: &store::connections::Connection| {
+        newest && before.organization == organization && !before.objects.is_empty()
+    };
+    if let Some(before) = before.filter(read) {
+        drifts::take(engine, tx, &before, &objects).await?;
+    }
     Ok(())
 }
 

@@ -198,6 +198,7 @@ impl Tenant {
             connection: self.connection,
             vendor: VENDOR.to_owned(),
             objects: vec![schema()],
+            part: None,
             at: SystemClock.now(),
         };
         self.say(subject::schema(&self.organization, "refreshed"), kind::SCHEMA_REFRESHED, &body).await?;

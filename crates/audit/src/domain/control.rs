@@ -97,13 +97,15 @@ pub(crate) fn schema(refreshed: &SchemaRefreshed) -> Facts {
         .iter()
         .map(|object| json!({ "name": object.name, "fields": object.fields.len() }))
         .collect();
+    let part =
+        refreshed.part.map(|part| format!(" (part {} of {})", part.number, part.of)).unwrap_or_default();
     Facts {
         action: kind::SCHEMA_REFRESHED.to_owned(),
         target: refreshed.connection.to_string(),
         connection: Some(refreshed.connection),
         outcome: Outcome::Ok,
         actor: None,
-        summary: format!("The schema of {} was read: {} objects", refreshed.vendor, objects.len()),
+        summary: format!("The schema of {} was read: {} objects{part}", refreshed.vendor, objects.len()),
         details: json!({ "vendor": refreshed.vendor, "objects": objects }).into(),
     }
 }

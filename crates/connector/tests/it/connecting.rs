@@ -1,5 +1,5 @@
 use bus::Message;
-use model::{ConnectionChanged, ConnectionState, Role, SchemaRefreshed, kind};
+use model::{ConnectionChanged, ConnectionState, Role, SchemaPart, SchemaRefreshed, kind};
 use proto::connections::{
     BeginAuthorizationRequest, CompleteAuthorizationRequest, ListConnectionsRequest, ListVendorsRequest,
     StartAuthorizationRequest,
@@ -22,6 +22,42 @@ fn code(status: &tonic::Status) -> &str {
 fn parameter(url: &str, name: &str) -> String {
     let url = Url::parse(url).unwrap();
     url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned()
+}
+
+#[tokio::test]
+async fn a_schema_that_fits_no_message_comes_in_parts_and_a_field_that_fits_none_is_named() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    let all: Vec<String> = (0..1_500).map(|at| format!("{at}_{}", "x".repeat(500))).collect();
+    world.acme.lock().fields.clone_from(&all);
+    let shown = replica.api.refresh_schema(about("owner", id)).await.unwrap().into_inner();
+    assert_eq!(shown.objects[0].fields.len(), all.len());
+    let parts = eventually(SOON, "all parts of the schema", || async {
+        let events: Vec<SchemaRefreshed> = world.all(kind::SCHEMA_REFRESHED);
+        let parts: Vec<SchemaRefreshed> = events.into_iter().filter(|event| event.part.is_some()).collect();
+        let of = parts.first()?.part?.of;
+        (parts.len() == of as usize).then_some(parts)
+    })
+    .await;
+    assert!(parts.len() > 1);
+    let whole = SchemaPart::join(parts.into_iter().map(|part| part.objects));
+    assert_eq!(whole.len(), 2);
+    for object in whole {
+        assert!(object.fields.iter().map(|field| &field.name).eq(&all), "{}", object.name);
+    }
+
+    world.acme.lock().fields.push("y".repeat(1_100_000));
+    let refused = replica.api.refresh_schema(about("owner", id)).await.unwrap_err();
+    assert_eq!((refused.code(), code(&refused)), (Code::FailedPrecondition, "schema_too_large"));
+    assert!(refused.message().contains("companies"), "{}", refused.message());
+    assert!(refused.message().len() < 500);
+    let told = replica.wait_for_state(id, "error").await;
+    assert_eq!(told.reason, "schema_too_large");
+    world.acme.lock().fields.truncate(3);
+    replica.api.refresh_schema(about("owner", id)).await.unwrap();
+    replica.wait_for_state(id, "active").await;
+    replica.stop().await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub(crate) mod reconciles;
 pub(crate) mod records;
 pub(crate) mod revisions;
 pub(crate) mod runs;
+pub(crate) mod schemas;
 mod states;
 pub(crate) mod writes;
 

@@ -154,6 +154,7 @@ impl World {
             connection,
             vendor: "hubspot".to_owned(),
             objects: objects.to_vec(),
+            part: None,
             at: self.clock.now(),
         };
         let subject = subject::schema(&self.organization(), "refreshed");

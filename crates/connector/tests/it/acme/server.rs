@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) records: BTreeMap<String, BTreeMap<String, Record>>,
     pub(crate) account: String,
     pub(crate) scopes: Vec<String>,
+    /// The names of every object's fields.
+    pub(crate) fields: Vec<String>,
     codes: HashMap<String, String>,
     access: HashSet<String>,
     pub(crate) refresh: Option<String>,
@@ -80,6 +82,7 @@ impl Acme {
         let inner = Inner {
             account: "acme-1".into(),
             scopes: vec!["read".into(), "write".into()],
+            fields: ["name", "phone", "city"].map(Into::into).into(),
             expires_in: 1_800,
             rotate: true,
             ..Inner::default()
@@ -296,8 +299,8 @@ async fn me(State(acme): State<Acme>) -> Json<Value> {
     Json(json!({"id": inner.account, "scopes": inner.scopes}))
 }
 
-async fn schema() -> Json<Value> {
-    Json(json!(["name", "phone", "city"]))
+async fn schema(State(acme): State<Acme>) -> Json<Value> {
+    Json(json!(acme.lock().fields))
 }
 
 async fn search(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value> {
