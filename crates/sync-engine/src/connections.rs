@@ -205,10 +205,11 @@ async fn note_run(tx: &mut sqlx::PgConnection, message: &Message) -> Result<(), 
     let fact: SyncRunFinished = message.decode()?;
     let lane = match fact.run.as_str() {
         "backfill" => Lane::Backfill,
-        "poll" | "manual" | "rescan" => Lane::Live,
+        "poll" | "manual" | "rescan" | "archive_sweep" => Lane::Live,
         _ => return Ok(()),
     };
-    if fact.published == 0 || fact.error.is_some() {
+    // One that failed in the middle can be put back as far as it came.
+    if fact.published == 0 {
         return Ok(());
     }
     let run = store::runs::Run {

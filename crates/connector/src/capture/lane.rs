@@ -3,7 +3,7 @@ use model::Lane;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::{Reader, Run, SEAM};
+use super::{Begun, Reader, Run, SEAM};
 use crate::{
     Change, Error, ErrorKind, Fetch, Page, Session,
     failure::Failure,
@@ -16,30 +16,28 @@ const READ: &str = "read changes";
 pub(super) const READ_AHEAD: usize = 1;
 
 impl Reader {
-    /// Reads a lane up to its end, or up to now. The next page is read while one is published; the checkpoint follows
+    /// Reads a lane up to its end, or up to now, and counts what it did, however it ends. The next page is read while one is published; the checkpoint follows
     /// the bus's acknowledgement.
     pub(super) async fn read_lane(
         &self,
         checkpoint: &mut Checkpoint,
         lane: Lane,
         session: &Session,
-    ) -> Result<Run, Failure> {
+        run: &mut Run,
+    ) -> Result<(), Failure> {
         let (pages, received) = mpsc::channel(READ_AHEAD);
         let reading = self.read_pages(checkpoint.clone(), session, pages);
         let publishing = async {
             // A failure drops the receiver, and reading ends by itself.
             let mut received = received;
-            let mut run = Run::default();
             while let Some(page) = received.recv().await {
-                self.take_page(page, checkpoint, lane, &mut run).await?;
+                self.take_page(page, checkpoint, lane, run).await?;
             }
-            Ok::<Run, Failure>(run)
+            Ok::<(), Failure>(())
         };
         let span = tracing::info_span!("read_lane", connection = %self.link.id, object = self.capture.object);
         let (read, published) = async { tokio::join!(reading, publishing) }.instrument(span).await;
-        let run = published?;
-        read?;
-        Ok(run)
+        published.and(read)
     }
 
     /// Reads pages from where the checkpoint stands.
@@ -134,7 +132,8 @@ impl Reader {
                 let (object, fields) = (self.capture.object.as_str(), fields.join(", "));
                 let message = format!("{object} {id} is too large; not read of it: {fields}");
                 tracing::warn!(connection = %self.link.id, object, "a record is too large for the bus");
-                self.report("too_large", Run::default(), now, Some(("record_too_large", message))).await?;
+                let mut run = Begun::new("too_large", now);
+                self.report(&mut run, Some(("record_too_large", message))).await?;
             }
             messages.push(message_of_change);
         }

@@ -6,7 +6,7 @@ mod verify;
 
 use std::{sync::Arc, time::Duration};
 
-use bus::outbox;
+use bus::{Message, outbox};
 use jiff::Timestamp;
 use model::{CaptureProgress, Lane, ObjectSchema, SyncRunFinished};
 use tokio::{sync::watch, time::Instant};
@@ -23,6 +23,9 @@ use crate::{
 /// How far the live lane starts before the moment at which the backfill ends: more than any clock is wrong by.
 const SEAM: Duration = Duration::from_secs(300);
 const LIVE: &str = "live";
+const BACKFILL: &str = "backfill";
+const POLL: &str = "poll";
+const MANUAL: &str = "manual";
 /// The pause after Accord's own storage failed.
 const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,34 @@ pub(crate) struct Reader {
 pub(crate) struct Run {
     pub(crate) read: u64,
     pub(crate) published: u64,
+}
+
+/// A run that nobody was told of yet. One that failed for no fault of the vendor's goes on with the next try, so that
+/// what it published is told in the end.
+#[derive(Debug)]
+pub(super) struct Begun {
+    name: &'static str,
+    pub(super) at: Timestamp,
+    pub(super) run: Run,
+}
+
+impl Begun {
+    pub(super) fn new(name: &'static str, at: Timestamp) -> Self {
+        Self { name, at, run: Run::default() }
+    }
+
+    /// What a backfill did since it was told of last, before a restart included. It publishes all that it reads.
+    fn backfill(checkpoint: &Checkpoint) -> Self {
+        let read = u64::try_from(checkpoint.read - checkpoint.since_read).unwrap_or_default();
+        Self { name: BACKFILL, at: checkpoint.since, run: Run { read, published: read } }
+    }
+
+    /// Begins anew, unless something is still to be told.
+    pub(super) fn go_on(&mut self, name: &'static str, at: Timestamp) {
+        if self.run.published == 0 {
+            *self = Self::new(name, at);
+        }
+    }
 }
 
 impl Reader {
@@ -89,6 +120,8 @@ impl Reader {
                 finished: false,
                 read: 0,
                 total: 0,
+                since: self.core.now(),
+                since_read: 0,
             })
         };
         let live = lane(LIVE.to_owned(), now - SEAM, None);
@@ -126,15 +159,15 @@ impl Reader {
         let mut sync_now = self.link.sync_now.subscribe();
         let mut pause = config.poll_interval_min;
         let mut manual = false;
+        let mut begun = Begun::new(POLL, self.core.now());
         loop {
-            let started = self.core.now();
-            let name = if manual { "manual" } else { "poll" };
-            match self.poll(&mut live, &mut rescans, name, started).await {
+            begun.go_on(if manual { MANUAL } else { POLL }, self.core.now());
+            match self.poll(&mut live, &mut rescans, &mut begun).await {
                 Ok(read) if read > 0 => pause = config.poll_interval_min,
                 Ok(_) => pause = (pause * 3 / 2).clamp(config.poll_interval_min, config.poll_interval),
                 Err(Failure::LeaseLost) => return,
                 Err(failure) => {
-                    let wait = self.failed(LIVE, name, &failure, started).await;
+                    let wait = self.failed(LIVE, &mut begun, &failure).await;
                     manual = wait_or_wake(wait, &mut sync_now).await;
                     continue;
                 }
@@ -147,31 +180,32 @@ impl Reader {
         &self,
         live: &mut Checkpoint,
         rescans: &mut [Rescan],
-        name: &'static str,
-        started: Timestamp,
+        begun: &mut Begun,
     ) -> Result<u64, Failure> {
-        let run = self.read_lane(live, Lane::Live, &self.link.session).await?;
+        self.read_lane(live, Lane::Live, &self.link.session, &mut begun.run).await?;
         self.core.store.note_poll(self.link.id, &self.capture.object, self.core.now(), None).await?;
         self.core.part_succeeded(&self.link, &self.part(LIVE)).await?;
-        if run.read > 0 || name == "manual" {
-            self.report(name, run, started, None).await?;
+        let read = begun.run.read;
+        if read > 0 || begun.name == MANUAL {
+            self.report(begun, None).await?;
         }
         let mut late = 0;
         for rescan in rescans.iter_mut().filter(|rescan| rescan.due <= Instant::now()) {
-            let started = self.core.now();
             let until = self.link.line.vendor_now() - rescan.behind;
             if until <= rescan.checkpoint.position.time {
                 continue;
             }
             rescan.checkpoint.until = Some(until);
-            let run = self.read_lane(&mut rescan.checkpoint, Lane::Live, &self.link.session).await?;
+            *begun = Begun::new("rescan", self.core.now());
+            let session = &self.link.session;
+            self.read_lane(&mut rescan.checkpoint, Lane::Live, session, &mut begun.run).await?;
             rescan.due = Instant::now() + rescan.behind.max(self.core.config.poll_interval_min);
-            if run.published > 0 {
-                self.report("rescan", run, started, None).await?;
+            late += begun.run.published;
+            if begun.run.published > 0 {
+                self.report(begun, None).await?;
             }
-            late += run.published;
         }
-        Ok(run.read + late)
+        Ok(read + late)
     }
 
     /// Reads all history, once.
@@ -184,25 +218,37 @@ impl Reader {
     async fn read_backfill(&self, backfill: Option<Checkpoint>) {
         let Some(mut backfill) = backfill.filter(|backfill| !backfill.finished) else { return };
         let session = self.link.session.in_background();
-        let started = self.core.now();
         let mut sync_now = self.link.sync_now.subscribe();
         loop {
-            let failure = match self.try_backfill(&mut backfill, &session, started).await {
+            let failure = match self.try_backfill(&mut backfill, &session).await {
                 Ok(()) | Err(Failure::LeaseLost) => return,
                 Err(failure) => failure,
             };
-            let wait = self.failed("backfill", "backfill", &failure, self.core.now()).await;
+            let mut begun = Begun::backfill(&backfill);
+            let wait = self.failed(BACKFILL, &mut begun, &failure).await;
+            if begun.run.published == 0 {
+                match self.told_of(&mut backfill).await {
+                    Ok(()) => {}
+                    Err(Failure::LeaseLost) => return,
+                    Err(failure) => self.pause_after_own_failure(&failure).await,
+                }
+            }
             wait_or_wake(wait, &mut sync_now).await;
         }
     }
 
-    async fn try_backfill(
-        &self,
-        backfill: &mut Checkpoint,
-        session: &Session,
-        started: Timestamp,
-    ) -> Result<(), Failure> {
-        self.read_lane(backfill, Lane::Backfill, session).await?;
+    /// Notes that everybody knows what the backfill published so far.
+    async fn told_of(&self, backfill: &mut Checkpoint) -> Result<(), Failure> {
+        backfill.since = self.core.now();
+        backfill.since_read = backfill.read;
+        let mut tx = self.core.store.pool.begin().await?;
+        self.store(&mut tx, backfill).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn try_backfill(&self, backfill: &mut Checkpoint, session: &Session) -> Result<(), Failure> {
+        self.read_lane(backfill, Lane::Backfill, session, &mut Run::default()).await?;
         let read = u64::try_from(backfill.read).unwrap_or_default();
         let progress = CaptureProgress {
             connection: self.link.id,
@@ -214,43 +260,48 @@ impl Reader {
         let finished = self.link.publisher.backfill_finished(self.capture.generation, &progress)?;
         self.core.bus.publish(&finished).await?;
         backfill.finished = true;
+        let run = self.run_finished(&Begun::backfill(backfill), None)?;
         let mut tx = self.core.store.pool.begin().await?;
         self.store(&mut tx, backfill).await?;
+        outbox::enqueue(&mut tx, &[run]).await?;
         tx.commit().await?;
-        self.core.part_succeeded(&self.link, &self.part("backfill")).await?;
-        self.report("backfill", Run { read, published: read }, started, None).await
+        self.core.waker.wake();
+        self.core.part_succeeded(&self.link, &self.part(BACKFILL)).await
     }
 
     /// Tells everyone that a run ended.
-    async fn report(
+    pub(super) async fn report(
         &self,
-        run: &str,
-        counted: Run,
-        started_at: Timestamp,
+        begun: &mut Begun,
         error: Option<(&str, String)>,
     ) -> Result<(), Failure> {
+        let mut tx = self.core.store.pool.begin().await?;
+        outbox::enqueue(&mut tx, &[self.run_finished(begun, error)?]).await?;
+        tx.commit().await?;
+        begun.run = Run::default();
+        self.core.waker.wake();
+        Ok(())
+    }
+
+    fn run_finished(&self, begun: &Begun, error: Option<(&str, String)>) -> Result<Message, Failure> {
         let (error, message) = error.map(|(code, message)| (code.to_owned(), message)).unzip();
         let fact = SyncRunFinished {
             connection: self.link.id,
             vendor: self.link.publisher.vendor.to_owned(),
             vendor_object: self.capture.object.clone(),
-            run: run.to_owned(),
-            read: counted.read,
-            published: counted.published,
+            run: begun.name.to_owned(),
+            read: begun.run.read,
+            published: begun.run.published,
             error,
             message,
-            started_at,
+            started_at: begun.at,
             finished_at: self.core.now(),
         };
-        let mut tx = self.core.store.pool.begin().await?;
-        outbox::enqueue(&mut tx, &[self.link.publisher.run(&fact)?]).await?;
-        tx.commit().await?;
-        self.core.waker.wake();
-        Ok(())
+        Ok(self.link.publisher.run(&fact)?)
     }
 
     /// Deals with a failed run and says how long to wait.
-    async fn failed(&self, part: &str, run: &str, failure: &Failure, started: Timestamp) -> Duration {
+    async fn failed(&self, part: &str, begun: &mut Begun, failure: &Failure) -> Duration {
         let Failure::Vendor(error) = failure else {
             tracing::warn!(connection = %self.link.id, object = self.capture.object, error = %failure, "could not read");
             return OWN_FAILURE_PAUSE;
@@ -266,8 +317,8 @@ impl Reader {
             let failures = self.core.part_failed(&self.link, &self.part(part), error).await?;
             let message = error.to_string();
             self.core.store.note_poll(self.link.id, object, self.core.now(), Some(&message)).await?;
-            if failures == 1 {
-                self.report(run, Run::default(), started, Some((code, message))).await?;
+            if failures == 1 || begun.run.published > 0 {
+                self.report(begun, Some((code, message))).await?;
             }
             if error.kind == ErrorKind::SchemaDrift && failures == 1 {
                 self.core.refresh_schema(&self.link, crate::states::SERVICE).await?;

@@ -8,7 +8,7 @@ use model::{Digests, Lane, VerifiedBucket, VerifyFinished, VerifyProgressed, dig
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Reader, lane::READ_AHEAD, wait_or_wake};
+use super::{Begun, Reader, lane::READ_AHEAD, sweep::SWEEP, wait_or_wake};
 use crate::{Change, Cursor, Session, failure::Failure, store::Checkpoint};
 
 const VERIFY: &str = "verify";
@@ -39,7 +39,7 @@ impl Reader {
                 Ok(()) | Err(Failure::LeaseLost) => return,
                 Err(failure) => failure,
             };
-            let wait = self.failed(VERIFY, VERIFY, &failure, started).await;
+            let wait = self.failed(VERIFY, &mut Begun::new(VERIFY, started), &failure).await;
             wait_or_wake(wait, &mut sync_now).await;
         }
     }
@@ -48,7 +48,7 @@ impl Reader {
         let (id, object) = (self.link.id, self.capture.object.as_str());
         let Some(known) = self.core.store.verify(id, object, run).await? else { return Ok(()) };
         // What is deleted there and was not told yet is no difference.
-        self.sweep_and_prune().await?;
+        self.sweep_and_tell(&mut Begun::new(SWEEP, started_at)).await?;
         let session = self.link.session.in_background();
         let first = self.look(&session, run, &BTreeSet::new()).await?;
         let differing: BTreeSet<usize> = known.differing(&first.digests).into_iter().collect();
@@ -90,6 +90,8 @@ impl Reader {
             finished: false,
             read: 0,
             total: 0,
+            since: self.core.now(),
+            since_read: 0,
         };
         let (pages, mut received) = mpsc::channel(READ_AHEAD);
         let reading = self.read_pages(whole, session, pages);

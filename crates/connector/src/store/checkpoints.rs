@@ -15,6 +15,10 @@ pub(crate) struct Checkpoint {
     pub(crate) finished: bool,
     pub(crate) read: i64,
     pub(crate) total: i64,
+    /// Since when nobody was told of what it published …
+    pub(crate) since: Timestamp,
+    /// … and how many records it had read by then.
+    pub(crate) since_read: i64,
 }
 
 /// What became of a store under a fence.
@@ -34,6 +38,8 @@ struct Row {
     finished: bool,
     read: i64,
     total: i64,
+    since: jiff_sqlx::Timestamp,
+    since_read: i64,
 }
 
 impl Store {
@@ -44,7 +50,7 @@ impl Store {
         object: &str,
     ) -> Result<Vec<Checkpoint>, Error> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT lane, position, until, finished, read, total FROM checkpoints
+            "SELECT lane, position, until, finished, read, total, since, since_read FROM checkpoints
              WHERE connection = $1 AND object = $2",
         )
         .bind(connection.uuid())
@@ -58,6 +64,8 @@ impl Store {
             finished: row.finished,
             read: row.read,
             total: row.total,
+            since: row.since.to_jiff(),
+            since_read: row.since_read,
         };
         Ok(rows.into_iter().map(checkpoint).collect())
     }
@@ -73,13 +81,13 @@ impl Store {
     ) -> Result<Stored, Error> {
         let stored = sqlx::query(
             "INSERT INTO checkpoints (connection, object, lane, position, until, finished, read, total, fence,
-                                      stored_at)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8, fence, $9 FROM leases
+                                      stored_at, since, since_read)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, fence, $9, $14, $15 FROM leases
              WHERE vendor = $10 AND partition = $11 AND holder = $12 AND fence = $13
              ON CONFLICT (connection, object, lane) DO UPDATE
              SET position = EXCLUDED.position, until = EXCLUDED.until, finished = EXCLUDED.finished,
                  read = EXCLUDED.read, total = EXCLUDED.total, fence = EXCLUDED.fence,
-                 stored_at = EXCLUDED.stored_at
+                 stored_at = EXCLUDED.stored_at, since = EXCLUDED.since, since_read = EXCLUDED.since_read
              WHERE checkpoints.fence <= EXCLUDED.fence",
         )
         .bind(connection.uuid())
@@ -95,6 +103,8 @@ impl Store {
         .bind(partition_column(lease.partition))
         .bind(lease.holder)
         .bind(lease.fence)
+        .bind(at(checkpoint.since))
+        .bind(checkpoint.since_read)
         .execute(tx)
         .await?;
         Ok(if stored.rows_affected() == 1 { Stored::Done } else { Stored::LeaseLost })

@@ -43,6 +43,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 20, name: "content", sql: include_str!("../../migrations/0020_content.sql") },
     Migration { version: 21, name: "verifies", sql: include_str!("../../migrations/0021_verifies.sql") },
     Migration { version: 25, name: "pauses", sql: include_str!("../../migrations/0025_pauses.sql") },
+    Migration { version: 30, name: "untold", sql: include_str!("../../migrations/0030_untold.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

@@ -63,7 +63,41 @@ async fn a_kill_in_the_middle_of_the_backfill_loses_nothing() {
     assert_eq!(ids.len(), 500);
     let served = world.acme.lock().served;
     assert!(served < 500, "it started again: {served} records were read");
+    // The run that can be put back is the whole of it, with what was published before the restart.
+    let whole = |run: &SyncRunFinished| run.run == "backfill" && run.published == 500;
+    let run = world.wait_for("the run", kind::SYNC_RUN_FINISHED, whole).await;
+    let first = world.changes().into_iter().map(|change| change.captured_at).min().unwrap();
+    assert!(run.started_at <= first, "{first} is not in {run:?}");
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_reading_that_fails_in_the_middle_is_told_as_far_as_it_came() {
+    let world = World::new(FAST).await;
+    world.acme.seed("companies", 500, 3);
+    world.acme.lock().latency = Duration::from_millis(100);
+    let mut config = world.config();
+    config.poll_interval = Duration::from_secs(600);
+    config.poll_interval_min = Duration::from_secs(600);
+    let mut replica = world.start_with(config).await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name"], true).await;
+    eventually(SOON, "the first pages", || async { (world.changes().len() >= 100).then_some(()) }).await;
+    world.acme.fault("/search", Fault::Status(403));
+    let run = |run: &SyncRunFinished| run.run == "backfill";
+    let failed = world.wait_for("the failed run", kind::SYNC_RUN_FINISHED, run).await;
+    assert_eq!(failed.error.as_deref(), Some("permission_missing"));
+    assert!((100..500).contains(&failed.published), "{failed:?}");
+    let told: Vec<_> = world.changes().into_iter().map(|change| change.captured_at).collect();
+    assert_eq!(told.len() as u64, failed.published);
+    assert!(told.iter().all(|at| (failed.started_at..=failed.finished_at).contains(at)));
+
+    replica.api.sync_now(about("owner", id)).await.unwrap();
+    let run = |run: &SyncRunFinished| run.run == "backfill" && run.error.is_none();
+    let rest = world.wait_for("the rest", kind::SYNC_RUN_FINISHED, run).await;
+    assert_eq!(failed.published + rest.published, 500, "each is told once");
+    assert!(rest.started_at >= failed.finished_at);
+    replica.stop().await;
 }
 
 #[tokio::test]

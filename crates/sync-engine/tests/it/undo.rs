@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::{SyncRunFinished, kind};
+use model::{ChangeEvent, ChangeKind, SyncRunFinished, kind};
 use proto::sync as wire;
 
 use crate::world::{SOON, World, by, text, texts};
@@ -36,15 +36,20 @@ async fn undo(world: &World, run: &wire::Run) -> wire::Run {
 
 /// The connector read companies between these moments.
 async fn polled(world: &World, started_at: Timestamp) -> wire::Run {
+    ended(world, started_at, "poll", None).await
+}
+
+/// A reading of companies ended.
+async fn ended(world: &World, started_at: Timestamp, run: &str, error: Option<&str>) -> wire::Run {
     let before = runs(world).await.len();
     let fact = SyncRunFinished {
         connection: world.connection,
         vendor: "hubspot".to_owned(),
         vendor_object: "companies".to_owned(),
-        run: "poll".to_owned(),
+        run: run.to_owned(),
         read: 1,
         published: 1,
-        error: None,
+        error: error.map(str::to_owned),
         message: None,
         started_at,
         finished_at: world.later(),
@@ -102,6 +107,38 @@ async fn a_reading_is_put_back_where_its_values_stand_and_again_put_back() {
     assert_eq!(world.write(2).await.fields, texts(&[("name", "Uno"), ("phone", "2")]));
     let said: Vec<SyncRunFinished> = world.all(kind::SYNC_RUN_FINISHED);
     assert!(said.iter().filter(|fact| fact.run == "undo").count() == 2, "everybody is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_that_were_swept_are_put_back_as_are_readings_that_failed() {
+    let world = World::new().await;
+    let active = world.active("bidirectional", "newest_wins").await;
+    let policy = wire::SetMappingRequest {
+        mapping_id: active.id,
+        delete_policy: Some("archive".to_owned()),
+        ..wire::SetMappingRequest::default()
+    };
+    world.api.clone().set_mapping(by("admin", policy)).await.unwrap();
+    world.deliver(&[world.edited("1", &[("name", "One")]), world.edited("2", &[("name", "Two")])]).await;
+    let (one, two) =
+        (world.company_with("1", "name", "One").await, world.company_with("2", "name", "Two").await);
+    let started = world.later();
+    world.deliver(&[ChangeEvent { kind: ChangeKind::Deleted, ..world.edited("1", &[]) }]).await;
+    testkit::eventually(SOON, "the archiving", || async { world.get(&one.id).await.archived_at.map(|_| ()) })
+        .await;
+    let swept = ended(&world, started, "archive_sweep", None).await;
+    assert_eq!(preview(&world, &swept).await.records, 1);
+    undo(&world, &swept).await;
+    assert!(world.get(&one.id).await.archived_at.is_none(), "it is active again");
+
+    let started = world.later();
+    world.deliver(&[world.edited("2", &[("name", "Deux")])]).await;
+    world.company_with("2", "name", "Deux").await;
+    let failed = ended(&world, started, "backfill", Some("permission_missing")).await;
+    assert_eq!(preview(&world, &failed).await.records, 0, "live changes are no history");
+    let failed = ended(&world, started, "poll", Some("vendor_unavailable")).await;
+    undo(&world, &failed).await;
+    assert_eq!(text(&world.get(&two.id).await, "name"), "Two");
 }
 
 #[tokio::test(flavor = "multi_thread")]

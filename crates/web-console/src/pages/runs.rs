@@ -49,6 +49,7 @@ fn kind(run: &Run, vendor: &str) -> String {
         "poll" => format!("Changes read from {vendor}"),
         "manual" => format!("Sync now from {vendor}"),
         "rescan" => format!("Late changes read from {vendor}"),
+        "archive_sweep" => format!("Deletions read from {vendor}"),
         "backfill" => format!("History read from {vendor}"),
         "apply" => "Mapping applied".to_owned(),
         "undo" => "Another run put back".to_owned(),
