@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Error, Session};
+use crate::{Error, Session, words::storable};
 
 /// The namespace of [`Change::content`].
 const CONTENT: Uuid = Uuid::from_u128(0x5d1f_0a52_7c2e_5f0b_9d0e_3b1a_6c42_88e1);
@@ -95,6 +95,16 @@ pub struct Account {
     pub missing: Vec<MissingScope>,
     /// Limits that the user should know, in words.
     pub notices: Vec<String>,
+}
+
+impl Account {
+    /// The same without U+0000, which the database takes in no text.
+    pub(crate) fn storable(mut self) -> Self {
+        let Self { id, name, tier, scopes, missing, notices } = &mut self;
+        let missing = missing.iter_mut().flat_map(|one| [&mut one.scope, &mut one.consequence]);
+        [id, name].into_iter().chain(tier).chain(scopes).chain(notices).chain(missing).for_each(storable);
+        self
+    }
 }
 
 /// A required scope that was not granted.

@@ -2,6 +2,8 @@ use std::{fmt, time::Duration};
 
 use model::IssueCategory;
 
+use crate::words::storable;
+
 /// What went wrong at a vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -115,15 +117,9 @@ impl Error {
     /// A failure with the retry that is usual for its kind.
     #[must_use]
     pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            retry: kind.usual_retry(),
-            operation,
-            message: message.into(),
-            code: None,
-            field: None,
-            source: None,
-        }
+        let mut message = message.into();
+        storable(&mut message);
+        Self { kind, retry: kind.usual_retry(), operation, message, code: None, field: None, source: None }
     }
 
     /// The same with another retry. A pause of more than a day is taken for a day.
@@ -148,6 +144,8 @@ impl Error {
     /// The same with the field that the vendor names.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<Box<str>>) -> Self {
+        let mut field = String::from(field.into());
+        storable(&mut field);
         self.field = Some(field.into());
         self
     }

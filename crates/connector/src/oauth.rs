@@ -240,7 +240,7 @@ async fn finish(core: &Core, authorization: &Authorization) -> Result<Connection
     let grant = exchange(core, &line, authorization).await?;
     let session = Session::new(line.clone(), std::sync::Arc::new(FixedToken(grant.access_token.clone())));
     let account = match connector.account(&session).await {
-        Ok(account) => account,
+        Ok(account) => account.storable(),
         Err(error) => {
             take_back(&line, &grant).await;
             return Err(vendor_refused(error));

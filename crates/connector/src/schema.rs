@@ -3,15 +3,27 @@
 use model::{FieldSchema, ObjectSchema};
 use serde::Serialize;
 
+use crate::words::storable;
+
 /// The longest description of a field that is kept, in characters. It is a hint for suggestions, and HubSpot takes 65,536.
 const LONGEST_DESCRIPTION: usize = 300;
 
-/// The schema with descriptions of a bounded length.
+/// The schema without U+0000, which the database takes in no text, and with descriptions of a bounded length. What has it in
+/// the name by which the vendor knows it is left out.
 pub(crate) fn bounded(mut objects: Vec<ObjectSchema>) -> Vec<ObjectSchema> {
+    objects.retain(|object| is_storable(&object.name));
     for object in &mut objects {
+        storable(&mut object.label);
+        object.fields.retain(|field| is_storable(&field.name));
         for field in &mut object.fields {
+            storable(&mut field.label);
+            storable(&mut field.description);
             if let Some((end, _)) = field.description.char_indices().nth(LONGEST_DESCRIPTION) {
                 field.description.truncate(end);
+            }
+            field.options.retain(|option| is_storable(&option.value));
+            for option in &mut field.options {
+                storable(&mut option.label);
             }
         }
     }
@@ -72,6 +84,10 @@ fn bytes<T: Serialize>(part: &T) -> usize {
     serde_json::to_string(part).map_or(usize::MAX / 4, |text| text.len() + 1)
 }
 
+fn is_storable(name: &str) -> bool {
+    !name.contains('\0')
+}
+
 #[cfg(test)]
 mod tests {
     use model::{FieldType, PicklistOption, SchemaPart};
@@ -121,6 +137,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_schema_can_always_be_stored(texts in prop::collection::vec("[a-c\0ä]{0,6}", 1..6)) {
+            let whole = schema(&texts);
+            let kept = bounded(vec![whole.clone()]);
+            let text = serde_json::to_string(&kept).unwrap();
+            prop_assert!(!text.contains("\\u0000"), "{}", text);
+            let fields = &kept[0].fields;
+            prop_assert!(fields.iter().all(|field| field.description.chars().count() <= LONGEST_DESCRIPTION));
+            prop_assert_eq!(fields.len(), whole.fields.iter().filter(|field| !field.name.contains('\0')).count());
+        }
+
         #[test]
         fn a_divided_schema_is_joined_again(
             objects in prop::collection::vec(prop::collection::vec(".{0,120}", 0..12), 0..6),

@@ -9,6 +9,11 @@ const LEFT_OUT: &str = "…";
 /// A value of more words than this is text, whose single words tell nothing; a name or an address is shorter.
 const WORDS_OF_A_NAME: usize = 6;
 
+/// Takes U+0000 out of a vendor's text: the database takes it in none.
+pub(crate) fn storable(text: &mut String) {
+    text.retain(|letter| letter != '\0');
+}
+
 /// The message without the values of this write, and without the words of those that are short enough to be names.
 pub(crate) fn without_values(message: &str, write: &ApplyWrite) -> String {
     let mut values: Vec<String> = write.fields.values().flat_map(texts).collect();
@@ -19,6 +24,7 @@ pub(crate) fn without_values(message: &str, write: &ApplyWrite) -> String {
     // The longest first: a name within an address must not leave the rest of the address behind.
     values.sort_unstable_by_key(|value| std::cmp::Reverse(value.len()));
     let mut message = message.to_owned();
+    storable(&mut message);
     for value in &values {
         message = message.replace(value.as_str(), LEFT_OUT);
     }

@@ -20,7 +20,7 @@ use crate::{
     limiter::Priority,
     session::backoff,
     store::Lease,
-    words::without_values,
+    words::{storable, without_values},
 };
 
 /// The inbox's name for answered writes.
@@ -325,6 +325,8 @@ fn rejected(error: &Error) -> WriteOutcome {
 fn discreet(result: Result<WriteOutcome, Error>, write: &ApplyWrite) -> Result<WriteOutcome, Error> {
     match result {
         Ok(WriteOutcome::Rejected { category, message, field }) => {
+            let mut field = field;
+            field.iter_mut().for_each(storable);
             Ok(WriteOutcome::Rejected { category, message: without_values(&message, write), field })
         }
         Err(error) => Err(Error { message: without_values(&error.message, write), ..error }),

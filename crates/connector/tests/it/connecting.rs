@@ -61,6 +61,25 @@ async fn a_schema_that_fits_no_message_comes_in_parts_and_a_field_that_fits_none
 }
 
 #[tokio::test]
+async fn a_vendor_whose_texts_hold_what_no_database_takes_is_connected_and_described() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    {
+        let mut acme = world.acme.lock();
+        acme.said = " \u{0}of ours".to_owned();
+        acme.fields.push("na\u{0}me".to_owned());
+        acme.scopes.push("admin\u{0}".to_owned());
+    }
+    let id = replica.connect(&world.acme).await;
+    assert_eq!(replica.get(id).await.account_name, "Acme Inc of ours");
+    let shown = replica.api.refresh_schema(about("owner", id)).await.unwrap().into_inner();
+    let fields = &shown.objects[0].fields;
+    assert_eq!(fields.len(), 3, "nothing can be asked for by such a name");
+    assert_eq!((fields[0].label.as_str(), fields[0].description.as_str()), ("NAME of ours", " of ours"));
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn an_authorized_account_is_an_active_connection_with_its_schema_and_no_plain_token() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;

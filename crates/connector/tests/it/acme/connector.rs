@@ -148,7 +148,7 @@ impl Connector for AcmeConnector {
         });
         Ok(Account {
             id: json["id"].as_str().unwrap().into(),
-            name: "Acme Inc".into(),
+            name: format!("Acme Inc{}", json["said"].as_str().unwrap()),
             tier: None,
             missing: missing.collect(),
             scopes,
@@ -158,11 +158,12 @@ impl Connector for AcmeConnector {
 
     async fn describe(&self, session: &Session) -> Result<Vec<ObjectSchema>, Error> {
         let json = read(&session.send(request("core", Method::GET, "/schema", Body::Empty)).await?)?;
+        let said = json["said"].as_str().unwrap();
         let field = |name: &Json| FieldSchema {
             name: name.as_str().unwrap().into(),
-            label: name.as_str().unwrap().to_uppercase(),
+            label: name.as_str().unwrap().to_uppercase() + said,
             field_type: FieldType::Text,
-            description: String::new(),
+            description: said.to_owned(),
             options: Vec::new(),
             read_only: false,
             required: false,
@@ -170,7 +171,7 @@ impl Connector for AcmeConnector {
             custom: false,
             references: None,
         };
-        let fields: Vec<FieldSchema> = json.as_array().unwrap().iter().map(field).collect();
+        let fields: Vec<FieldSchema> = json["names"].as_array().unwrap().iter().map(field).collect();
         let object = |name: &&str| ObjectSchema {
             name: (*name).into(),
             label: (*name).into(),

@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) records: BTreeMap<String, BTreeMap<String, Record>>,
     pub(crate) account: String,
     pub(crate) scopes: Vec<String>,
+    /// What the vendor puts behind the name of the account, and behind the label of every field.
+    pub(crate) said: String,
     /// The names of every object's fields.
     pub(crate) fields: Vec<String>,
     codes: HashMap<String, String>,
@@ -296,11 +298,12 @@ async fn revoke(State(acme): State<Acme>, Path(token): Path<String>) -> StatusCo
 
 async fn me(State(acme): State<Acme>) -> Json<Value> {
     let inner = acme.lock();
-    Json(json!({"id": inner.account, "scopes": inner.scopes}))
+    Json(json!({"id": inner.account, "scopes": inner.scopes, "said": inner.said}))
 }
 
 async fn schema(State(acme): State<Acme>) -> Json<Value> {
-    Json(json!(acme.lock().fields))
+    let inner = acme.lock();
+    Json(json!({"names": inner.fields, "said": inner.said}))
 }
 
 async fn search(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value> {
