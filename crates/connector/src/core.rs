@@ -11,7 +11,7 @@ use bus::{
     outbox::{self, Waker},
 };
 use jiff::Timestamp;
-use model::{Clock, ConnectionId, ConnectionState, ObjectSchema, OrganizationId};
+use model::{Clock, ConnectionId, ConnectionState, ObjectSchema, OrganizationId, WriteId};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use vault::Vault;
@@ -131,6 +131,7 @@ impl Core {
             sync_now: watch::Sender::new(0),
             failing: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
+            puzzled: Mutex::default(),
         })
     }
 
@@ -256,6 +257,8 @@ pub(crate) struct Link {
     failing: Mutex<Failing>,
     /// Objects that are known to have the field for our record id.
     pub(crate) prepared: tokio::sync::Mutex<std::collections::HashSet<String>>,
+    /// How often the vendor gave an answer to a write that says nothing; kept until the write is answered.
+    pub(crate) puzzled: Mutex<HashMap<WriteId, u32>>,
 }
 
 /// Which parts of a connection's work fail, and how often in a row.

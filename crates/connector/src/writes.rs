@@ -3,13 +3,13 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use bus::{ConsumerConfig, Delivery, Message, ack_all, subject};
 use futures::{StreamExt, stream::FuturesUnordered};
-use model::{ApplyWrite, ConnectionId, ObjectSchema, WriteKind, WriteOutcome};
+use model::{ApplyWrite, ConnectionId, IssueCategory, ObjectSchema, WriteKind, WriteOutcome};
 use tokio::{sync::mpsc, time::interval};
 use tracing::Instrument;
 
@@ -32,6 +32,9 @@ const MAX_DELIVER: u64 = 1_000_000;
 const MAX_WAITING: usize = 50_000;
 /// Writes of an object that are begun together; the rest waits, and the bus is told so.
 const AT_ONCE: usize = 500;
+/// How often a write is made to which the vendor gives an answer that says nothing: five minutes with the usual pauses,
+/// each twice as long as the one before.
+const PUZZLED_TRIES: u32 = 6;
 const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes the writes of one partition.
@@ -230,7 +233,14 @@ impl Writer {
                     job.delivery.nak(pause).await?;
                     worst = Some(error);
                 }
-                Err(error) => answered.push((job, rejected(&error))),
+                Err(error) => match puzzled(link, &job.write, &error) {
+                    Some(tries) => {
+                        let pause = self.core.config.held_write_pause * 2_u32.saturating_pow(tries - 1);
+                        tracing::warn!(connection = %link.id, object = schema.name, tries, error = %error, "a write waits");
+                        job.delivery.nak(pause).await?;
+                    }
+                    None => answered.push((job, rejected(&error))),
+                },
             }
         }
         link.line.usage.written(self.core.now(), answered.len());
@@ -311,6 +321,18 @@ impl Writer {
 /// Whether a write is tried again: the failure passes, or somebody must connect again first.
 fn waits(error: &Error) -> bool {
     error.is_transient() || matches!(error.kind, ErrorKind::AccessRevoked | ErrorKind::TokenExpired)
+}
+
+/// How often the vendor gave an answer to this write that neither does it nor refuses it: none when it is not such an
+/// answer, or when that was often enough.
+fn puzzled(link: &Link, write: &ApplyWrite, error: &Error) -> Option<u32> {
+    let mut puzzled = link.puzzled.lock().unwrap_or_else(PoisonError::into_inner);
+    let tries = puzzled.remove(&write.id).unwrap_or_default() + 1;
+    let again = error.kind.category() == IssueCategory::Unavailable && tries < PUZZLED_TRIES;
+    again.then(|| {
+        puzzled.insert(write.id, tries);
+        tries
+    })
 }
 
 fn rejected(error: &Error) -> WriteOutcome {

@@ -110,6 +110,29 @@ async fn a_create_whose_answer_was_lost_makes_one_record() {
 }
 
 #[tokio::test]
+async fn a_write_with_answers_that_say_nothing_is_tried_again_and_refused_in_the_end() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    for _ in 0..3 {
+        world.acme.fault("/write", Fault::Puzzle);
+    }
+    let write = ask(&world, id, create("rec_1"), "one").await;
+    assert!(matches!(answer(&world, write).await, WriteOutcome::Applied { .. }));
+    assert_eq!(world.acme.calls("/write").len(), 4);
+
+    for _ in 0..20 {
+        world.acme.fault("/write", Fault::Puzzle);
+    }
+    let write = ask(&world, id, create("rec_2"), "two").await;
+    let WriteOutcome::Rejected { category, .. } = answer(&world, write).await else { panic!("applied") };
+    assert_eq!(category, IssueCategory::Unavailable);
+    assert_eq!(world.acme.calls("/write").len(), 10, "six times");
+    assert_eq!(replica.get(id).await.state, "active", "one write says nothing of the connection");
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_failure_that_lasts_keeps_the_write_and_is_answered_in_the_end() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;

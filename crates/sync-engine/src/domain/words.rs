@@ -59,7 +59,10 @@ pub(crate) fn category(name: &str) -> (&'static str, &'static str) {
             ("Permission", "Give the connecting user access to the object at the vendor, then retry.")
         }
         "rate_limit" => ("Rate limit", "Nothing: it is tried again by itself."),
-        "unavailable" => ("Vendor out of order", "Nothing: it is tried again by itself."),
+        "unavailable" => (
+            "Vendor out of order",
+            "It was tried several times. Retry once the vendor works again; what it says tells more.",
+        ),
         "validation" => (
             "Refused value",
             "Correct the value here so that the vendor takes it; it is then written by itself.",

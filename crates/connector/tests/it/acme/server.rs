@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// Half of the answer.
     Cut,
+    /// An answer that is none.
+    Puzzle,
     /// It does what it is asked and never says so.
     ApplyThenHang,
     /// It does what it is asked and half of the answer arrives.
@@ -260,6 +262,7 @@ async fn front(State(acme): State<Acme>, request: Request, next: Next) -> Respon
     match fault {
         None => next.run(request).await,
         Some(Fault::Status(status)) => StatusCode::from_u16(status).unwrap().into_response(),
+        Some(Fault::Puzzle) => "<html>".into_response(),
         Some(Fault::Cut) => cut(),
         Some(Fault::ApplyThenCut) => {
             next.run(request).await;
