@@ -1,6 +1,6 @@
 //! What the stories share: a running sandbox and a client of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use sandbox::hubspot::{Handle, Settings, start};
@@ -126,4 +126,17 @@ pub(crate) async fn read(response: reqwest::Response) -> Answer {
     let text = response.text().await.expect("a body");
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }
+}
+
+/// Asks again and again until it is so, for ten seconds.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !is_so() {
+            assert!(Instant::now() < end, "{what}: not in ten seconds, waited for at {caller}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }

@@ -3,12 +3,11 @@
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use sandbox::hubspot::Settings;
 use serde_json::{Value, json};
 
-use crate::client::{Hub, hub, hub_with, relaxed};
+use crate::client::{Hub, eventually, hub, hub_with, relaxed};
 
 #[tokio::test]
 async fn health_says_what_the_portal_holds() {
@@ -153,13 +152,7 @@ async fn a_living_portal_changes_by_itself() {
         || (hub.handle.state("companies").expect("state"), hub.handle.state("deals").expect("state"));
     let before = states();
     hub.handle.change_settings(json!({"living_edits_per_minute": 6_000})).expect("changed");
-    for _ in 0..500 {
-        if states() != before {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("nobody edited anything in ten seconds");
+    eventually("somebody to edit something", || states() != before).await;
 }
 
 async fn kept(file: &Path) -> Hub {

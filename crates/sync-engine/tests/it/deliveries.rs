@@ -1,8 +1,42 @@
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use bus::{Message, dead, subject};
 use model::{ChangeEvent, ChangeKind, kind};
 use testkit::eventually;
+use tokio::net::TcpListener;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::world::{SOON, World, text};
+
+/// Counts how often the engine says that it tries again.
+#[derive(Clone, Default)]
+struct Tries(Arc<AtomicUsize>);
+
+impl Write for Tries {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let again = String::from_utf8_lossy(line).contains("it is tried again");
+        self.0.fetch_add(usize::from(again), Ordering::Relaxed);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Tries {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
 
 fn deleted(world: &World, id: &str) -> ChangeEvent {
     ChangeEvent { kind: ChangeKind::Deleted, ..world.edited(id, &[]) }
@@ -122,6 +156,9 @@ async fn a_killed_bus_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_database_loses_nothing_and_makes_no_dead_letters() {
+    let tries = Tries::default();
+    let logs = tracing_subscriber::fmt().with_ansi(false).with_writer(tries.clone());
+    logs.init();
     let cluster = testkit::postgres_cluster().await;
     let world = World::on(cluster.url().to_owned(), None).await;
     world.connect(world.connection, &crate::world::hubspot()).await;
@@ -133,8 +170,18 @@ async fn a_killed_database_loses_nothing_and_makes_no_dead_letters() {
     let after: Vec<ChangeEvent> =
         (100..300).map(|n| world.edited(&n.to_string(), &[("name", &format!("After {n}"))])).collect();
     world.deliver(&after).await;
-    // Longer than ten attempts at a batch take.
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    // Whoever connects is hung up on, so that a try ends at once.
+    let address = cluster.url().split(['@', '/']).nth(3).unwrap().to_owned();
+    let listener = TcpListener::bind(&address).await.unwrap();
+    let hanging_up = tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            drop(connection);
+        }
+    });
+    let often = || async { (tries.0.load(Ordering::Relaxed) > 10).then_some(()) };
+    eventually(SOON, "the batch to be tried more than ten times", often).await;
+    hanging_up.abort();
+    assert!(hanging_up.await.unwrap_err().is_cancelled());
     cluster.start().await;
     world.company_with("299", "name", "After 299").await;
     world.settled().await;
