@@ -215,6 +215,24 @@ async fn the_audit_log_has_the_way_from_the_consent_to_the_backfill_and_is_whole
     assert_eq!(chain["whole"], true, "{chain}");
     let verified = house.operator(&["audit", "verify"]);
     assert!(verified.contains("whole"), "{verified}");
+    both_doors_export_lines_that_can_be_verified_alone(house).await;
+}
+
+async fn both_doors_export_lines_that_can_be_verified_alone(house: &House) {
+    let session = house.sign_in("viewer").await;
+    let cookie = session.replace("Bearer ", "accord_session=");
+    let address = format!("{}/settings/audit/export", house.ready("console_url"));
+    let answer =
+        house.http().get(address).header("cookie", cookie).send().await.expect("the console answers");
+    let console = answer.text().await.expect("the export has an end");
+    let api = house.call_for_text("/api/v1/audit/export").await;
+    assert!(api.starts_with(&console), "the console exports other lines than the API");
+    for export in [console, api] {
+        let file = house.data_dir().with_file_name("export.jsonl");
+        std::fs::write(&file, &export).expect("the directory is ours");
+        let verified = house.operator(&["audit", "verify", "--export", &file.display().to_string()]);
+        assert_eq!(verified.trim(), format!("whole, {} entries", export.lines().count()));
+    }
 }
 
 async fn newest_revision(house: &House, object: &str, id: &str) -> Value {

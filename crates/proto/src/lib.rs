@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod audit_line;
 mod convert;
 
 include!(concat!(env!("OUT_DIR"), "/mod.rs"));
 
+pub use audit_line::AuditLine;
 pub use convert::{InvalidWireValue, field_type, from_wire_time, to_wire_time};
 
 pub use accord::{

@@ -8,7 +8,7 @@ use axum::{
 use bytes::Bytes;
 use futures::StreamExt;
 use http::header;
-use proto::audit as wire;
+use proto::{AuditLine, audit as wire};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -64,7 +64,7 @@ async fn export(
         let mut lines = Vec::with_capacity(chunk.len() * 1024);
         for entry in chunk {
             let entry = entry.map_err(|_| std::io::Error::other("the audit room ended the export"))?;
-            serde_json::to_writer(&mut lines, &Entry::from(entry))?;
+            serde_json::to_writer(&mut lines, &AuditLine::from(&entry))?;
             lines.push(b'\n');
         }
         Ok::<_, std::io::Error>(Bytes::from(lines))

@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use proto::audit::{Entry, ListEntriesRequest, VerifyRequest, VerifyResponse};
+use proto::{
+    AuditLine,
+    audit::{Entry, ListEntriesRequest, VerifyRequest, VerifyResponse},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -188,26 +191,7 @@ pub(crate) async fn show(
     Ok(AuditPage::new(shell, &people, filter, answer.entries, answer.next_before, chain))
 }
 
-/// An entry as a line of the export, spelled as the service spells it.
-#[derive(Serialize)]
-struct Exported<'a> {
-    sequence: i64,
-    event_id: &'a str,
-    action: &'a str,
-    actor: &'a str,
-    target: &'a str,
-    connection_id: &'a str,
-    outcome: &'a str,
-    occurred_at: Option<String>,
-    recorded_at: Option<String>,
-    cause: &'a str,
-    summary: &'a str,
-    details: &'a serde_json::value::RawValue,
-    hash: &'a str,
-    previous_hash: &'a str,
-}
-
-/// `GET /settings/audit/export`: all entries that fit, oldest first, a JSON object on each line.
+/// `GET /settings/audit/export`: all entries that fit, oldest first, the same lines as the API's.
 pub(crate) async fn export(
     State(app): State<App>,
     visitor: Visitor,
@@ -230,24 +214,7 @@ pub(crate) async fn export(
 }
 
 fn line(entry: &Entry) -> Result<String, serde_json::Error> {
-    let at = |at: &Option<prost_types::Timestamp>| ui::to_time(at.as_ref()).map(|at| at.to_string());
-    let details = if entry.details_json.is_empty() { "{}" } else { &entry.details_json };
-    let mut line = serde_json::to_string(&Exported {
-        sequence: entry.sequence,
-        event_id: &entry.event_id,
-        action: &entry.action,
-        actor: &entry.actor,
-        target: &entry.target,
-        connection_id: &entry.connection_id,
-        outcome: &entry.outcome,
-        occurred_at: at(&entry.occurred_at),
-        recorded_at: at(&entry.recorded_at),
-        cause: &entry.cause,
-        summary: &entry.summary,
-        details: serde_json::from_str(details)?,
-        hash: &entry.hash,
-        previous_hash: &entry.previous_hash,
-    })?;
+    let mut line = serde_json::to_string(&AuditLine::from(entry))?;
     line.push('\n');
     Ok(line)
 }
