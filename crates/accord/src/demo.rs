@@ -113,8 +113,10 @@ impl Demo<'_> {
             Channel::from_shared(self.grpc_url.to_owned())?.connect().await.context("reach the rooms")?;
         let key = Key(format!("Bearer {}", self.api_key).parse()?);
         let mut rooms = Rooms {
-            sync: SyncClient::with_interceptor(channel.clone(), key.clone()),
-            connections: ConnectionsClient::with_interceptor(channel, key),
+            sync: SyncClient::with_interceptor(channel.clone(), key.clone())
+                .max_decoding_message_size(proto::LARGEST_ANSWER),
+            connections: ConnectionsClient::with_interceptor(channel, key)
+                .max_decoding_message_size(proto::LARGEST_ANSWER),
         };
         self.seed()?;
         let connection = match rooms.connection().await? {

@@ -93,9 +93,7 @@ impl From<Status> for ApiError {
 
 const fn translate(code: Code) -> (StatusCode, &'static str, &'static str) {
     match code {
-        Code::InvalidArgument | Code::OutOfRange => {
-            (StatusCode::BAD_REQUEST, "invalid", "The request is not valid.")
-        }
+        Code::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid", "The request is not valid."),
         Code::Unauthenticated => {
             (StatusCode::UNAUTHORIZED, "unauthenticated", "The credential is not valid.")
         }
@@ -120,7 +118,8 @@ const fn translate(code: Code) -> (StatusCode, &'static str, &'static str) {
         Code::DeadlineExceeded | Code::Cancelled => {
             (StatusCode::GATEWAY_TIMEOUT, "timeout", "The service did not answer in time. Try again soon.")
         }
-        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => {
+        // No room says OUT_OF_RANGE: it is the transport's word for a message that is too large, which is ours to mend.
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss | Code::OutOfRange => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here. It was logged.")
         }
     }

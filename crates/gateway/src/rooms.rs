@@ -1,15 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
 use proto::{
-    audit::audit_client::AuditClient, connections::connections_client::ConnectionsClient,
+    LARGEST_ANSWER, audit::audit_client::AuditClient, connections::connections_client::ConnectionsClient,
     identity::identity_client::IdentityClient, sync::sync_client::SyncClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{Config, Error};
-
-/// The largest answer of a room, in bytes.
-const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 
 /// The rooms behind the API and what the gateway was told. Clones share the connections, which are made when they are
 /// first needed and made again when a room comes back.

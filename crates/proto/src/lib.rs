@@ -12,5 +12,8 @@ pub use accord::{
     audit::v1 as audit, connections::v1 as connections, identity::v1 as identity, sync::v1 as sync, v1,
 };
 
+/// The largest answer of a room that its callers take, in bytes: a page of long texts is more than gRPC's usual 4 MiB.
+pub const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
 /// The descriptors of all services, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/accord.bin"));

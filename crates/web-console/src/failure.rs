@@ -74,9 +74,7 @@ impl From<tonic::Status> for Failure {
                 (StatusCode::FORBIDDEN, "permission_denied", "Ask an Owner or Admin of your organization.")
             }
             Code::NotFound => return Self::not_found().coded(&status),
-            Code::InvalidArgument | Code::OutOfRange => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Check what you entered.")
-            }
+            Code::InvalidArgument => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Check what you entered."),
             Code::FailedPrecondition => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "not_possible_now",

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use proto::{
-    audit::audit_client::AuditClient, connections::connections_client::ConnectionsClient,
+    LARGEST_ANSWER, audit::audit_client::AuditClient, connections::connections_client::ConnectionsClient,
     identity::identity_client::IdentityClient, sync::sync_client::SyncClient,
 };
 use tonic::transport::{Channel, Endpoint};
@@ -36,19 +36,19 @@ impl Rooms {
     }
 
     pub(crate) fn identity(&self) -> IdentityClient<Channel> {
-        IdentityClient::new(self.identity.clone())
+        IdentityClient::new(self.identity.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn connections(&self) -> ConnectionsClient<Channel> {
-        ConnectionsClient::new(self.connections.clone())
+        ConnectionsClient::new(self.connections.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn sync(&self) -> SyncClient<Channel> {
-        SyncClient::new(self.sync.clone())
+        SyncClient::new(self.sync.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn audit(&self) -> AuditClient<Channel> {
-        AuditClient::new(self.audit.clone())
+        AuditClient::new(self.audit.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 }
 

@@ -13,7 +13,7 @@ async fn each_refusal_of_a_room_has_its_http_status_and_keeps_its_stable_code() 
     let door = door().await;
     for (code, status) in [
         (Code::InvalidArgument, 400),
-        (Code::OutOfRange, 400),
+        (Code::OutOfRange, 500),
         (Code::Unauthenticated, 401),
         (Code::PermissionDenied, 403),
         (Code::NotFound, 404),

@@ -57,6 +57,17 @@ async fn a_fault_of_a_room_is_not_shown_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn long_answers_are_shown_and_too_long_ones_are_no_fault_of_the_visitors() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let page = browser.get("/settings/audit?action=long.5000000").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.len() > 5_000_000);
+    let page = browser.get("/settings/audit?action=long.40000000").await;
+    assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(page.body.contains("on our side") && !page.body.contains("decoded message"), "{}", page.body);
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_strict_policy() {
     let mut browser = Browser::of(Role::Owner).await;
     for path in
