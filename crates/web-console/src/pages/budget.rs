@@ -7,7 +7,7 @@ use axum::{
 use proto::connections::SetBudgetRequest;
 use serde::Deserialize;
 
-use crate::{app::App, failure::Failure, flash::Flash, form::Form, respond, ui};
+use crate::{app::App, failure::Failure, flash::Flash, form::Form, pages::connection, respond, ui};
 
 /// The windows to choose from, in seconds.
 pub(crate) const WINDOWS: &[(u32, &str)] = &[(60, "a minute"), (3_600, "an hour"), (86_400, "a day")];
@@ -31,11 +31,12 @@ pub(crate) struct Wish {
 /// `POST …/budget`.
 pub(crate) async fn set(
     State(app): State<App>,
-    Path((_, connection_id)): Path<(String, String)>,
+    Path((vendor, connection_id)): Path<(String, String)>,
     Form(visitor, wish): Form<Wish>,
 ) -> Result<Response, Failure> {
     let calls = number(&wish.calls, "Write the calls as a whole number, or leave them empty for no limit.")?;
     let warn_percent = number(&wish.warn_percent, "Write the warning as a whole number of percent.")?;
+    connection::find(&app, &visitor, &vendor, &connection_id).await?;
     let request = SetBudgetRequest {
         connection_id: connection_id.clone(),
         calls,

@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     flash::Flash,
     form::{Form, Nothing},
+    pages::connection,
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
@@ -148,8 +149,7 @@ pub(crate) async fn confirm_end(
     Path((vendor, connection)): Path<(String, String)>,
 ) -> Result<DisconnectPage, Failure> {
     visitor.must(Scope::ConnectionsManage, ONLY_MANAGERS)?;
-    let request = visitor.ask(ConnectionRequest { connection_id: connection })?;
-    let connection = app.rooms().connections().get_connection(request).await?.into_inner();
+    let connection = connection::find(&app, &visitor, &vendor, &connection).await?;
     let shell = visitor.shell(format!("Disconnect {}", ui::vendor(&vendor)), Nav::Integrations);
     Ok(DisconnectPage { shell, connection })
 }
@@ -160,7 +160,8 @@ pub(crate) async fn end(
     Path((vendor, connection)): Path<(String, String)>,
     Form(visitor, Nothing {}): Form<Nothing>,
 ) -> Result<Response, Failure> {
-    let request = visitor.ask(ConnectionRequest { connection_id: connection })?;
+    let connection_id = connection::find(&app, &visitor, &vendor, &connection).await?.id;
+    let request = visitor.ask(ConnectionRequest { connection_id })?;
     app.rooms().connections().disconnect(request).await?;
     let text = format!("{} is disconnected. Records and mappings stay as they are.", ui::vendor(&vendor));
     Ok(respond::redirect("/settings/integrations", &Flash::good(text)).into_response())

@@ -199,6 +199,18 @@ impl ConnectionPage {
     }
 }
 
+/// The connection of an address. Under another vendor's name it is not there.
+pub(crate) async fn find(
+    app: &App,
+    visitor: &Visitor,
+    vendor: &str,
+    id: &str,
+) -> Result<Connection, Failure> {
+    let request = visitor.ask(ConnectionRequest { connection_id: id.to_owned() })?;
+    let connection = app.rooms().connections().get_connection(request).await?.into_inner();
+    if connection.vendor == vendor { Ok(connection) } else { Err(Failure::not_found()) }
+}
+
 /// `GET /settings/integrations/{vendor}/{connection}`.
 pub(crate) async fn show(
     State(app): State<App>,
@@ -231,11 +243,7 @@ async fn load(
 ) -> Result<Body, Failure> {
     let id = || connection_id.to_owned();
     let rooms = app.rooms();
-    let request = visitor.ask(ConnectionRequest { connection_id: id() })?;
-    let connection = rooms.connections().get_connection(request).await?.into_inner();
-    if connection.vendor != vendor {
-        return Err(Failure::not_found());
-    }
+    let connection = find(app, visitor, vendor, connection_id).await?;
     let (mut connections, mut audit) = (rooms.connections(), rooms.audit());
     let (mut pairs, mut mappings, mut issues, mut conflicts) =
         (rooms.sync(), rooms.sync(), rooms.sync(), rooms.sync());

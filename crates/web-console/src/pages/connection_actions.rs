@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     flash::Flash,
     form::{Form, Nothing},
+    pages::connection,
     respond,
     session::Visitor,
     ui,
@@ -23,8 +24,15 @@ use crate::{
 type Where = Path<(String, String)>;
 type Done = Result<Response, Failure>;
 
-fn request(visitor: &Visitor, connection: &str) -> Result<tonic::Request<ConnectionRequest>, Failure> {
-    visitor.ask(ConnectionRequest { connection_id: connection.to_owned() })
+/// What is asked of the connection of an address, once it is there.
+async fn request(
+    app: &App,
+    visitor: &Visitor,
+    vendor: &str,
+    connection: &str,
+) -> Result<tonic::Request<ConnectionRequest>, Failure> {
+    let connection_id = connection::find(app, visitor, vendor, connection).await?.id;
+    visitor.ask(ConnectionRequest { connection_id })
 }
 
 fn back(vendor: &str, connection: &str, text: impl Into<String>) -> Response {
@@ -37,7 +45,8 @@ pub(crate) async fn sync_now(
     Path((vendor, id)): Where,
     Form(visitor, _): Form<Nothing>,
 ) -> Done {
-    let answer = app.rooms().connections().sync_now(request(&visitor, &id)?).await?.into_inner();
+    let request = request(&app, &visitor, &vendor, &id).await?;
+    let answer = app.rooms().connections().sync_now(request).await?.into_inner();
     let text = if answer.objects.is_empty() {
         "Nothing is mapped yet, so there is nothing to sync. Map a pair of objects first.".to_owned()
     } else {
@@ -52,7 +61,8 @@ pub(crate) async fn refresh_schema(
     Path((vendor, id)): Where,
     Form(visitor, _): Form<Nothing>,
 ) -> Done {
-    let answer = app.rooms().connections().refresh_schema(request(&visitor, &id)?).await?.into_inner();
+    let request = request(&app, &visitor, &vendor, &id).await?;
+    let answer = app.rooms().connections().refresh_schema(request).await?.into_inner();
     let fields: u64 = answer.objects.iter().map(|object| object.fields.len() as u64).sum();
     let objects = ui::count(&(answer.objects.len() as u64), "object", "objects");
     Ok(back(
@@ -68,7 +78,8 @@ pub(crate) async fn pause(
     Path((vendor, id)): Where,
     Form(visitor, _): Form<Nothing>,
 ) -> Done {
-    app.rooms().connections().pause(request(&visitor, &id)?).await?;
+    let request = request(&app, &visitor, &vendor, &id).await?;
+    app.rooms().connections().pause(request).await?;
     Ok(back(&vendor, &id, "Paused. Nothing is read or written until somebody resumes it."))
 }
 
@@ -78,7 +89,8 @@ pub(crate) async fn resume(
     Path((vendor, id)): Where,
     Form(visitor, _): Form<Nothing>,
 ) -> Done {
-    app.rooms().connections().resume(request(&visitor, &id)?).await?;
+    let request = request(&app, &visitor, &vendor, &id).await?;
+    app.rooms().connections().resume(request).await?;
     Ok(back(&vendor, &id, "Resumed. It goes on where it stopped."))
 }
 
@@ -94,6 +106,7 @@ pub(crate) async fn map_pair(
     Path((vendor, id)): Where,
     Form(visitor, pair): Form<PairForm>,
 ) -> Done {
+    connection::find(&app, &visitor, &vendor, &id).await?;
     let mapping = app
         .rooms()
         .sync()

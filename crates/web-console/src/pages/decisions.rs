@@ -11,6 +11,7 @@ use crate::{
     failure::Failure,
     flash::Flash,
     form::Form,
+    pages::connection,
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
@@ -54,6 +55,7 @@ pub(crate) async fn show(
     visitor: Visitor,
     Path((vendor, connection)): Path<(String, String)>,
 ) -> Result<DecisionsPage, Failure> {
+    connection::find(&app, &visitor, &vendor, &connection).await?;
     let request = visitor.ask(ListDecisionsRequest { connection_id: connection.clone(), limit: 100 })?;
     let decisions = app.rooms().sync().list_decisions(request).await?.into_inner().decisions;
     let shell = visitor.shell("Decisions", Nav::Integrations);
@@ -74,6 +76,7 @@ pub(crate) async fn settle(
     Path((vendor, connection, decision_id)): Path<(String, String, String)>,
     Form(visitor, settlement): Form<Settlement>,
 ) -> Result<Response, Failure> {
+    connection::find(&app, &visitor, &vendor, &connection).await?;
     let Settlement { action, record_id } = settlement;
     let request = visitor.ask(SettleDecisionRequest { decision_id, action, record_id })?;
     let settled = app.rooms().sync().settle_decision(request).await?.into_inner();

@@ -4,7 +4,7 @@ use axum::{
     response::Response,
 };
 use proto::{
-    connections::{Connection, ConnectionRequest},
+    connections::Connection,
     sync::{ChangeIssuesRequest, Issue, IssueCount, ListIssuesRequest},
 };
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::{
     failure::Failure,
     flash::Flash,
     form::Form,
+    pages::connection,
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
@@ -103,12 +104,6 @@ impl IssuesPage {
     }
 }
 
-async fn connection(app: &App, visitor: &Visitor, vendor: &str, id: &str) -> Result<Connection, Failure> {
-    let request = visitor.ask(ConnectionRequest { connection_id: id.to_owned() })?;
-    let connection = app.rooms().connections().get_connection(request).await?.into_inner();
-    if connection.vendor == vendor { Ok(connection) } else { Err(Failure::not_found()) }
-}
-
 /// `GET /settings/integrations/{vendor}/{connection}/issues`.
 pub(crate) async fn show(
     State(app): State<App>,
@@ -116,7 +111,7 @@ pub(crate) async fn show(
     Path((vendor, id)): Path<(String, String)>,
     Query(filter): Query<Filter>,
 ) -> Result<IssuesPage, Failure> {
-    let connection = connection(&app, &visitor, &vendor, &id).await?;
+    let connection = connection::find(&app, &visitor, &vendor, &id).await?;
     let request = ListIssuesRequest {
         connection_id: id,
         limit: PAGE,
@@ -135,6 +130,7 @@ pub(crate) async fn change(
     Path((vendor, id)): Path<(String, String)>,
     Form(visitor, fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
+    connection::find(&app, &visitor, &vendor, &id).await?;
     let field = |name: &str| {
         fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };

@@ -11,6 +11,7 @@ use crate::{
     failure::Failure,
     flash::Flash,
     form::{Form, Nothing},
+    pages::connection,
     people::People,
     respond, sample,
     session::Visitor,
@@ -105,6 +106,7 @@ async fn load(
     shell: Shell,
     (vendor, id): &(String, String),
 ) -> Result<Body, Failure> {
+    connection::find(app, visitor, vendor, id).await?;
     let request = ListReconcilesRequest { connection_id: id.clone(), limit: 50 };
     let list = app.rooms().sync().list_reconciles(visitor.ask(request)?).await?.into_inner();
     let people = People::load(app, visitor).await?;
@@ -148,6 +150,7 @@ pub(crate) async fn begin(
     Path((vendor, id)): Path<(String, String)>,
     Form(visitor, _): Form<Nothing>,
 ) -> Result<Response, Failure> {
+    connection::find(&app, &visitor, &vendor, &id).await?;
     let request = visitor.ask(ReconcileRequest { connection_id: id.clone() })?;
     let begun = app.rooms().sync().reconcile(request).await?.into_inner();
     let text = if begun.reconciles.is_empty() {

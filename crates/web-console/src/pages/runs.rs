@@ -10,6 +10,7 @@ use crate::{
     failure::Failure,
     flash::Flash,
     form::{Form, Nothing},
+    pages::connection,
     people::People,
     respond, sample,
     session::Visitor,
@@ -125,6 +126,7 @@ pub(crate) async fn show(
     Path((vendor, id)): Path<(String, String)>,
     Query(query): Query<Page>,
 ) -> Result<RunsPage, Failure> {
+    connection::find(&app, &visitor, &vendor, &id).await?;
     let request = ListRunsRequest { connection_id: id.clone(), limit: 50, page: query.page };
     let list = app.rooms().sync().list_runs(visitor.ask(request)?).await?.into_inner();
     let people = People::load(&app, &visitor).await?;
@@ -134,7 +136,13 @@ pub(crate) async fn show(
 
 type Where = Path<(String, String, String)>;
 
-async fn find(app: &App, visitor: &Visitor, connection: &str, run_id: String) -> Result<Run, Failure> {
+async fn find(
+    app: &App,
+    visitor: &Visitor,
+    (vendor, connection): (&str, &str),
+    run_id: String,
+) -> Result<Run, Failure> {
+    connection::find(app, visitor, vendor, connection).await?;
     let run = app.rooms().sync().get_run(visitor.ask(RunRequest { run_id })?).await?.into_inner();
     if run.connection_id == connection { Ok(run) } else { Err(Failure::not_found()) }
 }
@@ -145,7 +153,7 @@ pub(crate) async fn preview(
     visitor: Visitor,
     Path((vendor, id, run)): Where,
 ) -> Result<UndoPage, Failure> {
-    let run = find(&app, &visitor, &id, run).await?;
+    let run = find(&app, &visitor, (&vendor, &id), run).await?;
     let request = visitor.ask(RunRequest { run_id: run.id.clone() })?;
     let preview = app.rooms().sync().preview_undo(request).await?.into_inner();
     let who = People::load(&app, &visitor).await?.name(&run.actor);
@@ -159,7 +167,7 @@ pub(crate) async fn undo(
     Path((vendor, id, run)): Where,
     Form(visitor, _): Form<Nothing>,
 ) -> Result<Response, Failure> {
-    let run = find(&app, &visitor, &id, run).await?;
+    let run = find(&app, &visitor, (&vendor, &id), run).await?;
     let request = visitor.ask(RunRequest { run_id: run.id })?;
     app.rooms().sync().undo_run(request).await?;
     let text = "Putting it back now. This is a run of its own, which can be put back in turn.";

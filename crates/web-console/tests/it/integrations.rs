@@ -1,6 +1,7 @@
 use axum::http::StatusCode;
 use model::Role;
 use tonic::Code;
+use web_console::sample;
 
 use crate::console::{Browser, connection, mapping};
 
@@ -120,6 +121,40 @@ async fn every_button_of_the_connection_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn under_another_vendors_name_nothing_is_there_and_nothing_is_done() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let (run, decision) = (sample::id("run", 1), sample::decision().id);
+    for vendor in ["salesforce", "x%0Ay", "HubSpot"] {
+        let base = connection().replace("hubspot", vendor);
+        for (path, fields) in [
+            ("sync", vec![]),
+            ("refresh-schema", vec![]),
+            ("pause", vec![]),
+            ("resume", vec![]),
+            ("pairs", vec![("object", "partner"), ("vendor_object", "companies")]),
+            ("disconnect", vec![]),
+            ("budget", vec![("calls", "5000"), ("window_seconds", "3600")]),
+            ("reconcile", vec![]),
+            ("issues", vec![("action", "retry_all")]),
+            (&format!("runs/{run}/undo"), vec![]),
+            (&format!("decisions/{decision}"), vec![("action", "leave")]),
+        ] {
+            let page = browser.post(&format!("{base}/{path}"), &fields).await;
+            assert_eq!(page.status, StatusCode::NOT_FOUND, "{base}/{path}");
+            assert_eq!(browser.rooms.asked(), [""; 0], "{base}/{path} did something");
+        }
+        for path in
+            ["", "/live", "/issues", "/runs", "/reconcile", "/reconcile/live", "/decisions", "/disconnect"]
+        {
+            let page = browser.get(&format!("{base}{path}")).await;
+            assert_eq!(page.status, StatusCode::NOT_FOUND, "{base}{path}");
+        }
+        let page = browser.get(&format!("{base}/runs/{run}/undo")).await;
+        assert_eq!((page.status, browser.rooms.asked()), (StatusCode::NOT_FOUND, vec![]), "{base}");
+    }
+}
+
+#[tokio::test]
 async fn issues_are_chosen_by_kind_and_changed_together() {
     let mut browser = Browser::of(Role::Owner).await;
     let path = format!("{}/issues", connection());
@@ -130,7 +165,7 @@ async fn issues_are_chosen_by_kind_and_changed_together() {
         assert!(page.body.contains(shown), "{shown} is not shown");
     }
     assert!(page.body.contains(&format!("{path}?category=ambiguous")));
-    let conn = web_console::sample::id("conn", 1);
+    let conn = sample::id("conn", 1);
     for (fields, asked) in [
         (
             vec![("action", "retry"), ("issue", "a"), ("issue", "b")],
@@ -157,7 +192,7 @@ async fn a_run_is_looked_at_before_it_is_put_back() {
     for shown in ["Changes read from HubSpot", "Mapping applied", "1,120 put back, 6 stayed", "Put back…"] {
         assert!(page.body.contains(shown), "{shown} is not shown");
     }
-    let path = format!("{}/runs/{}/undo", connection(), web_console::sample::id("run", 1));
+    let path = format!("{}/runs/{}/undo", connection(), sample::id("run", 1));
     let page = browser.get(&path).await;
     assert_eq!(browser.rooms.asked(), ["preview_undo"]);
     for shown in ["Put 11 values back", "stays: changed since", "the run created it", "presentationscheduled"]
