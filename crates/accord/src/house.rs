@@ -25,6 +25,7 @@ use vault::{Keyring, Vault};
 
 use crate::{
     cli::{self, HubSpotApiVersion, ServiceName},
+    doors::Doors,
     readiness::Watch,
 };
 
@@ -110,18 +111,24 @@ impl House {
             let routes = house.rooms(&plan).await?;
             house.serve_grpc(listener, routes);
         }
+        let mut doors = Vec::new();
         if let Some(listener) = listeners.gateway {
             let router = gateway::app(gateway_config(&plan)).context("start the gateway")?;
             let router =
                 if listeners.console.is_some() { router.merge(house.health.router()) } else { router };
             house.serve_http(ServiceName::Gateway.name(), listener, router);
-            house.health.set(ServiceName::Gateway.name(), Readiness::Ready);
+            doors.push(ServiceName::Gateway.name());
         }
         if let Some(listener) = listeners.console {
             let clock = Arc::new(SystemClock);
             let router = web_console::router(&console_config(&plan), clock).context("start the console")?;
             house.serve_http(ServiceName::WebConsole.name(), listener, router);
-            house.health.set(ServiceName::WebConsole.name(), Readiness::Ready);
+            doors.push(ServiceName::WebConsole.name());
+        }
+        if !doors.is_empty() {
+            let doors = Doors::try_new(&plan, doors, house.health.clone())?;
+            doors.tell().await;
+            house.tasks.spawn(doors.run(house.shutdown.clone()));
         }
         Ok(house)
     }

@@ -3,6 +3,7 @@
 
 mod cli;
 mod demo;
+mod doors;
 mod files;
 mod house;
 mod operator;

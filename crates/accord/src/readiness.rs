@@ -7,7 +7,15 @@ use chassis::{Health, Readiness};
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Notes how a service is, and logs when that is news.
+pub(crate) fn note(health: &Health, service: &'static str, readiness: Readiness) {
+    if health.all().get(service) != Some(&readiness) {
+        tracing::info!(service, ?readiness, "readiness changed");
+    }
+    health.set(service, readiness);
+}
 
 /// Where the readiness of a room is told, and the bus that it needs.
 pub(crate) struct Watch {
@@ -33,10 +41,7 @@ impl Watch {
             Readiness::NotReady(_) => ServingStatus::NotServing,
         };
         self.reporter.set_service_status(self.grpc, status).await;
-        if self.health.all().get(self.name) != Some(&readiness) {
-            tracing::info!(service = self.name, ?readiness, "readiness changed");
-        }
-        self.health.set(self.name, readiness);
+        note(&self.health, self.name, readiness);
     }
 
     /// Looks every two seconds until the shutdown.

@@ -26,7 +26,11 @@ struct Served {
 
 impl Served {
     async fn start(database: &TestCluster, nats: &TestNats) -> Self {
-        let (grpc, health) = (testkit::free_port().unwrap(), testkit::free_port().unwrap());
+        Self::start_at(database, nats, testkit::free_port().unwrap()).await
+    }
+
+    async fn start_at(database: &TestCluster, nats: &TestNats, grpc: u16) -> Self {
+        let health = testkit::free_port().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_accord"))
             .args(["serve", "identity"])
             .env("DATABASE_URL", database.url())
@@ -97,4 +101,80 @@ async fn a_service_alone_answers_describes_itself_and_follows_its_servers() {
 
     served.child.start_kill().unwrap();
     served.child.wait().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_doors_are_ready_when_their_rooms_are_and_name_those_that_are_not() {
+    let (database, nats) = tokio::join!(testkit::postgres_cluster(), testkit::nats());
+    let (identity, nobody) = (testkit::free_port().unwrap(), testkit::free_port().unwrap());
+    let doors = ["gateway", "web-console"].map(|service| Door::start(service, identity, nobody));
+    let others = ["sync-engine", "audit", "connector-hubspot"];
+    for door in &doors {
+        let reason = door.reason_with("identity does not answer").await;
+        for room in others {
+            assert!(reason.contains(&format!("{room} does not answer")), "{reason}");
+        }
+    }
+    let mut served = Served::start_at(&database, &nats, identity).await;
+    for door in &doors {
+        let reason = door.reason_without("identity").await;
+        assert!(others.iter().all(|room| reason.contains(room)), "{reason}");
+    }
+    nats.kill().await;
+    for door in &doors {
+        door.reason_with("identity is not ready").await;
+    }
+    served.child.start_kill().unwrap();
+    served.child.wait().await.unwrap();
+    for door in &doors {
+        door.reason_with("identity does not answer").await;
+    }
+}
+
+/// `accord serve gateway` or `web-console`.
+struct Door {
+    _child: Child,
+    health: url::Url,
+}
+
+impl Door {
+    /// One whose identity is on one port and whose other rooms are on another.
+    fn start(service: &str, identity: u16, others: u16) -> Self {
+        let (listen, health) = (testkit::free_port().unwrap(), testkit::free_port().unwrap());
+        let others = format!("http://127.0.0.1:{others}");
+        let child = Command::new(env!("CARGO_BIN_EXE_accord"))
+            .args(["serve", service])
+            .env("ACCORD_LISTEN", format!("127.0.0.1:{listen}"))
+            .env("ACCORD_HEALTH_LISTEN", format!("127.0.0.1:{health}"))
+            .env("ACCORD_IDENTITY_URL", format!("http://127.0.0.1:{identity}"))
+            .env("ACCORD_SYNC_URL", &others)
+            .env("ACCORD_AUDIT_URL", &others)
+            .env("ACCORD_CONNECTOR_URL", &others)
+            .env("ACCORD_CSRF_SECRET", "a secret of this story, long enough to be one")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { _child: child, health: format!("http://127.0.0.1:{health}/health/ready").parse().unwrap() }
+    }
+
+    async fn reason_with(&self, words: &str) -> String {
+        self.reason(&format!("the reason to have “{words}”"), |reason| reason.contains(words)).await
+    }
+
+    async fn reason_without(&self, words: &str) -> String {
+        self.reason(&format!("the reason not to have “{words}”"), |reason| !reason.contains(words)).await
+    }
+
+    /// Waits for a reason of not being ready that fits.
+    async fn reason(&self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        let http = Client::try_new(Duration::from_secs(5)).unwrap();
+        eventually(SOON, what, || async {
+            let answer = http.get(&self.health, None).await.ok()?;
+            let reason = String::from_utf8_lossy(&answer.body).into_owned();
+            assert_ne!(answer.status, 200, "ready without its rooms: {reason}");
+            fits(&reason).then_some(reason)
+        })
+        .await
+    }
 }
