@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rand::RngCore;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::net::TcpListener;
@@ -41,6 +41,21 @@ impl Files {
         let dir = data_dir.join("accord");
         fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
         Ok(Self(dir))
+    }
+
+    /// Takes the data directory for this process; the lock goes with the file handle, also when the process is killed.
+    pub(crate) fn lock(&self) -> anyhow::Result<fs::File> {
+        let path = self.path("lock");
+        let file = fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => {
+                bail!("start: another process already runs it in {}", self.0.display())
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("lock {}", path.display()))
+            }
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -66,19 +66,21 @@ pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
         json_logs: up.telemetry.log_json,
         filter: up.telemetry.log.clone(),
     })?;
+    let data_dir = up.data_dir.clone().unwrap_or_else(chassis::local::default_data_dir);
+    let files = Files::open(&data_dir)?;
+    let _lock = files.lock()?;
     let shutdown = Shutdown::new();
     let signal = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { chassis::signalled(&shutdown).await }
     });
-    let data_dir = up.data_dir.clone().unwrap_or_else(chassis::local::default_data_dir);
     if let Some(file) = &up.ready_file {
         // A tool that waits for the file must not read that of an earlier start.
         let _ = std::fs::remove_file(file);
     }
     let mut started = Started::default();
     let outcome = tokio::select! {
-        outcome = live(&up, &data_dir, &mut started) => outcome,
+        outcome = live(&up, &data_dir, &files, &mut started) => outcome,
         () = shutdown.requested() => Ok(()),
     };
     say("Stopping");
@@ -89,14 +91,13 @@ pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
 }
 
 /// Starts everything and watches over it; ends only by a failure. Dropped at any point, `started` holds what runs.
-async fn live(up: &Up, data_dir: &Path, started: &mut Started) -> anyhow::Result<()> {
-    let files = Files::open(data_dir)?;
+async fn live(up: &Up, data_dir: &Path, files: &Files, started: &mut Started) -> anyhow::Result<()> {
     let (database_url, nats_url) = servers(up, data_dir, started).await?;
     demo::keep_apart(up.demo, &database_url).await?;
-    let (house, addresses) = start(up, &files, &database_url, &nats_url, &mut started.sandbox).await?;
+    let (house, addresses) = start(up, files, &database_url, &nats_url, &mut started.sandbox).await?;
     let house = started.house.insert(house);
     let urls = (&*database_url, &*nats_url);
-    let ready = prepare(up, &files, house, started.sandbox.as_ref(), &addresses, urls).await?;
+    let ready = prepare(up, files, house, started.sandbox.as_ref(), &addresses, urls).await?;
     announce(up, &ready, data_dir)?;
     house.broken().await;
     bail!("keep all services running; the log above says why")

@@ -4,4 +4,5 @@
 mod demo;
 mod serving;
 mod simulating;
+mod starting;
 mod suggesting;
