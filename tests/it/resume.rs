@@ -43,6 +43,26 @@ async fn ctrl_c_stops_everything_and_the_next_start_goes_on_where_it_ended() {
     assert_eq!(chain["whole"], true, "{chain}");
 }
 
+// A person's word stands
+#[tokio::test]
+async fn what_somebody_disconnected_is_not_connected_again_by_the_next_start() {
+    let mut house = House::start(Start { companies: 5, deals: 0, ..Start::default() }).await;
+    let connection = house.connection().await;
+    house.ok("POST", &format!("/api/v1/connections/{connection}/disconnect"), None).await;
+    house.wait_for_state("disconnected").await;
+    let (code, _) = house.interrupt().await;
+    assert_eq!(code, Some(0), "{}", house.log());
+
+    house.start_again().await;
+    let list = house.ok("GET", "/api/v1/connections", None).await;
+    let connections = list["data"].as_array().expect("a list");
+    assert_eq!(connections.len(), 1, "{list}");
+    assert_eq!(
+        (&connections[0]["id"], &connections[0]["state"]),
+        (&json!(connection), &json!("disconnected"))
+    );
+}
+
 /// HubSpot lives on while Accord is down: the sandbox, which ended with Accord, runs alone on its data for a moment.
 async fn edit_in_hubspot_meanwhile(house: &House, company: &str) {
     let settings = Settings {

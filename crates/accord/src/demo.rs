@@ -119,15 +119,15 @@ impl Demo<'_> {
                 .max_decoding_message_size(proto::LARGEST_ANSWER),
         };
         self.seed()?;
-        let connection = match rooms.connection().await? {
-            Some(connection) => connection,
-            None => self.connect(&mut rooms).await?,
-        };
-        let contacts = (self.contacts > 0).then_some(("contact", "contacts"));
-        for (object, vendor_object) in
-            [("company", "companies"), ("deal", "deals")].into_iter().chain(contacts)
-        {
-            self.map(&mut rooms, &connection, object, vendor_object).await?;
+        match rooms.connection().await? {
+            Some(connection) if connection.state == "disconnected" => {
+                say("HubSpot stays disconnected, as somebody left it; the console connects it again");
+            }
+            Some(connection) => self.map_all(&mut rooms, &connection.id).await?,
+            None => {
+                let connection = self.connect(&mut rooms).await?;
+                self.map_all(&mut rooms, &connection).await?;
+            }
         }
         self.control(json!({ "living_edits_per_minute": self.edits_per_minute }))?;
         say(&format!("The sandbox's portal users now make about {} edits a minute", self.edits_per_minute));
@@ -188,6 +188,16 @@ impl Demo<'_> {
         let confirmed = rooms.connections.confirm_authorization(conn::ConfirmAuthorizationRequest { token });
         let confirmed = confirmed.await.map_err(refused)?.into_inner();
         Ok(confirmed.connection.context("find the connection in the answer")?.id)
+    }
+
+    async fn map_all(&self, rooms: &mut Rooms, connection: &str) -> anyhow::Result<()> {
+        let contacts = (self.contacts > 0).then_some(("contact", "contacts"));
+        for (object, vendor_object) in
+            [("company", "companies"), ("deal", "deals")].into_iter().chain(contacts)
+        {
+            self.map(rooms, connection, object, vendor_object).await?;
+        }
+        Ok(())
     }
 
     /// Maps a pair of objects, shows the plan and applies it; goes on where an earlier start ended.
@@ -270,12 +280,12 @@ impl Demo<'_> {
 }
 
 impl Rooms {
-    async fn connection(&mut self) -> anyhow::Result<Option<String>> {
+    /// HubSpot's connection, one that works first; none when there never was one.
+    async fn connection(&mut self) -> anyhow::Result<Option<conn::Connection>> {
         let request = conn::ListConnectionsRequest {};
         let answer = self.connections.list_connections(request).await.map_err(refused)?.into_inner();
-        let found =
-            answer.connections.into_iter().find(|c| c.vendor == "hubspot" && c.state != "disconnected");
-        Ok(found.map(|connection| connection.id))
+        let hubspot = answer.connections.into_iter().filter(|connection| connection.vendor == "hubspot");
+        Ok(hubspot.min_by_key(|connection| connection.state == "disconnected"))
     }
 
     async fn mapping(
