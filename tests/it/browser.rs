@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::eventually;
 use tests::{Chrome, House, Start};
 
@@ -17,6 +17,9 @@ async fn browser_walks_from_the_sign_in_link_to_a_living_mapping_and_back_throug
     a_new_pair_is_reviewed_field_by_field(&house, &chrome).await;
     its_plan_is_made_and_activated(&house, &chrome).await;
     a_record_is_edited_and_reaches_hubspot(&house, &chrome).await;
+    values_tell_their_lineage(&house, &chrome).await;
+    issues_are_retried_and_dismissed(&house, &chrome).await;
+    the_loser_of_a_conflict_is_put_back(&house, &chrome).await;
     the_audit_log_and_the_health_page_tell(&chrome, house.ready("console_url")).await;
     hubspot_is_disconnected_and_connected_again(&house, &chrome).await;
     a_viewer_sees_no_buttons(&house, &chrome).await;
@@ -124,13 +127,145 @@ async fn a_record_is_edited_and_reaches_hubspot(house: &House, chrome: &Chrome) 
     chrome.shoot("08-records").await;
 }
 
+async fn values_tell_their_lineage(house: &House, chrome: &Chrome) {
+    let company = house.hubspot().ids("companies", 2).await.remove(1);
+    let record = house.linked("company", &company).await.expect("it was backfilled");
+    let id = record["id"].as_str().expect("an id");
+    chrome.open(&page(house, &format!("/records/company/{id}"))).await;
+    chrome.click("a.why[href^='?why=address_city']").await;
+    chrome.wait_for_text("#why-title", "Uppsala").await;
+    let story = chrome.text("#why").await;
+    for words in ["Somebody changed it in HubSpot", "The mapping of HubSpot companies took it in"] {
+        assert!(story.contains(words), "no “{words}” in {story}");
+    }
+    chrome.shoot("09-lineage-from-hubspot").await;
+
+    eventually(Duration::from_secs(30), "the edit to be shown by HubSpot itself", || async {
+        let path = format!("/api/v1/records/company/{id}/lineage?field=phone");
+        let steps = house.ok("GET", &path, None).await["steps"].clone();
+        steps.as_array()?.iter().any(|step| step["kind"] == "echo").then_some(())
+    })
+    .await;
+    chrome.click("a.why[href^='?why=phone']").await;
+    chrome.wait_for_text("#why-title", "+1 555 0777").await;
+    let story = chrome.text("#why").await;
+    let way = [
+        "You changed it here",
+        "Accord asked HubSpot to write",
+        "HubSpot took it",
+        "HubSpot shows it by itself",
+    ];
+    let places: Vec<_> = way.iter().map(|words| story.find(words)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{way:?} is not the way in {story}");
+    chrome.shoot("10-lineage-to-hubspot").await;
+}
+
+async fn issues_are_retried_and_dismissed(house: &House, chrome: &Chrome) {
+    let companies = house.hubspot().ids("companies", 4).await.split_off(2);
+    let mut titles = Vec::new();
+    for company in &companies {
+        let record = house.linked("company", company).await.expect("it was backfilled");
+        house
+            .edit("company", record["id"].as_str().expect("an id"), json!({ "industry": "Beekeeping" }))
+            .await;
+        titles.push(record["title"].as_str().expect("a title").to_owned());
+    }
+    wait_for_issues(house, 2).await;
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.click("#open-hubspot").await;
+    chrome.wait_for_text("[aria-labelledby=issues-title]", &titles[1]).await;
+    chrome.click("[aria-labelledby=issues-title] header a").await;
+    chrome.wait_for_url("/issues").await;
+    let list = chrome.text("main").await;
+    for words in ["industry", "Open", &titles[0], &titles[1]] {
+        assert!(list.contains(words), "no “{words}” in {list}");
+    }
+    chrome.shoot("11-issues").await;
+
+    // What HubSpot refused it takes now, once somebody presses the button.
+    let path = "/crm/v3/properties/companies/industry";
+    let (_, mut property) = house.hubspot().call("GET", path, None).await;
+    let options = property["options"].as_array_mut().expect("it has options");
+    options.push(json!({ "label": "Beekeeping", "value": "Beekeeping", "displayOrder": 999 }));
+    let wish = json!({ "options": property["options"] });
+    let (status, answer) = house.hubspot().call("PATCH", path, Some(wish)).await;
+    assert_eq!(status, 200, "{answer}");
+    let connection = house.connection().await;
+    house.ok("POST", &format!("/api/v1/connections/{connection}/refresh-schema"), None).await;
+    let mapping = format!("/api/v1/mappings/{}", house.mapping("company").await);
+    eventually(Duration::from_secs(30), "the new option to be known here", || async {
+        let mapping = house.ok("GET", &mapping, None).await;
+        let fields = mapping["vendor_fields"].as_array()?;
+        let industry = fields.iter().find(|field| field["name"] == "industry")?;
+        industry["options"].to_string().contains("Beekeeping").then_some(())
+    })
+    .await;
+    chrome.click(&format!("input[aria-label='Choose {}']", titles[0])).await;
+    chrome.click("button[value=retry]").await;
+    chrome.wait_for_text("main", "Trying 1 issue again").await;
+    house.hubspot().wait_for_property("companies", &companies[0], "industry", "Beekeeping").await;
+    wait_for_issues(house, 1).await;
+
+    chrome.open(&chrome.url().await).await;
+    let list = chrome.text("main").await;
+    assert!(list.contains(&titles[1]) && !list.contains(&titles[0]), "one is solved: {list}");
+    chrome.click(&format!("input[aria-label='Choose {}']", titles[1])).await;
+    chrome.click("button[value=dismiss]").await;
+    chrome.wait_for_text("main", "Dismissed 1 issue").await;
+    chrome.wait_for_text("main", "Nothing waits for you").await;
+    chrome.shoot("12-issues-settled").await;
+    wait_for_issues(house, 0).await;
+    let refused = house.hubspot().property("companies", &companies[1], "industry").await;
+    assert_ne!(refused.as_deref(), Some("Beekeeping"), "what was dismissed was written");
+}
+
+async fn wait_for_issues(house: &House, count: usize) {
+    eventually(Duration::from_secs(60), &format!("{count} open issues"), || async {
+        let list = house.ok("GET", "/api/v1/issues", None).await;
+        (list["data"].as_array()?.len() == count).then_some(())
+    })
+    .await;
+}
+
+async fn the_loser_of_a_conflict_is_put_back(house: &House, chrome: &Chrome) {
+    let (company, ours, theirs) =
+        (house.hubspot().ids("companies", 1).await.remove(0), "+1 555 0781", "+1 555 0782");
+    let record = house.linked("company", &company).await.expect("it was backfilled");
+    let id = record["id"].as_str().expect("an id");
+    chrome.open(&page(house, "/settings/integrations")).await;
+    chrome.click("#open-hubspot").await;
+    chrome.click("#pause").await;
+    house.wait_for_state("paused").await;
+    house.edit("company", id, json!({ "phone": ours })).await;
+    // The vendor tells times in milliseconds; its edit is to be the newer one.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    house.hubspot().edit("companies", &company, "phone", theirs).await;
+    chrome.click("#resume").await;
+    house.wait_for_field("company", &company, "phone", theirs).await;
+    chrome.wait_for_text("[aria-labelledby=conflicts-title]", ours).await;
+    chrome.shoot("13-connection-with-a-conflict").await;
+
+    chrome.click(&format!("[aria-labelledby=conflicts-title] a[href='/records/company/{id}']")).await;
+    let conflict = chrome.text("[aria-labelledby=conflicts-title]").await;
+    for words in [theirs, "instead of", ours, "the CRM won"] {
+        assert!(conflict.contains(words), "no “{words}” in {conflict}");
+    }
+    chrome.shoot("14-conflict").await;
+    chrome.click("[id^=restore-]").await;
+    chrome.wait_for_text("main", "The other value is back, as your edit.").await;
+    chrome.wait_for_text("[aria-labelledby=conflicts-title]", "Restored").await;
+    chrome.shoot("15-conflict-restored").await;
+    house.hubspot().wait_for_property("companies", &company, "phone", ours).await;
+    assert!(!chrome.has("[id^=restore-]").await, "it can be put back once");
+}
+
 async fn the_audit_log_and_the_health_page_tell(chrome: &Chrome, console: &str) {
     chrome.open(&format!("{console}/settings/audit")).await;
     chrome.wait_for_text("main", "was changed: phone").await;
-    chrome.shoot("09-audit").await;
+    chrome.shoot("16-audit").await;
     chrome.open(&format!("{console}/settings/integrations/health")).await;
     chrome.find("svg").await;
-    chrome.shoot("10-health").await;
+    chrome.shoot("17-health").await;
 }
 
 async fn hubspot_is_disconnected_and_connected_again(house: &House, chrome: &Chrome) {
@@ -141,7 +276,7 @@ async fn hubspot_is_disconnected_and_connected_again(house: &House, chrome: &Chr
     house.wait_for_state("disconnected").await;
     chrome.open(&page(house, "/settings/integrations")).await;
     chrome.wait_for_text("#card-hubspot", "Disconnected").await;
-    chrome.shoot("11-disconnected").await;
+    chrome.shoot("18-disconnected").await;
 
     chrome.click("#connect-hubspot").await;
     chrome.wait_for_text("main", "whole organization").await;
@@ -151,12 +286,12 @@ async fn hubspot_is_disconnected_and_connected_again(house: &House, chrome: &Chr
         chrome.url().await.starts_with(house.ready("sandboxes.hubspot.url")),
         "the consent page is HubSpot's"
     );
-    chrome.shoot("12-consent").await;
+    chrome.shoot("19-consent").await;
     chrome.click("#connect").await;
     chrome.wait_for_url("/settings/integrations").await;
     chrome.wait_for_text("#card-hubspot", "Active").await;
     chrome.wait_for_text("#card-hubspot", &portal(house)).await;
-    chrome.shoot("13-connected-again").await;
+    chrome.shoot("20-connected-again").await;
 
     let company = house.hubspot().ids("companies", 1).await.remove(0);
     house.hubspot().edit("companies", &company, "phone", "+1 555 0778").await;
@@ -167,7 +302,7 @@ async fn a_viewer_sees_no_buttons(house: &House, chrome: &Chrome) {
     chrome.forget().await;
     chrome.open(&page(house, "/settings/integrations")).await;
     chrome.wait_for_url("/sign-in").await;
-    chrome.shoot("14-sign-in").await;
+    chrome.shoot("21-sign-in").await;
     chrome.open(house.ready("sign_in.viewer")).await;
     chrome.wait_for_url("/settings/integrations").await;
     chrome.open(&page(house, "/settings/integrations")).await;
@@ -186,7 +321,7 @@ async fn a_viewer_sees_no_buttons(house: &House, chrome: &Chrome) {
     chrome.resize(390, 844).await;
     chrome.open(&page(house, "/settings/integrations")).await;
     chrome.find("#cards").await;
-    chrome.shoot("15-phone").await;
+    chrome.shoot("22-phone").await;
     let width = chrome.run("return document.documentElement.scrollWidth - window.innerWidth").await;
     assert!(width.as_i64() <= Some(0), "the page is wider than a phone by {width} pixels");
     let skip = chrome.run("return document.querySelector('a')?.getAttribute('href')").await;
