@@ -17,7 +17,7 @@ use crate::{
     publisher::Fact,
     store::{
         keys::{self, Key},
-        users,
+        organizations, users,
     },
 };
 
@@ -68,10 +68,13 @@ impl Service {
             return Err(Refusal::invalid("overlap_invalid", message).at("overlap_seconds").into());
         }
         let mut tx = self.begin().await?;
+        // In the order of a demotion: the organization, who acts, then keys.
+        organizations::lock(&mut tx, caller.organization).await?;
+        let scopes = scopes_now(&mut tx, caller).await?;
         let old = keys::lock(&mut tx, (rotate.id, kind, caller.organization)).await?;
         let old = old.ok_or_else(key_not_found)?;
         may_rotate(&old, now)?;
-        ceiling(&old.scopes, &scopes_now(&mut tx, caller).await?)?;
+        ceiling(&old.scopes, &scopes)?;
         let life = old.expires_at.map(|at| at.duration_since(old.created_at).unsigned_abs());
         let new = NewKey {
             label: old.label.clone(),

@@ -5,7 +5,7 @@ use identity::{Config, NewKey, Operator};
 use model::{Role, Scope};
 use proto::identity::{
     CheckRequest, EndOtherSessionsRequest, InviteUserRequest, MintApiKeyRequest, RemoveUserRequest,
-    RevokeKeyRequest, SetRoleRequest, SignInWithLinkRequest, SignOutRequest,
+    RevokeKeyRequest, RotateIntegrationKeyRequest, SetRoleRequest, SignInWithLinkRequest, SignOutRequest,
 };
 use secrecy::ExposeSecret;
 use testkit::eventually;
@@ -161,6 +161,38 @@ async fn no_key_is_minted_past_a_demotion() {
         }
         set("admin").await;
     }
+}
+
+/// A demotion holds the person and then their keys. A rotation that held a key while it waits for the person would wait
+/// for ever.
+#[tokio::test]
+async fn a_rotation_waits_for_a_demotion_with_no_key_in_its_hands() {
+    let house = house().await;
+    let admin = house.sign_in(Role::Admin).await;
+    let key = key_of(&admin.mint_integration_key("psa", &[Scope::RecordsRead]).await.unwrap());
+    let pool = house.database.pool("identity").await;
+    let mut demotion = pool.begin().await.unwrap();
+    let id = admin.id().parse::<model::UserId>().unwrap().uuid();
+    sqlx::query("SELECT 1 FROM users WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .execute(&mut *demotion)
+        .await
+        .unwrap();
+
+    let request = RotateIntegrationKeyRequest { key_id: key.id.clone(), overlap_seconds: 0 };
+    let (mut client, request) = (admin.client.clone(), admin.ask(request));
+    let rotation = tokio::spawn(async move { client.rotate_integration_key(request).await });
+    eventually(SOON, "the rotation waits", || async {
+        let waiting =
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        sqlx::query(waiting).fetch_optional(&pool).await.unwrap()
+    })
+    .await;
+    let id = key.id.parse::<model::IntegrationKeyId>().unwrap().uuid();
+    let free = sqlx::query("SELECT 1 FROM keys WHERE id = $1 FOR UPDATE NOWAIT").bind(id);
+    free.execute(&mut *demotion).await.expect("the rotation holds the key while it waits for the person");
+    demotion.commit().await.unwrap();
+    rotation.await.unwrap().unwrap();
 }
 
 #[tokio::test]
