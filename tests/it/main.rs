@@ -7,6 +7,7 @@ mod budget;
 mod conflict;
 mod crash;
 mod deciding;
+mod deploying;
 mod drift;
 mod events;
 mod issues;

@@ -139,7 +139,7 @@ pub(crate) struct Up {
     #[arg(long, default_value_t = 600)]
     pub(crate) demo_contacts: usize,
     /// Seconds between two polls of an object at rest.
-    #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30)]
+    #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) poll_seconds: u64,
     /// For how many days conflicts, settled issues, runs and activity are kept.
     #[arg(long, env = "ACCORD_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
@@ -299,7 +299,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "ACCORD_CSRF_SECRET", default_value = "", hide_env_values = true)]
     pub(crate) csrf_secret: SecretString,
     /// Seconds between two polls of an object at rest.
-    #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30)]
+    #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) poll_seconds: u64,
     /// For how many days conflicts, settled issues, runs and activity are kept.
     #[arg(long, env = "ACCORD_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]

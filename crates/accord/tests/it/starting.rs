@@ -1,4 +1,4 @@
-//! One `accord up` per data directory.
+//! What a start refuses: a data directory that is another's, and settings that make no sense.
 
 use std::{process::Stdio, time::Duration};
 
@@ -42,4 +42,17 @@ async fn a_second_start_by_mistake_is_refused_and_leaves_the_first_alone() {
     })
     .await;
     drop(third);
+}
+
+#[tokio::test]
+async fn polling_without_a_pause_is_refused_in_words() {
+    for arguments in [["up", "--no-browser"], ["serve", "connector-hubspot"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_accord"));
+        command.args(arguments).args(["--poll-seconds", "0"]).stdin(Stdio::null()).kill_on_drop(true);
+        let ended = tokio::time::timeout(Duration::from_secs(20), command.output()).await;
+        let output = ended.expect("it ends by itself").unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?} was started");
+        assert!(said.contains("--poll-seconds") && said.contains("0 is not in 1..=86400"), "{said}");
+    }
 }
