@@ -23,6 +23,7 @@ async fn an_edit_on_either_side_reaches_the_other_once_and_is_explained() {
     an_emptied_field_is_emptied_on_the_other_side(&house, &companies[3]).await;
     the_connection_shows_how_it_is(&house).await;
     the_audit_log_has_the_way_from_the_consent_to_the_backfill_and_is_whole(&house).await;
+    each_metric_of_the_documents_is_counted(&house).await;
     let kinds = house.assert_events_are_as_described().await;
     for kind in ["record.created", "record.changed", "connection.authorized", "mapping.changed"] {
         assert!(kinds.contains(kind), "{kind} was not among {kinds:?}");
@@ -232,6 +233,19 @@ async fn both_doors_export_lines_that_can_be_verified_alone(house: &House) {
         std::fs::write(&file, &export).expect("the directory is ours");
         let verified = house.operator(&["audit", "verify", "--export", &file.display().to_string()]);
         assert_eq!(verified.trim(), format!("whole, {} entries", export.lines().count()));
+    }
+}
+
+/// Whoever is to raise an alarm by a name finds it.
+async fn each_metric_of_the_documents_is_counted(house: &House) {
+    let documents = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md");
+    let documents = std::fs::read_to_string(documents).expect("the documents are there");
+    let name = regex::Regex::new("`(accord_[a-z_]+)`").expect("a pattern");
+    let names: Vec<_> = name.captures_iter(&documents).map(|found| found[1].to_owned()).collect();
+    assert!(names.len() >= 4, "{names:?}");
+    let metrics = house.call_for_text("/metrics").await;
+    for name in names {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "no {name} in {metrics}");
     }
 }
 

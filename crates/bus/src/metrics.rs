@@ -15,7 +15,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let meter = global::meter("accord.bus");
-        Self {
+        let metrics = Self {
             published: meter
                 .u64_counter("accord_bus_published")
                 .with_description("messages that a stream has acknowledged")
@@ -36,7 +36,10 @@ impl Metrics {
                 .f64_gauge("accord_bus_outbox_lag_seconds")
                 .with_description("age of the oldest row in the outbox")
                 .build(),
-        }
+        };
+        // Whoever watches it grow sees it before it does.
+        metrics.dead_lettered.add(0, &[]);
+        metrics
     }
 
     pub(crate) fn published(&self, stream: &'static str, count: usize) {
