@@ -8,6 +8,7 @@ mod conflict;
 mod crash;
 mod deciding;
 mod deploying;
+mod described;
 mod drift;
 mod events;
 mod issues;

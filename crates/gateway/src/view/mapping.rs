@@ -191,7 +191,7 @@ pub(crate) struct FieldEdit {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Plan {
     mapping_id: String,
-    /// `reading`, `ready`, `applying`, `applied` or `stale`.
+    /// `reading`, `computing`, `ready`, `applying`, `applied` or `stale`.
     state: String,
     /// To be given when activating.
     hash: Option<String>,
@@ -211,7 +211,8 @@ pub(crate) struct Plan {
 /// Records with which the same would happen.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PlanCategory {
-    /// `matched_equal`, `update_here`, `update_there`, `create_here`, `create_there`, `conflict` or `blocked`.
+    /// `matched_equal`, `update_here`, `update_there`, `create_here`, `create_there`, `conflict`, `blocked`, or `skipped`
+    /// (the mapping's direction leaves it alone).
     name: String,
     label: String,
     count: u64,

@@ -41,7 +41,7 @@ pub(crate) struct Link {
     vendor_object: String,
     /// Null while the record is being created there.
     vendor_id: Option<String>,
-    /// `in_sync`, `writing`, `blocked`, `detached` …
+    /// `in_sync`, `writing`, `blocked`, `staged`, `filtered`, `ignored`, `ambiguous` or `detached`.
     state: String,
     seen_at: Option<Timestamp>,
     mapping_id: Option<String>,
@@ -142,7 +142,7 @@ pub(crate) struct FieldChange {
     field: String,
     before: Plain,
     after: Plain,
-    /// `vendor_moved`, `edited`, `conflict_crm_won`, `conflict_platform_won`, `first_sync`, `restored`
+    /// `vendor_moved`, `edited`, `conflict_crm_won`, `first_sync`, `restored` or `undone`.
     reason: String,
 }
 

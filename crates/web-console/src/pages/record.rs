@@ -75,7 +75,6 @@ pub(super) fn why(reason: &str) -> &'static str {
         "vendor_moved" => "changed in the CRM",
         "edited" => "edited here",
         "conflict_crm_won" => "conflict: the CRM won",
-        "conflict_platform_won" => "conflict: Accord won",
         "first_sync" => "first sync",
         "restored" => "restored",
         "undone" => "put back",
