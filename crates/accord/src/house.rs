@@ -400,7 +400,6 @@ fn gateway_config(plan: &Plan) -> gateway::Config {
         connections_url: plan.connector_url.clone(),
         public_api_url: plan.public_api_url.clone(),
         public_console_url: plan.public_console_url.clone(),
-        cors_origins: Vec::new(),
     }
 }
 

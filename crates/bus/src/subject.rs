@@ -82,12 +82,6 @@ pub fn record(org: &OrganizationId, object: &str) -> String {
     event("record", org, object)
 }
 
-/// EVENTS: a deal was won.
-#[must_use]
-pub fn deal_closed_won(org: &OrganizationId) -> String {
-    event("deal", org, "closed_won")
-}
-
 /// EVENTS: a connection was authorized, changed its state or was disconnected.
 #[must_use]
 pub fn connection(org: &OrganizationId, event_name: &str) -> String {

@@ -17,12 +17,6 @@ impl Shutdown {
         self.0.cancel();
     }
 
-    /// Whether it was asked for.
-    #[must_use]
-    pub fn is_requested(&self) -> bool {
-        self.0.is_cancelled()
-    }
-
     /// Waits until it is asked for.
     pub async fn requested(&self) {
         self.0.cancelled().await;

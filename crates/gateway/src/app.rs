@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use opentelemetry::propagation::Extractor;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, Any as AnyOf, CorsLayer},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
     trace::TraceLayer,
@@ -27,7 +26,6 @@ const LARGEST_BODY: usize = 1024 * 1024;
 /// # Errors
 /// A room's address is no address.
 pub fn app(config: Config) -> Result<Router, Error> {
-    let cors = cors(&config.cors_origins);
     let rooms = Rooms::try_new(config)?;
     let (api, description) = openapi::documented().split_for_parts();
     let index = pages::index(&description, &rooms);
@@ -42,10 +40,6 @@ pub fn app(config: Config) -> Result<Router, Error> {
         .method_not_allowed_fallback(pages::method_not_allowed)
         .with_state(rooms)
         .layer(DefaultBodyLimit::max(LARGEST_BODY));
-    let router = match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    };
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -59,20 +53,6 @@ pub fn app(config: Config) -> Result<Router, Error> {
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid)))
-}
-
-/// Pages of these origins may call the API with a key; cookies mean nothing here.
-fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
-    let layer = CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods(AnyOf)
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("x-integration-key"),
-            HeaderName::from_static("idempotency-key"),
-        ]);
-    (!origins.is_empty()).then_some(layer)
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {

@@ -1,4 +1,3 @@
-use http::HeaderValue;
 use url::Url;
 
 /// Everything that the gateway must be told.
@@ -16,8 +15,6 @@ pub struct Config {
     pub public_api_url: Url,
     /// The address that browsers know the console by.
     pub public_console_url: Url,
-    /// Origins whose pages may call the API from a browser, `https://app.example.com`; usually none.
-    pub cors_origins: Vec<HeaderValue>,
 }
 
 impl Config {

@@ -57,8 +57,6 @@ pub(crate) struct Callback {
     code: String,
     #[serde(default)]
     error: String,
-    #[serde(default)]
-    error_description: String,
 }
 
 /// `GET /oauth/callback/{vendor}`: the vendor sent the browser back.
@@ -75,7 +73,6 @@ pub(crate) async fn callback(
         state: callback.state,
         code: callback.code,
         error: callback.error,
-        error_description: callback.error_description,
         browser_nonce,
     };
     let completed = rooms.connections().complete_authorization(anonymous(request)).await;

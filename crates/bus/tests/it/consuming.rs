@@ -190,19 +190,19 @@ async fn replicas_share_the_messages() {
 async fn filters_choose_subjects() {
     let nats = testkit::nats().await;
     let bus = connect(&nats).await;
-    let deal = bus::Message::json(
-        subject::deal_closed_won(&ORG),
-        "deal.closed_won",
+    let mapping = bus::Message::json(
+        subject::mapping(&ORG, "changed"),
+        "mapping.changed",
         "test",
         *ORG,
         crate::noon(),
         &9,
     );
-    bus.publish_batch(&[record(1), deal.unwrap(), record(2)]).await.unwrap();
+    bus.publish_batch(&[record(1), mapping.unwrap(), record(2)]).await.unwrap();
     let mut records = bus.consumer(reader(subject::EVENTS).filtered([subject::ALL_RECORDS])).await.unwrap();
     assert_eq!(take(&mut records, 2).await.iter().map(number).collect::<Vec<_>>(), [1, 2]);
     let two = ConsumerConfig { durable: "two".into(), ..reader(subject::EVENTS) };
-    let mut two = bus.consumer(two.filtered(["deal.>", "token.>"])).await.unwrap();
+    let mut two = bus.consumer(two.filtered(["mapping.>", "token.>"])).await.unwrap();
     assert_eq!(take(&mut two, 1).await.iter().map(number).collect::<Vec<_>>(), [9]);
 }
 

@@ -43,7 +43,6 @@ pub(crate) fn config(rooms: &str) -> Config {
         connections_url: rooms.to_owned(),
         public_api_url: "https://api.accord.example".parse().unwrap(),
         public_console_url: "https://console.accord.example/".parse().unwrap(),
-        cors_origins: Vec::new(),
     }
 }
 
