@@ -11,6 +11,9 @@ use crate::{Config, Error};
 /// How long an answer may take to begin. Reading a vendor's schema anew is the slowest.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long walking the chain of the audit log may take, which grows with it.
+pub(crate) const VERIFIED_WITHIN: Duration = Duration::from_secs(600);
+
 /// The services behind the pages. Clones share the connections, which are made when they are first needed and made
 /// again when a service comes back.
 #[derive(Debug, Clone)]
@@ -19,6 +22,7 @@ pub struct Rooms {
     connections: Channel,
     sync: Channel,
     audit: Channel,
+    verifier: Channel,
 }
 
 impl Rooms {
@@ -28,10 +32,11 @@ impl Rooms {
     /// An address is no address.
     pub fn try_new(config: &Config) -> Result<Self, Error> {
         Ok(Self {
-            identity: channel("identity", &config.identity_url)?,
-            connections: channel("the connector runtime", &config.connections_url)?,
-            sync: channel("the sync-engine", &config.sync_url)?,
-            audit: channel("audit", &config.audit_url)?,
+            identity: channel("identity", &config.identity_url, ANSWER_WITHIN)?,
+            connections: channel("the connector runtime", &config.connections_url, ANSWER_WITHIN)?,
+            sync: channel("the sync-engine", &config.sync_url, ANSWER_WITHIN)?,
+            audit: channel("audit", &config.audit_url, ANSWER_WITHIN)?,
+            verifier: channel("audit", &config.audit_url, VERIFIED_WITHIN)?,
         })
     }
 
@@ -50,13 +55,18 @@ impl Rooms {
     pub(crate) fn audit(&self) -> AuditClient<Channel> {
         AuditClient::new(self.audit.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
+
+    /// The audit room for whoever has the patience to have its chain walked.
+    pub(crate) fn verifier(&self) -> AuditClient<Channel> {
+        AuditClient::new(self.verifier.clone())
+    }
 }
 
-fn channel(room: &'static str, url: &str) -> Result<Channel, Error> {
+fn channel(room: &'static str, url: &str, answer_within: Duration) -> Result<Channel, Error> {
     Ok(Endpoint::from_shared(url.to_owned())
         .map_err(|source| Error::RoomAddress { room, source })?
         .connect_timeout(Duration::from_secs(2))
-        .timeout(ANSWER_WITHIN)
+        .timeout(answer_within)
         .tcp_nodelay(true)
         .connect_lazy())
 }

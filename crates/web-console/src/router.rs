@@ -21,8 +21,12 @@ use crate::{
         integrations, issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records,
         runs, sign_in, users,
     },
+    rooms::VERIFIED_WITHIN,
     session,
 };
+
+/// How long a page may take; a little longer than the slowest answer of a room.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 /// All pages of the console, to be served by whoever has a listener.
 ///
@@ -50,11 +54,16 @@ fn pages(app: App) -> Router {
         .route("/account/password", post(account::set_password))
         .route("/account/end-other-sessions", post(account::end_other_sessions))
         .route("/issues/{issue}/{action}", post(actions::issue));
+    let patient = Router::new()
+        .route("/settings/audit/verify", get(audit::verify))
+        .layer(within(VERIFIED_WITHIN + ANSWERED_WITHIN));
     let signed_in = Router::new()
         .route("/", get(sign_in::home))
         .route("/sign-out", post(sign_in::out))
         .nest("/settings", settings)
         .nest("/records", records())
+        .layer(within(ANSWERED_WITHIN))
+        .merge(patient)
         .fallback(sign_in::nowhere)
         .method_not_allowed_fallback(sign_in::wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), session::layer));
@@ -62,13 +71,18 @@ fn pages(app: App) -> Router {
         .route("/assets/{name}", get(assets::serve))
         .route("/sign-in", get(sign_in::show).post(sign_in::with_password))
         .route("/sign-in/link/{token}", get(sign_in::show_link).post(sign_in::with_link))
+        .layer(within(ANSWERED_WITHIN))
         .merge(signed_in)
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), headers::layer))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(30)))
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(span))
         .with_state(app)
+}
+
+/// Ends what takes longer.
+fn within(limit: Duration) -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit)
 }
 
 fn integrations() -> Router<App> {

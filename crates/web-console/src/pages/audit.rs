@@ -79,8 +79,6 @@ pub(crate) struct Filter {
     to: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    verify: Option<u8>,
 }
 
 impl Filter {
@@ -137,12 +135,12 @@ impl AuditPage {
             .into_iter()
             .map(|entry| Line { who: people.name(&entry.actor), details: pretty(&entry.details_json), entry })
             .collect();
-        let all = Filter { before: None, verify: None, ..filter.clone() };
+        let all = Filter { before: None, ..filter.clone() };
         let older = Filter { before: Some(next_before), ..all.clone() };
         Self {
             older: if next_before > 0 { older.address("/settings/audit") } else { String::new() },
             export: all.address("/settings/audit/export"),
-            verify: Filter { verify: Some(1), ..all }.address("/settings/audit"),
+            verify: all.address("/settings/audit/verify"),
             shell,
             filter,
             entries,
@@ -180,13 +178,28 @@ pub(crate) async fn show(
     visitor: Visitor,
     Query(filter): Query<Filter>,
 ) -> Result<AuditPage, Failure> {
+    page(&app, &visitor, filter, None).await
+}
+
+/// `GET /settings/audit/verify`: the same page, after the chain was walked.
+pub(crate) async fn verify(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(filter): Query<Filter>,
+) -> Result<AuditPage, Failure> {
+    let chain = app.rooms().verifier().verify(visitor.ask(VerifyRequest {})?).await?.into_inner();
+    page(&app, &visitor, filter, Some(chain)).await
+}
+
+async fn page(
+    app: &App,
+    visitor: &Visitor,
+    filter: Filter,
+    chain: Option<VerifyResponse>,
+) -> Result<AuditPage, Failure> {
     let request = visitor.ask(filter.to_request(PAGE)?)?;
     let answer = app.rooms().audit().list_entries(request).await?.into_inner();
-    let chain = match filter.verify {
-        Some(_) => Some(app.rooms().audit().verify(visitor.ask(VerifyRequest {})?).await?.into_inner()),
-        None => None,
-    };
-    let people = People::load(&app, &visitor).await?;
+    let people = People::load(app, visitor).await?;
     let shell = visitor.shell("Audit log", Nav::Audit);
     Ok(AuditPage::new(shell, &people, filter, answer.entries, answer.next_before, chain))
 }

@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use model::{Role, Scope};
@@ -41,6 +42,8 @@ struct State {
     /// Of each call, whether it was marked as no act of a person.
     passive: Vec<bool>,
     failure: Option<Status>,
+    /// How long it takes to walk the chain of the audit log.
+    walk: Duration,
     mapping_state: String,
     plan_state: String,
 }
@@ -76,6 +79,11 @@ impl Rooms {
     /// Puts the plan into this state.
     pub(crate) fn set_plan_state(&self, state: &str) {
         self.0.lock().unwrap().plan_state = state.to_owned();
+    }
+
+    /// Walking the chain takes so long from now on.
+    pub(crate) fn walk_slowly(&self, walk: Duration) {
+        self.0.lock().unwrap().walk = walk;
     }
 
     /// The next call that changes something is answered so.
@@ -645,6 +653,8 @@ impl Audit for Rooms {
     }
     async fn verify(&self, request: Request<VerifyRequest>) -> Answer<VerifyResponse> {
         self.enter(&request, Some(Scope::AuditRead), "verify")?;
+        let walk = self.0.lock().unwrap().walk;
+        tokio::time::sleep(walk).await;
         Ok(Response::new(audit::VerifyResponse { whole: true, entries: 4182, ..Default::default() }))
     }
 }

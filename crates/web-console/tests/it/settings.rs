@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use model::Role;
 use web_console::sample;
@@ -22,7 +24,18 @@ async fn the_audit_log_is_filtered_by_its_address_and_exported_as_lines() {
         sample::entries()[0].details_json,
         "the text that the hash covers, letter by letter"
     );
-    assert!(browser.get("/settings/audit?verify=1").await.body.contains("The chain is whole."));
+}
+
+/// A long chain takes longer to walk than any page may take.
+#[tokio::test]
+async fn verifying_the_chain_is_waited_for_longer_than_any_page() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    let page = browser.get("/settings/audit?action=mapping.*").await;
+    assert!(page.body.contains("href=\"/settings/audit/verify?action=mapping.*\""), "{}", page.body);
+    browser.rooms.walk_slowly(Duration::from_secs(31));
+    let page = browser.get("/settings/audit/verify?action=mapping.*").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("The chain is whole."));
 }
 
 #[tokio::test]
