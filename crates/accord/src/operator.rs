@@ -77,6 +77,13 @@ pub(crate) async fn dead(command: Dead) -> anyhow::Result<ExitCode> {
         DeadAction::Replay | DeadAction::List => dead::replay(&bus, &filter, &selection).await?,
     };
     print(&format!("{} done, {} not found", counts.done, counts.missing));
+    if counts.refused > 0 {
+        print(&format!(
+            "{} not replayed: they have no envelope that anybody can read, or are letters about other dead letters, which \
+             can be replayed themselves; each would only be buried again",
+            counts.refused
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

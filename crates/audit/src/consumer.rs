@@ -22,8 +22,8 @@ const MAX_BATCH: usize = 1_000;
 /// How long a batch waits for company: fewer, larger transactions leave the processor to those who are in a hurry.
 const LINGER: Duration = Duration::from_millis(50);
 const RETRY_EVERY: Duration = Duration::from_millis(500);
-/// Dead letters of these streams. Not those of DEAD itself: a dead letter whose envelope cannot be read is buried
-/// once more by the bus, and reading that again would never end.
+/// Dead letters of these streams. Not those of DEAD itself: a dead letter that could not be recorded is buried once
+/// more, and reading that again would never end.
 const DEAD_LETTERS: [&str; 3] = ["dead.CHANGES.>", "dead.WRITES.>", "dead.EVENTS.>"];
 
 /// Appends what the streams say, until the shutdown.

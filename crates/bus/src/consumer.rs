@@ -3,10 +3,11 @@ use std::time::Duration;
 use crate::{
     Bus, Delivery, Envelope, Error, Message, dead,
     pull::{Pull, Raw},
+    subject,
 };
 
 /// The reason code of a message whose envelope cannot be read.
-const ENVELOPE_INVALID: &str = "envelope_invalid";
+pub(crate) const ENVELOPE_INVALID: &str = "envelope_invalid";
 
 /// How a durable consumer reads a stream. Replicas with the same `durable` share its messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +114,8 @@ impl Consumer {
     /// empty after `max_wait_ms`, so that the caller can look around. Survives restarts of the server. Safe to
     /// cancel: what is dropped is redelivered.
     ///
-    /// A message whose envelope cannot be read becomes a dead letter here and is not handed out.
+    /// A message whose envelope cannot be read becomes a dead letter here and is not handed out. One of the stream DEAD
+    /// is a dead letter already: it is acknowledged and stays where it is.
     ///
     /// # Errors
     /// The consumer cannot be opened again, or a dead letter could not be stored: stop, the message comes back.
@@ -143,6 +145,11 @@ impl Consumer {
 
     async fn bury_unreadable(&self, mut raw: Raw, error: &Error) -> Result<(), Error> {
         let config = self.pull.config();
+        if config.stream == subject::DEAD {
+            let (consumer, letter) = (&config.durable, raw.settle.sequence);
+            tracing::warn!(consumer, letter, %error, "passed over a dead letter whose envelope cannot be read");
+            return raw.settle.answer(async_nats::jetstream::AckKind::Ack).await;
+        }
         let burial = dead::Burial {
             stream: &config.stream,
             consumer: &config.durable,

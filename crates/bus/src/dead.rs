@@ -17,6 +17,7 @@ use model::OrganizationId;
 
 use crate::{
     Bus, Error, ErrorKind,
+    consumer::ENVELOPE_INVALID,
     envelope::{header, header_text},
     publish::Outgoing,
     subject,
@@ -109,6 +110,9 @@ pub struct Counts {
     pub done: u64,
     /// So many of the numbers are no dead letter that matches the filter; gone already, or another tenant's.
     pub missing: u64,
+    /// So many cannot be replayed: the original is a dead letter itself and still there, or has no envelope that anybody
+    /// could read, so that every reader would bury it again.
+    pub refused: u64,
 }
 
 /// The newest dead letters that match, newest first, at most `limit`.
@@ -129,6 +133,9 @@ pub async fn list(bus: &Bus, filter: &Filter, limit: usize) -> Result<Vec<DeadLe
 /// its `ce-id`: a consumer that handled it already recognizes it by its inbox, the one that could not handles it
 /// now. Its header `accord-replay` names the consumer whose dead letter it was.
 ///
+/// What would only be buried again is refused and stays: letters of the stream DEAD itself, whose originals can be
+/// replayed instead, and those without an envelope that can be read.
+///
 /// # Errors
 /// The server does not answer. What was replayed so far is; call it again for the rest.
 pub async fn replay(bus: &Bus, filter: &Filter, selection: &Selection) -> Result<Counts, Error> {
@@ -139,6 +146,11 @@ pub async fn replay(bus: &Bus, filter: &Filter, selection: &Selection) -> Result
             counts.missing += 1;
             continue;
         };
+        let letter = letter_of(id, &message);
+        if letter.stream == subject::DEAD || letter.reason == ENVELOPE_INVALID {
+            counts.refused += 1;
+            continue;
+        }
         bus.deliver(&[resurrect(id, &message)]).await?;
         remove(bus, subject::DEAD, id).await?;
         counts.done += 1;

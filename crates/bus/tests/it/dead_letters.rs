@@ -96,6 +96,47 @@ async fn what_has_no_readable_envelope_is_a_dead_letter_and_its_neighbours_go_on
 }
 
 #[tokio::test]
+async fn letters_about_what_nobody_can_read_do_not_multiply() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let client = outside(&nats).await;
+    client.publish(change(0).subject, "no envelope at all".into()).await.unwrap();
+    settled(&client).await;
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    within("it is a dead letter", async {
+        while dead::list(&bus, &Filter::default(), 10).await.unwrap().is_empty() {
+            consumer.next_batch().await.unwrap();
+        }
+    })
+    .await;
+    drop(consumer);
+
+    // Whoever reads the dead letters cannot read this one either, and buries it no second time.
+    let mut of_dead = bus.consumer(reader(subject::DEAD)).await.unwrap();
+    assert_silent(&mut of_dead).await;
+    eventually(SOON, "it is acknowledged", async || {
+        let pending = bus.pending(subject::DEAD, "reader").await.unwrap();
+        (pending.waiting + pending.unanswered == 0).then_some(())
+    })
+    .await;
+    assert_eq!(dead::list(&bus, &Filter::default(), 10).await.unwrap().len(), 1);
+
+    // A letter about a letter goes nowhere: its original is in DEAD still, and can be replayed itself.
+    bury(&bus, 1..2).await;
+    let delivery = take(&mut of_dead, 1).await.remove(0);
+    delivery.dead_letter("audit_undecodable", "").await.unwrap();
+    let about = Filter { stream: Some(subject::DEAD.to_owned()), ..Filter::default() };
+    for (filter, done, refused) in [(&about, 0, 1), (&Filter::default(), 1, 2)] {
+        let counts = dead::replay(&bus, filter, &Selection::All).await.unwrap();
+        assert_eq!(counts, Counts { done, missing: 0, refused });
+    }
+    assert_eq!(dead::list(&bus, &Filter::default(), 10).await.unwrap().len(), 2, "what was refused stays");
+    let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    ack_all(take(&mut consumer, 1).await).await.unwrap();
+    assert_silent(&mut consumer).await;
+}
+
+#[tokio::test]
 async fn one_many_or_all_are_replayed_and_keep_their_ids() {
     let nats = testkit::nats().await;
     let bus = connect(&nats).await;
@@ -109,7 +150,7 @@ async fn one_many_or_all_are_replayed_and_keep_their_ids() {
     let mut consumer = bus.consumer(reader(subject::CHANGES)).await.unwrap();
 
     let one = dead::replay(&bus, &all, &Selection::Ids(vec![id_of(2)])).await.unwrap();
-    assert_eq!(one, Counts { done: 1, missing: 0 });
+    assert_eq!(one, Counts { done: 1, ..Counts::default() });
     let back = take(&mut consumer, 1).await.remove(0);
     assert_eq!(back.message, change(2));
     assert_eq!((back.attempt, back.replayed), (1, true));
@@ -117,11 +158,11 @@ async fn one_many_or_all_are_replayed_and_keep_their_ids() {
 
     let many =
         dead::replay(&bus, &all, &Selection::Ids(vec![id_of(2), id_of(0), id_of(5), 999])).await.unwrap();
-    assert_eq!(many, Counts { done: 2, missing: 2 });
+    assert_eq!(many, Counts { done: 2, missing: 2, refused: 0 });
     ack_all(take(&mut consumer, 2).await).await.unwrap();
 
     let rest = dead::replay(&bus, &all, &Selection::All).await.unwrap();
-    assert_eq!(rest, Counts { done: 3, missing: 0 });
+    assert_eq!(rest, Counts { done: 3, ..Counts::default() });
     let back = take(&mut consumer, 3).await;
     assert_eq!(back.iter().map(number).collect::<Vec<_>>(), [1, 3, 4]);
     ack_all(back).await.unwrap();
@@ -153,16 +194,19 @@ async fn another_organization_neither_sees_nor_touches_them() {
     let other = OrganizationId::generate(Timestamp::UNIX_EPOCH);
     let foreign = Filter { organization: Some(other), ..Filter::default() };
     assert!(dead::list(&bus, &foreign, 10).await.unwrap().is_empty());
-    let missing = Counts { done: 0, missing: 1 };
+    let missing = Counts { missing: 1, ..Counts::default() };
     assert_eq!(dead::replay(&bus, &foreign, &Selection::Ids(vec![id])).await.unwrap(), missing);
     assert_eq!(dead::discard(&bus, &foreign, &Selection::Ids(vec![id])).await.unwrap(), missing);
     assert_eq!(dead::discard(&bus, &foreign, &Selection::All).await.unwrap(), Counts::default());
     let own = Filter { organization: Some(*ORG), consumer: Some("reader".into()), ..Filter::default() };
     assert_eq!(
         dead::discard(&bus, &own, &Selection::Ids(vec![id])).await.unwrap(),
-        Counts { done: 1, missing: 0 }
+        Counts { done: 1, ..Counts::default() }
     );
-    assert_eq!(dead::discard(&bus, &own, &Selection::All).await.unwrap(), Counts { done: 1, missing: 0 });
+    assert_eq!(
+        dead::discard(&bus, &own, &Selection::All).await.unwrap(),
+        Counts { done: 1, ..Counts::default() }
+    );
     assert!(dead::list(&bus, &Filter::default(), 10).await.unwrap().is_empty());
 }
 
