@@ -220,33 +220,6 @@ async fn a_condition_on_our_own_field_asks_for_what_ours_would_hold() {
     house.wait_for_field("company", &within, "phone", "+1 555 0610").await;
 }
 
-#[tokio::test]
-async fn a_record_made_anew_at_the_vendor_takes_the_place_of_the_one_that_was_deleted() {
-    let house = House::start(Start::default()).await;
-    let hubspot = house.hubspot();
-    let make = |phone: &'static str| {
-        let properties = json!({ "name": "Phoenix", "domain": "phoenix.test", "phone": phone });
-        let hubspot = &hubspot;
-        async move {
-            let body = json!({ "properties": properties });
-            let (status, made) = hubspot.call("POST", "/crm/v3/objects/companies", Some(body)).await;
-            assert_eq!(status, 201, "{made}");
-            made["id"].as_str().expect("an id").to_owned()
-        }
-    };
-    let first = make("+1 555 0620").await;
-    let record = house.wait_for_field("company", &first, "phone", "+1 555 0620").await;
-    hubspot.control("POST", "archive", json!({ "object": "companies", "id": first })).await;
-    sync_now(&house).await;
-    wait_for(&house, &first, |record| record["links"][0]["state"] == "detached").await;
-    let second = make("+1 555 0621").await;
-    let again = house.wait_for_field("company", &second, "phone", "+1 555 0621").await;
-    assert_eq!(again["id"], record["id"], "it is the same company, not a second one");
-    let id = record["id"].as_str().expect("an id");
-    house.edit("company", id, json!({ "phone": "+1 555 0622" })).await;
-    hubspot.wait_for_property("companies", &second, "phone", "+1 555 0622").await;
-}
-
 /// Reads what was archived there now, not only at the next sweep.
 async fn sync_now(house: &House) {
     let connection = house.connection().await;

@@ -17,7 +17,7 @@ use crate::{
         matching,
         plan::{Matched, PlanResult, Planner, There},
         reference,
-        sync::{Link, LinkState, Staged},
+        sync::{Link, Staged},
     },
     parents,
     store::{
@@ -65,9 +65,7 @@ pub(crate) async fn activation(
         // What another record of the vendor is linked to is no match.
         let matched_ids: Vec<RecordId> = found.values().flatten().copied().collect();
         for link in store::links::of_records(db, &matched_ids).await? {
-            let is_held = link.mapping == mapping.mapping.id
-                && link.vendor_id.is_some()
-                && link.state != LinkState::Detached;
+            let is_held = link.mapping == mapping.mapping.id && link.vendor_id.is_some();
             taken.extend(link.record.filter(|_| is_held));
         }
         let records = store::records::get_many(db, organization, wanted).await?;

@@ -98,9 +98,7 @@ async fn show(
             record_id: id.to_string(),
             title: record.title(),
             shared: values.iter().filter(is_shared).map(|(field, _)| (*field).to_owned()).collect(),
-            free: !links.iter().any(|l| {
-                l.record == Some(id) && l.mapping == mapping.mapping.id && l.state != LinkState::Detached
-            }),
+            free: !links.iter().any(|l| l.record == Some(id) && l.mapping == mapping.mapping.id),
         });
     }
     let title = values.iter().find(|(field, _)| *field == object.title_field());

@@ -60,7 +60,6 @@ impl Unit {
         if let Some(id) = self.creating(mapping, record) {
             return self.found_there(mapping, id, arrived.vendor_id);
         }
-        self.leave(mapping, record);
         let id = self.vendor_link(mapping, arrived.vendor_id);
         let held = self.links.get_mut(&id)?;
         self.cleared.insert((id, String::new()));
@@ -69,23 +68,6 @@ impl Unit {
         held.dirty = true;
         self.by_record.entry(record).or_default().push(id);
         Some(id)
-    }
-
-    /// The link of a vendor's record that was deleted leaves its record to another one.
-    fn leave(&mut self, mapping: &Compiled, record: RecordId) {
-        let links = self.by_record.entry(record).or_default();
-        for id in std::mem::take(links) {
-            match self.links.get_mut(&id) {
-                Some(held)
-                    if held.link.mapping == mapping.mapping.id && held.link.state == LinkState::Detached =>
-                {
-                    (held.link.record, held.link.staged) = (None, None);
-                    held.link.fields.clear();
-                    held.dirty = true;
-                }
-                _ => links.push(id),
-            }
-        }
     }
 
     /// A vendor's record that nothing here matches any more, and that makes no record either, is no question to anybody.
@@ -184,7 +166,7 @@ impl Unit {
 
     /// Whether the record still has the key and no vendor record is linked to it under this mapping. One that is being
     /// created there is free for a vendor record that nothing is known of: it is the one that was asked for, or
-    /// somebody made the same there in the meantime. One whose vendor record was deleted is free for a new one.
+    /// somebody made the same there in the meantime.
     fn is_free(&self, mapping: &Compiled, id: RecordId, key: &str, known: bool) -> bool {
         let has_key = self.records.get(&id).is_some_and(|held| {
             held.record.archived_at.is_none() && matching::keys_of(&held.record).contains(key)
@@ -192,16 +174,14 @@ impl Unit {
         let mut links = self.by_record.get(&id).into_iter().flatten().filter_map(|id| self.links.get(id));
         has_key
             && !links.any(|held| {
-                held.link.mapping == mapping.mapping.id
-                    && held.link.state != LinkState::Detached
-                    && (known || held.link.vendor_id.is_some())
+                held.link.mapping == mapping.mapping.id && (known || held.link.vendor_id.is_some())
             })
     }
 
     /// Whether a record of the vendor is linked to this one under this mapping.
     pub(crate) fn is_linked(&self, mapping: &Compiled, id: RecordId) -> bool {
         let mut links = self.by_record.get(&id).into_iter().flatten().filter_map(|id| self.links.get(id));
-        links.any(|held| held.link.mapping == mapping.mapping.id && held.link.state != LinkState::Detached)
+        links.any(|held| held.link.mapping == mapping.mapping.id)
     }
 
     /// Links a vendor's record to this one, or to a new one, and merges what was kept of it.
@@ -213,7 +193,6 @@ impl Unit {
         cause: &Arc<Cause>,
     ) -> Option<RecordId> {
         let record = record.unwrap_or_else(|| self.new_record(mapping, cause));
-        self.leave(mapping, record);
         let held = self.links.get_mut(&id)?;
         held.link.record = Some(record);
         held.link.state = LinkState::Linked;
