@@ -51,7 +51,7 @@ impl Engine {
         };
         let subject = subject::schema(&caller.organization, "field_added");
         let message = Message::json(subject, kind::FIELD_ADDED, SOURCE, caller.organization, now, &body)?;
-        outbox::enqueue(&mut tx, &[message.by(&caller.actor.to_string())]).await?;
+        outbox::enqueue(&mut tx, &[message.by(caller.actor.to_string())]).await?;
         tx.commit().await?;
         self.waker.wake();
         Ok(())

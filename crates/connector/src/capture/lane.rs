@@ -16,8 +16,8 @@ const READ: &str = "read changes";
 pub(super) const READ_AHEAD: usize = 1;
 
 impl Reader {
-    /// Reads a lane up to its end, or up to now, and counts what it did, however it ends. The next page is read while one is published; the checkpoint follows
-    /// the bus's acknowledgement.
+    /// Reads a lane up to its end, or up to now, and counts what it did, however it ends. The next page is read while one
+    /// is published; the checkpoint follows the bus's acknowledgement.
     pub(super) async fn read_lane(
         &self,
         checkpoint: &mut Checkpoint,
