@@ -238,10 +238,8 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
         next.write = archive(mapping, link, record, id);
         return next;
     }
-    if link.fields.remove(WHOLE).is_some() {
-        // It is not archived any more; whether the vendor's may be is asked anew the next time.
-        next.cleared.push(WHOLE.to_owned());
-    }
+    // It is not archived any more; whether the vendor's may be is asked anew the next time.
+    next.cleared.extend(link.fields.remove(WHOLE).map(|_| WHOLE.to_owned()));
     if link.vendor_id.is_none() && !mapping.creates_there() {
         return next;
     }
