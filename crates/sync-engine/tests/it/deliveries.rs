@@ -14,13 +14,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::world::{SOON, World, text};
 
-/// Counts how often the engine says that it tries again.
+/// Counts how often the consumer says that it tries its batch again.
 #[derive(Clone, Default)]
 struct Tries(Arc<AtomicUsize>);
 
 impl Write for Tries {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let again = String::from_utf8_lossy(line).contains("it is tried again");
+        let again = String::from_utf8_lossy(line).contains("consumer: it is tried again");
         self.0.fetch_add(usize::from(again), Ordering::Relaxed);
         Ok(line.len())
     }
