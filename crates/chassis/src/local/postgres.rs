@@ -36,8 +36,23 @@ pub struct Postgres {
 
 impl Default for Postgres {
     fn default() -> Self {
-        Self { port: None, durable: true, shared_buffers_mb: 256, max_connections: 200, supervise: true }
+        Self {
+            port: None,
+            durable: true,
+            shared_buffers_mb: eighth_of_memory_mb(),
+            max_connections: 200,
+            supervise: true,
+        }
     }
+}
+
+/// An eighth of the machine's memory in megabytes, within 128 and 2,048. It is taken as pages are read, not at once.
+fn eighth_of_memory_mb() -> u32 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kb = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kb.map_or(256, |kb: u64| u32::try_from(kb / 8 / 1024).unwrap_or(u32::MAX).clamp(128, 2_048))
 }
 
 impl Postgres {
