@@ -12,8 +12,10 @@ use crate::{Config, Error, Service, consumer::Recorder, verifier::Verifier};
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "audit";
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "entries", sql: include_str!("../migrations/0001_entries.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "entries", sql: include_str!("../migrations/0001_entries.sql") },
+    Migration { version: 2, name: "targets", sql: include_str!("../migrations/0002_targets.sql") },
+];
 
 /// Walks along chains hold a connection for long: they have these, so that recording and reading never wait for them.
 const VERIFY_CONNECTIONS: u32 = 2;
