@@ -39,11 +39,26 @@ pub(crate) mod header {
 /// process. `["a", "bc"]` and `["ab", "c"]` differ.
 #[must_use]
 pub fn event_id(parts: &[&str]) -> String {
+    named(parts).to_string()
+}
+
+/// The same for what these parts name and what happened at this time, which is part of its name: ids of later things
+/// are larger (UUIDv8 that begins with the milliseconds, as UUIDv7 does). What flows in numbers has such ids, since an
+/// index of them grows at its end and is not written all over.
+#[must_use]
+pub fn event_id_at(time: Timestamp, parts: &[&str]) -> String {
+    let mut bytes = *named(parts).as_bytes();
+    let ms = u64::try_from(time.as_millisecond()).unwrap_or_default();
+    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+fn named(parts: &[&str]) -> Uuid {
     let mut name = String::new();
     for part in parts {
         name.push_str(&format!("{}:{part}", part.len()));
     }
-    Uuid::new_v5(&EVENT_NAMESPACE, name.as_bytes()).to_string()
+    Uuid::new_v5(&EVENT_NAMESPACE, name.as_bytes())
 }
 
 /// What a message says about itself: CloudEvents 1.0 in NATS headers (`ce-id`, `ce-source`, …).
@@ -306,6 +321,17 @@ mod tests {
             let joined = format!("{one}{other}");
             prop_assert_ne!(event_id(&[&one, &other]), event_id(&[&joined]));
             prop_assert_eq!(event_id(&[&one, &other]), event_id(&[&one, &other]));
+        }
+
+        #[test]
+        fn ids_of_later_things_are_larger_and_time_is_part_of_a_name(
+            one in ".{0,5}", other in ".{0,5}", at in 0..4_000_000_000_000_i64, later in 1..1_000_000_000_i64,
+        ) {
+            let id = |ms, part: &str| event_id_at(Timestamp::from_millisecond(ms).unwrap(), &[part]);
+            prop_assert!(id(at, &one) < id(at + later, &other));
+            prop_assert_eq!(id(at, &one), id(at, &one));
+            prop_assert_eq!(id(at, &one) == id(at, &other), one == other);
+            prop_assert_eq!(Uuid::parse_str(&id(-at, &one)).unwrap().get_version_num(), 8);
         }
     }
 

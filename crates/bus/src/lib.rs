@@ -22,7 +22,7 @@ mod watch;
 pub use connect::{Bus, ConnectOptions};
 pub use consumer::{Consumer, ConsumerConfig, Pending};
 pub use delivery::{Delivery, Outcome, ack_all};
-pub use envelope::{Envelope, MAX_BODY_BYTES, Message, event_id};
+pub use envelope::{Envelope, MAX_BODY_BYTES, Message, event_id, event_id_at};
 pub use ephemeral::{Ephemeral, Subscription};
 pub use error::{Error, ErrorKind};
 pub use publish::MAX_BATCH_MESSAGES;

@@ -1,6 +1,6 @@
 //! What leaves the runtime: private facts as messages of the bus, built in one place.
 
-use bus::{ErrorKind, Message, event_id, subject};
+use bus::{ErrorKind, Message, event_id, event_id_at, subject};
 use jiff::Timestamp;
 use model::{
     ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
@@ -284,16 +284,10 @@ impl ChangePublisher {
             ChangeKind::Upserted => "upserted",
             ChangeKind::Deleted => "deleted",
         };
-        let id = event_id(&[
-            organization,
-            connection,
-            &self.object,
-            &change.id,
-            &version,
-            &content,
-            what,
-            generation,
-        ]);
+        let id = event_id_at(
+            change.changed_at,
+            &[organization, connection, &self.object, &change.id, &version, &content, what, generation],
+        );
         let event = ChangeEvent {
             connection: self.connection,
             vendor: self.publisher.vendor.to_owned(),

@@ -105,7 +105,7 @@ fn answer(message: &Message) -> Message {
     let mut out = message.clone();
     out.subject = subject::record(&message.envelope.organization, "company");
     kind::RECORD_CHANGED.clone_into(&mut out.envelope.kind);
-    out.envelope.id = bus::event_id(&["floor", &message.envelope.id]);
+    out.envelope.id = bus::event_id_at(message.envelope.time, &["floor", &message.envelope.id]);
     out.envelope.cause = Some(message.envelope.id.clone());
     out
 }

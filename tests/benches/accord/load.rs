@@ -139,14 +139,17 @@ impl Load {
             external_id: None,
             merged_ids: Vec::new(),
         };
-        let name = bus::event_id(&[
-            &self.organization.to_string(),
-            &self.connection.to_string(),
-            OBJECT,
-            &id,
-            &change.version.to_string(),
-            "upserted",
-        ]);
+        let name = bus::event_id_at(
+            at,
+            &[
+                &self.organization.to_string(),
+                &self.connection.to_string(),
+                OBJECT,
+                &id,
+                &change.version.to_string(),
+                "upserted",
+            ],
+        );
         let subject = subject::change(&self.organization, VENDOR, OBJECT);
         let source = "connector/hubspot";
         let message = Message::json(subject, kind::CHANGE, source, self.organization, at, &change)?;

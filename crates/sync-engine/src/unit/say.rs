@@ -57,7 +57,7 @@ impl Unit {
             connection: cause.connection,
         };
         let subject = subject::record(&record.organization, record.object.name());
-        let name = bus::event_id(&["record", &id.to_string(), &record.version.to_string()]);
+        let name = bus::event_id_at(self.now, &["record", &id.to_string(), &record.version.to_string()]);
         let (organization, version) = (record.organization, record.version);
         self.check
             .extend(self.by_record.get(&id).into_iter().flatten().map(|link| (*link, Arc::clone(cause))));
