@@ -39,6 +39,48 @@ async fn the_policy_of_each_field_decides_a_conflict_and_the_loser_can_be_restor
     house.assert_events_are_as_described().await;
 }
 
+// R58
+#[tokio::test]
+async fn the_newest_edit_of_a_field_stands_though_another_field_of_the_record_was_edited_later_in_hubspot() {
+    let house = House::start(Start::default()).await;
+    let mapping = house.mapping("company").await;
+    // What is edited here stays here, so that nothing but the reading decides.
+    let wish = json!({ "action": "settings", "policy": "newest_wins", "direction": "from_vendor" });
+    house.ok("PATCH", &format!("/api/v1/mappings/{mapping}/fields/description"), Some(wish)).await;
+    let connection = house.connection().await;
+    let hubspot = house.hubspot();
+    let companies = hubspot.ids("companies", 2).await;
+    house.ok("POST", &format!("/api/v1/connections/{connection}/pause"), None).await;
+    house.wait_for_state("paused").await;
+    for (company, is_later_here) in companies.iter().zip([true, false]) {
+        let record = house.linked("company", company).await.expect("it was backfilled");
+        let id = record["id"].as_str().expect("an id");
+        let ours = json!({ "description": "ours" });
+        if is_later_here {
+            hubspot.edit("companies", company, "description", "theirs").await;
+            a_moment_passes().await;
+            house.edit("company", id, ours).await;
+        } else {
+            house.edit("company", id, ours).await;
+            a_moment_passes().await;
+            hubspot.edit("companies", company, "description", "theirs").await;
+        }
+        a_moment_passes().await;
+        hubspot.edit("companies", company, "city", "Trier").await;
+    }
+    house.ok("POST", &format!("/api/v1/connections/{connection}/resume"), None).await;
+    for (company, (winner, value)) in companies.iter().zip([("platform", "ours"), ("crm", "theirs")]) {
+        house.wait_for_field("company", company, "address_city", "Trier").await;
+        house.wait_for_field("company", company, "description", value).await;
+        let conflicts = conflicts(&house, company).await;
+        assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+        assert_eq!(
+            (&conflicts[0]["field"], &conflicts[0]["winner"]),
+            (&json!("description"), &json!(winner))
+        );
+    }
+}
+
 // R66, R67
 #[tokio::test]
 async fn values_of_a_field_marked_as_personal_data_never_reach_the_audit_log() {

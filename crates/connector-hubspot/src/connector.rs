@@ -14,7 +14,7 @@ use crate::{
     auth,
     client::{CORE, Client, SEARCH},
     config::Config,
-    error,
+    error, history,
     objects::{self, Object, RECORD_ID},
     read, wire, write,
 };
@@ -175,6 +175,16 @@ impl Connector for HubSpot {
 
     async fn fetch_changes(&self, session: &Session, fetch: &Fetch<'_>) -> Result<Page, Error> {
         read::fetch_changes(self.client(session), &known(fetch.object)?, fetch).await
+    }
+
+    async fn date_fields(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        fields: &[String],
+        changes: &mut [Change],
+    ) -> Result<(), Error> {
+        history::date_fields(self.client(session), &known(&schema.name)?, schema, fields, changes).await
     }
 
     async fn fetch_deleted(

@@ -7,6 +7,7 @@ mod companies;
 mod config;
 mod connector;
 mod error;
+mod history;
 mod objects;
 mod read;
 mod wire;

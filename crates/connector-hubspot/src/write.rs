@@ -13,15 +13,11 @@ use crate::{
     client::{Answer, Client},
     companies,
     error::again,
+    history::{Entry, HISTORY_BATCH_SIZE},
     objects::{COMPANY, Decoder, Object, RECORD_ID, merged_ids, time_from_wire, value_to_wire},
     read::BATCH_SIZE,
-    wire::{Batch, BatchRead, BatchWrite, PastValue, Record, RecordId, WriteInput, texts},
+    wire::{Batch, BatchRead, BatchWrite, Record, RecordId, WriteInput, texts},
 };
-
-/// Records per read with history, the most that HubSpot gives.
-const HISTORY_BATCH_SIZE: usize = 50;
-/// How property history calls values that apps wrote.
-const INTEGRATION: &str = "INTEGRATION";
 
 pub(crate) type Outcome = Result<WriteOutcome, Error>;
 
@@ -271,9 +267,7 @@ impl<'a> Batches<'a> {
         fields.retain(|name, _| plan.properties.contains_key(name.as_str()));
         let mut covered = BTreeMap::new();
         for (name, expected) in plan.expected().into_iter().flatten() {
-            let history = record.properties_with_history.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-            let history: Vec<Entry> =
-                history.iter().filter_map(|past| Entry::from_wire(&self.decoder, name, past)).collect();
+            let history = Entry::all(&self.decoder, name, record);
             let Some(wrote) = plan.write.fields.get(name).map(|value| self.canonical(name, value)) else {
                 continue;
             };
@@ -350,22 +344,6 @@ fn times(answer: &Batch<'_>) -> Option<(Timestamp, Timestamp)> {
     let started = answer.started_at.as_deref().and_then(time_from_wire)?;
     let completed = answer.completed_at.as_deref().and_then(time_from_wire)?;
     Some((started, completed))
-}
-
-/// One value of a property's history.
-struct Entry {
-    value: Value,
-    at: Timestamp,
-    by_app: bool,
-}
-
-impl Entry {
-    fn from_wire(decoder: &Decoder<'_>, name: &str, past: &PastValue<'_>) -> Option<Self> {
-        let raw = past.value.as_deref().unwrap_or_default();
-        let by_app = past.source_type.as_deref() == Some(INTEGRATION);
-        let value = crate::objects::value_from_wire(decoder.field_type(name), raw);
-        Some(Self { value, at: time_from_wire(&past.timestamp)?, by_app })
-    }
 }
 
 /// Where in the history, which is newest first, our write stands; `applied` is when HubSpot made it, by its own clock.

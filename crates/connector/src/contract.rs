@@ -162,6 +162,8 @@ pub struct Change {
     pub changed_at: Timestamp,
     /// The fields that were read.
     pub fields: BTreeMap<String, Value>,
+    /// When fields were set to what they show, where [`Connector::date_fields`] found out.
+    pub field_times: BTreeMap<String, Timestamp>,
     /// Our record id, where the vendor keeps it.
     pub external_id: Option<String>,
     /// Ids that were merged into this one.
@@ -303,6 +305,22 @@ pub trait Connector: Send + Sync + 'static {
     /// # Errors
     /// The vendor's failure; nothing of the page counts as read then.
     async fn fetch_changes(&self, session: &Session, fetch: &Fetch<'_>) -> Result<Page, Error>;
+
+    /// Says of changes when each of these fields was set to what it shows, as far as the vendor tells that apart from the
+    /// record's modification, and never later than it. What says nothing of a field is dated with its record, and so is
+    /// everything of a vendor that has no such times.
+    ///
+    /// # Errors
+    /// The vendor's failure; nothing of the changes counts as read then.
+    async fn date_fields(
+        &self,
+        _session: &Session,
+        _schema: &ObjectSchema,
+        _fields: &[String],
+        _changes: &mut [Change],
+    ) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Records that were archived or deleted; the whole listing in pages. `page` is the vendor's own token of the
     /// previous page's end.

@@ -266,6 +266,7 @@ impl ChangePublisher {
                     let largest = change.fields.iter().max_by_key(|(_, value)| text_bytes(value));
                     let name = largest.map(|(name, _)| name.clone()).unwrap_or_default();
                     change.fields.remove(&name);
+                    change.field_times.remove(&name);
                     left_out.push(name);
                 }
                 Err(error) => return Err(error),
@@ -299,6 +300,7 @@ impl ChangePublisher {
             captured_at: now,
             lane,
             fields: change.fields,
+            field_times: change.field_times,
             external_id: change.external_id,
             merged_ids: change.merged_ids,
         };
@@ -356,6 +358,7 @@ mod tests {
                 version: 1,
                 changed_at: at,
                 fields: fields(sizes),
+                field_times: BTreeMap::new(),
                 external_id: None,
                 merged_ids: Vec::new(),
             };
@@ -377,6 +380,7 @@ mod tests {
                 version,
                 changed_at: at,
                 fields: [("name".to_owned(), Value::text(name))].into(),
+                field_times: BTreeMap::new(),
                 external_id: None,
                 merged_ids: Vec::new(),
             };

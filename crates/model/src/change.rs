@@ -52,6 +52,10 @@ pub struct ChangeEvent {
     /// The fields that were read, by the vendor's internal names; a field that is not here is unknown, not blank.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, Value>,
+    /// When fields were set there, where the vendor tells it and somebody wants to know; a field that is not here was set
+    /// at `changed_at` at the latest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub field_times: BTreeMap<String, Timestamp>,
     /// The canonical record whose creation at the vendor this is, where the vendor keeps our external id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,

@@ -325,6 +325,12 @@ pub struct CaptureRequested {
     pub vendor_object: String,
     /// The vendor fields to read.
     pub fields: Vec<String>,
+    /// Those of them whose own time of edit decides conflicts, where the vendor tells it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dated: Vec<String>,
+    /// Whether that matters of history as well: what is here may have been edited before it is read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dated_history: bool,
     /// Whether all history is to be read (again).
     pub backfill: bool,
     /// Whether our record id must be kept at the vendor, because records will be created there.

@@ -378,7 +378,12 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
         }
         let arrived = Arrived {
             vendor_id: &change.id,
-            seen: Seen { version: change.version, at: change.changed_at, fields: &change.fields },
+            seen: Seen {
+                version: change.version,
+                at: change.changed_at,
+                fields: &change.fields,
+                times: &change.field_times,
+            },
             external: external(change),
             lane: change.lane,
             digest: Some(digest),
@@ -422,6 +427,7 @@ mod tests {
             captured_at: now,
             lane: Lane::Live,
             fields: BTreeMap::from([("name".to_owned(), Value::Text(text))]),
+            field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: vec!["2".to_owned()],
         };

@@ -26,9 +26,8 @@ pub(crate) async fn request_capture(
     backfill: bool,
 ) -> Result<(), Error> {
     let (organization, connection) = (mapping.organization, mapping.connection);
-    let mut fields = BTreeSet::new();
-    let mut external_id = false;
-    let mut wanted = false;
+    let (mut fields, mut dated) = (BTreeSet::new(), BTreeSet::new());
+    let (mut external_id, mut wanted, mut dated_history) = (false, false, false);
     for other in store::mappings::list(tx, organization, Some(connection)).await? {
         if other.vendor_object != mapping.vendor_object {
             continue;
@@ -39,9 +38,12 @@ pub(crate) async fn request_capture(
             continue;
         }
         wanted = true;
+        // What is edited here from now on is newer than all history.
+        dated_history |= store::records::may_be_older(tx, organization, other.object, connection).await?;
         let compiled: Compiled = mappings::compile(tx, other).await?;
         external_id |= compiled.creates_there() && compiled.mapping.state == MappingState::Active;
         fields.extend(compiled.vendor_fields());
+        dated.extend(compiled.dated_fields().map(str::to_owned));
     }
     let now = engine.clock.now();
     let message = if wanted {
@@ -49,6 +51,8 @@ pub(crate) async fn request_capture(
             connection,
             vendor_object: mapping.vendor_object.clone(),
             fields: fields.into_iter().collect(),
+            dated_history: dated_history && !dated.is_empty(),
+            dated: dated.into_iter().collect(),
             backfill,
             external_id,
         };

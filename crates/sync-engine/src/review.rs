@@ -24,7 +24,7 @@ mod wish;
 
 pub(crate) use suggesting::check_round_trips;
 use wish::{
-    Changed, apply_wish, check_choice, check_rules, describe, differences, drop_suggestions, flows,
+    Changed, apply_wish, check_choice, check_rules, dated, describe, differences, drop_suggestions, flows,
     object_gone, set,
 };
 pub(crate) use wish::{FieldWish, MappingWish};
@@ -306,11 +306,12 @@ impl Engine {
         Ok((canonical, connection.object(&mapping.vendor_object).cloned()))
     }
 
-    /// An active mapping whose pairs or directions changed asks for the fields that it needs now; where one flows that
-    /// did not before, with their history.
+    /// An active mapping whose pairs, directions or policies changed asks for the fields that it needs now; where one
+    /// flows that did not before, with their history.
     async fn recapture(&self, tx: &mut PgConnection, before: &Settings, now: &Mapping) -> Result<(), Error> {
+        let is_dated = dated(before) != dated(&now.settings);
         let (before, after) = (flows(before), flows(&now.settings));
-        if now.state == MappingState::Active && before != after {
+        if now.state == MappingState::Active && (before != after || is_dated) {
             request_capture(self, tx, now, !after.is_subset(&before)).await?;
         }
         Ok(())

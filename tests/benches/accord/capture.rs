@@ -217,6 +217,8 @@ async fn request(bus: &Bus, organization: OrganizationId, connection: Connection
         connection,
         vendor_object: "companies".to_owned(),
         fields: FIELDS.iter().map(|(name, ..)| (*name).to_owned()).collect(),
+        dated: Vec::new(),
+        dated_history: false,
         backfill: true,
         external_id: false,
     };

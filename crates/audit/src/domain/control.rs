@@ -178,6 +178,7 @@ pub(crate) fn capture_requested(wish: &CaptureRequested) -> Facts {
         summary: format!("{} are to be read{history}", wish.vendor_object),
         details: json!({
             "object": wish.vendor_object, "backfill": wish.backfill, "fields": wish.fields,
+            "dated": wish.dated, "dated_history": wish.dated_history,
             "external_id": wish.external_id,
         })
         .into(),

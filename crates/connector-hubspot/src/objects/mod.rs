@@ -132,6 +132,7 @@ impl<'a> Decoder<'a> {
             version: changed_at.as_millisecond(),
             changed_at,
             fields: self.fields(record),
+            field_times: BTreeMap::new(),
             external_id: record.properties.get(RECORD_ID).map(str::to_owned),
             merged_ids: merged_ids(record),
         })
@@ -153,6 +154,7 @@ pub(crate) fn deletion(record: &Record<'_>) -> Option<Change> {
         version: archived_at.as_millisecond(),
         changed_at: archived_at,
         fields: BTreeMap::new(),
+        field_times: BTreeMap::new(),
         external_id: record.properties.get(RECORD_ID).map(str::to_owned),
         merged_ids: merged_ids(record),
     })

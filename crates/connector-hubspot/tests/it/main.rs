@@ -6,6 +6,7 @@ mod conformance;
 mod connecting;
 mod contacts;
 mod custom;
+mod history;
 mod portal;
 mod reading;
 mod writing;

@@ -31,7 +31,7 @@ impl Reader {
             // A failure drops the receiver, and reading ends by itself.
             let mut received = received;
             while let Some(page) = received.recv().await {
-                self.take_page(page, checkpoint, lane, run).await?;
+                self.take_page(page, checkpoint, (lane, session), run).await?;
             }
             Ok::<(), Failure>(())
         };
@@ -75,7 +75,7 @@ impl Reader {
         &self,
         page: Page,
         checkpoint: &mut Checkpoint,
-        lane: Lane,
+        (lane, session): (Lane, &Session),
         run: &mut Run,
     ) -> Result<(), Failure> {
         let now = self.core.now();
@@ -88,11 +88,14 @@ impl Reader {
         if count == 0 && page.next == checkpoint.position {
             return Ok(());
         }
-        let changes = if checkpoint.lane.starts_with("rescan") {
+        let mut changes = if checkpoint.lane.starts_with("rescan") {
             self.late_ones(page.changes).await?
         } else {
             page.changes
         };
+        if lane != Lane::Backfill || self.capture.dated_history {
+            self.date(&mut changes, session).await?;
+        }
         let recent: Vec<Delivered> =
             changes.iter().filter(|change| self.is_recent(change)).map(Delivered::of).collect();
         run.read += count as u64;
@@ -105,6 +108,14 @@ impl Reader {
         self.store(&mut tx, checkpoint).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Asks when the fields were set of which somebody wants to know. Until that is known nothing is published.
+    pub(super) async fn date(&self, changes: &mut [Change], session: &Session) -> Result<(), Failure> {
+        if self.dated.is_empty() || changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.link.connector.date_fields(session, &self.schema, &self.dated, changes).await?)
     }
 
     /// Publishes changes and waits until the bus has stored them. A record that no message can hold goes without its

@@ -38,6 +38,8 @@ pub(crate) struct Reader {
     pub(crate) schema: ObjectSchema,
     /// The wanted fields that the vendor has.
     pub(crate) fields: Vec<String>,
+    /// Those of them of which it matters when they were set.
+    pub(crate) dated: Vec<String>,
     pub(crate) changes: ChangePublisher,
 }
 
@@ -85,9 +87,10 @@ impl Reader {
         schema: ObjectSchema,
     ) -> Self {
         let known = |name: &&String| schema.fields.iter().any(|field| field.name == **name);
-        let fields = capture.fields.iter().filter(known).cloned().collect();
+        let fields: Vec<String> = capture.fields.iter().filter(known).cloned().collect();
+        let dated = capture.dated.iter().filter(|name| fields.contains(name)).cloned().collect();
         let changes = link.publisher.changes(link.id, &capture.object, capture.generation);
-        Self { core, link, lease, capture, schema, fields, changes }
+        Self { core, link, lease, capture, schema, fields, dated, changes }
     }
 
     /// Reads until the lease is lost.

@@ -99,10 +99,11 @@ impl Reader {
             let (mut look, mut said) = (Look::default(), None);
             while let Some(page) = received.recv().await {
                 look.total = look.total.or(page.total);
-                let again = look.take(page.changes, wanted);
+                let mut again = look.take(page.changes, wanted);
                 if wanted.is_empty() {
                     self.say_progress(&look, run, &mut said).await?;
                 }
+                self.date(&mut again, session).await?;
                 self.publish_as(&self.changes.again(run), again, Lane::Verify, self.core.now()).await?;
             }
             Ok::<Look, Failure>(look)

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use model::{CaptureRequested, ConnectionId, OrganizationId};
 use sqlx::{Error, FromRow, PgConnection};
@@ -11,6 +13,10 @@ pub(crate) struct Capture {
     pub(crate) connection: ConnectionId,
     pub(crate) object: String,
     pub(crate) fields: Vec<String>,
+    /// Those of them of which it matters when they were set.
+    pub(crate) dated: Vec<String>,
+    /// Whether that matters of history as well.
+    pub(crate) dated_history: bool,
     pub(crate) external_id: bool,
     /// Grows when all history is to be read again; zero means that no history is wanted.
     pub(crate) generation: i64,
@@ -27,6 +33,8 @@ struct Row {
     connection: Uuid,
     object: String,
     fields: Vec<String>,
+    dated: Vec<String>,
+    dated_history: bool,
     external_id: bool,
     generation: i64,
     revision: i64,
@@ -41,6 +49,8 @@ impl From<Row> for Capture {
             connection: ConnectionId::from_uuid(row.connection),
             object: row.object,
             fields: row.fields,
+            dated: row.dated,
+            dated_history: row.dated_history,
             external_id: row.external_id,
             generation: row.generation,
             revision: row.revision,
@@ -60,9 +70,8 @@ impl Store {
         wish: &CaptureRequested,
         said_at: Timestamp,
     ) -> Result<bool, Error> {
-        let mut fields = wish.fields.clone();
-        fields.sort_unstable();
-        fields.dedup();
+        let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let (fields, dated): (Vec<String>, Vec<String>) = (sorted(&wish.fields), sorted(&wish.dated));
         let known: bool =
             sqlx::query_scalar("SELECT EXISTS (SELECT FROM connections WHERE id = $1 AND organization = $2)")
                 .bind(wish.connection.uuid())
@@ -73,10 +82,12 @@ impl Store {
             return Ok(false);
         }
         sqlx::query(
-            "INSERT INTO captures (connection, object, fields, external_id, active, generation, requested_at)
-             VALUES ($1, $2, $3, $4, true, $5, $6)
+            "INSERT INTO captures (connection, object, fields, dated, dated_history, external_id, active, generation,
+                                   requested_at)
+             VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8)
              ON CONFLICT (connection, object) DO UPDATE
-             SET fields = EXCLUDED.fields, external_id = EXCLUDED.external_id, active = true,
+             SET fields = EXCLUDED.fields, dated = EXCLUDED.dated, dated_history = EXCLUDED.dated_history,
+                 external_id = EXCLUDED.external_id, active = true,
                  generation = captures.generation + EXCLUDED.generation, revision = captures.revision + 1,
                  requested_at = EXCLUDED.requested_at
              WHERE captures.requested_at <= EXCLUDED.requested_at",
@@ -84,6 +95,8 @@ impl Store {
         .bind(wish.connection.uuid())
         .bind(&wish.vendor_object)
         .bind(fields)
+        .bind(dated)
+        .bind(wish.dated_history)
         .bind(wish.external_id)
         .bind(i64::from(wish.backfill))
         .bind(at(said_at))
@@ -127,8 +140,8 @@ impl Store {
     pub(crate) async fn captures(&self, connections: &[ConnectionId]) -> Result<Vec<Capture>, Error> {
         let ids: Vec<Uuid> = connections.iter().map(|id| id.uuid()).collect();
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT connection, object, fields, external_id, generation, revision, last_poll_at, last_error,
-                    v.run AS verify
+            "SELECT connection, object, fields, dated, dated_history, external_id, generation, revision,
+                    last_poll_at, last_error, v.run AS verify
              FROM captures LEFT JOIN verifies v USING (connection, object)
              WHERE connection = ANY($1) AND active ORDER BY connection, object",
         )

@@ -44,6 +44,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 21, name: "verifies", sql: include_str!("../../migrations/0021_verifies.sql") },
     Migration { version: 25, name: "pauses", sql: include_str!("../../migrations/0025_pauses.sql") },
     Migration { version: 30, name: "untold", sql: include_str!("../../migrations/0030_untold.sql") },
+    Migration { version: 31, name: "dated", sql: include_str!("../../migrations/0031_dated.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

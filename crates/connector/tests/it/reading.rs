@@ -72,6 +72,38 @@ async fn a_kill_in_the_middle_of_the_backfill_loses_nothing() {
 }
 
 #[tokio::test]
+async fn fields_are_dated_before_their_changes_are_told_and_a_failure_of_that_loses_none() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    let id = replica.connect(&world.acme).await;
+    world.acme.seed("companies", 120, 7);
+    world.acme.edit("companies", "000005", "name", "Five");
+    for _ in 0..3 {
+        world.acme.fault("/dates", Fault::Status(403));
+    }
+    world.capture_dated(id, "companies", &["name", "phone"], &["name", "unheard_of"], true).await;
+    world.wait_for("the end", kind::BACKFILL_FINISHED, |_: &CaptureProgress| true).await;
+    let history = |change: &model::ChangeEvent| change.lane == Lane::Backfill;
+    let changes: Vec<_> = world.changes().into_iter().filter(history).collect();
+    let ids: HashSet<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+    assert!(ids.len() == changes.len() && ids.len() >= 119, "each is told once: {}", changes.len());
+    assert!(changes.is_sorted_by_key(|change| (change.version, change.id.clone())));
+    let named = world.wait_for_change("000005", "name", "Five").await;
+    assert_eq!(named.field_times, [("name".to_owned(), named.changed_at)].into());
+
+    world.acme.fault("/dates", Fault::Status(403));
+    world.acme.edit("companies", "000005", "phone", "1");
+    let called = world.wait_for_change("000005", "phone", "1").await;
+    assert_eq!((called.lane, called.changed_at > named.changed_at), (Lane::Live, true));
+    assert_eq!(called.field_times, named.field_times, "the name is as old as it was");
+
+    let dates = world.acme.calls("/dates").len();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.acme.calls("/dates").len(), dates, "what comes again is not dated again");
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_reading_that_fails_in_the_middle_is_told_as_far_as_it_came() {
     let world = World::new(FAST).await;
     world.acme.seed("companies", 500, 3);

@@ -161,10 +161,24 @@ impl World {
         fields: &[&str],
         backfill: bool,
     ) {
+        self.capture_dated(connection, object, fields, &[], backfill).await;
+    }
+
+    /// The same, and of some fields it matters when they were set.
+    pub(crate) async fn capture_dated(
+        &self,
+        connection: ConnectionId,
+        object: &str,
+        fields: &[&str],
+        dated: &[&str],
+        backfill: bool,
+    ) {
         let wish = CaptureRequested {
             connection,
             vendor_object: object.to_owned(),
             fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+            dated_history: !dated.is_empty(),
+            dated: dated.iter().map(|field| (*field).to_owned()).collect(),
             backfill,
             external_id: true,
         };

@@ -254,6 +254,12 @@ impl FieldPair {
         }
     }
 
+    /// The vendor's fields that the vendor's side is made of.
+    pub(crate) fn read_from(&self) -> Vec<&str> {
+        let template = self.transforms.iter().find(|it| matches!(it, Transform::TemplateHere(_)));
+        template.map_or_else(|| vec![self.vendor.name.as_str()], Transform::template_fields)
+    }
+
     /// The vendor's fields that it reads.
     pub(crate) fn vendor_fields(&self) -> impl Iterator<Item = &str> {
         let of_templates = self.transforms.iter().filter(|t| matches!(t, Transform::TemplateHere(_)));
@@ -300,6 +306,12 @@ impl Compiled {
         let names: BTreeSet<&str> =
             self.pairs.iter().flat_map(FieldPair::vendor_fields).chain(filter).collect();
         names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Those of them of which it matters when they were set, because the newest of two edits stands.
+    pub(crate) fn dated_fields(&self) -> impl Iterator<Item = &str> {
+        let dated = |pair: &&FieldPair| pair.policy == Policy::Newest && pair.direction.inward();
+        self.pairs.iter().filter(dated).flat_map(FieldPair::read_from)
     }
 
     /// Whether a record is synced at all, by what is known of it; none when that decides nothing.

@@ -78,6 +78,8 @@ mutants! {
     RefusedRemembered,
     /// what cannot be read back and need not is written again
     UnreadAgain,
+    /// a vendor's edit has the time of its record, although that of the field is known
+    FieldTimesIgnored,
 }
 
 thread_local! {

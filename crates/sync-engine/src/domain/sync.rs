@@ -71,6 +71,9 @@ pub(crate) struct Staged {
     pub(crate) version: i64,
     pub(crate) at: Timestamp,
     pub(crate) fields: BTreeMap<String, Value>,
+    /// When fields were set there, where that is known better than by the record's modification.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) times: BTreeMap<String, Timestamp>,
     /// A deletion there of which ours was not told yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gone: Option<Gone>,
@@ -79,7 +82,8 @@ pub(crate) struct Staged {
 impl Staged {
     /// The same with this deletion, which is newer.
     fn leave(staged: Option<Self>, gone: Gone) -> Self {
-        let nothing = || Self { version: 0, at: gone.at, fields: BTreeMap::new(), gone: None };
+        let (fields, times) = (BTreeMap::new(), BTreeMap::new());
+        let nothing = || Self { version: 0, at: gone.at, fields, times, gone: None };
         Self { gone: Some(gone), ..staged.unwrap_or_else(nothing) }
     }
 
@@ -91,17 +95,20 @@ impl Staged {
     /// What is known of a record from what was staged and what arrives now, in whichever order the two were made: the
     /// newer one's fields, and those that only the older one has.
     pub(crate) fn join(staged: Option<Self>, seen: Seen<'_>) -> Self {
-        let now = Self { version: seen.version, at: seen.at, fields: seen.fields.clone(), gone: None };
+        let (fields, times) = (seen.fields.clone(), seen.times.clone());
+        let now = Self { version: seen.version, at: seen.at, fields, times, gone: None };
         let Some(staged) = staged else { return now };
         let gone = staged.gone.filter(|gone| seen.version < gone.version);
         let (mut older, newer) = if now.version >= staged.version { (staged, now) } else { (now, staged) };
+        older.times.retain(|field, _| !newer.fields.contains_key(field));
+        older.times.extend(newer.times);
         older.fields.extend(newer.fields);
-        Self { fields: older.fields, gone, ..newer }
+        Self { fields: older.fields, times: older.times, gone, ..newer }
     }
 
     /// The same as a change event shows it.
     pub(crate) const fn seen(&self) -> Seen<'_> {
-        Seen { version: self.version, at: self.at, fields: &self.fields }
+        Seen { version: self.version, at: self.at, fields: &self.fields, times: &self.times }
     }
 }
 
@@ -205,6 +212,20 @@ pub(crate) struct Seen<'a> {
     pub(crate) version: i64,
     pub(crate) at: Timestamp,
     pub(crate) fields: &'a BTreeMap<String, Value>,
+    /// When fields were set there, where that is known better than by the record's modification.
+    pub(crate) times: &'a BTreeMap<String, Timestamp>,
+}
+
+impl Seen<'_> {
+    /// When the vendor's side of a pair was set: by the last of the fields that it is made of, and never after the record.
+    fn set_at(&self, pair: &FieldPair) -> Timestamp {
+        let of = |field: &str| self.times.get(field).filter(|_| !broken!(FieldTimesIgnored)).copied();
+        pair.read_from()
+            .into_iter()
+            .map(|field| of(field).unwrap_or(self.at))
+            .max()
+            .map_or(self.at, |at| at.min(self.at))
+    }
 }
 
 /// Merges a vendor's record into the canonical one, field by field.
@@ -228,7 +249,7 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
     for pair in &mapping.pairs {
         let Some(value) = pair.theirs(seen.fields) else { continue };
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
-        let raw = Deferred { value, version: seen.version, at: seen.at };
+        let raw = Deferred { value, version: seen.version, at: seen.set_at(pair) };
         let known = state.version;
         observe_field(pair, state, record, &mut effect, raw, &origin);
         if link.write.is_none() && state.version > known {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     cell::Record,
     mapping::{Compiled, Direction, FieldMapping, FieldState, Mapping, MappingState, Policy, Settings},
-    sync::{self, Conflict, FieldChange, Link, Reason, Seen},
+    sync::{self, Conflict, FieldChange, Link, Reason, Staged},
 };
 
 const FIELDS: [(&str, &str); 2] = [("name", "name"), ("phone", "phone")];
@@ -58,7 +58,7 @@ struct World {
     there: BTreeMap<String, Vec<Entry>>,
     version: i64,
     now: Timestamp,
-    reads: Vec<(i64, Timestamp, BTreeMap<String, Value>)>,
+    reads: Vec<Staged>,
     queue: Vec<ApplyWrite>,
     answers: Vec<(WriteId, WriteOutcome, Timestamp)>,
     conflicts: Vec<Conflict>,
@@ -67,6 +67,8 @@ struct World {
     edits: u64,
     /// What the vendor does to a text it stores.
     reformat: fn(&str) -> String,
+    /// Whether the vendor tells when each field was set.
+    dated: bool,
 }
 
 fn mapping(policy: Policy) -> Compiled {
@@ -140,6 +142,7 @@ impl World {
             writes: 0,
             edits: 0,
             reformat,
+            dated: false,
         };
         world.take(&Step::Read);
         world.take(&Step::Deliver(0));
@@ -178,12 +181,13 @@ impl World {
                     .map(|(name, history)| (name.clone(), history.last().unwrap().value.clone()))
                     .collect();
                 let at = Timestamp::from_millisecond(self.version).unwrap();
-                self.reads.push((self.version, at, fields));
+                let times = self.there.iter().filter(|_| self.dated);
+                let times = times.map(|(name, history)| (name.clone(), history.last().unwrap().at)).collect();
+                self.reads.push(Staged { version: self.version, at, fields, times, gone: None });
             }
             Step::Deliver(which) if !self.reads.is_empty() => {
-                let (version, at, fields) = self.reads[which % self.reads.len()].clone();
-                let seen = Seen { version, at, fields: &fields };
-                let effect = sync::observe(&self.mapping, &mut self.link, &mut self.record, seen);
+                let read = &self.reads[which % self.reads.len()];
+                let effect = sync::observe(&self.mapping, &mut self.link, &mut self.record, read.seen());
                 self.note(effect);
             }
             Step::ApplyWrite if !self.queue.is_empty() => {
@@ -312,9 +316,10 @@ proptest! {
     fn when_edits_stop_both_sides_are_equal_and_no_edit_is_lost(
         policy in policies(),
         reformat in reformats(),
+        dated: bool,
         steps in proptest::collection::vec(step(), 0..40),
     ) {
-        let mut world = World::new(policy, reformat);
+        let mut world = World { dated, ..World::new(policy, reformat) };
         for step in &steps {
             world.take(step);
         }
@@ -327,9 +332,10 @@ proptest! {
     fn after_the_last_edit_writes_stop(
         policy in policies(),
         reformat in reformats(),
+        dated: bool,
         steps in proptest::collection::vec(step(), 0..40),
     ) {
-        let mut world = World::new(policy, reformat);
+        let mut world = World { dated, ..World::new(policy, reformat) };
         for step in &steps {
             world.take(step);
         }
@@ -379,6 +385,25 @@ fn each_policy_keeps_its_winner_and_records_the_loser() {
         assert_eq!(world.record.value("name").to_string(), expected, "{policy:?}");
         assert!(world.is_equal());
         assert_eq!(world.conflicts.len(), 1, "{policy:?}: {:?}", world.conflicts);
+    }
+}
+
+#[test]
+fn the_newest_edit_of_a_field_stands_whatever_else_of_the_record_was_edited_since() {
+    for dated in [true, false] {
+        let mut world = World { dated, ..World::new(Policy::Newest, |text| text.to_owned()) };
+        // Nothing is written, so that no history is read back after a write.
+        world.mapping.pairs.iter_mut().for_each(|pair| pair.direction = Direction::FromVendor);
+        // The name is set there, then here; another field of the record there is set last.
+        for step in [Step::EditThere(0), Step::EditHere(0), Step::EditThere(1), Step::Read, Step::Deliver(1)]
+        {
+            world.take(&step);
+        }
+        // Where the vendor tells the record's time only, its old name counts as new as the record.
+        let newest = if dated { "here 2 " } else { "there 1 " };
+        assert_eq!(world.record.value("name").to_string(), newest);
+        assert_eq!(world.record.value("phone").to_string(), "there 3 ");
+        assert_eq!(world.conflicts.len(), 1, "{:?}", world.conflicts);
     }
 }
 

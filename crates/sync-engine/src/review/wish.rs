@@ -69,6 +69,14 @@ pub(super) fn flows(settings: &Settings) -> BTreeSet<(&str, &str, Direction)> {
     flows
 }
 
+/// The canonical fields of which the newest edit stands.
+pub(super) fn dated(settings: &Settings) -> BTreeSet<&str> {
+    let is_dated = |field: &FieldMapping| {
+        field.effective().is_some() && field.policy.unwrap_or(settings.default_policy) == Policy::Newest
+    };
+    settings.fields.iter().filter(|(_, field)| is_dated(field)).map(|(name, _)| name.as_str()).collect()
+}
+
 pub(super) fn object_gone() -> Error {
     Error::refused(Refusal::NotReady, "vendor_object_gone", "the vendor no longer has this object")
 }

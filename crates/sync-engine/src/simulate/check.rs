@@ -6,7 +6,7 @@ use model::{Actor, LinkId, RecordId, Value, WriteId};
 
 use super::{
     plan::FIELDS,
-    vendor::{Entry, There, place},
+    vendor::{Entry, System, There, place},
     world::World,
 };
 use crate::domain::{
@@ -390,7 +390,7 @@ impl Check<'_> {
     }
 
     /// A conflict ends as its policy says. Of two edits the later one stands, by the clocks of their sides; a tie goes
-    /// to the vendor. A vendor without times of fields gives the record's, so that a value may count as newer than it is.
+    /// to the vendor. A vendor that tells no times of fields gives the record's, so that a value may count as newer than it is.
     fn conflicts(&mut self) {
         let world = self.world;
         for conflict in &world.platform.conflicts {
@@ -435,20 +435,22 @@ impl Check<'_> {
         let set =
             |revision: &&Revision| revision.changes.iter().any(|it| it.field == field && it.after == *ours);
         let mut here: Vec<i64> = revisions.filter(set).map(|revision| revision.at.as_millisecond()).collect();
-        // One that came from a vendor has the time at which it was set there, or its record was modified.
-        for there in world.systems.iter().flat_map(|it| &it.records) {
-            let entries = there.fields[at].iter().filter(|entry| entry.value == *ours);
-            here.extend(entries.flat_map(|entry| [entry.at, there.last_at()]));
-        }
-        let mut there = world.systems[system].records.iter().flat_map(|there| {
-            there.fields[at]
-                .iter()
-                .filter(|entry| entry.value == *theirs)
-                .map(|entry| (entry.at, there.last_at()))
-        });
+        let vendors = world.systems.iter().flat_map(|it| times(it, at, ours));
+        here.extend(vendors.flat_map(|(from, until)| [from, until]));
+        let mut there = times(&world.systems[system], at, theirs);
         let stood = |(from, until): (i64, i64)| {
             here.is_empty() || here.iter().any(|here| if crm { until >= *here } else { from < *here })
         };
         there.any(stood)
     }
+}
+
+/// When a field was set to this value at a vendor, and the time that it may have had here: that of the field, or where
+/// the vendor does not tell it, that of its record.
+fn times<'a>(it: &'a System, field: usize, value: &'a Value) -> impl Iterator<Item = (i64, i64)> + 'a {
+    it.records.iter().flat_map(move |there| {
+        let record = (!it.profile.dates_fields).then(|| there.last_at());
+        let entries = there.fields[field].iter().filter(move |entry| entry.value == *value);
+        entries.map(move |entry| (entry.at, record.unwrap_or(entry.at)))
+    })
 }

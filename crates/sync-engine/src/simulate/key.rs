@@ -297,6 +297,10 @@ impl Key<'_> {
                 self.version(change.version);
                 self.moment(change.changed_at);
                 self.values(&change.fields);
+                for (name, at) in &change.field_times {
+                    self.put(name);
+                    self.moment(*at);
+                }
             }
             Fact::Written(written) => {
                 self.put(1);

@@ -41,6 +41,8 @@ pub(super) struct Profile {
     pub(super) names_field: bool,
     /// Whether a write that changes nothing moves the version.
     pub(super) idle_write_moves: bool,
+    /// Whether it tells when each field was set, not only the record.
+    pub(super) dates_fields: bool,
 }
 
 const HUBSPOT: Profile = Profile {
@@ -54,6 +56,7 @@ const HUBSPOT: Profile = Profile {
     scale: 6,
     names_field: true,
     idle_write_moves: false,
+    dates_fields: true,
 };
 
 const SALESFORCE: Profile = Profile {
@@ -67,6 +70,7 @@ const SALESFORCE: Profile = Profile {
     scale: 2,
     names_field: true,
     idle_write_moves: true,
+    dates_fields: false,
 };
 
 const STREAM: Profile = Profile {
@@ -80,6 +84,7 @@ const STREAM: Profile = Profile {
     scale: 2,
     names_field: true,
     idle_write_moves: false,
+    dates_fields: false,
 };
 
 const NASTY: Profile = Profile {
@@ -93,6 +98,7 @@ const NASTY: Profile = Profile {
     scale: 0,
     names_field: false,
     idle_write_moves: true,
+    dates_fields: true,
 };
 
 /// All of them.

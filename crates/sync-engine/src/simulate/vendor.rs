@@ -301,12 +301,31 @@ impl System {
             changed_at: moment(at),
             captured_at: moment(at),
             lane: Lane::Live,
+            field_times: self.field_times(record, at, &fields),
             fields,
             external_id: self.records[record].external.map(|id| id.to_string()),
             merged_ids: Vec::new(),
         };
         let id = format!("{}/{}/{version}/{what:?}/{}", self.index, change.id, self.generation);
         Arc::new(self.arrival(id, kind::CHANGE, at, Fact::Change(change)))
+    }
+
+    /// When these values of a record were set that was modified at this moment last, where the vendor tells it.
+    fn field_times(
+        &self,
+        record: usize,
+        modified: i64,
+        fields: &BTreeMap<String, Value>,
+    ) -> BTreeMap<String, Timestamp> {
+        if !self.profile.dates_fields {
+            return BTreeMap::new();
+        }
+        let set = |(name, value): (&String, &Value)| {
+            let mut history = self.records[record].fields[place(name)?].iter().rev();
+            let entry = history.find(|entry| entry.at <= modified && entry.value == *value)?;
+            Some((name.clone(), moment(entry.at)))
+        };
+        fields.iter().filter_map(set).collect()
     }
 
     fn arrival(&self, id: String, kind: &str, at: i64, fact: Fact) -> Arrival {

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use model::{CanonicalObject, OrganizationId, RecordId};
+use model::{CanonicalObject, ConnectionId, OrganizationId, RecordId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -45,6 +45,25 @@ pub(crate) async fn lock(
     let rows =
         sqlx::query(columns!("WHERE id = ANY($1) ORDER BY id FOR UPDATE")).bind(ids).fetch_all(tx).await?;
     rows.iter().map(|row| read(row).map(|record| (record.id, record))).collect()
+}
+
+/// Whether there may be records of an object whose edits are older than the present moment: some are here already, or
+/// come from another connection.
+pub(crate) async fn may_be_older(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    object: CanonicalObject,
+    connection: ConnectionId,
+) -> Result<bool, Error> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM records WHERE organization_id = $1 AND object = $2) \
+         OR EXISTS (SELECT FROM mappings WHERE organization_id = $1 AND object = $2 AND connection_id <> $3)",
+    )
+    .bind(organization.uuid())
+    .bind(object.name())
+    .bind(connection.uuid())
+    .fetch_one(db)
+    .await?)
 }
 
 /// One record of the organization.

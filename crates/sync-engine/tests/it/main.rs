@@ -17,6 +17,7 @@ mod reconcile;
 mod replicas;
 mod requests;
 mod suggesting;
+mod times;
 mod undo;
 mod values;
 mod world;

@@ -206,6 +206,7 @@ impl Connector for AcmeConnector {
                         (name.clone(), Value::text(result["fields"][name].as_str().unwrap_or_default()))
                     })
                     .collect(),
+                field_times: BTreeMap::new(),
                 external_id: result["external_id"].as_str().map(Into::into),
                 merged_ids: Vec::new(),
             })
@@ -215,6 +216,23 @@ impl Connector for AcmeConnector {
             |last| Cursor { time: last.changed_at, id: Some(last.id.clone()) },
         );
         Ok(Page { more: changes.len() == limit, changes, next, total: json["total"].as_u64() })
+    }
+
+    async fn date_fields(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        fields: &[String],
+        changes: &mut [Change],
+    ) -> Result<(), Error> {
+        let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+        let path = format!("/dates/{}", schema.name);
+        let json = read(&session.send(request("core", Method::POST, path, json_body(&json!(ids)))).await?)?;
+        for change in changes {
+            let set = fields.iter().filter_map(|name| Some((name, json[&change.id].get(name)?)));
+            change.field_times = set.map(|(name, at)| (name.clone(), moment(at))).collect();
+        }
+        Ok(())
     }
 
     async fn fetch_deleted(
@@ -231,6 +249,7 @@ impl Connector for AcmeConnector {
             version: result["at"].as_i64().unwrap(),
             changed_at: moment(&result["at"]),
             fields: [].into(),
+            field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
         };

@@ -40,6 +40,8 @@ pub(crate) struct Record {
     /// The fields that somebody else wrote last.
     foreign: HashSet<String>,
     pub(crate) fields: BTreeMap<String, String>,
+    /// When fields were edited.
+    set: BTreeMap<String, i64>,
     pub(crate) external_id: Option<String>,
     pub(crate) archived: Option<i64>,
     pub(crate) hidden: bool,
@@ -98,6 +100,7 @@ impl Acme {
             .route("/me", get(me))
             .route("/schema", get(schema))
             .route("/search", post(search))
+            .route("/dates/{object}", post(dates))
             .route("/deleted/{object}", get(deleted))
             .route("/prepare/{object}", post(prepare))
             .route("/write", post(write))
@@ -152,6 +155,7 @@ impl Acme {
         let record = inner.records.entry(object.into()).or_default().entry(id.into()).or_default();
         record.modified = now;
         record.fields.insert(field.into(), value.into());
+        record.set.insert(field.into(), now);
         record.foreign.insert(field.into());
         record.hidden = hidden;
     }
@@ -332,6 +336,19 @@ async fn search(State(acme): State<Acme>, Json(ask): Json<Value>) -> Json<Value>
         .collect();
     inner.served += results.len();
     Json(json!({"results": results, "total": total}))
+}
+
+/// When fields of records were edited.
+async fn dates(
+    State(acme): State<Acme>,
+    Path(object): Path<String>,
+    Json(ids): Json<Vec<String>>,
+) -> Json<Value> {
+    let inner = acme.lock();
+    let records = &inner.records[&object];
+    let set: HashMap<&String, &BTreeMap<String, i64>> =
+        ids.iter().filter_map(|id| Some((id, &records.get(id)?.set))).collect();
+    Json(json!(set))
 }
 
 async fn deleted(
