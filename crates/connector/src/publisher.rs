@@ -221,6 +221,8 @@ fn too_large(refused: PartTooLarge) -> Error {
 /// A change with no more bytes of text than this fits a message however it is written in JSON, where a character
 /// takes six bytes at most; the names of its fields have room beside it.
 const SURELY_FITS: usize = bus::MAX_BODY_BYTES / 8;
+/// What the time of a field counts against [`SURELY_FITS`]: it and the field's name need no more than eight times that.
+const TIME_BYTES: usize = 20;
 
 /// What of a record was too large for a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -256,7 +258,8 @@ impl ChangePublisher {
         lane: Lane,
         now: Timestamp,
     ) -> Result<(Message, Option<LeftOut>), bus::Error> {
-        if change.fields.values().map(text_bytes).sum::<usize>() <= SURELY_FITS {
+        let texts: usize = change.fields.values().map(text_bytes).sum();
+        if texts + change.field_times.len() * TIME_BYTES <= SURELY_FITS {
             return Ok((self.whole(change, lane, now)?, None));
         }
         let mut left_out = Vec::new();
