@@ -30,12 +30,17 @@ async fn make(house: &House, object: &str, properties: Value) -> String {
 
 /// Somebody in the portal makes a company the primary one of a record, and edits the record.
 async fn associate(house: &House, object: &str, id: &str, company: &str, kind: u32) {
+    associate_alone(house, object, id, company, kind).await;
+    let property = if object == "deals" { "description" } else { "jobtitle" };
+    house.hubspot().edit(object, id, property, &format!("now of {company}")).await;
+}
+
+/// Somebody in the portal makes a company the primary one of a record, which moves no date.
+async fn associate_alone(house: &House, object: &str, id: &str, company: &str, kind: u32) {
     let path = format!("/crm/v4/objects/{object}/{id}/associations/companies/{company}");
     let types = json!([{ "associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind }]);
     let (status, answer) = house.hubspot().call("PUT", &path, Some(types)).await;
     assert_eq!(status, 201, "{answer}");
-    let property = if object == "deals" { "description" } else { "jobtitle" };
-    house.hubspot().edit(object, id, property, &format!("now of {company}")).await;
 }
 
 async fn record_id(house: &House, object: &str, vendor_id: &str) -> String {
@@ -75,6 +80,31 @@ async fn contacts_and_the_companies_of_records_cross_both_ways() {
         house.hubspot().wait_for_polls().await;
         let after = house.linked(object, &id).await.expect("it is linked");
         assert!(after["fields"]["company_id"].is_null(), "the echo changed nothing: {after}");
+    }
+    assert_eq!(open_issues(&house).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_record_that_moves_to_another_company_shows_here_although_nothing_else_of_it_changed() {
+    let start = Start { contacts: 30, association_seconds: 2, ..Start::default() };
+    let house = House::start(start).await;
+    let hubspot = house.hubspot();
+    let companies = hubspot.ids("companies", 2).await;
+    let objects =
+        [("deal", "deals", 5, "hs_lastmodifieddate"), ("contact", "contacts", 1, "lastmodifieddate")];
+    for (object, vendor_object, kind, date) in objects {
+        let id = hubspot.ids(vendor_object, 1).await.remove(0);
+        the_backfill_linked_every_company(&house, object, vendor_object).await;
+        let modified = hubspot.property(vendor_object, &id, date).await;
+        let there = company_in_hubspot(&house, vendor_object, &id).await.expect("it has one");
+        let other = companies.iter().find(|company| **company != there).expect("one of two is another one");
+        // There and back again.
+        for company in [other, &there] {
+            associate_alone(&house, vendor_object, &id, company, kind).await;
+            let company = record_id(&house, "company", company).await;
+            house.wait_for_field(object, &id, "company_id", &company).await;
+        }
+        assert_eq!(hubspot.property(vendor_object, &id, date).await, modified, "no date moved");
     }
     assert_eq!(open_issues(&house).await, Vec::<Value>::new());
 }

@@ -33,11 +33,20 @@ pub struct Start {
     pub edits_per_minute: u32,
     /// Seconds between two polls.
     pub poll_seconds: u64,
+    /// Seconds between two looks at associations.
+    pub association_seconds: u64,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { companies: 40, deals: 40, contacts: 0, edits_per_minute: 0, poll_seconds: 1 }
+        Self {
+            companies: 40,
+            deals: 40,
+            contacts: 0,
+            edits_per_minute: 0,
+            poll_seconds: 1,
+            association_seconds: 300,
+        }
     }
 }
 
@@ -360,6 +369,7 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .args(["--demo-contacts", &start.contacts.to_string()])
         .args(["--edits-per-minute", &start.edits_per_minute.to_string()])
         .args(["--poll-seconds", &start.poll_seconds.to_string()])
+        .args(["--association-seconds", &start.association_seconds.to_string()])
         .arg("--data-dir")
         .arg(directory.path().join("data"))
         .arg("--ready-file")

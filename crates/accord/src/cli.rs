@@ -141,6 +141,9 @@ pub(crate) struct Up {
     /// Seconds between two polls of an object at rest.
     #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) poll_seconds: u64,
+    /// Seconds between two looks at what changes without moving a date, such as associations.
+    #[arg(long, env = "ACCORD_ASSOCIATION_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) association_seconds: u64,
     /// For how many days conflicts, settled issues, runs and activity are kept.
     #[arg(long, env = "ACCORD_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keep_days: u32,
@@ -301,6 +304,9 @@ pub(crate) struct Serve {
     /// Seconds between two polls of an object at rest.
     #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) poll_seconds: u64,
+    /// Seconds between two looks at what changes without moving a date, such as associations.
+    #[arg(long, env = "ACCORD_ASSOCIATION_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) association_seconds: u64,
     /// For how many days conflicts, settled issues, runs and activity are kept.
     #[arg(long, env = "ACCORD_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keep_days: u32,

@@ -52,6 +52,7 @@ pub(crate) struct Plan {
     pub(crate) hubspot: cli::HubSpot,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
+    pub(crate) association_seconds: u64,
     /// For how many days the sync-engine keeps what is not history.
     pub(crate) keep_days: u32,
 }
@@ -266,6 +267,7 @@ impl House {
             plan.public_console_url.clone(),
         );
         config.poll_interval = Duration::from_secs(plan.poll_seconds);
+        config.quiet_interval = Duration::from_secs(plan.association_seconds);
         config.poll_interval_min = config.poll_interval_min.min(config.poll_interval);
         let deps = connector::Deps {
             bus: shared.bus.clone(),

@@ -97,6 +97,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         hubspot: serve.hubspot,
         reranker: serve.reranker,
         poll_seconds: serve.poll_seconds,
+        association_seconds: serve.association_seconds,
         keep_days: serve.keep_days,
     })
 }

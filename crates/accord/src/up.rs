@@ -196,6 +196,7 @@ async fn start(
         hubspot,
         reranker: up.reranker.clone(),
         poll_seconds: up.poll_seconds,
+        association_seconds: up.association_seconds,
         keep_days: up.keep_days,
     };
     say("Starting identity, sync-engine, audit, connector-hubspot, gateway and web-console");

@@ -30,6 +30,24 @@ pub(crate) async fn add(client: Client<'_>, object: &Object, changes: &mut [Chan
     Ok(())
 }
 
+/// The records whose primary company is another one than the known one.
+pub(crate) async fn moved(
+    client: Client<'_>,
+    object: &Object,
+    known: &BTreeMap<String, BTreeMap<String, Value>>,
+) -> Result<Vec<String>, Error> {
+    let Some(kind) = object.company else { return Ok(Vec::new()) };
+    let mut now = primary(client, &object.name, kind, known.keys().cloned().collect()).await?;
+    let mut moved = Vec::new();
+    for (id, values) in known {
+        let company = now.remove(id).map_or(Value::Null, Value::Text);
+        if values.get(COMPANY) != Some(&company) {
+            moved.push(id.clone());
+        }
+    }
+    Ok(moved)
+}
+
 /// The primary company of each record that has one.
 async fn primary(
     client: Client<'_>,

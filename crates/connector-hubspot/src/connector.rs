@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use connector::{
@@ -6,16 +6,17 @@ use connector::{
     Page, RateClass, Request, Response, Session, VendorInfo,
 };
 use http::HeaderMap;
-use model::{ApplyWrite, ObjectSchema, WriteOutcome};
+use model::{ApplyWrite, ObjectSchema, Value, WriteOutcome};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
     auth,
     client::{CORE, Client, SEARCH},
+    companies,
     config::Config,
     error, history,
-    objects::{self, Object, RECORD_ID},
+    objects::{self, COMPANY, Object, RECORD_ID},
     read, wire, write,
 };
 
@@ -34,6 +35,7 @@ const CAPABILITIES: Capabilities = Capabilities {
         Duration::from_secs(3600),
     ],
     sweeps_deleted: true,
+    quiet: &[COMPANY],
     // It always brings one, and often the same: what came last is kept.
     rotates_refresh_token: true,
     // https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines: a public app may make 110 calls
@@ -194,6 +196,19 @@ impl Connector for HubSpot {
         page: Option<&str>,
     ) -> Result<(Vec<Change>, Option<String>), Error> {
         read::fetch_deleted(self.client(session), &known(object)?, page).await
+    }
+
+    async fn fetch_moved(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        fields: &[String],
+        _quiet: &[String],
+        known_values: BTreeMap<String, BTreeMap<String, Value>>,
+    ) -> Result<Vec<Change>, Error> {
+        let (client, object) = (self.client(session), known(&schema.name)?);
+        let moved = companies::moved(client, &object, &known_values).await?;
+        read::fetch_records(client, &object, schema, fields, &moved).await
     }
 
     async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error> {

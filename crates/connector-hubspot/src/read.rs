@@ -14,6 +14,7 @@ use std::{collections::HashMap, time::Duration};
 
 use connector::{Change, Cursor, Error, ErrorKind, Fetch, Page};
 use jiff::Timestamp;
+use model::ObjectSchema;
 
 use crate::{
     client::{Client, LONGEST_SEARCH},
@@ -187,7 +188,8 @@ impl<'a> Plan<'a> {
     /// Reads what the search could not bring.
     async fn complete(&self, client: Client<'_>, changes: &mut Vec<Change>) -> Result<(), Error> {
         if !self.read.is_empty() {
-            self.read_whole(client, changes).await?;
+            let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+            *changes = self.read_whole(client, &self.read, &ids).await?;
         }
         if self.companies && !changes.is_empty() {
             companies::add(client, self.object, changes).await?;
@@ -195,16 +197,21 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Reads the fields that the search could not name. All of them come from one read, so that a change is never half
-    /// old and half new; a record that was archived meanwhile is left out and shows among the deleted.
-    async fn read_whole(&self, client: Client<'_>, changes: &mut Vec<Change>) -> Result<(), Error> {
-        let mut read: HashMap<String, Change> = HashMap::with_capacity(changes.len());
-        for chunk in changes.chunks(BATCH_SIZE) {
+    /// Reads records by their ids. All fields come from one read, so that a change is never half old and half new; a
+    /// record that was archived meanwhile is left out and shows among the deleted.
+    async fn read_whole(
+        &self,
+        client: Client<'_>,
+        names: &[&str],
+        ids: &[&str],
+    ) -> Result<Vec<Change>, Error> {
+        let mut read: HashMap<String, Change> = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(BATCH_SIZE) {
             let batch = BatchRead {
-                properties: self.read.clone(),
+                properties: names.to_vec(),
                 properties_with_history: Vec::new(),
                 id_property: None,
-                inputs: chunk.iter().map(|change| RecordId { id: &change.id }).collect(),
+                inputs: chunk.iter().map(|id| RecordId { id }).collect(),
             };
             let answer = client.batch_read(&self.object.name, &batch).await?;
             let records: Records<'_> = answer.read()?;
@@ -213,9 +220,27 @@ impl<'a> Plan<'a> {
                 read.insert(change.id.clone(), change);
             }
         }
-        *changes = changes.iter().filter_map(|change| read.remove(&change.id)).collect();
-        Ok(())
+        Ok(ids.iter().filter_map(|id| read.remove(*id)).collect())
     }
+}
+
+/// Records by their ids as a page of changes shows them.
+pub(crate) async fn fetch_records(
+    client: Client<'_>,
+    object: &Object,
+    schema: &ObjectSchema,
+    fields: &[String],
+    ids: &[String],
+) -> Result<Vec<Change>, Error> {
+    let from = Cursor::at(Timestamp::UNIX_EPOCH);
+    let plan = Plan::of(object, &Fetch { object: &object.name, schema, fields, from: &from, until: None });
+    let names = if plan.read.is_empty() { &plan.searched } else { &plan.read };
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut changes = plan.read_whole(client, names, &ids).await?;
+    if plan.companies && !changes.is_empty() {
+        companies::add(client, object, &mut changes).await?;
+    }
+    Ok(changes)
 }
 
 impl Filter {

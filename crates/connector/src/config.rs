@@ -19,6 +19,8 @@ pub struct Config {
     pub poll_interval_min: Duration,
     /// How often the vendor's deleted records are listed.
     pub sweep_interval: Duration,
+    /// How often records are looked at for changes that move no version of theirs, such as those of associations.
+    pub quiet_interval: Duration,
     /// How long a partition stays with a process that says nothing.
     pub lease_ttl: Duration,
     /// How long one call to a vendor may take.
@@ -41,6 +43,7 @@ impl Config {
             poll_interval: Duration::from_secs(30),
             poll_interval_min: Duration::from_secs(5),
             sweep_interval: Duration::from_secs(300),
+            quiet_interval: Duration::from_secs(300),
             lease_ttl: Duration::from_secs(15),
             call_timeout: Duration::from_secs(30),
             refresh_patience: Duration::from_secs(45),

@@ -41,6 +41,8 @@ pub struct Capabilities {
     pub late_index: &'static [Duration],
     /// Whether [`Connector::fetch_deleted`] is to be swept, because deletions do not show in changes.
     pub sweeps_deleted: bool,
+    /// Fields that change without moving their record's version, so that [`Connector::fetch_moved`] is to be asked.
+    pub quiet: &'static [&'static str],
     /// Whether a refresh always brings a new refresh token.
     pub rotates_refresh_token: bool,
     /// Limits per rate class, until the vendor's answers say better.
@@ -333,6 +335,22 @@ pub trait Connector: Send + Sync + 'static {
         object: &str,
         page: Option<&str>,
     ) -> Result<(Vec<Change>, Option<String>), Error>;
+
+    /// Looks at quiet fields of records, at most a thousand, whose values were last seen as in `known`: those that are
+    /// other ones now, each record with all of `fields` as a listing would show it. What is gone is left out.
+    ///
+    /// # Errors
+    /// The vendor's failure; nothing counts as looked at then.
+    async fn fetch_moved(
+        &self,
+        _session: &Session,
+        _schema: &ObjectSchema,
+        _fields: &[String],
+        _quiet: &[String],
+        _known: BTreeMap<String, BTreeMap<String, Value>>,
+    ) -> Result<Vec<Change>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Makes sure that the object has a unique field for our record id.
     ///

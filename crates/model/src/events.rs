@@ -437,7 +437,7 @@ pub struct SyncRunFinished {
     pub vendor: String,
     /// The vendor's object.
     pub vendor_object: String,
-    /// What kind of run: `poll`, `backfill`, `manual`, `rescan`, `archive_sweep`, `undo`, `reconcile`.
+    /// What kind of run: `poll`, `backfill`, `manual`, `rescan`, `archive_sweep`, `quiet_sweep`, `undo`, `reconcile`.
     pub run: String,
     /// Records read, or looked at.
     pub read: u64,

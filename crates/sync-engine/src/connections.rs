@@ -205,7 +205,7 @@ async fn note_run(tx: &mut sqlx::PgConnection, message: &Message) -> Result<(), 
     let fact: SyncRunFinished = message.decode()?;
     let lane = match fact.run.as_str() {
         "backfill" => Lane::Backfill,
-        "poll" | "manual" | "rescan" | "archive_sweep" => Lane::Live,
+        "poll" | "manual" | "rescan" | "archive_sweep" | "quiet_sweep" => Lane::Live,
         _ => return Ok(()),
     };
     // One that failed in the middle can be put back as far as it came.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use connector::Connector;
+use connector::{Change, Connector};
 use connector_hubspot::ApiVersion;
 use model::{FieldType, IssueCategory, Value, WriteKind, WriteOutcome};
 use serde_json::json;
@@ -144,4 +144,33 @@ async fn a_deal_is_created_with_its_company() {
         assert_eq!(company_of(&portal, "deals", &vendor_id).await, Value::text(&*company));
     }
     assert_eq!(portal.ids("deals").len(), 1);
+}
+
+#[tokio::test]
+async fn a_company_that_changes_alone_moves_no_date_and_is_found_by_looking() {
+    let portal = connected().await;
+    portal.seed("companies", 5, json!({"spread_days": 30}));
+    portal.seed("contacts", 40, json!({"spread_days": 30}));
+    let (schema, names) = (portal.schema("contacts").await, fields(&["email", COMPANY]));
+    let (changes, cursor) = portal.read_all(&schema, &names).await;
+    let values = |change: &Change| [(COMPANY.to_owned(), change.fields[COMPANY].clone())].into();
+    let known: BTreeMap<String, BTreeMap<String, Value>> =
+        changes.iter().map(|change| (change.id.clone(), values(change))).collect();
+    let quiet = fields(&[COMPANY]);
+    let look = async || {
+        portal.hubspot.fetch_moved(&portal.session, &schema, &names, &quiet, known.clone()).await.unwrap()
+    };
+    assert_eq!(look().await, []);
+    assert_eq!(portal.calls_of("/objects/contacts/batch/read"), 0, "one call looks at all");
+
+    let before = &changes[7];
+    let other = portal.ids("companies").into_iter().map(|id| Value::text(id.to_string()));
+    let other = other.into_iter().find(|id| *id != before.fields[COMPANY]).unwrap();
+    set(&portal, "contacts", &[(&before.id, "", other.clone())]).await;
+    let page = portal.page(&schema, &names, &cursor).await;
+    assert_eq!(page.changes, [], "no listing of changes shows it");
+    let moved = look().await;
+    let mut expected = before.clone();
+    expected.fields.insert(COMPANY.to_owned(), other);
+    assert_eq!(moved, [expected]);
 }

@@ -3,7 +3,7 @@ use model::Lane;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::{Begun, Reader, Run, SEAM};
+use super::{Begun, Reader, Run, SEAM, quiet::Noted};
 use crate::{
     Change, Error, ErrorKind, Fetch, Page, Session,
     failure::Failure,
@@ -136,6 +136,7 @@ impl Reader {
         lane: Lane,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        let noted = Noted::of(&changes, &self.quiet());
         let mut messages = Vec::with_capacity(changes.len());
         for change in changes {
             let (message_of_change, left_out) = publisher.message(change, lane, now)?;
@@ -149,7 +150,7 @@ impl Reader {
             messages.push(message_of_change);
         }
         self.core.bus.publish_batch(&messages).await?;
-        Ok(())
+        self.note_quiet(noted, now).await
     }
 
     /// Those that were not handed out like this or in a newer version.

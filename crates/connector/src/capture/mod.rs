@@ -1,6 +1,7 @@
 //! Reading one object of one connection: history and changes side by side, late rows, deletions.
 
 mod lane;
+mod quiet;
 mod sweep;
 mod verify;
 
@@ -107,6 +108,7 @@ impl Reader {
             self.read_live(live, rescans),
             self.read_backfill_then_verify(backfill),
             self.sweep_deleted(),
+            self.sweep_quiet(),
         );
     }
 

@@ -8,7 +8,7 @@ use model::{Digests, Lane, VerifiedBucket, VerifyFinished, VerifyProgressed, dig
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Begun, Reader, lane::READ_AHEAD, sweep::SWEEP, wait_or_wake};
+use super::{Begun, Reader, lane::READ_AHEAD, quiet::Noted, sweep::SWEEP, wait_or_wake};
 use crate::{Change, Cursor, Session, failure::Failure, store::Checkpoint};
 
 const VERIFY: &str = "verify";
@@ -95,10 +95,14 @@ impl Reader {
         };
         let (pages, mut received) = mpsc::channel(READ_AHEAD);
         let reading = self.read_pages(whole, session, pages);
+        let quiet = self.quiet();
         let looking = async {
             let (mut look, mut said) = (Look::default(), None);
             while let Some(page) = received.recv().await {
                 look.total = look.total.or(page.total);
+                if wanted.is_empty() {
+                    self.note_new_quiet(Noted::of(&page.changes, &quiet)).await?;
+                }
                 let mut again = look.take(page.changes, wanted);
                 if wanted.is_empty() {
                     self.say_progress(&look, run, &mut said).await?;

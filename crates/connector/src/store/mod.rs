@@ -7,6 +7,7 @@ mod checkpoints;
 mod connections;
 mod delivered;
 mod leases;
+mod quiet;
 mod schemas;
 mod tokens;
 mod usage;
@@ -18,6 +19,7 @@ pub(crate) use captures::Capture;
 pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
 pub(crate) use delivered::Delivered;
+pub(crate) use quiet::Quiet;
 pub(crate) use tokens::{IntentAnswer, TokenRow};
 pub(crate) use usage::UsagePoint;
 
@@ -45,6 +47,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 25, name: "pauses", sql: include_str!("../../migrations/0025_pauses.sql") },
     Migration { version: 30, name: "untold", sql: include_str!("../../migrations/0030_untold.sql") },
     Migration { version: 31, name: "dated", sql: include_str!("../../migrations/0031_dated.sql") },
+    Migration { version: 32, name: "quiet", sql: include_str!("../../migrations/0032_quiet.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

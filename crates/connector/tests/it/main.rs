@@ -6,6 +6,7 @@ mod budgets;
 mod conformance;
 mod connecting;
 mod identity;
+mod quiet;
 mod reading;
 mod replicas;
 mod tokens;

@@ -89,6 +89,7 @@ impl World {
         config.poll_interval = Duration::from_millis(200);
         config.poll_interval_min = Duration::from_millis(50);
         config.sweep_interval = Duration::from_millis(300);
+        config.quiet_interval = Duration::from_millis(300);
         config.lease_ttl = Duration::from_secs(2);
         config.call_timeout = Duration::from_secs(2);
         config.refresh_patience = Duration::from_secs(3);

@@ -17,7 +17,7 @@ pub(crate) struct Run {
     pub(crate) connection: ConnectionId,
     pub(crate) vendor: String,
     pub(crate) vendor_object: String,
-    /// `poll`, `manual`, `rescan`, `backfill`, `archive_sweep`, `apply` or `undo`.
+    /// `poll`, `manual`, `rescan`, `backfill`, `archive_sweep`, `quiet_sweep`, `apply` or `undo`.
     pub(crate) kind: String,
     /// `working` or `done`.
     pub(crate) state: String,

@@ -12,7 +12,7 @@ use testkit::eventually;
 use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::world::{SOON, World, text};
+use crate::world::{SOON, World, text, texts};
 
 /// Counts how often the consumer says that it tries its batch again.
 #[derive(Clone, Default)]
@@ -189,4 +189,22 @@ async fn a_killed_database_loses_nothing_and_makes_no_dead_letters() {
     assert_eq!(text(&world.find("company", "100").await.unwrap(), "name"), "After 100");
     assert_eq!(world.query::<i64>("SELECT count(*) FROM records").await, 300);
     assert_eq!(dead::list(&world.bus, &dead::Filter::default(), 10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_moves_no_version_is_taken_and_so_is_its_way_back() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let one = world.edited("1", &[("name", "One"), ("phone", "1")]);
+    world.deliver(std::slice::from_ref(&one)).await;
+    world.company_with("1", "phone", "1").await;
+    for phone in ["2", "1"] {
+        world.later();
+        let moved = ChangeEvent { fields: texts(&[("name", "One"), ("phone", phone)]), ..one.clone() };
+        world.deliver(&[moved]).await;
+        world.company_with("1", "phone", phone).await;
+    }
+    world.settled().await;
+    assert_eq!(world.writes(), []);
+    assert_eq!(world.conflicts().await.len(), 0);
 }

@@ -51,6 +51,7 @@ fn kind(run: &Run, vendor: &str) -> String {
         "manual" => format!("Sync now from {vendor}"),
         "rescan" => format!("Late changes read from {vendor}"),
         "archive_sweep" => format!("Deletions read from {vendor}"),
+        "quiet_sweep" => format!("Associations read from {vendor}"),
         "backfill" => format!("History read from {vendor}"),
         "apply" => "Mapping applied".to_owned(),
         "undo" => "Another run put back".to_owned(),

@@ -25,6 +25,7 @@ pub(crate) const FAST: Capabilities = Capabilities {
     write_batch: 10,
     late_index: &[Duration::from_millis(400)],
     sweeps_deleted: true,
+    quiet: &["owner"],
     rotates_refresh_token: true,
     rates: RATES,
 };
@@ -53,6 +54,21 @@ fn read(response: &Response) -> Result<Json, Error> {
 
 fn moment(json: &Json) -> Timestamp {
     Timestamp::from_millisecond(json.as_i64().unwrap()).unwrap()
+}
+
+/// A record as a listing shows it.
+fn change(result: &Json, fields: &[String]) -> Change {
+    let value = |name: &String| Value::text(result["fields"][name].as_str().unwrap_or_default());
+    Change {
+        id: result["id"].as_str().unwrap().into(),
+        kind: ChangeKind::Upserted,
+        version: result["modified"].as_i64().unwrap(),
+        changed_at: moment(&result["modified"]),
+        fields: fields.iter().map(|name| (name.clone(), value(name))).collect(),
+        field_times: BTreeMap::new(),
+        external_id: result["external_id"].as_str().map(Into::into),
+        merged_ids: Vec::new(),
+    }
 }
 
 impl AcmeConnector {
@@ -192,25 +208,7 @@ impl Connector for AcmeConnector {
         let answer = session.send(request("search", Method::POST, "/search", json_body(&ask))).await?;
         let json = read(&answer)?;
         let results = json["results"].as_array().unwrap();
-        let changes: Vec<Change> = results
-            .iter()
-            .map(|result| Change {
-                id: result["id"].as_str().unwrap().into(),
-                kind: ChangeKind::Upserted,
-                version: result["modified"].as_i64().unwrap(),
-                changed_at: moment(&result["modified"]),
-                fields: fetch
-                    .fields
-                    .iter()
-                    .map(|name| {
-                        (name.clone(), Value::text(result["fields"][name].as_str().unwrap_or_default()))
-                    })
-                    .collect(),
-                field_times: BTreeMap::new(),
-                external_id: result["external_id"].as_str().map(Into::into),
-                merged_ids: Vec::new(),
-            })
-            .collect();
+        let changes: Vec<Change> = results.iter().map(|result| change(result, fetch.fields)).collect();
         let next = changes.last().map_or_else(
             || fetch.from.clone(),
             |last| Cursor { time: last.changed_at, id: Some(last.id.clone()) },
@@ -255,6 +253,22 @@ impl Connector for AcmeConnector {
         };
         let changes = json["results"].as_array().unwrap().iter().map(change).collect();
         Ok((changes, json["next"].as_str().map(Into::into)))
+    }
+
+    async fn fetch_moved(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        fields: &[String],
+        quiet: &[String],
+        known: BTreeMap<String, BTreeMap<String, Value>>,
+    ) -> Result<Vec<Change>, Error> {
+        let path = format!("/records/{}", schema.name);
+        let ids: Vec<&String> = known.keys().collect();
+        let json = read(&session.send(request("core", Method::POST, path, json_body(&json!(ids)))).await?)?;
+        let changes = json.as_array().unwrap().iter().map(|result| change(result, fields));
+        let moved = |it: &Change| quiet.iter().any(|name| it.fields.get(name) != known[&it.id].get(name));
+        Ok(changes.filter(moved).collect())
     }
 
     async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error> {

@@ -101,6 +101,7 @@ impl Acme {
             .route("/schema", get(schema))
             .route("/search", post(search))
             .route("/dates/{object}", post(dates))
+            .route("/records/{object}", post(records))
             .route("/deleted/{object}", get(deleted))
             .route("/prepare/{object}", post(prepare))
             .route("/write", post(write))
@@ -349,6 +350,21 @@ async fn dates(
     let set: HashMap<&String, &BTreeMap<String, i64>> =
         ids.iter().filter_map(|id| Some((id, &records.get(id)?.set))).collect();
     Json(json!(set))
+}
+
+/// Records by their ids.
+async fn records(
+    State(acme): State<Acme>,
+    Path(object): Path<String>,
+    Json(ids): Json<Vec<String>>,
+) -> Json<Value> {
+    let inner = acme.lock();
+    let live = |id: &String| inner.records[&object].get(id).filter(|record| record.archived.is_none());
+    let found = ids.iter().filter_map(|id| {
+        let record = live(id)?;
+        Some(json!({"id": id, "modified": record.modified, "fields": record.fields, "external_id": record.external_id}))
+    });
+    Json(json!(found.collect::<Vec<_>>()))
 }
 
 async fn deleted(
