@@ -359,6 +359,9 @@ pub struct CaptureProgress {
     pub total: u64,
     /// When.
     pub at: Timestamp,
+    /// When the newest wish was said that it follows; none where that is not told.
+    #[serde(default)]
+    pub asked_at: Option<Timestamp>,
 }
 
 /// The sync-engine wants all of a vendor's records compared with what it knows of them.

@@ -17,7 +17,6 @@ use crate::{
     domain::{
         mapping::{Compiled, MappingState},
         matching,
-        plan::PlanState,
         sync::{Gone, Seen},
     },
     engine::Engine,
@@ -265,8 +264,7 @@ async fn process(engine: &Engine, arrivals: &[Arrival]) -> Result<(), Error> {
                 for compiled in of(&mappings, &arrival.message, progress.connection, &progress.vendor_object)
                 {
                     let id = compiled.mapping.id;
-                    let (from, to) = (PlanState::Reading, PlanState::Computing);
-                    planned |= store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
+                    planned |= store::plans::read(&mut tx, id, progress.asked_at, engine.clock.now()).await?;
                 }
             }
             Fact::Verify(told) => {

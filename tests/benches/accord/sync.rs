@@ -237,6 +237,7 @@ impl Tenant {
             read: 0,
             total: 0,
             at: SystemClock.now(),
+            asked_at: None,
         };
         self.say(subject::change(&self.organization, VENDOR, OBJECT), kind::BACKFILL_FINISHED, &body).await
     }

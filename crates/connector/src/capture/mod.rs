@@ -261,6 +261,7 @@ impl Reader {
             read,
             total: u64::try_from(backfill.total).unwrap_or_default().max(read),
             at: self.core.now(),
+            asked_at: Some(self.capture.requested_at),
         };
         let finished = self.link.publisher.backfill_finished(self.capture.generation, &progress)?;
         self.core.bus.publish(&finished).await?;

@@ -22,6 +22,8 @@ pub(crate) struct Capture {
     pub(crate) generation: i64,
     /// Grows with every change of the wish.
     pub(crate) revision: i64,
+    /// When the wish was said.
+    pub(crate) requested_at: Timestamp,
     pub(crate) last_poll_at: Option<Timestamp>,
     pub(crate) last_error: Option<String>,
     /// The comparison that is wanted of it.
@@ -38,6 +40,7 @@ struct Row {
     external_id: bool,
     generation: i64,
     revision: i64,
+    requested_at: jiff_sqlx::Timestamp,
     last_poll_at: Option<jiff_sqlx::Timestamp>,
     last_error: Option<String>,
     verify: Option<Uuid>,
@@ -54,6 +57,7 @@ impl From<Row> for Capture {
             external_id: row.external_id,
             generation: row.generation,
             revision: row.revision,
+            requested_at: row.requested_at.to_jiff(),
             last_poll_at: row.last_poll_at.map(|at| at.to_jiff()),
             last_error: row.last_error,
             verify: row.verify,
@@ -141,7 +145,7 @@ impl Store {
         let ids: Vec<Uuid> = connections.iter().map(|id| id.uuid()).collect();
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT connection, object, fields, dated, dated_history, external_id, generation, revision,
-                    last_poll_at, last_error, v.run AS verify
+                    requested_at, last_poll_at, last_error, v.run AS verify
              FROM captures LEFT JOIN verifies v USING (connection, object)
              WHERE connection = ANY($1) AND active ORDER BY connection, object",
         )

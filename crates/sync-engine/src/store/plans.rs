@@ -159,6 +159,28 @@ pub(crate) async fn add_applied(tx: &mut PgConnection, mapping: MappingId, count
     Ok(())
 }
 
+/// All was read that a wish of this moment asked for: a plan that waited for it can be worked out. False when none did, or
+/// when it was asked for later.
+pub(crate) async fn read(
+    tx: &mut PgConnection,
+    mapping: MappingId,
+    asked_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let done = sqlx::query(
+        "UPDATE plans SET state = $2, changed_at = $3 WHERE mapping_id = $1 AND state = $4 \
+         AND ($5::timestamptz IS NULL OR changed_at <= $5)",
+    )
+    .bind(mapping.uuid())
+    .bind(PlanState::Computing.name())
+    .bind(at(now))
+    .bind(PlanState::Reading.name())
+    .bind(asked_at.map(at))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Puts the plan into another state; false when it was not in the expected one.
 pub(crate) async fn advance(
     tx: &mut PgConnection,

@@ -202,6 +202,7 @@ impl World {
             read: count,
             total: count,
             at: self.clock.now(),
+            asked_at: None,
         };
         let subject = subject::change(&self.organization(), "hubspot", object);
         self.publish(subject, kind::BACKFILL_FINISHED, &progress).await;
