@@ -99,7 +99,7 @@ document.addEventListener("change", (event) => {
   const input = event.target;
   const form = input.form;
   if (form?.dataset.inPlace && input.dataset.saves) {
-    const button = form.querySelector(`[value="${input.value === "" ? "unmap" : input.dataset.saves}"]`)
+    const button = form.querySelector(`[value="${input.dataset.saves === "choose" && input.value === "" ? "unmap" : input.dataset.saves}"]`)
       ?? document.querySelector(`[form="${CSS.escape(form.id)}"][value="${input.dataset.saves}"]`);
     send(form, button);
   } else if (form?.dataset.auto !== undefined) {
