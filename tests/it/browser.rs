@@ -16,6 +16,7 @@ async fn browser_walks_from_the_sign_in_link_to_a_living_mapping_and_back_throug
     integrations_show_hubspot_active(&house, &chrome).await;
     a_new_pair_is_reviewed_field_by_field(&house, &chrome).await;
     its_plan_is_made_and_activated(&house, &chrome).await;
+    a_change_of_its_mapping_is_planned_and_applied(&house, &chrome).await;
     a_record_is_edited_and_reaches_hubspot(&house, &chrome).await;
     values_tell_their_lineage(&house, &chrome).await;
     issues_are_retried_and_dismissed(&house, &chrome).await;
@@ -104,6 +105,28 @@ async fn its_plan_is_made_and_activated(house: &House, chrome: &Chrome) {
     assert!(partners["total"].as_u64() >= Some(12), "{}", partners["total"]);
     chrome.click("#to-connection").await;
     chrome.find("#mapping-partner-companies").await;
+}
+
+async fn a_change_of_its_mapping_is_planned_and_applied(house: &House, chrome: &Chrome) {
+    let mapping = partner_mapping(house).await;
+    let [connection, id] = ["connection_id", "id"].map(|name| mapping[name].as_str().expect("an id"));
+    let path = format!("/settings/integrations/hubspot/{connection}/mappings/{id}");
+    chrome.open(&page(house, &path)).await;
+    chrome.choose("#c-description", "crm_wins").await;
+    chrome.wait_for_text("#pending", "1 change waits").await;
+    chrome.choose("#direction", "from_vendor").await;
+    chrome.wait_for_text("#pending", "2 changes wait").await;
+    chrome.shoot("06-changed").await;
+    chrome.click("#plan-changes").await;
+    chrome.find("#activate").await;
+    chrome.click("#activate").await;
+    chrome.wait_for_text("#plan", "The plan is applied").await;
+    let mapping = partner_mapping(house).await;
+    assert_eq!((&mapping["pending_changes"], &mapping["direction"]), (&json!([]), &json!("from_vendor")));
+    chrome.open(&page(house, &path)).await;
+    chrome.choose("#direction", "bidirectional").await;
+    chrome.click("#discard-changes").await;
+    chrome.wait_for_text("main", "Discarded").await;
 }
 
 async fn a_record_is_edited_and_reaches_hubspot(house: &House, chrome: &Chrome) {

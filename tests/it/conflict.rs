@@ -88,6 +88,7 @@ async fn values_of_a_field_marked_as_personal_data_never_reach_the_audit_log() {
     let mapping = house.mapping("company").await;
     let marked = json!({ "action": "settings", "pii": true, "policy": "crm_wins" });
     house.ok("PATCH", &format!("/api/v1/mappings/{mapping}/fields/phone"), Some(marked)).await;
+    house.apply_changes(&mapping).await;
 
     let company = house.hubspot().ids("companies", 1).await.remove(0);
     let record = house.linked("company", &company).await.expect("it was backfilled");
@@ -122,6 +123,7 @@ async fn policies_are_set_per_field_by_a_person_and_audited(house: &House, owner
         let found = fields.iter().find(|mapped| mapped["field"] == field).expect("the field is mapped");
         assert_eq!(found["policy"], policy);
     }
+    house.apply_changes(mapping).await;
     let me = house.call_as(&[("authorization", owner)], "GET", "/api/v1/me", None).await;
     let actor = format!("user:{}", me.body["user"]["id"].as_str().expect("a person"));
     let entries = eventually(Duration::from_secs(30), "the changes of policies in the audit log", || async {

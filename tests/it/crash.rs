@@ -112,6 +112,7 @@ async fn set_policies(house: &House) {
         let wish = json!({ "action": "settings", "policy": policy });
         house.ok("PATCH", &format!("/api/v1/mappings/{mapping}/fields/{field}"), Some(wish)).await;
     }
+    house.apply_changes(&mapping).await;
 }
 
 async fn begin(house: &House) -> Story {

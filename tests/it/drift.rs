@@ -44,6 +44,7 @@ async fn a_field_that_the_vendor_changes_pauses_alone_and_is_resumed_when_it_is_
         (chosen.status < 300).then_some(())
     })
     .await;
+    house.apply_changes(&mapping).await;
     hubspot.edit("companies", &company, "partner_note", "gold").await;
     house.wait_for_field("company", &company, "ticker", "gold").await;
 
@@ -88,6 +89,7 @@ async fn a_paused_field_is_no_issue_any_more_once_another_property_is_chosen() {
         make_property(&house, property).await;
         choose(&house, &mapping, field, property).await;
     }
+    house.apply_changes(&mapping).await;
     for property in ["note_a", "note_b"] {
         let path = format!("/crm/v3/properties/companies/{property}");
         assert_eq!(house.hubspot().call("DELETE", &path, None).await.0, 204);
@@ -98,6 +100,8 @@ async fn a_paused_field_is_no_issue_any_more_once_another_property_is_chosen() {
     assert_eq!(drift_issues(&house, "").await.len(), 2);
 
     choose(&house, &mapping, "ticker", "about_us").await;
+    assert_eq!(drift_issues(&house, "").await.len(), 2, "it is not applied yet");
+    house.apply_changes(&mapping).await;
     assert!(field(&house, &mapping, "ticker").await["drift"].is_null());
     let left = drift_issues(&house, "").await;
     assert_eq!(left.len(), 1, "{left:?}");
@@ -126,6 +130,7 @@ async fn a_filter_whose_property_is_gone_lets_nothing_in_and_pauses_its_mapping(
         (set.status < 300).then_some(())
     })
     .await;
+    house.apply_changes(&mapping).await;
     let gone = hubspot.call("DELETE", "/crm/v3/properties/companies/partner_tier", None).await;
     assert_eq!(gone.0, 204);
     refresh(&house).await;
@@ -146,8 +151,9 @@ async fn a_filter_whose_property_is_gone_lets_nothing_in_and_pauses_its_mapping(
     assert_eq!((refused.status, refused.code()), (409, "filter_field_gone"), "{}", refused.body);
 
     house.ok("PATCH", &path, Some(filter("there city is_not Nowhere"))).await;
+    house.apply_changes(&mapping).await;
     assert_eq!(drift_issues(&house, "").await.len(), 0);
-    house.ok("POST", &format!("{path}/resume"), None).await;
+    assert_eq!(house.ok("GET", &path, None).await["state"], "active");
     house.wait_for_field("company", company, "name", "Nobody asked for it").await;
 }
 

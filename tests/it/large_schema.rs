@@ -58,12 +58,14 @@ async fn a_portal_with_five_thousand_properties_is_described_mapped_and_compared
     let mapping = made["id"].as_str().expect("an id").to_owned();
     let last = format!("regional_review_of_quarter_{}", PROPERTIES - 1);
     let choose = json!({ "action": "choose", "vendor_field": last });
-    let path = format!("/api/v1/mappings/{}/fields/ticker", house.mapping("company").await);
+    let active = house.mapping("company").await;
+    let path = format!("/api/v1/mappings/{active}/fields/ticker");
     eventually(WAIT, "the last property to be known", || async {
         let chosen = house.call("PATCH", &path, Some(choose.clone())).await;
         (chosen.status < 300).then_some(())
     })
     .await;
+    house.apply_changes(&active).await;
     let shown = house.ok("GET", &format!("/api/v1/mappings/{mapping}"), None).await;
     assert_eq!(shown["object"], "partner");
     let company = hubspot.ids("companies", 1).await.remove(0);

@@ -94,6 +94,91 @@ async fn what_a_changed_mapping_would_do_is_planned_and_applied_only_as_planned(
     .await;
 }
 
+#[tokio::test]
+async fn a_change_of_an_active_mapping_is_planned_beside_its_sync_and_does_nothing_before_it_is_applied() {
+    let house = House::start(Start::default()).await;
+    let mapping = house.mapping("company").await;
+    let path = format!("/api/v1/mappings/{mapping}");
+    let hubspot = house.hubspot();
+    let [left_out, inward, outward]: [String; 3] =
+        hubspot.ids("companies", 3).await.try_into().expect("three companies");
+    let here = house.linked("company", &outward).await.expect("it was backfilled")["id"].clone();
+    hubspot.edit("companies", &inward, "about_us", "Founded by two").await;
+
+    let phone = json!({ "action": "settings", "direction": "from_vendor" });
+    house.ok("PATCH", &format!("{path}/fields/phone"), Some(phone)).await;
+    house.apply_changes(&mapping).await;
+    let filter = json!({ "filter": { "conditions": ["there city is_not Nowhere"] } });
+    house.ok("PATCH", &path, Some(filter)).await;
+    let choose = json!({ "action": "choose", "vendor_field": "about_us" });
+    house.ok("PATCH", &format!("{path}/fields/sic_code"), Some(choose)).await;
+    let phone = json!({ "action": "settings", "direction": "" });
+    let shown = house.ok("PATCH", &format!("{path}/fields/phone"), Some(phone)).await;
+    let change = |field: Value, setting: &str, before: Value, after: Value| {
+        let label = shown["fields"].as_array().and_then(|all| all.iter().find(|one| one["field"] == field));
+        let label = label.map_or(Value::Null, |one| one["field_label"].clone());
+        json!({ "field": field, "field_label": label, "setting": setting, "before": before, "after": after })
+    };
+    let pending = json!([
+        change(Value::Null, "filter", Value::Null, json!("there city is_not Nowhere")),
+        change(json!("phone"), "direction", json!("from_vendor"), Value::Null),
+        change(json!("sic_code"), "vendor_field", Value::Null, json!("about_us")),
+    ]);
+    assert_eq!((&shown["state"], &shown["pending_changes"]), (&json!("active"), &pending));
+
+    // It syncs on by what is active.
+    house.edit("company", here.as_str().expect("an id"), json!({ "phone": "+1 555 0810" })).await;
+    hubspot.edit("companies", &left_out, "city", "Nowhere").await;
+    house.wait_for_field("company", &left_out, "address_city", "Nowhere").await;
+    hubspot.wait_for_polls().await;
+    assert_ne!(hubspot.property("companies", &outward, "phone").await.as_deref(), Some("+1 555 0810"));
+    assert_eq!(field(&house, &inward, "sic_code").await, Value::Null);
+
+    let plan = make_plan(&house, &path).await;
+    let noted = |category: &str, vendor_id: &str| {
+        let categories = plan["categories"].as_array().expect("a list");
+        let found = categories.iter().find(|one| one["name"] == category).expect("it is planned");
+        let samples = found["samples"].as_array().expect("a list");
+        samples.iter().find(|one| one["vendor_id"] == vendor_id).expect("it is shown")["note"].clone()
+    };
+    assert_eq!(noted("skipped", &left_out), "the filter leaves it out", "{plan}");
+    assert_eq!(noted("update_here", &inward), "sic_code", "{plan}");
+    assert_eq!(noted("update_there", &outward), "phone", "{plan}");
+    assert_eq!(field(&house, &inward, "sic_code").await, Value::Null, "nothing moves before it is applied");
+    // What is not applied is forgotten with a word, and planned once more.
+    house.ok("POST", &format!("{path}/discard"), None).await;
+    let again = house.call("POST", &format!("{path}/discard"), None).await;
+    assert_eq!((again.status, again.code()), (409, "nothing_pending"));
+    let hash = json!({ "plan_hash": plan["hash"] });
+    let refused = house.call("POST", &format!("{path}/activate"), Some(hash)).await;
+    assert_eq!((refused.status, refused.code()), (409, "plan_missing"), "{}", refused.body);
+    let choose = json!({ "action": "choose", "vendor_field": "about_us" });
+    house.ok("PATCH", &format!("{path}/fields/sic_code"), Some(choose)).await;
+    let phone = json!({ "action": "settings", "direction": "" });
+    house.ok("PATCH", &format!("{path}/fields/phone"), Some(phone)).await;
+    make_plan(&house, &path).await;
+    let wrong = house.call("POST", &format!("{path}/activate"), Some(json!({ "plan_hash": "b" }))).await;
+    assert_eq!((wrong.status, wrong.code()), (409, "plan_stale"));
+
+    house.apply_changes(&mapping).await;
+    house.wait_for_field("company", &inward, "sic_code", "Founded by two").await;
+    hubspot.wait_for_property("companies", &outward, "phone", "+1 555 0810").await;
+    hubspot.edit("companies", &left_out, "about_us", "It is in again").await;
+    house.wait_for_field("company", &left_out, "sic_code", "It is in again").await;
+    house.wait_for_audit(&format!("action=mapping.changes_discarded&target={mapping}")).await;
+
+    // Applying is a run, which is put back as any other.
+    let connection = house.connection().await;
+    let runs = house.ok("GET", &format!("/api/v1/runs?connection_id={connection}"), None).await;
+    let run = runs["data"].as_array().and_then(|all| all.iter().find(|run| run["kind"] == "apply")).cloned();
+    let run = run.expect("the newest application");
+    house.ok("POST", &format!("/api/v1/runs/{}/undo", run["id"].as_str().expect("an id")), None).await;
+    eventually(SOON, "what it took over to be put back", || async {
+        field(&house, &inward, "sic_code").await.is_null().then_some(())
+    })
+    .await;
+}
+
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]

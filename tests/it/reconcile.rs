@@ -78,6 +78,7 @@ async fn what_the_vendor_lost_or_never_told_is_found_and_both_sides_edits_go_by_
         let path = format!("/api/v1/mappings/{mapping}/fields/{field}");
         house.ok("PATCH", &path, Some(json!({ "action": "settings", "policy": policy }))).await;
     }
+    house.apply_changes(&mapping).await;
     house.ok("POST", &format!("/api/v1/connections/{connection}/pause"), None).await;
     house.wait_for_state("paused").await;
     // The engine hears of it a moment later than the one who paused it, and of the end of the pause too.

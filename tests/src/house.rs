@@ -302,6 +302,30 @@ impl House {
         found.and_then(|mapping| mapping["id"].as_str()).expect("the demo maps it").to_owned()
     }
 
+    /// Plans the changes of a mapping that wait, if any do, and applies the plan.
+    pub async fn apply_changes(&self, mapping: &str) {
+        let path = format!("/api/v1/mappings/{mapping}");
+        if self.ok("GET", &path, None).await["pending_changes"] == json!([]) {
+            return;
+        }
+        self.ok("POST", &format!("{path}/plan"), None).await;
+        eventually(Duration::from_secs(60), "the changes to be applied as planned", || async {
+            let plan = self.ok("GET", &format!("{path}/plan"), None).await;
+            let accepted = json!({ "plan_hash": plan["hash"] });
+            // One whose records moved is worked out anew.
+            let is_ready = plan["state"] == "ready";
+            let applied = is_ready
+                && self.call("POST", &format!("{path}/activate"), Some(accepted)).await.status == 200;
+            applied.then_some(())
+        })
+        .await;
+        eventually(Duration::from_secs(60), "all of the plan to be applied", || async {
+            let plan = self.ok("GET", &format!("{path}/plan"), None).await;
+            (plan["state"] == "applied").then_some(())
+        })
+        .await;
+    }
+
     /// The HTTP client, for addresses other than the API's.
     #[must_use]
     pub const fn http(&self) -> &reqwest::Client {

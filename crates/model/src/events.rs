@@ -303,7 +303,7 @@ pub struct MappingChanged {
     pub vendor_object: String,
     /// What was done, as a stable code: `created`, `suggested`, `field_confirmed`, `field_chosen`,
     /// `field_ignored`, `field_unmapped`, `field_settings`, `field_resumed`, `direction_set`, `plan_requested`, `activated`,
-    /// `paused`, `resumed`, `issues_retried`, `issues_dismissed`, `decision_settled`.
+    /// `changes_discarded`, `paused`, `resumed`, `issues_retried`, `issues_dismissed`, `decision_settled`.
     pub action: String,
     /// The canonical field, when one field mapping changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

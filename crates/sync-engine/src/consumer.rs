@@ -388,7 +388,10 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
         };
         match (change.kind, compiled.mapping.state) {
             (ChangeKind::Deleted, _) => unit.delete(compiled, &change.id, gone, &cause),
-            (ChangeKind::Upserted, MappingState::Active) => unit.arrive(compiled, arrived, &cause),
+            (ChangeKind::Upserted, MappingState::Active) => {
+                unit.arrive(compiled, arrived, &cause);
+                unit.keep_beside(compiled, arrived);
+            }
             (ChangeKind::Upserted, _) => unit.stage(compiled, arrived),
         }
     }

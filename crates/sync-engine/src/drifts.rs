@@ -15,7 +15,7 @@ use crate::{
     Error,
     domain::{
         self, drift,
-        mapping::{Mapping, MappingState},
+        mapping::{Mapping, MappingState, Settings},
     },
     engine::Engine,
     error::{Refusal, category_name},
@@ -79,7 +79,7 @@ async fn compare(
     let now = now.iter().find(|now| now.name == mapping.vendor_object).unwrap_or(&gone);
     let known = store::drifts::of(tx, mapping.id).await?;
     let mut paused = Vec::new();
-    for (name, vendor_field) in relied_upon(mapping) {
+    for (name, vendor_field) in relied_upon(&mapping.settings) {
         let stored = known.iter().find(|one| one.field == name && one.vendor_field == vendor_field);
         if let Some(stored) = stored {
             let returned = drift::of_field(&stored.expected, old, now).is_none();
@@ -110,12 +110,12 @@ async fn compare(
 }
 
 /// The vendor's fields that a mapping relies upon, with the canonical field for whose sake; with none, the filter's.
-fn relied_upon(mapping: &Mapping) -> impl Iterator<Item = (&str, &str)> {
-    let fields = mapping.settings.fields.iter();
+fn relied_upon(settings: &Settings) -> impl Iterator<Item = (&str, &str)> {
+    let fields = settings.fields.iter();
     let of_fields =
         fields.flat_map(|(name, field)| field.relies_on().into_iter().map(move |its| (name.as_str(), its)));
     let filter: BTreeSet<&str> =
-        mapping.settings.filter.iter().flat_map(domain::filter::Filter::vendor_fields).collect();
+        settings.filter.iter().flat_map(domain::filter::Filter::vendor_fields).collect();
     of_fields.chain(filter.into_iter().map(|its| ("", its)))
 }
 
@@ -127,9 +127,25 @@ async fn pause(engine: &Engine, tx: &mut PgConnection, mapping: Mapping) -> Resu
     };
     mapping.state = MappingState::Paused;
     store::mappings::update(tx, &mut mapping).await?;
+    store::plans::remove_unapplied(tx, mapping.id).await?;
     let actor = Actor::Service(SOURCE).to_string();
     mapping_changed(engine, tx, &mapping, &actor, "paused", None, BTreeMap::new()).await?;
     Ok(mapping)
+}
+
+/// Refuses changes that rely upon what the vendor no longer has: nobody was told of it, as of what is active.
+pub(crate) fn check_changes(mapping: &Mapping, vendor: Option<&ObjectSchema>) -> Result<(), Error> {
+    let Some(draft) = &mapping.draft else { return Ok(()) };
+    let active: BTreeSet<(&str, &str)> = relied_upon(&mapping.settings).collect();
+    let is_gone = |(name, field): &(&str, &str)| {
+        !active.contains(&(*name, *field)) && vendor.is_none_or(|vendor| vendor.field(field).is_none())
+    };
+    let Some((name, field)) = relied_upon(draft).find(is_gone) else { return Ok(()) };
+    let (code, what) =
+        if name.is_empty() { ("filter_field_gone", "the filter") } else { ("field_gone", name) };
+    let message =
+        format!("{what} asks for {field}, which the vendor no longer has; change that, or discard it");
+    Err(Error::refused(Refusal::NotReady, code, message))
 }
 
 /// Forgets the drifts of what a mapping does not rely upon any more, and clears their issues.
@@ -139,7 +155,7 @@ pub(crate) async fn forget_settled(
     now: Timestamp,
 ) -> Result<(), Error> {
     let drifts = store::drifts::of(tx, mapping.id).await?;
-    let relied: BTreeSet<(&str, &str)> = relied_upon(mapping).collect();
+    let relied: BTreeSet<(&str, &str)> = relied_upon(&mapping.settings).collect();
     let (stay, settled): (Vec<&StoredDrift>, Vec<&StoredDrift>) = drifts
         .iter()
         .partition(|drift| relied.contains(&(drift.field.as_str(), drift.vendor_field.as_str())));
@@ -161,7 +177,8 @@ pub(crate) async fn check_filter(
     vendor: Option<&ObjectSchema>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let mut asked = relied_upon(mapping).filter(|(name, _)| name.is_empty()).map(|(_, field)| field);
+    let mut asked =
+        relied_upon(&mapping.settings).filter(|(name, _)| name.is_empty()).map(|(_, field)| field);
     if let Some(gone) = asked.find(|field| vendor.is_none_or(|vendor| vendor.field(field).is_none())) {
         let message = format!(
             "the filter asks for {gone}, which the vendor no longer has; change the filter, or bring it back \

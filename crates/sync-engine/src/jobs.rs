@@ -16,9 +16,9 @@ use crate::{
         plan::{Category, PlanState},
     },
     engine::Engine,
-    planning, review,
+    mappings, planning, review,
     store::{self, links::Which, plans::StoredPlan},
-    unit::{Cause, SOURCE, Scope, Unit, Wanted},
+    unit::{self, Cause, SOURCE, Scope, Unit, Wanted},
 };
 
 /// Records of one transaction.
@@ -51,10 +51,10 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
     let mut tx = engine.pool.begin().await?;
     let Some(id) = store::plans::take_waiting(&mut tx).await? else { return Ok(false) };
     let Some(mapping) = store::mappings::get(&mut tx, id).await? else { return Ok(false) };
-    let compiled = Arc::new(crate::mappings::compile(&mut tx, mapping).await?);
     let Some(plan) = store::plans::get(&mut tx, id).await? else { return Ok(false) };
     if plan.state == PlanState::Computing {
-        let (result, hash) = planning::activation(&mut tx, &compiled).await?;
+        let compiled = Arc::new(mappings::compile(&mut tx, mapping.with_changes()).await?);
+        let (result, hash) = planning::work_out(&mut tx, &compiled).await?;
         let moves = |category: &Category| *category != Category::Skipped;
         let counted =
             result.categories.iter().filter(|(c, _)| moves(c)).map(|(_, tally)| tally.count).sum::<u64>();
@@ -69,26 +69,69 @@ async fn step(engine: &Engine) -> Result<bool, Error> {
         };
         store::plans::put(&mut tx, &plan).await?;
     } else {
-        store::runs::apply(&mut tx, &run_of(&compiled, engine.clock.now())).await?;
-        if apply_staged(engine, &mut tx, &compiled).await? == 0 {
-            // The plan stays locked by this transaction, so that nobody else applies it meanwhile.
-            let cause = cause(&compiled, engine.clock.now());
-            let asked = create_there(engine, &compiled, &cause).await?;
-            store::plans::add_applied(&mut tx, id, asked).await?;
-            settle_links(engine, &compiled, &cause).await?;
-            let (from, to) = (PlanState::Applying, PlanState::Applied);
-            store::plans::advance(&mut tx, id, from, to, engine.clock.now()).await?;
-            let cause = applied(id, compiled.mapping.revision);
-            store::runs::finish(&mut tx, &cause, engine.clock.now()).await?;
-        }
+        let compiled = Arc::new(mappings::compile(&mut tx, mapping).await?);
+        apply(engine, &mut tx, &compiled, plan.revision).await?;
     }
     tx.commit().await?;
     engine.waker.wake();
     Ok(true)
 }
 
+/// Applies the next piece of a mapping, as it was at this revision. The plan stays locked by the transaction, so that nobody
+/// else applies it meanwhile.
+async fn apply(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    mapping: &Arc<Compiled>,
+    revision: i64,
+) -> Result<(), Error> {
+    let (id, now) = (mapping.mapping.id, engine.clock.now());
+    store::runs::apply(tx, &run_of(mapping, revision, now)).await?;
+    let cause = cause(mapping, revision, now);
+    if apply_beside(engine, tx, mapping, &cause).await? > 0
+        || apply_staged(engine, tx, mapping, &cause).await? > 0
+    {
+        return Ok(());
+    }
+    let asked = create_there(engine, mapping, &cause).await?;
+    store::plans::add_applied(tx, id, asked).await?;
+    settle_links(engine, mapping, &cause).await?;
+    store::plans::advance(tx, id, PlanState::Applying, PlanState::Applied, engine.clock.now()).await?;
+    store::runs::finish(tx, &cause.id, engine.clock.now()).await
+}
+
+/// Merges a chunk of what was kept beside the sync while changes waited.
+async fn apply_beside(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    mapping: &Arc<Compiled>,
+    cause: &Arc<Cause>,
+) -> Result<usize, Error> {
+    let id = mapping.mapping.id;
+    let read = store::beside::page(tx, id, "", CHUNK).await?;
+    if read.is_empty() {
+        return Ok(0);
+    }
+    let mut scope = Scope::default();
+    for (vendor_id, seen) in &read {
+        let keys = matching::keys_there(mapping, &seen.fields);
+        let (mapping, vendor_id) = (Arc::clone(mapping), vendor_id.clone());
+        scope.parents.extend(unit::names(&mapping, &seen.fields));
+        scope.vendor_records.push(Wanted { mapping, vendor_id, keys, external: None });
+    }
+    let mappings = engine.mappings.load(tx, &[mapping.mapping.organization]).await?;
+    let mut unit = Unit::load(tx, engine.clock.now(), mappings, scope).await?;
+    for (vendor_id, seen) in &read {
+        unit.merge_beside(mapping, vendor_id, seen, cause);
+    }
+    unit.flush(tx).await?;
+    store::beside::remove(tx, id, &read).await?;
+    store::plans::add_applied(tx, id, i64::try_from(read.len()).unwrap_or_default()).await?;
+    Ok(read.len())
+}
+
 /// The run that applies a mapping: it can be put back.
-fn run_of(mapping: &Compiled, now: jiff::Timestamp) -> store::runs::Run {
+fn run_of(mapping: &Compiled, revision: i64, now: jiff::Timestamp) -> store::runs::Run {
     let service = Actor::Service(SOURCE).to_string();
     let mapping = &mapping.mapping;
     store::runs::Run {
@@ -100,7 +143,7 @@ fn run_of(mapping: &Compiled, now: jiff::Timestamp) -> store::runs::Run {
         kind: "apply".to_owned(),
         state: "working".to_owned(),
         actor: mapping.activated_by.clone().unwrap_or(service),
-        cause: Some(applied(mapping.id, mapping.revision)),
+        cause: Some(applied(mapping.id, revision)),
         lane: None,
         started_at: now,
         finished_at: None,
@@ -119,6 +162,7 @@ async fn apply_staged(
     engine: &Engine,
     tx: &mut PgConnection,
     mapping: &Arc<Compiled>,
+    cause: &Arc<Cause>,
 ) -> Result<usize, Error> {
     let links = store::links::page(tx, mapping.mapping.id, None, Which::Mergeable, CHUNK).await?;
     if links.is_empty() {
@@ -135,9 +179,8 @@ async fn apply_staged(
     let scope = Scope { vendor_records, ..Scope::default() };
     let mappings = engine.mappings.load(tx, &[mapping.mapping.organization]).await?;
     let mut unit = Unit::load(tx, engine.clock.now(), mappings, scope).await?;
-    let cause = cause(mapping, engine.clock.now());
     for link in &links {
-        unit.merge_staged(mapping, link.id, &cause);
+        unit.merge_staged(mapping, link.id, cause);
     }
     unit.flush(tx).await?;
     let done = links.len();
@@ -224,7 +267,8 @@ pub(crate) async fn reset_connection(
         for link in links {
             let mapping = unit.link(link).and_then(|link| mappings.get(link.mapping)).cloned();
             if let Some(mapping) = mapping {
-                unit.reset(&mapping, link, &cause(&mapping, engine.clock.now()));
+                let cause = cause(&mapping, mapping.mapping.revision, engine.clock.now());
+                unit.reset(&mapping, link, &cause);
             }
         }
         unit.flush(&mut tx).await?;
@@ -234,9 +278,9 @@ pub(crate) async fn reset_connection(
 }
 
 /// Applying a mapping is what caused it.
-fn cause(mapping: &Compiled, at: jiff::Timestamp) -> Arc<Cause> {
+fn cause(mapping: &Compiled, revision: i64, at: jiff::Timestamp) -> Arc<Cause> {
     Arc::new(Cause {
-        id: applied(mapping.mapping.id, mapping.mapping.revision),
+        id: applied(mapping.mapping.id, revision),
         actor: Actor::Service(SOURCE).to_string(),
         at,
         taken_at: at,

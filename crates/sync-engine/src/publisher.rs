@@ -40,6 +40,14 @@ pub(crate) async fn request_capture(
         wanted = true;
         // What is edited here from now on is newer than all history.
         dated_history |= store::records::may_be_older(tx, organization, other.object, connection).await?;
+        if planned && other.draft.is_some() {
+            let changed: Compiled = mappings::compile(tx, other.clone().with_changes()).await?;
+            fields.extend(changed.vendor_fields());
+            dated.extend(changed.dated_fields().map(str::to_owned));
+        }
+        if other.state != MappingState::Active && other.draft.is_some() {
+            continue;
+        }
         let compiled: Compiled = mappings::compile(tx, other).await?;
         external_id |= compiled.creates_there() && compiled.mapping.state == MappingState::Active;
         fields.extend(compiled.vendor_fields());

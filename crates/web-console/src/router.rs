@@ -120,6 +120,7 @@ fn mappings() -> Router<App> {
         .route("/fields/{field}", post(mapping_actions::field))
         .route("/plan", get(plan::show).post(mapping_actions::request_plan))
         .route("/plan/live", get(plan::live))
+        .route("/discard", post(mapping_actions::discard))
         .route("/activate", post(mapping_actions::activate))
         .route("/pause", post(mapping_actions::pause))
         .route("/resume", post(mapping_actions::resume));

@@ -9,8 +9,8 @@ use proto::{
     connections::{Connection, ObjectProgress, UsagePoint, Vendor},
     identity::{Key, User, WhoAmIResponse},
     sync::{
-        Conflict, FieldChange, FieldMapping, Filter, HealthPoint, Issue, Mapping, Pair, Plan, PlanCategory,
-        PlanSample, Record, RecordLink, Revision, ValuePair,
+        Conflict, FieldChange, FieldMapping, Filter, HealthPoint, Issue, Mapping, Pair, PendingChange, Plan,
+        PlanCategory, PlanSample, Record, RecordLink, Revision, ValuePair,
     },
     to_wire_time,
     v1::{Field, ObjectSchema, Value, value::Kind},
@@ -272,7 +272,24 @@ pub fn mapping(n: u32, state: &str) -> Mapping {
         delete_policy: "detach".to_owned(),
         filter: Some(Filter { any: false, conditions: vec!["there amount above 1000".to_owned()] }),
         time_zone: "Europe/Berlin".to_owned(),
+        pending_changes: if state == "draft" { Vec::new() } else { pending_changes() },
     }
+}
+
+/// Changes of a mapping that wait for their plan.
+fn pending_changes() -> Vec<PendingChange> {
+    let change = |field: &str, label: &str, setting: &str, before: &str, after: &str| PendingChange {
+        field: field.to_owned(),
+        field_label: label.to_owned(),
+        setting: setting.to_owned(),
+        before: before.to_owned(),
+        after: after.to_owned(),
+    };
+    vec![
+        change("", "", "direction", "from_vendor", "bidirectional"),
+        change("amount", "Amount", "policy", "newest_wins", "crm_wins"),
+        change("close_reason", "Close reason", "vendor_field", "", "closed_lost_reason"),
+    ]
 }
 
 /// A plan in this state.

@@ -18,6 +18,7 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(get, edit))
         .routes(routes!(suggest))
         .routes(routes!(edit_field))
+        .routes(routes!(discard))
         .routes(routes!(plan, request_plan))
         .routes(routes!(activate))
         .routes(routes!(pause))
@@ -81,7 +82,8 @@ async fn get(
 }
 
 /// Change the direction, the usual policy, the match keys, the delete policy, the filter or the time zone; or confirm all
-/// suggestions.
+/// suggestions. Once the mapping was activated, what would sync records otherwise waits in `pending_changes` until a plan
+/// of it is applied.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(
@@ -123,7 +125,8 @@ async fn suggest(
 }
 
 /// Confirm, choose, ignore or unmap a field, or change its rules: direction, policy, blanks, transforms, value map and
-/// the mark of personal data.
+/// the mark of personal data. Once the mapping was activated, what would sync records otherwise waits in `pending_changes`
+/// until a plan of it is applied; a mark of personal data holds at once.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(
@@ -154,6 +157,21 @@ async fn edit_field(
     Ok(Json(rooms.sync().set_field(caller.asks(request)?).await?.into_inner().into()))
 }
 
+/// Drop the pending changes of a mapping.
+///
+/// Scope `mappings:write`.
+#[utoipa::path(
+    post, path = "/mappings/{id}/discard", tag = "mappings", params(("id" = String, Path)),
+    responses((status = 200, body = Mapping), Refusals, Conflicts)
+)]
+async fn discard(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Mapping>, ApiError> {
+    Ok(Json(rooms.sync().discard_changes(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
 /// Read the plan that was made last.
 ///
 /// Scope `mappings:read`.
@@ -169,7 +187,8 @@ async fn plan(
     Ok(Json(rooms.sync().get_plan(caller.asks(named(id))?).await?.into_inner().into()))
 }
 
-/// Begin to work out what activation would do, or what the changes of a paused mapping would. Nothing moves.
+/// Begin to work out what activation would do, or what the pending changes of a mapping would. Nothing moves, and an
+/// active mapping syncs on as it did.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(
@@ -185,7 +204,7 @@ async fn request_plan(
     Ok((StatusCode::ACCEPTED, Json(plan.into())))
 }
 
-/// Activate a mapping, or let a paused one go on, as its plan says.
+/// Activate a mapping, apply its pending changes, or let a paused one go on, as its plan says.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(
@@ -217,7 +236,7 @@ async fn pause(
     Ok(Json(rooms.sync().pause_mapping(caller.asks(named(id))?).await?.into_inner().into()))
 }
 
-/// Resume a paused mapping.
+/// Resume a paused mapping by the settings that it had; pending changes still wait.
 ///
 /// Scope `mappings:write`.
 #[utoipa::path(

@@ -38,6 +38,22 @@ pub(crate) struct Mapping {
     filter: Option<Filter>,
     /// Where a moment's day is told, `Europe/Berlin`; null: in UTC.
     time_zone: Option<String>,
+    /// What of all this is not applied yet: records sync by what is said to be `before`.
+    pending_changes: Vec<PendingChange>,
+}
+
+/// A setting that waits for a plan of it to be applied.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PendingChange {
+    /// Our field; null: the mapping itself.
+    field: Option<String>,
+    field_label: Option<String>,
+    /// `direction`, `default_policy`, `match_keys`, `delete_policy`, `filter` or `time_zone`; of a field `vendor_field`,
+    /// `direction`, `policy`, `blank_rule`, `transforms` or `values`.
+    setting: String,
+    /// Null: nothing was set.
+    before: Option<String>,
+    after: Option<String>,
 }
 
 /// Which records of a mapping are synced.
@@ -187,7 +203,7 @@ pub(crate) struct FieldEdit {
     pub(crate) values: Option<Vec<ValuePair>>,
 }
 
-/// What activation would do.
+/// What activation, or applying the pending changes, would do.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Plan {
     mapping_id: String,
@@ -263,6 +279,19 @@ impl From<wire::Mapping> for Mapping {
                 .filter(|filter| !filter.conditions.is_empty())
                 .map(|filter| Filter { any: filter.any, conditions: filter.conditions }),
             time_zone: text(mapping.time_zone),
+            pending_changes: mapping.pending_changes.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<wire::PendingChange> for PendingChange {
+    fn from(change: wire::PendingChange) -> Self {
+        Self {
+            field: text(change.field),
+            field_label: text(change.field_label),
+            setting: change.setting,
+            before: text(change.before),
+            after: text(change.after),
         }
     }
 }

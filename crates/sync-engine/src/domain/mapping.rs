@@ -176,6 +176,31 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether records sync alike under both: what differs is only how far the review is, or a mark of personal data.
+    pub(crate) fn sync_like(&self, other: &Self) -> bool {
+        self.direction == other.direction
+            && self.default_policy == other.default_policy
+            && self.match_keys == other.match_keys
+            && self.delete_policy == other.delete_policy
+            && self.filter == other.filter
+            && self.time_zone == other.time_zone
+            && self.flowing().eq(other.flowing())
+    }
+
+    /// The fields that values flow through, without what decides nothing.
+    fn flowing(&self) -> impl Iterator<Item = (&str, FieldMapping)> {
+        self.fields.iter().filter_map(|(name, field)| {
+            let theirs = field.effective()?.to_owned();
+            let FieldMapping { direction, policy, blank, ref transforms, ref values, .. } = *field;
+            let (transforms, values) = (transforms.clone(), values.clone());
+            let decides =
+                FieldMapping { direction, policy, blank, transforms, values, ..FieldMapping::unmapped() };
+            Some((name.as_str(), FieldMapping { vendor_field: Some(theirs), ..decides }))
+        })
+    }
+}
+
 /// A canonical object paired with a vendor object on one connection.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mapping {
@@ -186,11 +211,52 @@ pub(crate) struct Mapping {
     pub(crate) object: CanonicalObject,
     pub(crate) vendor_object: String,
     pub(crate) state: MappingState,
-    /// Grows by one with every change of the settings or the state.
+    /// Grows by one with every change of the settings, the draft or the state.
     pub(crate) revision: i64,
+    /// What records are synced by.
     pub(crate) settings: Settings,
+    /// The settings with changes that wait for a plan of theirs to be applied; none when nothing waits.
+    pub(crate) draft: Option<Settings>,
     pub(crate) activated_at: Option<jiff::Timestamp>,
     pub(crate) activated_by: Option<String>,
+}
+
+impl Mapping {
+    /// The settings that people see and change.
+    pub(crate) fn edited(&self) -> &Settings {
+        self.draft.as_ref().unwrap_or(&self.settings)
+    }
+
+    /// The mapping as it would be with its changes applied.
+    pub(crate) fn with_changes(mut self) -> Self {
+        if let Some(draft) = self.draft.take() {
+            self.settings = draft;
+        }
+        self
+    }
+
+    /// Takes settings that somebody changed. Once the mapping was activated, those by which records would sync otherwise
+    /// wait for their plan; a mark of personal data never does.
+    pub(crate) fn change(&mut self, edited: Settings) {
+        if self.state == MappingState::Draft || edited.sync_like(&self.settings) {
+            (self.settings, self.draft) = (edited, None);
+            return;
+        }
+        for (name, field) in &edited.fields {
+            if let Some(active) = self.settings.fields.get_mut(name) {
+                active.pii = field.pii;
+            } else if field.pii {
+                let unmapped = FieldMapping { pii: true, ..FieldMapping::unmapped() };
+                self.settings.fields.insert(name.clone(), unmapped);
+            }
+        }
+        self.draft = Some(edited);
+    }
+
+    /// Whether what arrives is kept beside the sync, for a plan of changes.
+    pub(crate) fn keeps_beside(&self) -> bool {
+        self.state == MappingState::Active && self.draft.is_some()
+    }
 }
 
 /// One pair of fields that values flow through.

@@ -317,6 +317,14 @@ impl Field {
         self.sent.iter().any(|sent| sent.value == *value)
     }
 
+    /// What this version of the vendor's record holds is decided although it was seen, where it never came here: nothing
+    /// flowed inward then, or a blank was kept out.
+    pub(crate) fn ask_again(&mut self, version: i64) {
+        if self.pending.is_none() && self.base.is_some() && version >= self.version {
+            self.seen.clone_from(&self.base);
+        }
+    }
+
     /// Offers what was refused once more.
     pub(crate) fn offer_again(&mut self) {
         self.retried |= self.refused.take().is_some();

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{LinkId, RecordId, WriteId};
+use model::{ApplyWrite, LinkId, RecordId, WriteId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
     cell::Record,
-    mapping::Compiled,
+    mapping::{Compiled, MappingState},
     sync::{self, Effect, Link, LinkState, Staged},
 };
 
@@ -20,6 +20,7 @@ const SAMPLES: usize = 5;
 const NO_WRITE: WriteId = WriteId::from_uuid(Uuid::nil());
 
 /// Why a record is left alone.
+const INWARD_ONLY: &str = "the direction is from the vendor only";
 const FILTERED: &str = "the filter leaves it out";
 
 named! {
@@ -152,7 +153,9 @@ impl<'a> Planner<'a> {
             Matched::One(record) => Some(record.as_ref()),
             Matched::None | Matched::Several => None,
         };
-        let is_out = self.mapping.passes(here, Some(&there.staged.fields)) == Some(false);
+        let merged = self.merged(there, here);
+        let is_out = self.mapping.passes(merged.as_ref().or(here), Some(&there.staged.fields)) == Some(false);
+        let is_linked = there.link.record.is_some();
         let (category, record_id, note) = match matched {
             _ if is_out => (Category::Skipped, String::new(), FILTERED.to_owned()),
             Matched::Several => (Category::Blocked, String::new(), "several records match it".to_owned()),
@@ -169,7 +172,55 @@ impl<'a> Planner<'a> {
                 (category, id, note)
             }
         };
-        self.add(category, Sample { title, vendor_id: there.vendor_id.to_owned(), record_id, note });
+        self.add(
+            category,
+            Sample { title, vendor_id: there.vendor_id.to_owned(), record_id, note },
+            is_linked,
+        );
+    }
+
+    /// What ours would hold with the vendor's record merged, where the filter asks for that.
+    fn merged(&self, there: &There<'_>, here: Option<&Record>) -> Option<Record> {
+        self.mapping.mapping.settings.filter.as_ref().filter(|filter| filter.asks_here())?;
+        let mut record = here.cloned().unwrap_or_else(|| self.new_record(there));
+        let mut link = there.link.clone();
+        if there.staged.was_read() {
+            sync::ask_again(self.mapping, &mut link, there.staged.version);
+            sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
+        }
+        Some(record)
+    }
+
+    fn new_record(&self, there: &There<'_>) -> Record {
+        let mapping = &self.mapping.mapping;
+        Record::new(RecordId::from_uuid(Uuid::nil()), mapping.organization, mapping.object, there.staged.at)
+    }
+
+    /// Plans a linked record of which nothing was read at the vendor lately: it may be on its way there.
+    pub(crate) fn linked(&mut self, link: &Link, record: &Record) {
+        if link.state == LinkState::Detached {
+            return;
+        }
+        let (category, note) = if self.mapping.passes(Some(record), None) == Some(false) {
+            (Category::Skipped, FILTERED.to_owned())
+        } else if link.vendor_id.is_none() && !self.mapping.creates_there() {
+            (Category::Skipped, INWARD_ONLY.to_owned())
+        } else {
+            // What is on its way there already is none of this plan's doing.
+            let write = link.write.filter(|_| record.archived_at.is_some());
+            let mut link = Link { state: LinkState::Linked, write, staged: None, ..link.clone() };
+            let next = sync::next_write(self.mapping, &mut link, record, NO_WRITE);
+            self.writes += u64::from(next.write.is_some());
+            match (next.troubles.first(), next.write) {
+                (Some(trouble), _) => (Category::Blocked, trouble.message.clone()),
+                (None, Some(_)) if link.vendor_id.is_none() => (Category::CreateThere, String::new()),
+                (None, Some(write)) => (Category::UpdateThere, written(&write)),
+                (None, None) => (Category::MatchedEqual, String::new()),
+            }
+        };
+        let vendor_id = link.vendor_id.clone().unwrap_or_default();
+        let sample = Sample { title: record.title(), vendor_id, record_id: record.id.to_string(), note };
+        self.add(category, sample, true);
     }
 
     /// Plans a record that exists only here.
@@ -179,7 +230,7 @@ impl<'a> Planner<'a> {
         } else if self.mapping.creates_there() {
             self.send(record)
         } else {
-            (Category::Skipped, "the direction is from the vendor only".to_owned())
+            (Category::Skipped, INWARD_ONLY.to_owned())
         };
         let sample = Sample {
             title: record.title(),
@@ -187,7 +238,7 @@ impl<'a> Planner<'a> {
             record_id: record.id.to_string(),
             note,
         };
-        self.add(category, sample);
+        self.add(category, sample, false);
     }
 
     /// The plan and its hash. `per_call` writes go into one call of the vendor, `calls_per_second` are allowed.
@@ -202,9 +253,7 @@ impl<'a> Planner<'a> {
 
     /// A vendor's record becomes one of ours.
     fn bring(&mut self, there: &There<'_>) -> (Category, String) {
-        let now = there.staged.at;
-        let id = RecordId::from_uuid(Uuid::nil());
-        let mut record = Record::new(id, self.mapping.mapping.organization, self.mapping.mapping.object, now);
+        let mut record = self.new_record(there);
         let mut link = Link { state: LinkState::Linked, staged: None, ..there.link.clone() };
         let effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
         let next = sync::next_write(self.mapping, &mut link, &record, NO_WRITE);
@@ -242,6 +291,7 @@ impl<'a> Planner<'a> {
             }
         }
         if there.staged.was_read() {
+            sync::ask_again(self.mapping, &mut link, there.staged.version);
             effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
         }
         let next = sync::next_write(self.mapping, &mut link, &record, NO_WRITE);
@@ -256,25 +306,34 @@ impl<'a> Planner<'a> {
             let fields = effect.changes.iter().map(|change| change.field.as_str()).collect();
             (Category::UpdateHere, names(fields))
         } else if let Some(write) = next.write {
-            (Category::UpdateThere, names(write.fields.keys().map(String::as_str).collect()))
+            (Category::UpdateThere, written(&write))
         } else {
             (Category::MatchedEqual, String::new())
         }
     }
 
-    fn add(&mut self, category: Category, sample: Sample) {
-        self.hash.update(category.name());
-        self.hash.update([0]);
-        self.hash.update(&sample.vendor_id);
-        self.hash.update([0]);
-        self.hash.update(&sample.record_id);
-        self.hash.update([0]);
-        self.hash.update(&sample.note);
-        self.hash.update([0]);
+    fn add(&mut self, category: Category, sample: Sample, is_linked: bool) {
+        // The changes of a mapping do nothing to it: how many of these there are makes no other plan.
+        let stays = is_linked
+            && category == Category::MatchedEqual
+            && self.mapping.mapping.state == MappingState::Active;
+        let parts = [category.name(), &sample.vendor_id, &sample.record_id, &sample.note];
+        for part in parts.into_iter().filter(|_| !stays) {
+            self.hash.update(part);
+            self.hash.update([0]);
+        }
         let tally = self.result.categories.entry(category).or_default();
         tally.count += 1;
         if tally.samples.len() < SAMPLES {
             tally.samples.push(sample);
         }
     }
+}
+
+/// What a write would do to a record that exists at the vendor.
+fn written(write: &ApplyWrite) -> String {
+    if write.fields.is_empty() {
+        return "archived: ours was archived here".to_owned();
+    }
+    write.fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }

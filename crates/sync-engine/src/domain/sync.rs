@@ -260,6 +260,17 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
     effect
 }
 
+/// Has what this version of the vendor's record holds decided by the rules of the mapping as they are now, because they may
+/// be others than when it was seen.
+pub(crate) fn ask_again(mapping: &Compiled, link: &mut Link, version: i64) {
+    for pair in mapping.pairs.iter().filter(|pair| pair.direction.inward()) {
+        let state = link.fields.get_mut(&pair.canonical.name);
+        if let Some(state) = state.filter(|state| state.of == pair.vendor.name) {
+            state.ask_again(version);
+        }
+    }
+}
+
 /// Gives every pair its state on the link; one that was about another field of the vendor starts anew.
 fn align(mapping: &Compiled, link: &mut Link) {
     for pair in &mapping.pairs {

@@ -99,6 +99,7 @@ fn mapping(policy: Policy) -> Compiled {
             fields,
             ..Settings::default()
         },
+        draft: None,
         activated_at: None,
         activated_by: None,
     };

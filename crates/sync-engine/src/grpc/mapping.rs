@@ -13,7 +13,7 @@ use crate::{
         transform,
     },
     engine::Engine,
-    review::{FieldWish, MappingWish},
+    review::{Change, FieldWish, MappingWish, pending},
     store::{self, plans::StoredPlan},
 };
 
@@ -157,6 +157,15 @@ pub(super) async fn set(
     answer(engine, caller, mapping).await
 }
 
+pub(super) async fn discard(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::MappingRequest,
+) -> Result<wire::Mapping, Error> {
+    let mapping = engine.discard_changes(caller, id("mapping", &request.mapping_id)?).await?;
+    answer(engine, caller, mapping).await
+}
+
 pub(super) async fn request_plan(
     engine: &Engine,
     caller: &Caller,
@@ -235,6 +244,10 @@ async fn show(
         fields: Vec::new(),
     });
     let (_, linked) = store::links::count(db, mapping.id).await?;
+    let pending_changes =
+        mapping.draft.as_ref().map_or_else(Vec::new, |draft| pending(&mapping.settings, draft));
+    let pending_changes = pending_changes.into_iter().map(|change| show_change(change, &canonical)).collect();
+    let mapping = mapping.with_changes();
     let mut fields: Vec<wire::FieldMapping> =
         canonical.fields.iter().map(|field| show_field(&mapping, field, &vendor)).collect();
     for drift in store::drifts::of(db, mapping.id).await? {
@@ -268,7 +281,14 @@ async fn show(
             conditions: filter.conditions.iter().map(ToString::to_string).collect(),
         }),
         time_zone: mapping.settings.time_zone.unwrap_or_default(),
+        pending_changes,
     })
+}
+
+fn show_change(change: Change, canonical: &ObjectSchema) -> wire::PendingChange {
+    let label = canonical.field(&change.field).map(|field| field.label.clone());
+    let Change { field, setting, before, after } = change;
+    wire::PendingChange { field, field_label: label.unwrap_or_default(), setting, before, after }
 }
 
 fn show_field(mapping: &Mapping, field: &model::FieldSchema, vendor: &ObjectSchema) -> wire::FieldMapping {
@@ -307,9 +327,12 @@ fn show_field(mapping: &Mapping, field: &model::FieldSchema, vendor: &ObjectSche
 
 /// A plan; its samples show records, so that they are for whoever may see those.
 async fn show_plan(db: &mut PgConnection, caller: &Caller, plan: StoredPlan) -> Result<wire::Plan, Error> {
-    let (staged, _) = store::links::count(db, plan.mapping).await?;
-    let read =
-        if matches!(plan.state, PlanState::Reading | PlanState::Computing) { staged } else { plan.read };
+    let read = if matches!(plan.state, PlanState::Reading | PlanState::Computing) {
+        let (staged, _) = store::links::count(db, plan.mapping).await?;
+        staged.max(store::beside::count(db, plan.mapping).await?)
+    } else {
+        plan.read
+    };
     let count = |count: i64| u64::try_from(count).unwrap_or_default();
     let applied =
         if plan.state == PlanState::Applied { plan.to_apply } else { plan.applied.min(plan.to_apply) };

@@ -77,6 +77,7 @@ methods! {
     suggest_mappings(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::suggest;
     set_field(SetFieldRequest) -> wire::Mapping, MappingsWrite, mapping::set_field;
     set_mapping(SetMappingRequest) -> wire::Mapping, MappingsWrite, mapping::set;
+    discard_changes(MappingRequest) -> wire::Mapping, MappingsWrite, mapping::discard;
     request_plan(MappingRequest) -> wire::Plan, MappingsWrite, mapping::request_plan;
     get_plan(MappingRequest) -> wire::Plan, MappingsRead, mapping::get_plan;
     activate(ActivateRequest) -> wire::Mapping, MappingsWrite, mapping::activate;

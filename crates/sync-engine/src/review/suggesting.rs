@@ -30,14 +30,13 @@ impl Engine {
         let mut mapping = self.own_mapping(&mut tx, caller, id).await?;
         let (canonical, vendor) = self.schemas(&mut tx, caller, &mapping).await?;
         let vendor = vendor.ok_or_else(object_gone)?;
-        let before = mapping.settings.clone();
+        let mut edited = mapping.clone().with_changes();
         let draft = mapping.state == MappingState::Draft;
-        suggest::fill(&mut mapping.settings, &canonical, &vendor, draft, &advice);
+        suggest::fill(&mut edited.settings, &canonical, &vendor, draft, &advice);
         let stored = stored(&mut tx, &mapping).await?;
-        suggest::check(&mut mapping, &canonical, &vendor, &stored);
-        store::mappings::update(&mut tx, &mut mapping).await?;
+        suggest::check(&mut edited, &canonical, &vendor, &stored);
+        self.change(&mut tx, &mut mapping, edited.settings).await?;
         self.say(&mut tx, caller, &mapping, "suggested", None, Changed::new()).await?;
-        self.recapture(&mut tx, &before, &mapping).await?;
         self.done(tx).await?;
         Ok(mapping)
     }
@@ -54,7 +53,7 @@ impl Engine {
         drop(db);
         let vendor = vendor.ok_or_else(object_gone)?;
         let draft = mapping.state == MappingState::Draft;
-        let unsure = suggest::unsure(&mapping.settings, &canonical, &vendor, draft);
+        let unsure = suggest::unsure(mapping.edited(), &canonical, &vendor, draft);
         Ok(if unsure.is_empty() { Advice::NotAsked } else { reranker.ask(&unsure).await })
     }
 }

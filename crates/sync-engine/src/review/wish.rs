@@ -1,6 +1,6 @@
 //! What people ask to change of a mapping, checked against the schemas of both sides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use model::{FieldSchema, ObjectSchema};
@@ -51,31 +51,6 @@ const MOST: usize = 500;
 
 /// The longest text in a rule or a condition, in bytes.
 const LONGEST: usize = 500;
-
-/// What flows under these settings: canonical field, vendor field, direction.
-pub(super) fn flows(settings: &Settings) -> BTreeSet<(&str, &str, Direction)> {
-    let mut flows = BTreeSet::new();
-    for (name, field) in &settings.fields {
-        if let Some(theirs) = field.effective() {
-            flows.insert((name.as_str(), theirs, field.direction.unwrap_or(settings.direction)));
-            let templates = field.transforms.iter().filter(|t| matches!(t, Transform::TemplateHere(_)));
-            for part in templates.flat_map(Transform::template_fields) {
-                flows.insert((name.as_str(), part, Direction::FromVendor));
-            }
-        }
-    }
-    let filter = settings.filter.iter().flat_map(Filter::vendor_fields);
-    flows.extend(filter.map(|field| ("", field, Direction::FromVendor)));
-    flows
-}
-
-/// The canonical fields of which the newest edit stands.
-pub(super) fn dated(settings: &Settings) -> BTreeSet<&str> {
-    let is_dated = |field: &FieldMapping| {
-        field.effective().is_some() && field.policy.unwrap_or(settings.default_policy) == Policy::Newest
-    };
-    settings.fields.iter().filter(|(_, field)| is_dated(field)).map(|(name, _)| name.as_str()).collect()
-}
 
 pub(super) fn object_gone() -> Error {
     Error::refused(Refusal::NotReady, "vendor_object_gone", "the vendor no longer has this object")
@@ -270,7 +245,7 @@ fn check_filter(
     Ok(())
 }
 
-fn describe_settings(settings: &Settings) -> BTreeMap<&'static str, String> {
+pub(super) fn describe_settings(settings: &Settings) -> BTreeMap<&'static str, String> {
     let filter = settings.filter.as_ref().map_or_else(String::new, |filter| {
         let conditions: Vec<String> = filter.conditions.iter().map(ToString::to_string).collect();
         conditions.join(if filter.any { " or " } else { " and " })

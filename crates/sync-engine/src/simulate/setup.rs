@@ -45,6 +45,7 @@ pub(super) fn compiled(organization: OrganizationId, system: usize, plan: &Syste
             fields: fields.collect::<BTreeMap<_, _>>(),
             ..Settings::default()
         },
+        draft: None,
         activated_at: None,
         activated_by: None,
     };

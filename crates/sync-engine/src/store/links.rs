@@ -59,6 +59,8 @@ pub(crate) enum Which {
     Planned,
     /// Those that only wait to be merged.
     Mergeable,
+    /// Those of whose vendor's record nothing is kept beside the sync, but for what somebody ignored.
+    NotBeside,
 }
 
 /// Finds links by mapping and vendor id; the answer is in the order of the question.
@@ -144,6 +146,10 @@ pub(crate) async fn page(
             "WHERE mapping_id = $1 AND id > $2 AND staged IS NOT NULL \
              AND state NOT IN ('ambiguous', 'filtered', 'ignored') ORDER BY id LIMIT $3"
         )),
+        Which::NotBeside => sqlx::query(columns!(
+            "WHERE mapping_id = $1 AND id > $2 AND state <> 'ignored' AND NOT EXISTS (SELECT 1 FROM beside b \
+             WHERE b.mapping_id = links.mapping_id AND b.vendor_id = links.vendor_id) ORDER BY id LIMIT $3"
+        )),
     };
     let rows = rows
         .bind(mapping.uuid())
@@ -197,6 +203,20 @@ pub(crate) async fn of_vendor(
         .fetch_optional(db)
         .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The links of these records of the vendor, without locking them.
+pub(crate) async fn of_vendors(
+    db: &mut PgConnection,
+    mapping: MappingId,
+    vendor_ids: &[&str],
+) -> Result<Vec<Link>, Error> {
+    let rows = sqlx::query(columns!("WHERE mapping_id = $1 AND vendor_id = ANY($2)"))
+        .bind(mapping.uuid())
+        .bind(vendor_ids)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(read).collect()
 }
 
 /// What is open about a link: the field, empty for the whole record, and why.

@@ -12,7 +12,7 @@ macro_rules! columns {
     ($rest:literal) => {
         concat!(
             "SELECT id, organization_id, connection_id, vendor, object, vendor_object, state, revision, \
-             settings::text AS settings, activated_at, activated_by FROM mappings ",
+             settings::text AS settings, draft::text AS draft, activated_at, activated_by FROM mappings ",
             $rest
         )
     };
@@ -21,6 +21,7 @@ macro_rules! columns {
 fn read(row: &PgRow) -> Result<Mapping, Error> {
     let object: &str = row.try_get("object")?;
     let state: &str = row.try_get("state")?;
+    let draft: Option<&str> = row.try_get("draft")?;
     Ok(Mapping {
         id: MappingId::from_uuid(row.try_get("id")?),
         organization: OrganizationId::from_uuid(row.try_get("organization_id")?),
@@ -31,6 +32,7 @@ fn read(row: &PgRow) -> Result<Mapping, Error> {
         state: state.parse().map_err(|error: UnknownWord| Error::stored("a mapping's state", error))?,
         revision: row.try_get("revision")?,
         settings: from_json("a mapping's settings", row.try_get("settings")?)?,
+        draft: draft.map(|text| from_json("a mapping's draft", text)).transpose()?,
         activated_at: row
             .try_get::<Option<jiff_sqlx::Timestamp>, _>("activated_at")?
             .map(jiff_sqlx::Timestamp::to_jiff),
@@ -147,13 +149,14 @@ pub(crate) async fn insert(
 pub(crate) async fn update(tx: &mut PgConnection, mapping: &mut Mapping) -> Result<(), Error> {
     mapping.revision = sqlx::query_scalar(
         "UPDATE mappings SET state = $2, settings = $3::jsonb, activated_at = $4, activated_by = $5, \
-             revision = revision + 1 WHERE id = $1 RETURNING revision",
+             draft = $6::jsonb, revision = revision + 1 WHERE id = $1 RETURNING revision",
     )
     .bind(mapping.id.uuid())
     .bind(mapping.state.name())
     .bind(json(&mapping.settings)?)
     .bind(mapping.activated_at.map(at))
     .bind(mapping.activated_by.as_deref())
+    .bind(mapping.draft.as_ref().map(json).transpose()?)
     .fetch_one(tx)
     .await?;
     Ok(())

@@ -96,6 +96,16 @@ pub(crate) async fn get(db: &mut PgConnection, mapping: MappingId) -> Result<Opt
     }))
 }
 
+/// Forgets the mapping's plan unless it was applied; false when there is none.
+pub(crate) async fn remove_unapplied(tx: &mut PgConnection, mapping: MappingId) -> Result<bool, Error> {
+    let done =
+        sqlx::query("DELETE FROM plans WHERE mapping_id = $1 AND state IN ('reading', 'computing', 'ready')")
+            .bind(mapping.uuid())
+            .execute(tx)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// What a plan rests upon.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ground {
@@ -115,6 +125,8 @@ pub(crate) async fn mark(db: &mut PgConnection, ground: Ground) -> Result<String
               FROM records WHERE organization_id = $1 AND object = $2), \
              (SELECT concat_ws('.', count(*), sum(hashtextextended(concat_ws(' ', id, state, vendor_id, record_id, \
                  seen_version, fields::text, staged::text), 0)::numeric)) FROM links WHERE mapping_id = $3), \
+             (SELECT concat_ws('.', count(*), sum(hashtextextended(concat_ws(' ', vendor_id, version, fields::text), \
+                 0)::numeric)) FROM beside WHERE mapping_id = $3), \
              CASE WHEN $4 THEN (SELECT concat_ws('.', count(*), sum(hashtextextended(concat_ws(' ', l.id, l.vendor_id, \
                  l.record_id), 0)::numeric)) FROM links l JOIN mappings m ON m.id = l.mapping_id \
                  WHERE m.connection_id = (SELECT connection_id FROM mappings WHERE id = $3)) END)",

@@ -15,6 +15,7 @@ impl Unit {
     /// The vendor's record was deleted there. One that nobody saw before is remembered as deleted, so that an older
     /// change that arrives later does not bring it back.
     pub(crate) fn delete(&mut self, mapping: &Compiled, vendor_id: &str, gone: Gone, cause: &Arc<Cause>) {
+        self.forget_beside(mapping, vendor_id, gone);
         let id = self.vendor_link(mapping, vendor_id);
         let Some(held) = self.links.get_mut(&id) else { return };
         // Nothing moves here while the mapping is not active.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::{CanonicalObject, LinkId, MappingId, OrganizationId, RecordId};
 use sqlx::PgConnection;
 
-use super::{HeldLink, HeldRecord, Scope, Unit, Wanted, differ::Compared, trace::Trace};
+use super::{HeldLink, HeldRecord, Scope, Unit, Wanted, beside::Beside, differ::Compared, trace::Trace};
 use crate::{
     Error,
     domain::{cell::Record, mapping::MappingState, matching, sync::Link},
@@ -81,6 +81,7 @@ impl Unit {
             messages: Vec::new(),
             trace: Trace::default(),
             compared: Compared::default(),
+            beside: Beside::default(),
             parents_here: HashMap::new(),
             parents_there: HashMap::new(),
             verify: false,

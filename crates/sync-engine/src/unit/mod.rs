@@ -1,6 +1,7 @@
 //! A unit of work: the records and links that some facts touch, locked, changed in memory by the pure core, and
 //! stored with everything that follows from it in one transaction.
 
+mod beside;
 mod differ;
 mod gate;
 mod load;
@@ -40,6 +41,7 @@ use crate::{
 };
 
 pub(crate) use self::parents::{named, names};
+use beside::Beside;
 use differ::Compared;
 pub(crate) use differ::{Difference, Unsynced};
 use trace::Trace;
@@ -133,6 +135,7 @@ pub(crate) struct Unit {
     /// What became of writes.
     trace: Trace,
     compared: Compared,
+    beside: Beside,
     /// Records by the vendors' ids that name them, and the other way round, beside those that the unit holds.
     parents_here: HashMap<Named<String>, RecordId>,
     parents_there: HashMap<Named<RecordId>, String>,
@@ -227,12 +230,18 @@ impl Unit {
         let Some(vendor_id) = self.link(id).and_then(|link| link.vendor_id.clone()) else { return };
         let Some(staged) = self.take_staged(mapping, &vendor_id, cause) else { return };
         let cause = Arc::new(Cause { at: staged.at, ..Cause::clone(cause) });
-        let (vendor_id, seen) = (vendor_id.as_str(), staged.seen());
-        self.arrive(
-            mapping,
-            Arrived { vendor_id, seen, external: None, lane: Lane::Backfill, digest: None },
-            &cause,
-        );
+        self.arrive_again(mapping, &vendor_id, staged.seen(), &cause);
+    }
+
+    /// Merges what was read of a vendor's record before.
+    fn arrive_again(&mut self, mapping: &Arc<Compiled>, vendor_id: &str, seen: Seen<'_>, cause: &Arc<Cause>) {
+        let known = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned()));
+        if let Some(held) = known.and_then(|id| self.links.get_mut(id)) {
+            sync::ask_again(mapping, &mut held.link, seen.version);
+            held.dirty = true;
+        }
+        let arrived = Arrived { vendor_id, seen, external: None, lane: Lane::Backfill, digest: None };
+        self.arrive(mapping, arrived, cause);
     }
 
     /// What was read of a vendor's record, when it was; ours is told first when it was found to be gone.
@@ -525,7 +534,8 @@ impl Unit {
         if self.verify && !store::mappings::hold(tx, &self.mappings.heads()).await? {
             return Err(Error::Moved);
         }
-        Ok(())
+        // With the mapping in hand, as whoever plans or applies its changes has it.
+        self.beside.store(tx).await
     }
 }
 

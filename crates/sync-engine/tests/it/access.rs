@@ -49,6 +49,7 @@ async fn writes(world: &World, ids: &Ids, credential: &str) -> Vec<(&'static str
                 ..Default::default()
             }),
             set_mapping(wire::SetMappingRequest { mapping_id: ids.mapping.clone(), ..Default::default() }),
+            discard_changes(mapping()),
             request_plan(mapping()),
             activate(wire::ActivateRequest { mapping_id: ids.mapping.clone(), plan_hash: "x".to_owned() }),
             pause_mapping(mapping()),

@@ -3,6 +3,7 @@
 
 mod access;
 mod budget;
+mod changing;
 mod conflicts;
 mod creating;
 mod deliveries;

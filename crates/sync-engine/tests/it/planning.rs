@@ -152,6 +152,7 @@ async fn a_deletion_during_a_pause_is_planned_and_settled_by_policy_afterwards()
         ..wire::SetMappingRequest::default()
     };
     api.set_mapping(by("admin", policy)).await.unwrap();
+    world.activate(&active.id, 0).await;
     let read = ["1", "2", "3"].map(|id| world.edited(id, &[("name", id)]));
     world.deliver(&read).await;
     world.settled().await;
@@ -215,6 +216,9 @@ async fn a_field_that_is_mapped_later_is_read_with_its_history_and_settings_alon
     world.settled().await;
     api.set_field(by("admin", set("choose", "notes", None))).await.unwrap();
     world.settled().await;
+    assert_eq!(world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED).len(), before, "it is not planned yet");
+    world.request_plan(&active.id).await;
+    world.settled().await;
     let wishes = world.all::<CaptureRequested>(kind::CAPTURE_REQUESTED);
     assert_eq!(wishes.len(), before + 1);
     let wish = wishes.last().unwrap();
@@ -230,6 +234,10 @@ async fn a_field_that_is_mapped_later_is_read_with_its_history_and_settings_alon
     let mut again = world.edited("1", &[("name", "One"), ("notes", "Hello")]);
     again.lane = model::Lane::Backfill;
     world.deliver(&[again]).await;
+    world.backfill_finished("companies", 1).await;
+    let plan = world.plan_in(&active.id, "ready").await;
+    let ask = wire::ActivateRequest { mapping_id: active.id.clone(), plan_hash: plan.hash };
+    api.activate(by("admin", ask)).await.unwrap();
     world.company_with("1", "description", "Hello").await;
     let taken = api
         .set_field(by(

@@ -114,11 +114,12 @@ async fn deletions_that_were_swept_are_put_back_as_are_readings_that_failed() {
     let world = World::new().await;
     let active = world.active("bidirectional", "newest_wins").await;
     let policy = wire::SetMappingRequest {
-        mapping_id: active.id,
+        mapping_id: active.id.clone(),
         delete_policy: Some("archive".to_owned()),
         ..wire::SetMappingRequest::default()
     };
     world.api.clone().set_mapping(by("admin", policy)).await.unwrap();
+    world.activate(&active.id, 0).await;
     world.deliver(&[world.edited("1", &[("name", "One")]), world.edited("2", &[("name", "Two")])]).await;
     let (one, two) =
         (world.company_with("1", "name", "One").await, world.company_with("2", "name", "Two").await);

@@ -1,6 +1,6 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use proto::sync::{FieldMapping, Mapping, MappingRequest};
+use proto::sync::{FieldMapping, Mapping, MappingRequest, PendingChange};
 use serde::Deserialize;
 
 use crate::{
@@ -35,12 +35,39 @@ pub(crate) struct MappingPage {
     connection_path: String,
     base: String,
     mapping: Mapping,
+    pending: Pending,
     counts: Counts,
     rows: Vec<Row>,
     /// The text that rows were narrowed by.
     query: String,
 }
 respond::page_response!(MappingPage);
+
+/// The changes that wait for a plan of them to be applied.
+#[derive(Template)]
+#[template(path = "_mapping_pending.html")]
+pub(crate) struct Pending {
+    base: String,
+    token: String,
+    may_map: bool,
+    changes: Vec<PendingChange>,
+}
+
+impl Pending {
+    pub(crate) fn new(shell: &Shell, mapping: &Mapping, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            token: shell.token().to_owned(),
+            may_map: shell.may_map(),
+            changes: mapping.pending_changes.clone(),
+        }
+    }
+}
+
+/// How many changes wait, in words.
+pub(super) fn waiting(changes: &[PendingChange]) -> String {
+    ui::count(&(changes.len() as u64), "change waits", "changes wait")
+}
 
 /// How many fields are in each state, as links that narrow the review.
 #[derive(Template)]
@@ -62,8 +89,6 @@ pub(crate) struct Row {
     token: String,
     vendor: String,
     may_map: bool,
-    /// Whether a change works at once; then nothing is saved before a button is pressed.
-    active: bool,
     field: FieldMapping,
 }
 
@@ -74,7 +99,6 @@ impl Row {
             token: shell.token().to_owned(),
             vendor: ui::vendor(&mapping.vendor),
             may_map: shell.may_map(),
-            active: mapping.state == "active",
             field: field.clone(),
         }
     }
@@ -160,6 +184,7 @@ impl MappingPage {
         fields.sort_by(|a, b| rank(a).cmp(&rank(b)).then(b.confidence.total_cmp(&a.confidence)));
         Self {
             rows: fields.into_iter().map(|field| Row::new(&shell, &mapping, &base, field)).collect(),
+            pending: Pending::new(&shell, &mapping, &base),
             counts: Counts::new(&mapping, &base, &narrow.state),
             vendor: ui::vendor(&mapping.vendor),
             query: narrow.q,
@@ -196,6 +221,10 @@ impl MappingPage {
 
     pub(crate) fn sample(shell: Shell) -> Self {
         Self::new(shell, sample::mapping(2, "draft"), Narrow::default())
+    }
+
+    pub(crate) fn sample_changed(shell: Shell) -> Self {
+        Self::new(shell, sample::mapping(2, "active"), Narrow::default())
     }
 
     pub(crate) fn sample_new(shell: Shell) -> Self {

@@ -12,7 +12,7 @@ use proto::sync::{
 };
 use serde::Deserialize;
 
-use super::mapping::{Counts, Row, Where, find};
+use super::mapping::{Counts, Pending, Row, Where, find};
 use crate::{
     app::App,
     failure::Failure,
@@ -61,8 +61,6 @@ pub(crate) struct PairSettings {
     any: Option<String>,
     /// The conditions of the filter, one in each line.
     conditions: Option<String>,
-    /// Ticked: the person knows that an active mapping obeys at once.
-    at_once: Option<String>,
 }
 
 /// `POST …/settings`.
@@ -72,11 +70,6 @@ pub(crate) async fn settings(
     Form(visitor, form): Form<PairSettings>,
 ) -> Done {
     let mapping = find(&app, &visitor, &place).await?;
-    if mapping.state == "active" && form.at_once.is_none() {
-        let message =
-            "This mapping is active, so a change works at once. Tick that you want that, then save.";
-        return Err(Failure::invalid("confirmation_missing", message));
-    }
     let request = visitor.ask(SetMappingRequest {
         mapping_id: mapping.id,
         direction: form.direction,
@@ -88,8 +81,20 @@ pub(crate) async fn settings(
             .map(|text| Filter { any: form.any.as_deref() == Some("any"), conditions: lines(&text) }),
         ..SetMappingRequest::default()
     })?;
-    app.rooms().sync().set_mapping(request).await?;
-    Ok(respond::redirect(&base(&place), &Flash::good("Saved.")))
+    let saved = app.rooms().sync().set_mapping(request).await?.into_inner();
+    let said = if saved.pending_changes.is_empty() { "Saved." } else { "Saved, to be planned and applied." };
+    Ok(respond::redirect(&base(&place), &Flash::good(said)))
+}
+
+/// `POST …/discard`.
+pub(crate) async fn discard(
+    State(app): State<App>,
+    Path(place): Where,
+    Form(visitor, _): Form<Nothing>,
+) -> Done {
+    let mapping = find(&app, &visitor, &place).await?;
+    app.rooms().sync().discard_changes(request(&visitor, &mapping)?).await?;
+    Ok(respond::redirect(&base(&place), &Flash::good("Discarded. The mapping is what records sync by.")))
 }
 
 /// `POST …/confirm-all`.
@@ -189,10 +194,14 @@ pub(crate) async fn field(
         return Ok(respond::redirect(&format!("{base}#row-{name}"), &Flash::good(said)));
     }
     let shell = visitor.shell("", Nav::Integrations);
-    let parts = (Row::new(&shell, &mapping, &base, row).render(), Counts::new(&mapping, &base, "").render());
-    let (Ok(row), Ok(counts)) = parts else { return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()) };
+    let row = Row::new(&shell, &mapping, &base, row).render();
+    let counts = Counts::new(&mapping, &base, "").render();
+    let pending = Pending::new(&shell, &mapping, &base).render();
+    let (Ok(row), Ok(counts), Ok(pending)) = (row, counts, pending) else {
+        return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    };
     // A row only parses inside a table.
-    let html = format!("{counts}<table><tbody>{row}</tbody></table>");
+    let html = format!("{counts}{pending}<table><tbody>{row}</tbody></table>");
     let mut response = ([(header::CACHE_CONTROL, "no-store")], axum::response::Html(html)).into_response();
     if let Ok(said) = HeaderValue::from_str(&said) {
         response.headers_mut().insert("x-accord-said", said);
@@ -228,7 +237,7 @@ pub(crate) async fn activate(
     let path = format!("{}/plan", base(&place));
     Ok(respond::redirect(
         &path,
-        &Flash::good("Activated. The plan is being applied; from now on both sides stay in step."),
+        &Flash::good("The plan is being applied; from now on both sides stay in step."),
     ))
 }
 

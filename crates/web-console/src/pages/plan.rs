@@ -17,7 +17,7 @@ use crate::{
     ui,
 };
 
-/// What activation would do, before it does it.
+/// What activation, or applying changes, would do, before it does it.
 #[derive(Template)]
 #[template(path = "plan.html")]
 pub(crate) struct PlanPage {
@@ -61,8 +61,12 @@ impl Body {
     /// Whether it changes by itself, so that it is worth asking again and again.
     fn is_moving(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| matches!(&*plan.state, "reading" | "computing" | "applying"))
-            || (self.mapping.state == "active"
-                && self.plan.as_ref().is_some_and(|plan| plan.state == "ready"))
+            || (!self.may_plan() && self.plan.as_ref().is_some_and(|plan| plan.state == "ready"))
+    }
+
+    /// Whether there is something to plan: an activation, or changes.
+    fn may_plan(&self) -> bool {
+        self.mapping.state != "active" || !self.mapping.pending_changes.is_empty()
     }
 
     /// How many records the plan says something about. It may have read none of them: what was read for an earlier plan
@@ -114,6 +118,11 @@ impl PlanPage {
 
     pub(crate) fn sample(shell: Shell) -> Self {
         Self::sample_with(shell, Some(sample::plan("ready")))
+    }
+
+    pub(crate) fn sample_of_changes(shell: Shell) -> Self {
+        let mapping = sample::mapping(2, "active");
+        Self { body: Body::new(shell.clone(), mapping, Some(sample::plan("ready"))), shell }
     }
 
     pub(crate) fn sample_reading(shell: Shell) -> Self {

@@ -34,7 +34,7 @@ async fn a_row_is_saved_in_place_by_the_script() {
         .filter(|part| part.get("data-swap").is_some())
         .filter_map(|part| part.get("id"))
         .collect();
-    assert_eq!(swapped, ["counts", "row-stage"]);
+    assert_eq!(swapped, ["counts", "pending", "row-stage"]);
     assert_eq!(browser.rooms.asked(), [r#"set_field stage confirm "" None None None"#]);
 }
 
@@ -141,18 +141,24 @@ async fn a_plan_that_is_not_ready_says_what_it_does_and_keeps_itself_fresh() {
 }
 
 #[tokio::test]
-async fn nothing_of_an_active_mapping_is_saved_by_a_slip() {
+async fn changes_of_an_active_mapping_are_shown_until_they_are_applied_or_discarded() {
     let mut browser = Browser::of(Role::Owner).await;
-    let draft = browser.get(&mapping()).await.body;
-    assert!(draft.contains("data-auto") && draft.contains("data-saves=") && !draft.contains("at_once"));
+    assert!(!browser.get(&mapping()).await.body.contains("plan-changes"));
     browser.rooms.set_mapping_state("active");
     let page = browser.get(&mapping()).await.body;
-    assert!(page.contains("every change that you make here works at once"), "{page}");
-    assert!(!page.contains("data-auto") && !page.contains("data-saves="));
+    for shown in ["3 changes wait", "newest_wins", "crm_wins", "closed_lost_reason", "id=\"plan-changes\""] {
+        assert!(page.contains(shown), "{shown} is not shown");
+    }
+    browser.rooms.set_plan_state("ready");
+    let page = browser.get(&format!("{}/plan", mapping())).await.body;
+    assert!(page.contains("Apply the changes") && !page.contains("/plan/live\""), "{page}");
+    browser.rooms.set_plan_state("applied");
+    let page = browser.get(&format!("{}/plan", mapping())).await.body;
+    assert!(page.contains("3 changes wait") && page.contains("id=\"new-plan\""), "{page}");
     let path = format!("{}/settings", mapping());
-    let refused = browser.post_with(&path, &[("x-accord-script", "1")], &[("direction", "to_vendor")]).await;
-    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(browser.rooms.asked().is_empty());
-    browser.post(&path, &[("direction", "to_vendor"), ("at_once", "yes")]).await;
-    assert_eq!(browser.rooms.asked(), [r#"set_mapping Some("to_vendor") None false"#]);
+    browser.post(&path, &[("direction", "to_vendor")]).await;
+    assert!(browser.get(&mapping()).await.body.contains("Saved, to be planned and applied."));
+    browser.post(&format!("{}/discard", mapping()), &[]).await;
+    let asked = [r#"set_mapping Some("to_vendor") None false"#, "discard_changes"];
+    assert_eq!(browser.rooms.asked(), asked);
 }

@@ -500,6 +500,10 @@ impl Sync for Rooms {
         self.enter(&request, Some(Scope::MappingsRead), "")?;
         Ok(Response::new(syn::ExplainSyncResponse { reasons: sample::reasons() }))
     }
+    async fn discard_changes(&self, request: Request<syn::MappingRequest>) -> Answer<syn::Mapping> {
+        self.enter(&request, Some(Scope::MappingsWrite), "discard_changes")?;
+        Ok(Response::new(self.mapping()))
+    }
     async fn request_plan(&self, request: Request<syn::MappingRequest>) -> Answer<syn::Plan> {
         self.enter(&request, Some(Scope::MappingsWrite), "request_plan")?;
         Ok(Response::new(sample::plan("reading")))
