@@ -86,6 +86,21 @@ async fn a_plan_whose_records_moved_is_worked_out_anew_in_the_background() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_nobody_asked_for_a_plan_ends_the_waiting_of_none() {
+    let world = World::new().await;
+    let draft = world.draft().await;
+    let before = world.later();
+    world.later();
+    world.request_plan(&draft.id).await;
+    world.backfill_finished_of(Some(before), "companies", 1).await;
+    world.settled().await;
+    world.plan_in(&draft.id, "reading").await;
+    let asked = world.later();
+    world.backfill_finished_of(Some(asked), "companies", 1).await;
+    world.plan_in(&draft.id, "ready").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schema_that_did_not_change_leaves_a_plan_true() {
     let world = World::new().await;
     let draft = world.draft().await;

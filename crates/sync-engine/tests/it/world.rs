@@ -196,13 +196,18 @@ impl World {
     }
 
     pub(crate) async fn backfill_finished(&self, object: &str, count: u64) {
+        self.backfill_finished_of(None, object, count).await;
+    }
+
+    /// A backfill ended that followed a wish of this moment.
+    pub(crate) async fn backfill_finished_of(&self, asked_at: Option<Timestamp>, object: &str, count: u64) {
         let progress = CaptureProgress {
             connection: self.connection,
             vendor_object: object.to_owned(),
             read: count,
             total: count,
             at: self.clock.now(),
-            asked_at: None,
+            asked_at,
         };
         let subject = subject::change(&self.organization(), "hubspot", object);
         self.publish(subject, kind::BACKFILL_FINISHED, &progress).await;
