@@ -10,5 +10,7 @@ CREATE TABLE beside (
     version         bigint      NOT NULL,
     at              timestamptz NOT NULL,
     fields          jsonb       NOT NULL,
+    -- When fields were set there, where that is known better than by the record's modification.
+    times           jsonb       NOT NULL,
     PRIMARY KEY (mapping_id, vendor_id)
 );

@@ -16,15 +16,19 @@ pub(crate) async fn put(
     read: &BTreeMap<&(MappingId, String), &Staged>,
 ) -> Result<(), Error> {
     let fields = read.values().map(|seen| json(&seen.fields)).collect::<Result<Vec<_>, _>>()?;
+    let times = read.values().map(|seen| json(&seen.times)).collect::<Result<Vec<_>, _>>()?;
     sqlx::query(
-        "INSERT INTO beside AS b (mapping_id, vendor_id, organization_id, version, at, fields) \
-         SELECT r.mapping_id, r.vendor_id, m.organization_id, r.version, r.at, r.fields::jsonb \
-         FROM UNNEST($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[]) \
-              AS r(mapping_id, vendor_id, version, at, fields) JOIN mappings m ON m.id = r.mapping_id \
+        "INSERT INTO beside AS b (mapping_id, vendor_id, organization_id, version, at, fields, times) \
+         SELECT r.mapping_id, r.vendor_id, m.organization_id, r.version, r.at, r.fields::jsonb, r.times::jsonb \
+         FROM UNNEST($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[]) \
+              AS r(mapping_id, vendor_id, version, at, fields, times) JOIN mappings m ON m.id = r.mapping_id \
          ORDER BY r.mapping_id, r.vendor_id \
          ON CONFLICT (mapping_id, vendor_id) DO UPDATE SET \
              fields = CASE WHEN excluded.version >= b.version THEN b.fields || excluded.fields \
                            ELSE excluded.fields || b.fields END, \
+             times = CASE WHEN excluded.version >= b.version \
+                           THEN (b.times - ARRAY(SELECT jsonb_object_keys(excluded.fields))) || excluded.times \
+                           ELSE (excluded.times - ARRAY(SELECT jsonb_object_keys(b.fields))) || b.times END, \
              at = CASE WHEN excluded.version >= b.version THEN excluded.at ELSE b.at END, \
              version = greatest(excluded.version, b.version)",
     )
@@ -33,6 +37,7 @@ pub(crate) async fn put(
     .bind(read.values().map(|seen| seen.version).collect::<Vec<_>>())
     .bind(read.values().map(|seen: &&Staged| at(seen.at)).collect::<Vec<jiff_sqlx::Timestamp>>())
     .bind(fields)
+    .bind(times)
     .execute(tx)
     .await?;
     Ok(())
@@ -63,8 +68,8 @@ pub(crate) async fn page(
     limit: i64,
 ) -> Result<Vec<Read>, Error> {
     let rows = sqlx::query(
-        "SELECT vendor_id, version, at, fields::text AS fields FROM beside WHERE mapping_id = $1 AND vendor_id > $2 \
-         ORDER BY vendor_id LIMIT $3",
+        "SELECT vendor_id, version, at, fields::text AS fields, times::text AS times FROM beside \
+         WHERE mapping_id = $1 AND vendor_id > $2 ORDER BY vendor_id LIMIT $3",
     )
     .bind(mapping.uuid())
     .bind(after)
@@ -75,10 +80,9 @@ pub(crate) async fn page(
         .map(|row| {
             let at: Timestamp = row.try_get::<jiff_sqlx::Timestamp, _>("at")?.to_jiff();
             let fields = from_json("a vendor's record", row.try_get("fields")?)?;
-            Ok((
-                row.try_get("vendor_id")?,
-                Staged { version: row.try_get("version")?, at, fields, gone: None },
-            ))
+            let times = from_json("a vendor's record", row.try_get("times")?)?;
+            let version = row.try_get("version")?;
+            Ok((row.try_get("vendor_id")?, Staged { version, at, fields, times, gone: None }))
         })
         .collect()
 }
