@@ -113,6 +113,50 @@ async fn values_of_a_field_marked_as_personal_data_never_reach_the_audit_log() {
     assert!(!export.contains("+1 555 030"), "a personal value is in the audit log");
 }
 
+// R53, B16
+#[tokio::test]
+async fn a_conflict_of_a_field_that_asks_waits_for_a_person_and_both_sides_follow() {
+    let house = House::start(Start::default()).await;
+    let mapping = house.mapping("company").await;
+    let asks = json!({ "action": "settings", "policy": "manual" });
+    house.ok("PATCH", &format!("/api/v1/mappings/{mapping}/fields/phone"), Some(asks)).await;
+    house.apply_changes(&mapping).await;
+    let connection = house.connection().await;
+    let company = house.hubspot().ids("companies", 1).await.remove(0);
+    let record = house.linked("company", &company).await.expect("it was backfilled");
+    let id = record["id"].as_str().expect("an id");
+    house.ok("POST", &format!("/api/v1/connections/{connection}/pause"), None).await;
+    house.wait_for_state("paused").await;
+    house.hubspot().edit("companies", &company, "phone", "+1 555 0401").await;
+    house.edit("company", id, json!({ "phone": "+1 555 0402" })).await;
+    house.ok("POST", &format!("/api/v1/connections/{connection}/resume"), None).await;
+
+    let path = format!("/api/v1/issues?record_id={id}&category=conflict");
+    let issue = eventually(Duration::from_secs(60), "a conflict that waits", || async {
+        house.ok("GET", &path, None).await["data"].as_array()?.first().cloned()
+    })
+    .await;
+    assert_eq!((&issue["field"], &issue["category_label"]), (&json!("phone"), &json!("Conflict held")));
+    assert_eq!((&issue["here"], &issue["there"]), (&json!("+1 555 0402"), &json!("+1 555 0401")), "{issue}");
+
+    let settle = format!("/api/v1/issues/{}/settle", issue["id"].as_str().expect("an id"));
+    let refused = house.call("POST", &settle, Some(json!({ "winner": "both" }))).await;
+    assert_eq!((refused.status, refused.code()), (400, "winner_unknown"), "{}", refused.body);
+    let owner = house.sign_in("owner").await;
+    let theirs = Some(json!({ "winner": "crm" }));
+    let settled = house.call_as(&[("authorization", &owner)], "POST", &settle, theirs).await;
+    assert_eq!((settled.status, &settled.body["state"]), (200, &json!("resolved")), "{}", settled.body);
+    house.wait_for_field("company", &company, "phone", "+1 555 0401").await;
+    house.hubspot().wait_for_property("companies", &company, "phone", "+1 555 0401").await;
+    let conflict = conflicts(&house, &company).await.pop().expect("it is listed");
+    assert_eq!((&conflict["policy"], &conflict["winner"]), (&json!("manual"), &json!("crm")), "{conflict}");
+    assert_eq!(conflict["lost"], "+1 555 0402", "{conflict}");
+    let audited = house.wait_for_audit(&format!("action=conflict.recorded&target={id}")).await;
+    let me = house.call_as(&[("authorization", &owner)], "GET", "/api/v1/me", None).await;
+    let me = me.body["user"]["id"].as_str().expect("a person");
+    assert_eq!(audited["actor"], format!("user:{me}"), "{audited}");
+}
+
 async fn policies_are_set_per_field_by_a_person_and_audited(house: &House, owner: &str, mapping: &str) {
     for (field, _, policy) in FIELDS {
         let path = format!("/api/v1/mappings/{mapping}/fields/{field}");

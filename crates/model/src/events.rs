@@ -111,7 +111,7 @@ pub struct ConflictRecorded {
     pub field: String,
     /// The connection at the other side.
     pub connection: ConnectionId,
-    /// The policy that decided: `platform_wins`, `crm_wins`, `newest_wins`.
+    /// The policy that decided: `platform_wins`, `crm_wins`, `newest_wins`, `manual`.
     pub policy: String,
     /// Who won: `platform` or `crm`.
     pub winner: String,

@@ -80,6 +80,8 @@ pub enum IssueCategory {
     Unavailable,
     /// Several records match and a person must decide.
     Ambiguous,
+    /// Both sides changed a field and a person must decide.
+    Conflict,
 }
 
 /// A value that somebody else wrote at the vendor after we last looked and before our write covered it.

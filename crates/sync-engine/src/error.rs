@@ -113,5 +113,6 @@ pub(crate) const fn category_name(category: IssueCategory) -> &'static str {
         IssueCategory::Value => "value",
         IssueCategory::Unavailable => "unavailable",
         IssueCategory::Ambiguous => "ambiguous",
+        IssueCategory::Conflict => "conflict",
     }
 }

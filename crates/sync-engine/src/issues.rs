@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use model::{Caller, OrganizationId};
+use model::{Caller, IssueCategory, OrganizationId, Value};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
     Error, connections,
-    domain::{mapping::MappingState, matching},
+    domain::{
+        mapping::{Compiled, MappingState},
+        matching,
+    },
     drifts,
     engine::Engine,
-    error::Refusal,
+    error::{Refusal, category_name},
     publisher::mapping_changed,
     store::{
         self,
@@ -46,6 +49,57 @@ impl Engine {
         }
         let mut db = self.pool.acquire().await?;
         store::issues::get(&mut db, caller.organization, id).await?.ok_or_else(gone)
+    }
+
+    /// Decides a conflict that waits for a person: the vendor's value stands, or ours. The other one is kept in the
+    /// conflict's entry.
+    pub(crate) async fn settle_conflict(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        vendor_wins: bool,
+    ) -> Result<(), Error> {
+        let gone = || Error::not_found("conflict that waits");
+        let mut tx = self.pool.begin().await?;
+        let issue = store::issues::get(&mut tx, caller.organization, id).await?.ok_or_else(gone)?;
+        let mappings = self.mappings.load(&mut tx, &[caller.organization]).await?;
+        let link = store::links::get(&mut tx, issue.link).await?.ok_or_else(gone)?;
+        let mapping = mappings.get(link.mapping).cloned().ok_or_else(gone)?;
+        must_be_active(&mapping)?;
+        let scope = Scope { links: vec![link.id], ..Scope::default() };
+        let mut unit = Unit::load(&mut tx, self.clock.now(), mappings, scope).await?;
+        if !unit.decide(&mapping, link.id, &issue.field, vendor_wins, &self.cause(caller)) {
+            return Err(gone());
+        }
+        unit.flush(&mut tx).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Ours and theirs of a conflict that waits; none of anything else, of personal data, and for whoever may not read
+    /// records.
+    pub(crate) async fn held_values(
+        &self,
+        db: &mut PgConnection,
+        caller: &Caller,
+        issue: &StoredIssue,
+    ) -> Result<Option<(Value, Value)>, Error> {
+        if issue.category != category_name(IssueCategory::Conflict) || !caller.may(model::Scope::RecordsRead)
+        {
+            return Ok(None);
+        }
+        let Some(link) = store::links::get(db, issue.link).await? else { return Ok(None) };
+        let mappings = self.mappings.load(db, &[issue.organization]).await?;
+        let pair = mappings.get(link.mapping).and_then(|mapping| {
+            mapping.pairs.iter().find(|pair| pair.canonical.name == issue.field && !pair.pii)
+        });
+        let (Some(pair), Some(record)) = (pair, link.record) else { return Ok(None) };
+        let Some(record) = store::records::get(db, issue.organization, record).await? else {
+            return Ok(None);
+        };
+        let held = link.fields.get(&issue.field).and_then(|state| state.held.clone());
+        Ok(held.map(|theirs| (pair.ours(&record), theirs.value)))
     }
 
     /// Has all issues that fit tried again in the background; gives how many.
@@ -109,10 +163,7 @@ impl Engine {
         for issue in issues {
             let Some(link) = store::links::get(&mut tx, issue.link).await? else { return Ok(false) };
             let Some(mapping) = mappings.get(link.mapping).cloned() else { return Ok(false) };
-            if mapping.mapping.state != MappingState::Active {
-                let message = "its mapping is paused; resume that, then try again";
-                return Err(Error::refused(Refusal::NotReady, "mapping_state", message));
-            }
+            must_be_active(&mapping)?;
             scope.links.push(link.id);
             if let (None, Some(staged), Some(vendor_id)) = (link.record, link.staged, link.vendor_id) {
                 let keys = matching::keys_there(&mapping, &staged.fields);
@@ -141,6 +192,12 @@ impl Engine {
         self.waker.wake();
         Ok(true)
     }
+}
+
+fn must_be_active(mapping: &Compiled) -> Result<(), Error> {
+    let message = "its mapping is paused; resume that, then try again";
+    let refused = || Error::refused(Refusal::NotReady, "mapping_state", message);
+    if mapping.mapping.state == MappingState::Active { Ok(()) } else { Err(refused()) }
 }
 
 /// A change of many names them, or at least a connection, a record or a category.

@@ -97,6 +97,7 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}/live", get(connection::live))
         .route("/integrations/{vendor}/{connection}/disconnect", get(connect::confirm_end).post(connect::end))
         .route("/integrations/{vendor}/{connection}/issues", get(issues::show).post(issues::change))
+        .route("/integrations/{vendor}/{connection}/issues/{issue}/settle", post(issues::settle))
         .route("/integrations/{vendor}/{connection}/runs", get(runs::show))
         .route("/integrations/{vendor}/{connection}/reconcile", get(reconcile::show).post(reconcile::begin))
         .route("/integrations/{vendor}/{connection}/reconcile/live", get(reconcile::live))

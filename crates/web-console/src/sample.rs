@@ -499,6 +499,8 @@ pub fn issue() -> Issue {
         suggestion: "Choose one of the pipeline's stages, then retry.".to_owned(),
         state: "open".to_owned(),
         at: before(900),
+        here: None,
+        there: None,
     }
 }
 

@@ -174,6 +174,7 @@ pub(crate) fn policy(name: &str) -> &'static str {
         "platform_wins" => "Platform wins",
         "crm_wins" => "CRM wins",
         "newest_wins" => "Newest wins",
+        "manual" => "Ask a person",
         _ => "Not set",
     }
 }

@@ -8,7 +8,9 @@ use crate::{
     rooms::Rooms,
     view::{
         record::Record,
-        review::{ChangedIssues, ConflictList, Issue, IssueList, ListConflicts, ListIssues, WhichIssues},
+        review::{
+            ChangedIssues, ConflictList, Issue, IssueList, ListConflicts, ListIssues, Settlement, WhichIssues,
+        },
     },
 };
 
@@ -19,6 +21,7 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(issues))
         .routes(routes!(retry))
         .routes(routes!(dismiss))
+        .routes(routes!(settle))
         .routes(routes!(retry_many))
         .routes(routes!(dismiss_many))
 }
@@ -113,6 +116,23 @@ async fn dismiss(
 ) -> Result<Json<Issue>, ApiError> {
     let request = wire::IssueRequest { issue_id };
     Ok(Json(rooms.sync().dismiss_issue(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Decide a conflict that waits for a person: an issue of the category `conflict`.
+///
+/// Scope `records:write`. The other value is kept in the conflict's entry, and can be restored.
+#[utoipa::path(
+    post, path = "/issues/{id}/settle", tag = "review", params(("id" = String, Path)), request_body = Settlement,
+    responses((status = 200, body = Issue), Refusals, Conflicts)
+)]
+async fn settle(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(issue_id): Path<String>,
+    Json(settlement): Json<Settlement>,
+) -> Result<Json<Issue>, ApiError> {
+    let request = wire::SettleConflictRequest { issue_id, winner: settlement.winner };
+    Ok(Json(rooms.sync().settle_conflict(caller.asks(request)?).await?.into_inner().into()))
 }
 
 /// Try again all issues that are named, or that fit a filter; it is done in the background.

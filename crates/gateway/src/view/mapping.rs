@@ -30,7 +30,7 @@ pub(crate) struct Mapping {
     activated_at: Option<Timestamp>,
     activated_by: Option<String>,
     linked_records: u64,
-    /// What newly mapped fields start with: `platform_wins`, `crm_wins` or `newest_wins`.
+    /// What newly mapped fields start with: `platform_wins`, `crm_wins`, `newest_wins` or `manual`.
     default_policy: String,
     /// What becomes of one side's record when the other side's is gone: `detach`, `archive` or `delete`.
     delete_policy: String,
@@ -155,7 +155,7 @@ pub(crate) struct MappingEdit {
     /// `bidirectional`, `to_vendor` or `from_vendor`.
     #[serde(default)]
     pub(crate) direction: Option<String>,
-    /// `platform_wins`, `crm_wins` or `newest_wins`.
+    /// `platform_wins`, `crm_wins`, `newest_wins` or `manual`.
     #[serde(default)]
     pub(crate) default_policy: Option<String>,
     /// Fields whose equal values make two records the same.
@@ -186,7 +186,7 @@ pub(crate) struct FieldEdit {
     /// With `choose` and `settings`; an empty text: as the object mapping.
     #[serde(default)]
     pub(crate) direction: Option<String>,
-    /// With `choose` and `settings`: `platform_wins`, `crm_wins` or `newest_wins`.
+    /// With `choose` and `settings`: `platform_wins`, `crm_wins`, `newest_wins` or `manual`.
     #[serde(default)]
     pub(crate) policy: Option<String>,
     /// With `choose` and `settings`: whether it is personal data.

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     moment, text,
-    value::{Plain, plain_or_null},
+    value::{Plain, plain, plain_or_null},
 };
 
 /// Which conflicts.
@@ -45,7 +45,7 @@ pub(crate) struct Conflict {
     field: String,
     field_label: String,
     connection_id: String,
-    /// `platform_wins`, `crm_wins` or `newest_wins`.
+    /// `platform_wins`, `crm_wins`, `newest_wins` or `manual`.
     policy: String,
     /// `platform` or `crm`.
     winner: String,
@@ -102,6 +102,14 @@ pub(crate) struct WhichIssues {
     record_id: Option<String>,
 }
 
+/// Which side of a conflict stands.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settlement {
+    /// `platform` or `crm`.
+    pub(crate) winner: String,
+}
+
 /// How many issues were changed.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangedIssues {
@@ -140,12 +148,16 @@ pub(crate) struct Issue {
     vendor_id: Option<String>,
     field: Option<String>,
     /// `auth`, `permission`, `rate_limit`, `validation`, `duplicate`, `missing`, `schema_drift`, `value`,
-    /// `unavailable` or `ambiguous`.
+    /// `unavailable`, `ambiguous` or `conflict`.
     category: String,
     category_label: String,
     /// The vendor's words, without what is marked as personal data.
     message: String,
     suggestion: Option<String>,
+    /// Of a `conflict`: the value here; null of personal data.
+    here: Option<Plain>,
+    /// Of a `conflict`: the vendor's value; null of personal data.
+    there: Option<Plain>,
     /// `open`, `retrying`, `dismissed` or `resolved`.
     state: String,
     at: Option<Timestamp>,
@@ -188,6 +200,8 @@ impl From<wire::Issue> for Issue {
             category_label: issue.category_label,
             message: issue.message,
             suggestion: text(issue.suggestion),
+            here: issue.here.map(plain),
+            there: issue.there.map(plain),
             state: issue.state,
             at: moment(issue.at),
         }

@@ -43,6 +43,8 @@ named! {
         Crm = "crm_wins",
         /// The later of the two edits stands; a tie goes to the vendor.
         Newest = "newest_wins",
+        /// Neither: both keep theirs until a person decides.
+        Manual = "manual",
     }
 }
 

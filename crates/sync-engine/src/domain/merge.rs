@@ -43,6 +43,9 @@ pub(crate) struct Field {
     /// What the vendor holds, in its own form, when that does not fit our field. Ours must not cover it until somebody
     /// changes ours.
     pub(crate) unread: Option<Deferred>,
+    /// Both sides moved and a person must decide: the vendor's value, which it holds still, or which our write covered.
+    /// Neither side is written until then.
+    pub(crate) held: Option<Deferred>,
     /// The last write that carried the field, answered or not.
     pub(crate) asked: Option<WriteId>,
     /// The vendor's field that a write in flight is about, when another one was mapped in the meantime.
@@ -61,7 +64,7 @@ pub(crate) struct Sent {
     pub(crate) refused: bool,
 }
 
-/// A value of the vendor that waits: see [`Field::deferred`] and [`Field::unread`].
+/// A value of the vendor that waits: see [`Field::deferred`], [`Field::unread`] and [`Field::held`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Deferred {
     pub(crate) value: Value,
@@ -78,6 +81,12 @@ pub(crate) struct Remote<'a> {
     pub(crate) version: i64,
     /// When the vendor says that it was edited.
     pub(crate) at: Timestamp,
+}
+
+impl Remote<'_> {
+    fn deferred(self) -> Deferred {
+        Deferred { value: self.value.clone(), version: self.version, at: self.at }
+    }
 }
 
 /// The record's side.
@@ -113,6 +122,8 @@ pub(crate) enum Decision {
         /// Whether the two edits were closer than [`CLOCK_SKEW`] and their times decided.
         within_skew: bool,
     },
+    /// Both moved, and a person must decide: see [`Field::held`].
+    Held,
 }
 
 impl Decision {
@@ -138,15 +149,14 @@ impl Field {
     pub(crate) fn observe(&mut self, remote: Remote<'_>, local: Local<'_>, rules: Rules) -> Decision {
         let decision = self.decide(remote, local, rules);
         let moves = match decision {
-            Decision::Taken | Decision::Kept | Decision::Conflict { .. } => true,
+            Decision::Taken | Decision::Kept | Decision::Conflict { .. } | Decision::Held => true,
             // The old value under a newer version: nobody touched it, or somebody put it back after our write.
             Decision::Known | Decision::Agreed => remote.version > self.version,
             Decision::Stale | Decision::Echo | Decision::Deferred => false,
         };
         if moves && self.pending.is_some() && !broken!(NeverDeferred) {
             if self.deferred.as_ref().is_none_or(|deferred| deferred.version <= remote.version) {
-                let (value, version, at) = (remote.value.clone(), remote.version, remote.at);
-                self.deferred = Some(Deferred { value, version, at });
+                self.deferred = Some(remote.deferred());
             }
             return Decision::Deferred;
         }
@@ -155,6 +165,9 @@ impl Field {
         }
         self.advance(remote.version);
         self.seen = Some(remote.value.clone());
+        if decision != Decision::Known {
+            self.held = (decision == Decision::Held).then(|| remote.deferred());
+        }
         match decision {
             Decision::Echo => {
                 self.drop_pending();
@@ -169,6 +182,8 @@ impl Field {
                     self.refused = None;
                 }
             }
+            // Ours that waits for a person is not offered, refused or not.
+            Decision::Held => self.refused = None,
             Decision::Stale | Decision::Known | Decision::Kept | Decision::Deferred => {}
         }
         decision
@@ -203,6 +218,8 @@ impl Field {
             Some(base) if base == local.value => Decision::Taken,
             None if local.value.is_blank() => Decision::Taken,
             None if remote.value.is_blank() => Decision::Kept,
+            // What moved there has come back to what both sides agreed on, so that only ours is left of the two edits.
+            Some(base) if self.held.is_some() && base == remote.value => Decision::Kept,
             _ => conflict(remote, local, rules.policy),
         }
     }
@@ -254,17 +271,19 @@ impl Field {
 
     /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a
     /// vendor's win brings the covered one back by the next write.
-    pub(crate) fn covered(&self, foreign: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
+    pub(crate) fn covered(&mut self, foreign: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
         let known = self.base.as_ref() == Some(foreign.value)
             || self.seen.as_ref() == Some(foreign.value)
             || self.was_sent(foreign.value);
-        if foreign.value == local.value {
-            Decision::Agreed
-        } else if known {
-            Decision::Known
-        } else {
-            conflict(foreign, local, policy)
+        let decision = match foreign.value == local.value {
+            true => Decision::Agreed,
+            false if known => Decision::Known,
+            false => conflict(foreign, local, policy),
+        };
+        if decision == Decision::Held {
+            self.held = Some(foreign.deferred());
         }
+        decision
     }
 
     /// The vendor holds what it was asked to write, in a form that we cannot read and need not.
@@ -335,6 +354,48 @@ impl Field {
         self.refused.is_some() || self.retried
     }
 
+    /// Whether an issue of the field is open because of what was refused, or because a person must decide.
+    pub(crate) const fn has_issue(&self) -> bool {
+        self.is_held() || self.held.is_some()
+    }
+
+    /// Whether somebody set ours to what theirs is while both waited for a person: nothing is to be decided any more.
+    pub(crate) fn agrees_meanwhile(&mut self, local: &Value) -> bool {
+        let agrees = self.held.as_ref().is_some_and(|held| held.value == *local);
+        if agrees {
+            self.settle_held();
+        }
+        agrees
+    }
+
+    /// A person decided between ours and theirs, which is the answer, with whether a write of ours had covered it: whoever
+    /// set either knows of both now. None when nothing waits for that.
+    pub(crate) fn settle_held(&mut self) -> Option<(Value, bool)> {
+        let theirs = self.held.take()?.value;
+        let covered = self.seen.as_ref() != Some(&theirs);
+        self.base.clone_from(&self.seen);
+        Some((theirs, covered))
+    }
+
+    /// What waits for a person is not waited for any more: theirs, if it is there still, counts as never seen, so that it
+    /// is asked about again once it shows.
+    pub(crate) fn release_held(&mut self) -> Option<Deferred> {
+        let theirs = self.held.take()?;
+        self.seen.take_if(|seen| *seen == theirs.value);
+        Some(theirs)
+    }
+
+    /// Decides what waits for a person by the rules as they are now; none when nothing waits.
+    pub(crate) fn decide_held(&mut self, local: Local<'_>, rules: Rules) -> Option<(Deferred, Decision)> {
+        let theirs = self.release_held()?;
+        let remote = Remote { value: &theirs.value, version: self.version, at: theirs.at };
+        let decision = match self.seen {
+            None => self.observe(remote, local, rules),
+            Some(_) => self.covered(remote, local, rules.policy),
+        };
+        Some((theirs, decision))
+    }
+
     /// When nothing is to be offered: forgets what was refused and is not ours any more. False when nothing was held.
     pub(crate) fn forgets_refused(&mut self, local: &Value) -> bool {
         let forgotten = self.unread.is_none()
@@ -389,7 +450,7 @@ impl Field {
     /// of a record that exists there is never covered before it was seen.
     pub(crate) fn wants(&self, local: &Value, rules: Rules, exists_there: bool) -> bool {
         let refused = self.refused.as_ref().is_some_and(|refused| refused == local || broken!(RefusedStays));
-        if !rules.direction.outward() || refused {
+        if !rules.direction.outward() || refused || (self.held.is_some() && !broken!(HeldWritten)) {
             return false;
         }
         let there = match (&self.pending, &self.base) {
@@ -417,6 +478,7 @@ impl Field {
 
 fn conflict(remote: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
     let (vendor_wins, within_skew) = match policy {
+        Policy::Manual => return Decision::Held,
         Policy::Platform => (false, false),
         Policy::Crm => (true, false),
         Policy::Newest => match local.at {

@@ -80,6 +80,10 @@ mutants! {
     UnreadAgain,
     /// a vendor's edit has the time of its record, although that of the field is known
     FieldTimesIgnored,
+    /// ours is written over theirs while both wait for a person
+    HeldWritten,
+    /// what waited for a person is not asked again when a deleted record is back
+    HeldForgotten,
 }
 
 thread_local! {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{ApplyWrite, LinkId, RecordId, WriteId};
+use model::{ApplyWrite, IssueCategory, LinkId, RecordId, WriteId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -297,10 +297,13 @@ impl<'a> Planner<'a> {
         let next = sync::next_write(self.mapping, &mut link, &record, NO_WRITE);
         self.writes += u64::from(next.write.is_some());
         let names = |fields: Vec<&str>| fields.join(", ");
-        if let Some(trouble) = effect.troubles.first().or(next.troubles.first()) {
+        let (held, troubles): (Vec<_>, Vec<_>) =
+            effect.troubles.iter().partition(|trouble| trouble.category == IssueCategory::Conflict);
+        if let Some(trouble) = troubles.first().copied().or(next.troubles.first()) {
             (Category::Blocked, trouble.message.clone())
-        } else if !effect.conflicts.is_empty() {
-            let fields = effect.conflicts.iter().map(|conflict| conflict.field.as_str()).collect();
+        } else if !effect.conflicts.is_empty() || !held.is_empty() {
+            let held = held.iter().map(|trouble| trouble.field.as_str());
+            let fields = effect.conflicts.iter().map(|it| it.field.as_str()).chain(held).collect();
             (Category::Conflict, names(fields))
         } else if !effect.changes.is_empty() {
             let fields = effect.changes.iter().map(|change| change.field.as_str()).collect();

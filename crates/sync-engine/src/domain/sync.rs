@@ -16,8 +16,10 @@ use super::{
     transform,
 };
 
+mod held;
 mod writing;
 
+pub(crate) use held::decide_held;
 pub(crate) use writing::{answered, keep_there, next_write};
 
 /// The name under which a link keeps what is said of the record as a whole.
@@ -131,9 +133,11 @@ impl Link {
         }
     }
 
-    /// Whether something of it was refused, and is not offered until it changes or somebody retries.
+    /// Whether something of it was refused, and is not offered until it changes or somebody retries, or waits for a
+    /// person to decide.
     pub(crate) fn is_refused(&self) -> bool {
-        !writing::is_kept_there(self) && self.fields.values().any(|field| field.refused.is_some())
+        let waits = |field: &Field| field.refused.is_some() || field.held.is_some();
+        !writing::is_kept_there(self) && self.fields.values().any(waits)
     }
 
     /// The write that a listing of this version shows to be there; none when it was shown before.
@@ -239,6 +243,10 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
     if link.state == LinkState::Detached && seen.version >= link.seen_version {
         link.state = LinkState::Linked;
         effect.touched = true;
+        // Nobody was asked about a record that was gone.
+        link.fields.values_mut().filter(|_| !broken!(HeldForgotten)).for_each(|state| {
+            state.release_held();
+        });
         if mapping.delete_here() != DeletePolicy::Detach && record.archived_at.take().is_some() {
             record.deleted = false;
             effect.restored = true;
@@ -298,6 +306,7 @@ pub(crate) fn retry(mapping: &Compiled, link: &mut Link, record: &mut Record, fi
     for pair in mapping.pairs.iter().filter(|pair| field.is_empty() || pair.canonical.name == field) {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         state.offer_again();
+        held::again(pair, state, record, &mut effect, &origin);
         match state.unread.take() {
             Some(raw) => {
                 observe_field(pair, state, record, &mut effect, raw, &origin);
@@ -326,7 +335,7 @@ fn observe_field(
     raw: Deferred,
     origin: &str,
 ) {
-    let (held, known) = (state.is_held(), state.version);
+    let (held, known) = (state.has_issue(), state.version);
     let (version, at) = (raw.version, raw.at);
     let Some(value) = read(pair, raw, state, record, effect) else { return };
     let first = state.base.is_none();
@@ -341,7 +350,11 @@ fn observe_field(
 /// What was held of a field is settled once both sides agree.
 fn clear_field(pair: &FieldPair, state: &mut Field, effect: &mut Effect, held: bool, decision: Decision) {
     let agreed = decision.takes() || decision == Decision::Agreed;
-    if held && state.refused.is_none() && (agreed || !state.retried) {
+    if held && state.refused.is_none() && state.held.is_none() && (agreed || !state.retried) {
+        // What the same answer asked a moment ago is no question any more.
+        effect.troubles.retain(|trouble| {
+            trouble.category != IssueCategory::Conflict || trouble.field != pair.canonical.name
+        });
         effect.cleared.push(pair.canonical.name.clone());
         state.retried = false;
     }
@@ -360,7 +373,7 @@ fn observe_deferred(mapping: &Compiled, link: &mut Link, record: &mut Record, ef
     for pair in &mapping.pairs {
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
         let Some(deferred) = state.deferred.take().filter(|_| !broken!(DeferredDropped)) else { continue };
-        let held = state.is_held();
+        let held = state.has_issue();
         let remote = Remote { value: &deferred.value, version: deferred.version, at: deferred.at };
         let ours = pair.ours(record);
         let decision = state.observe(remote, local(record, pair, &ours), pair.rules());
@@ -553,6 +566,9 @@ fn settle(
             pii: pair.pii,
             within_skew,
         });
+    }
+    if decision == Decision::Held {
+        effect.troubles.push(held::trouble(&pair.canonical.name));
     }
     if decision.takes() {
         let reason = match decision {

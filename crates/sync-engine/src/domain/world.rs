@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApplyWrite, CanonicalObject, ConnectionId, CoveredValue, LinkId, MappingId, OrganizationId, RecordId,
-    Value, WriteId, WriteKind, WriteOutcome,
+    ApplyWrite, CanonicalObject, ConnectionId, CoveredValue, IssueCategory, LinkId, MappingId,
+    OrganizationId, RecordId, Value, WriteId, WriteKind, WriteOutcome,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ enum Step {
     Deliver(usize),
     ApplyWrite,
     DeliverAnswer(usize),
+    /// A person decides what waits for one: the vendor's values stand, or ours.
+    Decide(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -40,6 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(Step::Deliver),
         4 => Just(Step::ApplyWrite),
         4 => any::<usize>().prop_map(Step::DeliverAnswer),
+        1 => any::<bool>().prop_map(Step::Decide),
     ]
 }
 
@@ -201,6 +204,14 @@ impl World {
                     sync::answered(&self.mapping, &mut self.link, &mut self.record, write, &outcome, at);
                 self.note(effect);
             }
+            Step::Decide(vendor_wins) => {
+                for (name, _) in FIELDS {
+                    let (link, record) = (&mut self.link, &mut self.record);
+                    let by = (self.now, "user:u");
+                    let decided = sync::decide_held(&self.mapping, link, record, name, *vendor_wins, by);
+                    decided.into_iter().for_each(|effect| self.note(effect));
+                }
+            }
             _ => {}
         }
         let id = WriteId::from_uuid(Uuid::from_u128(self.writes as u128 + 1));
@@ -235,14 +246,16 @@ impl World {
     }
 
     fn note(&mut self, effect: sync::Effect) {
-        assert_eq!(effect.troubles, Vec::new());
+        let is_question = |trouble: &sync::Trouble| trouble.category == IssueCategory::Conflict;
+        assert!(effect.troubles.iter().all(is_question), "{:?}", effect.troubles);
         self.conflicts.extend(effect.conflicts);
         self.changes.extend(effect.changes);
     }
 
     /// Nobody edits any more and everything is delivered.
     fn settle(&mut self) {
-        for _ in 0..12 {
+        for round in 0..12 {
+            self.take(&Step::Decide(round % 2 == 0));
             self.take(&Step::Read);
             for which in (0..self.reads.len()).rev() {
                 self.take(&Step::Deliver(which));
@@ -299,7 +312,7 @@ impl World {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    prop_oneof![Just(Policy::Platform), Just(Policy::Crm), Just(Policy::Newest)]
+    prop_oneof![Just(Policy::Platform), Just(Policy::Crm), Just(Policy::Newest), Just(Policy::Manual)]
 }
 
 fn reformats() -> impl Strategy<Value = fn(&str) -> String> {

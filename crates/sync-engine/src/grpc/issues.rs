@@ -1,8 +1,9 @@
 use model::{Caller, Scope};
-use proto::{sync as wire, to_wire_time};
+use proto::{from_wire_time, sync as wire, to_wire_time};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{behind, limit, moment, optional_id, page, uuid};
+use super::{behind, fitting, limit, moment, optional_id, page, uuid};
 use crate::{
     Error,
     domain::words,
@@ -33,12 +34,17 @@ pub(super) async fn list(
     let behind = behind(&request.page)?;
     let mut db = engine.pool.acquire().await?;
     let found = store::issues::list(&mut db, caller.organization, &filter, behind, limit + 1).await?;
-    let (issues, next_page) = page(found, limit, |last| moment(last.issue.at, last.issue.id));
+    let (found, next_page) = page(found, limit, |last| moment(last.issue.at, last.issue.id));
+    let mut issues = Vec::with_capacity(found.len());
+    for listed in found {
+        issues.push(show(engine, &mut db, caller, listed).await?);
+    }
+    let (issues, next_page) = fitting(issues, next_page, place);
     let waiting = Filter { states: WAITING.to_vec(), ..filter };
     let counts = store::issues::counts(&mut db, caller.organization, &waiting).await?;
     Ok(wire::ListIssuesResponse {
         next_page,
-        issues: issues.into_iter().map(|issue| show(caller, issue)).collect(),
+        issues,
         counts: counts
             .into_iter()
             .map(|(category, count)| {
@@ -73,6 +79,21 @@ pub(super) async fn dismiss(
     if engine.dismiss_issues(caller, &filter).await? == 0 {
         return Err(Error::not_found("open issue"));
     }
+    one(engine, caller, id).await
+}
+
+pub(super) async fn settle_conflict(
+    engine: &Engine,
+    caller: &Caller,
+    request: wire::SettleConflictRequest,
+) -> Result<wire::Issue, Error> {
+    let id = uuid("conflict that waits", &request.issue_id)?;
+    let vendor_wins = match request.winner.as_str() {
+        "platform" => false,
+        "crm" => true,
+        _ => return Err(Error::invalid_field("winner_unknown", "winner", "expected platform or crm")),
+    };
+    engine.settle_conflict(caller, id, vendor_wins).await?;
     one(engine, caller, id).await
 }
 
@@ -118,17 +139,30 @@ async fn one(engine: &Engine, caller: &Caller, id: Uuid) -> Result<wire::Issue, 
     let states = ["open", "retrying", "dismissed", "resolved"].to_vec();
     let filter = Filter { ids: vec![id], states, ..Filter::default() };
     let found = store::issues::list(&mut db, caller.organization, &filter, None, 1).await?.pop();
-    found.map(|found| show(caller, found)).ok_or_else(|| Error::not_found("open issue"))
+    let found = found.ok_or_else(|| Error::not_found("open issue"))?;
+    show(engine, &mut db, caller, found).await
+}
+
+/// Where the next page begins behind this one.
+fn place(issue: &wire::Issue) -> String {
+    let at = issue.at.as_ref().and_then(from_wire_time);
+    at.zip(Uuid::try_parse(&issue.id).ok()).map(|(at, id)| moment(at, id)).unwrap_or_default()
 }
 
 /// The title is a value of the record, and the vendor's words may quote one: whoever may see mappings and not records gets
 /// neither.
-fn show(caller: &Caller, listed: Listed) -> wire::Issue {
+async fn show(
+    engine: &Engine,
+    db: &mut PgConnection,
+    caller: &Caller,
+    listed: Listed,
+) -> Result<wire::Issue, Error> {
     let Listed { issue, object, title } = listed;
+    let (here, there) = engine.held_values(db, caller, &issue).await?.unzip();
     let values = |text: String| if caller.may(Scope::RecordsRead) { text } else { String::new() };
     let (title, message) = (values(title), values(issue.message));
     let (label, suggestion) = words::category(&issue.category);
-    wire::Issue {
+    Ok(wire::Issue {
         id: issue.id.to_string(),
         connection_id: issue.connection.to_string(),
         record_id: issue.record.map(|record| record.to_string()).unwrap_or_default(),
@@ -142,5 +176,7 @@ fn show(caller: &Caller, listed: Listed) -> wire::Issue {
         message,
         state: issue.state,
         at: Some(to_wire_time(issue.at)),
-    }
+        here: here.as_ref().map(Into::into),
+        there: there.as_ref().map(Into::into),
+    })
 }

@@ -381,7 +381,7 @@ fn direction(name: &str) -> Result<Direction, Error> {
 
 fn policy(name: &str) -> Result<Policy, Error> {
     name.parse().map_err(|_| {
-        let message = "expected platform_wins, crm_wins or newest_wins";
+        let message = "expected platform_wins, crm_wins, newest_wins or manual";
         Error::invalid_field("policy_unknown", "policy", message)
     })
 }

@@ -91,6 +91,7 @@ methods! {
     list_issues(ListIssuesRequest) -> wire::ListIssuesResponse, MappingsRead, issues::list;
     retry_issue(IssueRequest) -> wire::Issue, MappingsWrite, issues::retry;
     dismiss_issue(IssueRequest) -> wire::Issue, MappingsWrite, issues::dismiss;
+    settle_conflict(SettleConflictRequest) -> wire::Issue, RecordsWrite, issues::settle_conflict;
     retry_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::retry_many;
     dismiss_issues(ChangeIssuesRequest) -> wire::ChangeIssuesResponse, MappingsWrite, issues::dismiss_many;
     list_runs(ListRunsRequest) -> wire::ListRunsResponse, MappingsRead, runs::list;

@@ -370,7 +370,7 @@ impl Check<'_> {
         let ours = link.record.and_then(|record| self.world.platform.record(record));
         let stands =
             |refused: &Value| ours.is_none_or(|ours| field.is_empty() || ours.value(field) == refused);
-        state.unread.is_some() || state.refused.as_ref().is_some_and(stands)
+        state.unread.is_some() || state.held.is_some() || state.refused.as_ref().is_some_and(stands)
     }
 
     /// Whether nobody but us ever set this value there, so that it is no edit.
@@ -406,6 +406,7 @@ impl Check<'_> {
                 _ if !crm && transform::inbound(pair, theirs.clone()).is_err() => true,
                 "platform_wins" => !crm,
                 "crm_wins" => crm,
+                "manual" => true,
                 _ => self.is_newest(system, conflict.record, &conflict.field, (ours, theirs), crm),
             };
             if self.is_echo(system, &conflict.field, theirs) {

@@ -191,8 +191,21 @@ impl Key<'_> {
     }
 
     fn field(&mut self, field: &Field) {
-        let Field { of, base, seen, version, pending, sent, retried, refused, deferred, unread, asked, was } =
-            field;
+        let Field {
+            of,
+            base,
+            seen,
+            version,
+            pending,
+            sent,
+            retried,
+            refused,
+            deferred,
+            unread,
+            held,
+            asked,
+            was,
+        } = field;
         self.put((of, retried, was));
         for value in [base, seen, pending, refused] {
             self.maybe(value.as_ref());
@@ -206,6 +219,7 @@ impl Key<'_> {
         }
         self.deferred(deferred.as_ref());
         self.deferred(unread.as_ref());
+        self.deferred(held.as_ref());
         self.maybe_write(*asked);
     }
 

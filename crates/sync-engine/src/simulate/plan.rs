@@ -118,7 +118,9 @@ impl Plan {
     pub(super) fn of(seed: u64, profile: Option<&'static Profile>) -> Self {
         let mut chance = Chance::of(seed);
         let count = chance.pick(&[1, 1, 1, 2, 2, 3]);
-        let systems = (0..count).map(|_| system(&mut chance, profile)).collect();
+        // By a chance of its own, so that a seed means what it meant before people could be asked.
+        let mut asking = Chance::of(!seed);
+        let systems = (0..count).map(|_| system(&mut chance, profile, &mut asking)).collect();
         let here = (0..chance.below(3)).map(|_| chance.below(3)).collect();
         let length = 10 + chance.below(70);
         let steps = (0..length).map(|_| step(&mut chance)).collect();
@@ -137,7 +139,7 @@ impl Plan {
     }
 }
 
-fn system(chance: &mut Chance, profile: Option<&'static Profile>) -> SystemPlan {
+fn system(chance: &mut Chance, profile: Option<&'static Profile>, asking: &mut Chance) -> SystemPlan {
     let profile = profile.unwrap_or_else(|| chance.pick(&PROFILES));
     let wrong = if chance.percent(25) { 0 } else { profile.skew_ms };
     let skew_ms = chance.below(2 * wrong + 1) as i64 - wrong as i64;
@@ -146,7 +148,7 @@ fn system(chance: &mut Chance, profile: Option<&'static Profile>) -> SystemPlan 
     let fields = std::iter::repeat_with(|| {
         let direction = if chance.percent(80) { object } else { direction(chance) };
         let policy = if chance.percent(50) { policy } else { self::policy(chance) };
-        (direction, policy)
+        (direction, if asking.percent(12) { Policy::Manual } else { policy })
     });
     let fields = fields.take(FIELDS.len()).collect();
     let there = (0..1 + chance.below(2)).map(|_| chance.below(3)).collect();

@@ -115,7 +115,7 @@ fn a_walk_does_not_depend_on_ids_or_threads() {
 
 /// Rules about what does not happen in the smallest worlds: values that do not fit, deletions, several records, mappings
 /// that are paused, connections that are made anew, writes that nobody waits for any more, and other fields of the record.
-const ELSEWHERE: [Mutant; 14] = [
+const ELSEWHERE: [Mutant; 15] = [
     Mutant::UnfitIsBlank,
     Mutant::UnfitCoveredDropped,
     Mutant::UnreadAgain,
@@ -130,6 +130,7 @@ const ELSEWHERE: [Mutant; 14] = [
     Mutant::EchoForgotten,
     Mutant::LateIgnored,
     Mutant::FieldTimesIgnored,
+    Mutant::HeldForgotten,
 ];
 
 /// Breaks each other rule of the merge, one at a time, and walks until it shows. `cargo nextest run -p sync-engine

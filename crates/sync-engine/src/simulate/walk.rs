@@ -217,7 +217,7 @@ impl Small {
         let of = |profile: &'static Profile| {
             [Direction::Bidirectional, Direction::ToVendor, Direction::FromVendor].into_iter().flat_map(
                 move |direction| {
-                    [Policy::Newest, Policy::Crm, Policy::Platform].map(|policy| Self {
+                    [Policy::Newest, Policy::Crm, Policy::Platform, Policy::Manual].map(|policy| Self {
                         profile,
                         direction,
                         policy,

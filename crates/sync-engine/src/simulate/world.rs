@@ -497,7 +497,12 @@ impl World {
         if mapping.mapping.state != MappingState::Active {
             return;
         }
-        self.tell(|_| format!("somebody retries an issue with {field:?}"));
+        let is_conflict = self.platform.issues[&(id, field.clone())].category == "conflict";
+        let winner = [None, Some(true), Some(false)][which / 8 % 3].filter(|_| is_conflict);
+        self.tell(|_| match winner {
+            Some(crm) => format!("somebody decides about {field:?}: {}", if crm { "theirs" } else { "ours" }),
+            None => format!("somebody retries an issue with {field:?}"),
+        });
         let mut scope = Scope { links: vec![id], ..Scope::default() };
         if let (None, Some(staged), Some(vendor_id)) = (link.record, link.staged, link.vendor_id) {
             let keys = matching::keys_there(&mapping, &staged.fields);
@@ -510,7 +515,12 @@ impl World {
         }
         let cause = self.user();
         let before = (self.platform.revisions.len(), self.platform.conflicts.len());
-        self.platform.work(cause.at, scope, |unit| unit.retry(&mapping, id, &field, &cause));
+        self.platform.work(cause.at, scope, |unit| match winner {
+            Some(crm) => {
+                unit.decide(&mapping, id, &field, crm, &cause);
+            }
+            None => unit.retry(&mapping, id, &field, &cause),
+        });
         self.tell_decisions(before);
     }
 

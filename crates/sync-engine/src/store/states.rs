@@ -41,6 +41,8 @@ struct StoredField<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     u: Option<&'a Deferred>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    h: Option<&'a Deferred>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     w: Option<WriteId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     m: Option<&'a str>,
@@ -65,6 +67,7 @@ impl<'a> StoredField<'a> {
             x: field.refused.as_ref(),
             d: field.deferred.as_ref(),
             u: field.unread.as_ref(),
+            h: field.held.as_ref(),
             w: field.asked,
             m: field.was.as_deref(),
         }
@@ -105,6 +108,8 @@ struct ReadField {
     #[serde(default)]
     u: Option<Deferred>,
     #[serde(default)]
+    h: Option<Deferred>,
+    #[serde(default)]
     w: Option<WriteId>,
     #[serde(default)]
     m: Option<String>,
@@ -133,6 +138,7 @@ impl<'de> Deserialize<'de> for Read {
                 refused: read.x,
                 deferred: read.d,
                 unread: read.u,
+                held: read.h,
                 asked: read.w,
                 was: read.m,
             };

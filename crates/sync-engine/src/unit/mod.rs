@@ -387,6 +387,27 @@ impl Unit {
         self.take(mapping, id, record_id, effect, cause);
     }
 
+    /// Decides between ours and theirs of a field that waits for a person; false when nothing waits.
+    pub(crate) fn decide(
+        &mut self,
+        mapping: &Arc<Compiled>,
+        id: LinkId,
+        field: &str,
+        vendor_wins: bool,
+        cause: &Arc<Cause>,
+    ) -> bool {
+        let Some(held) = self.links.get_mut(&id) else { return false };
+        let Some(record_id) = held.link.record else { return false };
+        let Some(record) = self.records.get_mut(&record_id) else { return false };
+        let by = (cause.at, cause.actor.as_str());
+        let decided = sync::decide_held(mapping, &mut held.link, &mut record.record, field, vendor_wins, by);
+        let Some(effect) = decided else { return false };
+        held.dirty = true;
+        self.check.insert(id, Arc::clone(cause));
+        self.take(mapping, id, record_id, effect, cause);
+        true
+    }
+
     /// Forgets a link's write in flight: the connection is gone.
     pub(crate) fn reset(&mut self, mapping: &Compiled, id: LinkId, cause: &Arc<Cause>) {
         let Some(held) = self.links.get_mut(&id) else { return };

@@ -1,7 +1,10 @@
 use model::{ConflictRecorded, WriteKind, kind};
 use proto::sync as wire;
 
-use crate::world::{World, by, text, texts};
+use testkit::eventually;
+use tonic::{Code, Status};
+
+use crate::world::{SOON, World, by, text, texts};
 
 /// A company whose phone was changed here and, before that was written, at the vendor.
 async fn both_sides_edit(world: &World, policy: &str) -> wire::Record {
@@ -116,4 +119,128 @@ async fn what_flows_to_the_vendor_only_is_never_taken_from_there() {
     let write = world.write(1).await;
     assert_eq!(write.fields, texts(&[("name", "Ours again")]));
     assert_eq!(write.write, WriteKind::Update { id: "1".to_owned(), expected: texts(&[("name", "Theirs")]) });
+}
+
+/// The one conflict that waits for a person.
+async fn waiting(world: &World) -> wire::Issue {
+    eventually(SOON, "a conflict waits for a person", || async {
+        world.issues().await.pop().filter(|issue| issue.category == "conflict")
+    })
+    .await
+}
+
+async fn decide(world: &World, who: &str, issue: &str, winner: &str) -> Result<wire::Issue, Status> {
+    let ask = wire::SettleConflictRequest { issue_id: issue.to_owned(), winner: winner.to_owned() };
+    world.api.clone().settle_conflict(by(who, ask)).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_manual_waits_for_a_person_with_what_our_write_covered() {
+    let world = World::new().await;
+    let record = both_sides_edit(&world, "manual").await;
+    let issue = waiting(&world).await;
+    assert_eq!((issue.field.as_str(), issue.category_label.as_str()), ("phone", "Conflict held"));
+    let value = |text: &str| Some((&model::Value::text(text)).into());
+    assert_eq!((issue.here.clone(), issue.there.clone()), (value("here"), value("there")));
+    assert_eq!(text(&world.get(&record.id).await, "phone"), "here");
+    let conflict = world.conflicts().await.pop().unwrap();
+    assert_eq!((conflict.winner.as_str(), conflict.lost), ("platform", value("there")), "ours stands there");
+
+    let refused = decide(&world, "viewer", &issue.id, "crm").await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let refused = decide(&world, "member", &issue.id, "vendor").await.unwrap_err();
+    assert_eq!(chassis::guard::stable_code(&refused), Some("winner_unknown"));
+
+    world.later();
+    let decided = decide(&world, "member", &issue.id, "crm").await.unwrap();
+    assert_eq!(decided.state, "resolved");
+    assert_eq!(text(&world.get(&record.id).await, "phone"), "there");
+    let write = world.write(1).await;
+    assert_eq!(write.fields, texts(&[("phone", "there")]), "our write had covered it");
+    world.applied(&write, "1").await;
+    let conflict = world.conflicts().await.remove(0);
+    assert_eq!((conflict.winner.as_str(), conflict.policy.as_str()), ("crm", "manual"));
+    assert_eq!(conflict.lost, value("here"), "what was lost can be restored");
+    let again = decide(&world, "member", &issue.id, "platform").await.unwrap_err();
+    assert_eq!(again.code(), Code::NotFound);
+    world.settled().await;
+    assert_eq!((world.writes().len(), world.issues().await), (2, vec![]));
+}
+
+/// A company whose phone was changed on both sides while its mapping was paused.
+async fn edited_apart(world: &World, mapping: &wire::Mapping) -> wire::Record {
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "0"), ("city", "Ulm")])]).await;
+    let record = world.company_with("1", "phone", "0").await;
+    let ask = wire::MappingRequest { mapping_id: mapping.id.clone() };
+    world.api.clone().pause_mapping(by("admin", ask.clone())).await.unwrap();
+    world.edit(&record.id, &[("phone", "here")]).await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "there"), ("city", "Ulm")])]).await;
+    world.settled().await;
+    world.api.clone().resume_mapping(by("admin", ask)).await.unwrap();
+    world.plan_in(&mapping.id, "applied").await;
+    record
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_conflict_waits_neither_side_is_written_and_the_rest_of_the_record_syncs() {
+    let world = World::new().await;
+    let mapping = world.active("bidirectional", "manual").await;
+    let record = edited_apart(&world, &mapping).await;
+    let issue = waiting(&world).await;
+    // Whoever edits a side meanwhile does not know the other one.
+    world.edit(&record.id, &[("phone", "here again"), ("address_city", "Bonn")]).await;
+    let write = world.write(0).await;
+    assert_eq!(write.fields, texts(&[("city", "Bonn")]));
+    world.applied(&write, "1").await;
+    let there = [("name", "One"), ("phone", "there again"), ("city", "Bonn"), ("industry", "Steel")];
+    world.deliver(&[world.edited("1", &there)]).await;
+    world.company_with("1", "industry", "Steel").await;
+    assert_eq!(text(&world.get(&record.id).await, "phone"), "here again");
+    assert_eq!(waiting(&world).await.id, issue.id, "it is one question still");
+
+    world.later();
+    decide(&world, "member", &issue.id, "platform").await.unwrap();
+    let write = world.write(1).await;
+    assert_eq!(write.fields, texts(&[("phone", "here again")]));
+    let expected = texts(&[("phone", "there again")]);
+    assert_eq!(write.write, WriteKind::Update { id: "1".to_owned(), expected });
+    world.applied(&write, "1").await;
+    world.settled().await;
+    let conflict = world.conflicts().await.pop().unwrap();
+    assert_eq!(conflict.lost, Some((&model::Value::text("there again")).into()));
+    assert_eq!((world.writes().len(), world.issues().await), (2, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_waits_ends_when_both_sides_agree_or_another_policy_decides() {
+    let world = World::new().await;
+    let mapping = world.active("bidirectional", "manual").await;
+    let record = edited_apart(&world, &mapping).await;
+    waiting(&world).await;
+    world.edit(&record.id, &[("phone", "there")]).await;
+    world.settled().await;
+    assert_eq!((world.writes(), world.issues().await), (vec![], vec![]), "somebody typed the vendor's value");
+
+    let ask = wire::MappingRequest { mapping_id: mapping.id.clone() };
+    world.api.clone().pause_mapping(by("admin", ask.clone())).await.unwrap();
+    world.edit(&record.id, &[("phone", "ours")]).await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "theirs"), ("city", "Ulm")])]).await;
+    world.settled().await;
+    world.api.clone().resume_mapping(by("admin", ask)).await.unwrap();
+    let issue = waiting(&world).await;
+    world.plan_in(&mapping.id, "applied").await;
+    let policy = wire::SetFieldRequest {
+        mapping_id: mapping.id.clone(),
+        field: "phone".to_owned(),
+        action: "settings".to_owned(),
+        policy: Some("crm_wins".to_owned()),
+        ..Default::default()
+    };
+    world.api.clone().set_field(by("admin", policy)).await.unwrap();
+    world.activate(&mapping.id, 0).await;
+    let retry = wire::IssueRequest { issue_id: issue.id };
+    world.api.clone().retry_issue(by("admin", retry)).await.unwrap();
+    assert_eq!(text(&world.get(&record.id).await, "phone"), "theirs");
+    assert_eq!(world.issues().await, []);
+    assert_eq!(world.conflicts().await[0].policy, "crm_wins");
 }

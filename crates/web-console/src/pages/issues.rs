@@ -5,7 +5,7 @@ use axum::{
 };
 use proto::{
     connections::Connection,
-    sync::{ChangeIssuesRequest, Issue, IssueCount, ListIssuesRequest},
+    sync::{ChangeIssuesRequest, Issue, IssueCount, ListIssuesRequest, SettleConflictRequest},
 };
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,20 @@ pub(crate) async fn show(
     let list = app.rooms().sync().list_issues(visitor.ask(request)?).await?.into_inner();
     let shell = visitor.shell(format!("{} issues", ui::vendor(&vendor)), Nav::Integrations);
     Ok(IssuesPage::new(shell, &connection, filter, list.issues, list.counts, list.next_page))
+}
+
+/// `POST /settings/integrations/{vendor}/{connection}/issues/{issue}/settle`: one side of a conflict.
+pub(crate) async fn settle(
+    State(app): State<App>,
+    Path((vendor, id, issue_id)): Path<(String, String, String)>,
+    Form(visitor, fields): Form<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
+    connection::find(&app, &visitor, &vendor, &id).await?;
+    let winner = fields.into_iter().find(|(name, _)| name == "winner").map(|(_, value)| value);
+    let request = SettleConflictRequest { issue_id, winner: winner.unwrap_or_default() };
+    app.rooms().sync().settle_conflict(visitor.ask(request)?).await?;
+    let text = "Decided. The other value is kept with the record, and can be restored there.";
+    Ok(respond::redirect(&format!("/settings/integrations/{vendor}/{id}/issues"), &Flash::good(text)))
 }
 
 /// `POST /settings/integrations/{vendor}/{connection}/issues`: the chosen ones, or all of a category.

@@ -15,7 +15,7 @@ use crate::{
 /// The states by which the review can be narrowed.
 const STATES: &[&str] = &["suggested", "auto_mapped", "confirmed", "unmapped", "ignored"];
 pub(crate) const DIRECTIONS: &[&str] = &["bidirectional", "to_vendor", "from_vendor"];
-pub(crate) const POLICIES: &[&str] = &["platform_wins", "crm_wins", "newest_wins"];
+pub(crate) const POLICIES: &[&str] = &["platform_wins", "crm_wins", "newest_wins", "manual"];
 /// What a blank does, and how it is called.
 const BLANKS: &[(&str, &str)] = &[
     ("wins", "A blank is a value"),

@@ -21,7 +21,19 @@ pub fn issues() -> Vec<Issue> {
         state: "retrying".to_owned(),
         ..issue()
     };
-    vec![issue(), unmatched]
+    let conflict = Issue {
+        id: id("issue", 3),
+        field: "phone".to_owned(),
+        category: "conflict".to_owned(),
+        category_label: "Conflict held".to_owned(),
+        message: "changed here and at the vendor; both keep theirs until somebody decides".to_owned(),
+        suggestion: "Choose which of the two values stands.".to_owned(),
+        state: "open".to_owned(),
+        here: Some(text("+49 30 1234")),
+        there: Some(text("+49 30 9876")),
+        ..issue()
+    };
+    vec![conflict, issue(), unmatched]
 }
 
 /// How many there are by category.

@@ -136,6 +136,7 @@ async fn under_another_vendors_name_nothing_is_there_and_nothing_is_done() {
             ("budget", vec![("calls", "5000"), ("window_seconds", "3600")]),
             ("reconcile", vec![]),
             ("issues", vec![("action", "retry_all")]),
+            ("issues/issue_3/settle", vec![("winner", "crm")]),
             (&format!("runs/{run}/undo"), vec![]),
             (&format!("decisions/{decision}"), vec![("action", "leave")]),
         ] {
@@ -183,6 +184,26 @@ async fn issues_are_chosen_by_kind_and_changed_together() {
     }
     let mut browser = Browser::of(Role::Viewer).await;
     assert!(!browser.get(&path).await.body.contains("Retry chosen"));
+}
+
+#[tokio::test]
+async fn a_conflict_that_waits_shows_both_values_and_is_decided_by_who_may_edit() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let path = format!("{}/issues", connection());
+    let page = browser.get(&path).await;
+    for shown in ["Conflict held", "+49 30 1234", "+49 30 9876", "Keep ours", "Take HubSpot’s"] {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    for winner in ["platform", "crm"] {
+        // The whole form goes with the button.
+        let fields = [("winner", winner), ("category", ""), ("issue", "a")];
+        let page = browser.post(&format!("{path}/issue_3/settle"), &fields).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER);
+        assert_eq!(browser.rooms.asked(), [format!("settle issue_3 {winner}")]);
+    }
+    let mut browser = Browser::of(Role::Viewer).await;
+    let page = browser.get(&path).await;
+    assert!(page.body.contains("+49 30 9876") && !page.body.contains("Keep ours"));
 }
 
 #[tokio::test]

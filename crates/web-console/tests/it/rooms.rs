@@ -615,6 +615,12 @@ impl Sync for Rooms {
         self.enter(&request, Some(Scope::MappingsWrite), "dismiss")?;
         Ok(Response::new(sample::issue()))
     }
+    async fn settle_conflict(&self, request: Request<syn::SettleConflictRequest>) -> Answer<syn::Issue> {
+        let asked = request.get_ref();
+        let call = format!("settle {} {}", asked.issue_id, asked.winner);
+        self.enter(&request, Some(Scope::RecordsWrite), call)?;
+        Ok(Response::new(sample::issue()))
+    }
     async fn get_sync_health(
         &self,
         request: Request<syn::GetSyncHealthRequest>,

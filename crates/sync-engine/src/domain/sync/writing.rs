@@ -157,13 +157,13 @@ fn take_answer(
     let Some(value) = read(pair, raw, state, record, effect) else {
         if !pair.direction.inward() && !broken!(UnreadAgain) {
             state.answered_unread(write);
-            effect.cleared.extend(Some(pair.canonical.name.clone()).filter(|_| !state.is_held()));
+            effect.cleared.extend(Some(pair.canonical.name.clone()).filter(|_| !state.has_issue()));
         }
         return;
     };
     let remote = Remote { value: &value, version, at };
     let decision = state.answered(write, remote, &pair.ours(record), pair.rules());
-    effect.cleared.extend(Some(pair.canonical.name.clone()).filter(|_| !state.is_held()));
+    effect.cleared.extend(Some(pair.canonical.name.clone()).filter(|_| !state.has_issue()));
     if decision == Decision::Kept {
         effect.troubles.push(Trouble {
             field: pair.canonical.name.clone(),
@@ -255,6 +255,9 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
         let name = &pair.canonical.name;
         let local = pair.ours(record);
         let Some(state) = link.fields.get_mut(name) else { continue };
+        if state.agrees_meanwhile(&local) {
+            next.cleared.push(name.clone());
+        }
         if !state.wants(&local, pair.rules(), exists_there) {
             if !broken!(RefusedRemembered) && state.forgets_refused(&local) {
                 next.cleared.push(name.clone());
@@ -285,7 +288,7 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
             }
         }
     }
-    if !next.cleared.is_empty() && link.fields.values().all(|state| state.refused.is_none()) {
+    if !next.cleared.is_empty() && !link.is_refused() {
         next.cleared.push(String::new());
     }
     if fields.is_empty() {
@@ -345,14 +348,14 @@ fn offer_whole(mapping: &Compiled, link: &mut Link, record: &Record) {
 
 fn settle_covered(
     pair: &FieldPair,
-    link: &Link,
+    link: &mut Link,
     record: &mut Record,
     effect: &mut Effect,
     value: &Value,
     at: Timestamp,
     origin: &str,
 ) {
-    let Some(state) = link.fields.get(&pair.canonical.name) else { return };
+    let Some(state) = link.fields.get_mut(&pair.canonical.name) else { return };
     if !pair.direction.inward() || broken!(CoveredIgnored) {
         return;
     }
@@ -366,7 +369,11 @@ fn settle_covered(
     };
     let foreign = Remote { value: &value, version: at.as_millisecond(), at };
     let decision = state.covered(foreign, local(record, pair, &ours), pair.policy);
-    if matches!(decision, Decision::Conflict { .. }) {
+    if decision == Decision::Held {
+        // Ours stands there until a person says otherwise, or for good when something newer is seen first.
+        effect.conflicts.push(Conflict::lost_there(pair, ours, value.clone()));
+    }
+    if matches!(decision, Decision::Conflict { .. } | Decision::Held) {
         settle(pair, record, effect, decision, &value, Stamp { at, origin, first: false });
     }
 }
