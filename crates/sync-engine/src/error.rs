@@ -89,6 +89,17 @@ impl Error {
         }
     }
 
+    /// Whether a transaction was ended for another one's sake: both locked the same rows in another order, or a mapping
+    /// that it had read was changed meanwhile.
+    pub(crate) fn gave_way(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(answer)) => {
+                answer.code().is_some_and(|code| code.starts_with("40"))
+            }
+            error => matches!(error, Self::Moved),
+        }
+    }
+
     /// Whether Postgres refused a text because of a character that it cannot keep.
     pub(crate) fn is_unstorable_text(&self) -> bool {
         let Self::Database(sqlx::Error::Database(answer)) = self else { return false };

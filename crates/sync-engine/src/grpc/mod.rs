@@ -45,7 +45,11 @@ impl Service {
     }
 }
 
-/// One method: check the scope, call the function with the caller and the message, wrap the answer.
+/// How many times a request is tried whose transaction gave way to others, so that nothing of it is left.
+const TRIES: usize = 5;
+
+/// One method: check the scope, call the function with the caller and the message, as often as it gives way, wrap
+/// the answer.
 macro_rules! methods {
     ($($name:ident($request:ident) -> $reply:ty, $scope:ident, $call:path;)+) => {
         #[tonic::async_trait]
@@ -53,7 +57,16 @@ macro_rules! methods {
             $(
                 async fn $name(&self, request: Request<wire::$request>) -> Answer<$reply> {
                     let caller = self.caller(request.metadata(), Scope::$scope).await?;
-                    $call(&self.engine, &caller, request.into_inner()).await.map(Response::new).map_err(refuse)
+                    let message = request.into_inner();
+                    for _ in 1..TRIES {
+                        match $call(&self.engine, &caller, message.clone()).await {
+                            Err(error) if error.gave_way() => {
+                                tracing::debug!(%error, "a request is tried again");
+                            }
+                            answer => return answer.map(Response::new).map_err(refuse),
+                        }
+                    }
+                    $call(&self.engine, &caller, message).await.map(Response::new).map_err(refuse)
                 }
             )+
         }

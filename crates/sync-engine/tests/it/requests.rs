@@ -1,9 +1,10 @@
 //! What requests for records promise.
 
 use proto::sync as wire;
+use testkit::eventually;
 use tonic::Code;
 
-use crate::world::{World, by, values};
+use crate::world::{SOON, World, by, text, texts, values};
 
 fn create(
     credential: &str,
@@ -107,4 +108,30 @@ async fn a_picklist_without_options_of_its_own_is_told_by_what_the_vendor_calls_
     assert_eq!(named, [("BANKING", "banking"), ("COMPUTER_SOFTWARE", "computer_software")]);
     // The vendor may have others tomorrow: any text is still taken.
     world.create(&[("name", "One"), ("industry", "BEEKEEPING")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_gives_way_to_another_one_is_done_once_that_is_over() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "0")])]).await;
+    let record = world.company_with("1", "phone", "0").await;
+    let pool = chassis::pool(&world.database_url, "sync", 1).await.unwrap();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM links FOR UPDATE").execute(&mut *other).await.unwrap();
+    let meanwhile = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually(SOON, "the edit to wait", || async {
+            (world.query::<i64>(waits).await > 0).then_some(())
+        })
+        .await;
+        // Each waits for the other now, and the database ends the one that has waited longer.
+        sqlx::query("SELECT 1 FROM records FOR UPDATE").execute(&mut *other).await.unwrap();
+        other.commit().await.unwrap();
+    };
+    let (edited, ()) = tokio::join!(world.edit(&record.id, &[("phone", "1")]), meanwhile);
+    assert_eq!(text(&edited, "phone"), "1");
+    assert_eq!(world.write(0).await.fields, texts(&[("phone", "1")]));
+    pool.close().await;
 }

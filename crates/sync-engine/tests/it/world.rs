@@ -30,7 +30,7 @@ use crate::identity::Identity;
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
-    database_url: String,
+    pub(crate) database_url: String,
     /// Keeps the story's database.
     _database: Option<TestDatabase>,
     pub(crate) nats: TestNats,
