@@ -16,6 +16,7 @@ async fn a_record_archived_on_one_side_goes_the_same_way_on_the_other_and_comes_
     let hubspot = house.hubspot();
     let companies = hubspot.ids("companies", 3).await;
     house.ok("PATCH", &path, Some(json!({ "delete_policy": "archive" }))).await;
+    house.apply_changes(&mapping).await;
 
     let target = json!({ "object": "companies", "id": companies[0] });
     hubspot.control("POST", "archive", target.clone()).await;
@@ -43,6 +44,7 @@ async fn a_record_archived_on_one_side_goes_the_same_way_on_the_other_and_comes_
     wait_for(&house, &companies[1], |record| record["links"][0]["state"] == "detached").await;
 
     house.ok("PATCH", &path, Some(json!({ "delete_policy": "delete" }))).await;
+    house.apply_changes(&mapping).await;
     let doomed = house.linked("company", &companies[2]).await.expect("it was backfilled");
     let doomed = format!("/api/v1/records/company/{}", doomed["id"].as_str().expect("an id"));
     hubspot.control("POST", "archive", json!({ "object": "companies", "id": companies[2] })).await;
@@ -72,6 +74,7 @@ async fn a_record_that_the_filter_leaves_out_says_so_and_goes_on_when_it_is_let_
     let conditions = ["there city is_not Nowhere", "here description is_not secret"];
     let set = house.ok("PATCH", &path, Some(json!({ "filter": { "conditions": conditions } }))).await;
     assert_eq!(set["filter"]["conditions"], json!(conditions));
+    house.apply_changes(&mapping).await;
     let hubspot = house.hubspot();
     let company = hubspot.ids("companies", 1).await.remove(0);
     let edit = |properties: Value| {
@@ -121,6 +124,7 @@ async fn an_ambiguous_match_waits_for_a_person_who_links_creates_or_ignores() {
     let mapping = house.mapping("company").await;
     let inward = json!({ "direction": "from_vendor" });
     house.ok("PATCH", &format!("/api/v1/mappings/{mapping}"), Some(inward)).await;
+    house.apply_changes(&mapping).await;
     let hubspot = house.hubspot();
     let mut settled = Vec::new();
     for (n, action) in ["link", "create", "ignore"].into_iter().enumerate() {
@@ -193,9 +197,10 @@ async fn an_ambiguous_match_waits_for_a_person_who_links_creates_or_ignores() {
 #[tokio::test]
 async fn a_condition_on_our_own_field_asks_for_what_ours_would_hold() {
     let house = House::start(Start::default()).await;
-    let mapping = format!("/api/v1/mappings/{}", house.mapping("company").await);
+    let mapping = house.mapping("company").await;
     let filter = json!({ "filter": { "conditions": ["here address_city is Bergen"] } });
-    house.ok("PATCH", &mapping, Some(filter)).await;
+    house.ok("PATCH", &format!("/api/v1/mappings/{mapping}"), Some(filter)).await;
+    house.apply_changes(&mapping).await;
     let hubspot = house.hubspot();
     let make = |name: &'static str, city: &'static str| {
         let properties = json!({ "properties": { "name": name, "city": city } });

@@ -96,8 +96,10 @@ async fn an_applied_mapping_is_put_back_but_for_what_somebody_changed_since() {
 #[tokio::test]
 async fn putting_a_reading_back_archives_what_it_made_here_and_never_what_it_read_there() {
     let house = House::start(Start::default()).await;
-    let path = format!("/api/v1/mappings/{}", house.mapping("company").await);
-    house.ok("PATCH", &path, Some(json!({ "delete_policy": "delete" }))).await;
+    let mapping = house.mapping("company").await;
+    let delete = json!({ "delete_policy": "delete" });
+    house.ok("PATCH", &format!("/api/v1/mappings/{mapping}"), Some(delete)).await;
+    house.apply_changes(&mapping).await;
     let other = house.hubspot().ids("companies", 1).await.remove(0);
     let (status, made) = house
         .hubspot()

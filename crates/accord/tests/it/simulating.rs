@@ -47,6 +47,6 @@ fn a_small_world_is_walked_whole_within_the_bounds_that_are_said() {
         story.contains("1 vendor, 1 field of 3 values; 1 edit here, 1 there, no fault (hubspot)"),
         "{story}"
     );
-    assert!(story.contains("7 worlds") && story.contains("walked whole"), "{story}");
+    assert!(story.contains("9 worlds") && story.contains("walked whole"), "{story}");
     assert_eq!(simulate(&["--edits", "1"]).status.code(), Some(2), "bounds are of a walk");
 }

@@ -280,7 +280,8 @@ impl Field {
             false if known => Decision::Known,
             false => conflict(foreign, local, policy),
         };
-        if decision == Decision::Held {
+        // What is asked about already was seen after the write.
+        if decision == Decision::Held && self.held.is_none() {
             self.held = Some(foreign.deferred());
         }
         decision

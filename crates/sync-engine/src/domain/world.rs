@@ -285,6 +285,10 @@ impl World {
             for (index, entry) in history.iter().enumerate().filter(|(_, entry)| !entry.ours) {
                 // Who puts an old value back may have put back what both sides agreed on, which changes nothing.
                 let put_back = history[..index].iter().any(|earlier| earlier.value == entry.value);
+                // Who put ours out of the way there themselves is asked about that one, until another edit overtakes it.
+                let again = |later: &Entry| !later.ours && later.value == entry.value;
+                let is_asked = self.mapping.pairs[0].policy == Policy::Manual;
+                let put_back = put_back || is_asked && history[index + 1..].iter().any(again);
                 let overtaken = put_back || history.get(index + 1).is_some_and(|next| !next.ours);
                 let text = entry.value.to_string();
                 if !overtaken

@@ -126,12 +126,14 @@ async fn the_times_of_fields_are_asked_for_where_they_decide() {
             ..wire::SetFieldRequest::default()
         };
         world.api.clone().set_field(by("admin", ask)).await.unwrap();
+        world.activate(&active.id, 0).await;
         world.settled().await;
         wishes().pop().unwrap()
     };
     let wish = set("phone", "newest_wins", None).await;
     assert_eq!((wish.dated.as_slice(), wish.backfill), (&["phone".to_owned()][..], false));
-    assert_eq!(wishes().len(), before + 1);
+    let for_plan = &wishes()[before];
+    assert!(for_plan.backfill && for_plan.dated == ["phone"], "what a plan rests upon has its times");
     // What comes in decides, what only goes out does not.
     let wish = set("name", "newest_wins", Some("to_vendor")).await;
     assert_eq!(wish.dated, ["phone"]);

@@ -255,9 +255,7 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
         let name = &pair.canonical.name;
         let local = pair.ours(record);
         let Some(state) = link.fields.get_mut(name) else { continue };
-        if state.agrees_meanwhile(&local) {
-            next.cleared.push(name.clone());
-        }
+        next.cleared.extend(Some(name).filter(|_| state.agrees_meanwhile(&local)).cloned());
         if !state.wants(&local, pair.rules(), exists_there) {
             if !broken!(RefusedRemembered) && state.forgets_refused(&local) {
                 next.cleared.push(name.clone());
@@ -269,8 +267,7 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
                 state.pending = Some(local.clone());
                 state.asked = Some(id);
                 // Nothing seen yet means that nothing is expected there: a value that we cover is somebody's edit.
-                let seen = state.seen.clone().unwrap_or(Value::Null);
-                if let Ok(seen) = transform::outbound(pair, seen)
+                if let Ok(seen) = transform::outbound(pair, state.seen.clone().unwrap_or(Value::Null))
                     && !broken!(GuardOff)
                 {
                     expected.insert(pair.vendor.name.clone(), seen);
