@@ -183,7 +183,7 @@ impl Field {
                 }
             }
             // Ours that waits for a person is not offered, refused or not.
-            Decision::Held => self.refused = None,
+            Decision::Held => (self.refused, self.retried) = (None, false),
             Decision::Stale | Decision::Known | Decision::Kept | Decision::Deferred => {}
         }
         decision
@@ -400,6 +400,7 @@ impl Field {
     /// When nothing is to be offered: forgets what was refused and is not ours any more. False when nothing was held.
     pub(crate) fn forgets_refused(&mut self, local: &Value) -> bool {
         let forgotten = self.unread.is_none()
+            && self.held.is_none()
             && self.pending.is_none()
             && (self.refused.take_if(|refused| refused != local).is_some()
                 || (self.refused.is_none() && self.retried));

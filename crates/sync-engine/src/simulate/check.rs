@@ -10,7 +10,7 @@ use super::{
     world::World,
 };
 use crate::domain::{
-    mapping::{Compiled, Direction, Policy},
+    mapping::{Direction, FieldPair, Policy},
     sync::{Link, LinkState, Reason},
     transform,
 };
@@ -80,13 +80,15 @@ impl Rest {
 }
 
 /// Whether the order of deliveries decides nothing any more but values: every record is linked, and nothing is settled
-/// by time, for which a vendor that gives no times of fields gives that of the record as it was when it was read.
+/// by time, for which a vendor that gives no times of fields gives that of the record as it was when it was read, nor by a
+/// person, who is asked about the vendor's value or about ours that covered it, whichever was there first.
 pub(super) fn is_settled_by_values(world: &World) -> bool {
-    let newest = |mapping: &Compiled| mapping.pairs.iter().any(|pair| pair.policy == Policy::Newest);
+    let by_order = |pair: &FieldPair| matches!(pair.policy, Policy::Newest | Policy::Manual);
+    let mut mappings = world.platform.mappings.iter();
     let mut links = world.platform.links.iter();
     let mut there = world.systems.iter().flat_map(|it| (0..it.records.len()).map(move |n| (it.index, n)));
     world.systems.len() == 1
-        && !world.platform.mappings.iter().any(|mapping| newest(mapping))
+        && !mappings.any(|mapping| mapping.pairs.iter().any(by_order))
         && links.all(|link| link.vendor_id.is_some() && link.record.is_some() && link.staged.is_none())
         && there.all(|(system, record)| world.platform.link_of(system, record).is_some())
         && world.platform.records.iter().all(|record| world.platform.link_to(0, record.id).is_some())
