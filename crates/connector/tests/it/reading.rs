@@ -98,7 +98,7 @@ async fn fields_are_dated_before_their_changes_are_told_and_a_failure_of_that_lo
     assert_eq!(called.field_times, named.field_times, "the name is as old as it was");
 
     let dates = world.acme.calls("/dates").len();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.more_calls("/search", 5).await;
     assert_eq!(world.acme.calls("/dates").len(), dates, "what comes again is not dated again");
     replica.stop().await;
 }

@@ -147,6 +147,15 @@ impl World {
         eventually(SOON, what, || async { self.all(kind).into_iter().find(|fact| fits(fact)) }).await
     }
 
+    /// Waits until the vendor was called under this path so many times more.
+    pub(crate) async fn more_calls(&self, path: &str, count: usize) {
+        let wanted = self.acme.calls(path).len() + count;
+        eventually(SOON, &format!("{count} more calls of {path}"), || async {
+            (self.acme.calls(path).len() >= wanted).then_some(())
+        })
+        .await;
+    }
+
     /// Waits for the change of this field of this record.
     pub(crate) async fn wait_for_change(&self, id: &str, field: &str, value: &str) -> ChangeEvent {
         let fits = |change: &ChangeEvent| {

@@ -15,6 +15,15 @@ fn edited_since(world: &World, phone_at: Timestamp) -> ChangeEvent {
     ChangeEvent { field_times, ..world.edited("1", &fields) }
 }
 
+/// A company whose phone was set here after the moment that is given with it; what comes from the vendor stays here.
+async fn set_here_since(world: &World) -> (wire::Record, Timestamp) {
+    world.active("from_vendor", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "0")])]).await;
+    let record = world.company_with("1", "phone", "0").await;
+    let before = world.later();
+    (world.edit(&record.id, &[("phone", "here")]).await, before)
+}
+
 /// Who won the conflict of the phone, and whether that was close.
 async fn winner(world: &World) -> (String, bool) {
     let conflicts = world.conflicts().await;
@@ -27,11 +36,7 @@ async fn winner(world: &World) -> (String, bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_value_there_does_not_win_because_another_field_of_its_record_was_edited() {
     let world = World::new().await;
-    world.active("from_vendor", "newest_wins").await;
-    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "0")])]).await;
-    let record = world.company_with("1", "phone", "0").await;
-    let phone_at = world.later();
-    world.edit(&record.id, &[("phone", "here")]).await;
+    let (record, phone_at) = set_here_since(&world).await;
     let change = edited_since(&world, phone_at);
     world.deliver(std::slice::from_ref(&change)).await;
     let shown = world.company_with("1", "name", "Uno").await;
@@ -55,11 +60,7 @@ async fn an_older_value_there_does_not_win_because_another_field_of_its_record_w
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vendor_that_tells_no_times_of_fields_is_dated_by_its_records() {
     let world = World::new().await;
-    world.active("from_vendor", "newest_wins").await;
-    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "0")])]).await;
-    let record = world.company_with("1", "phone", "0").await;
-    let phone_at = world.later();
-    world.edit(&record.id, &[("phone", "here")]).await;
+    let (_, phone_at) = set_here_since(&world).await;
     let change = edited_since(&world, phone_at);
     world.deliver(&[ChangeEvent { field_times: BTreeMap::new(), ..change }]).await;
     world.company_with("1", "phone", "there").await;
