@@ -166,6 +166,7 @@ impl Demo<'_> {
             vendor: "hubspot".to_owned(),
             return_path: "/settings/integrations".to_owned(),
             connection_id: String::new(),
+            site: String::new(),
         };
         let begin = rooms.connections.begin_authorization(begin).await.map_err(refused)?.into_inner();
         let start: Url = begin.start_url.parse().context("read the address to start at")?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connector::{
-    Account, AuthorizeRequest, Body, Error, ErrorKind, Grant, MissingScope, Request, Response, Session,
+    Account, AuthorizeRequest, Body, Error, ErrorKind, Grant, Host, MissingScope, Request, Response, Session,
 };
 use http::Method;
 use secrecy::SecretString;
@@ -126,9 +126,11 @@ fn token_request(config: &Config, action: &str, mut fields: Vec<(&'static str, S
     fields.push(("client_id", config.client_id.as_str().into()));
     fields.push(("client_secret", config.client_secret.clone()));
     Request {
+        host: Host::Login,
         class: OAUTH,
         method: Method::POST,
         path: format!("{}{action}", Paths(config.api_version).token()),
+        headers: Vec::new(),
         body: Body::Form(fields),
         idempotent: false,
     }
@@ -142,7 +144,8 @@ pub(crate) fn read_grant(response: &Response) -> Result<Grant, Error> {
     Ok(Grant {
         access_token: tokens.access_token,
         refresh_token: tokens.refresh_token,
-        expires_in: Duration::from_secs(tokens.expires_in),
+        expires_in: Some(Duration::from_secs(tokens.expires_in)),
+        api_url: None,
     })
 }
 
@@ -213,6 +216,7 @@ mod tests {
     #[test]
     fn the_consent_page_is_asked_with_scopes_state_and_challenge() {
         let request = AuthorizeRequest {
+            login_url: &config().base_url,
             redirect_uri: "https://a.example/cb?x=1",
             state: "s+1",
             code_challenge: "c-_",
@@ -243,7 +247,7 @@ mod tests {
         let body = r#"{"token_type":"bearer","refresh_token":"na1-2","access_token":"CJ","expires_in":1800}"#;
         let response = Response { status: 200, headers: http::HeaderMap::new(), body: body.into() };
         let grant = read_grant(&response).unwrap();
-        assert_eq!(grant.expires_in, Duration::from_secs(1800));
+        assert_eq!(grant.expires_in, Some(Duration::from_secs(1800)));
         assert!(grant.refresh_token.is_some());
         assert!(!format!("{grant:?}").contains("na1-2"));
     }

@@ -1,7 +1,7 @@
 //! One method per endpoint of HubSpot. It knows paths, rate classes and wire types, and no domain word.
 
 use bytes::Bytes;
-use connector::{Body, Error, ErrorKind, Request, Session};
+use connector::{Body, Error, ErrorKind, Host, Request, Session};
 use http::Method;
 use serde::{Deserialize, Serialize};
 
@@ -183,10 +183,14 @@ fn json(operation: &'static str, body: &impl Serialize) -> Result<Bytes, Error> 
 }
 
 fn get(path: String) -> Request {
-    Request { class: CORE, method: Method::GET, path, body: Body::Empty, idempotent: true }
+    request(CORE, Method::GET, path, Body::Empty)
 }
 
 /// All our posts read, set values, or create by a unique property: making them twice does the same as once.
 fn post(class: &'static str, path: String, body: Bytes) -> Request {
-    Request { class, method: Method::POST, path, body: Body::Json(body), idempotent: true }
+    request(class, Method::POST, path, Body::Json(body))
+}
+
+fn request(class: &'static str, method: Method, path: String, body: Body) -> Request {
+    Request { host: Host::Api, class, method, path, headers: Vec::new(), body, idempotent: true }
 }

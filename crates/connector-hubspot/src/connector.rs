@@ -38,6 +38,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     quiet: &[COMPANY],
     // It always brings one, and often the same: what came last is kept.
     rotates_refresh_token: true,
+    streams: false,
     // https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines: a public app may make 110 calls
     // in ten seconds per account, and an account 5 searches a second. Nothing is published for tokens.
     rates: &[
@@ -99,6 +100,8 @@ impl Connector for HubSpot {
             name: "hubspot",
             label: "HubSpot",
             summary: "Keeps companies, deals and contacts of a HubSpot portal in step with what is here.",
+            logins: &[],
+            own_login: None,
         }
     }
 

@@ -26,6 +26,19 @@ pub struct VendorInfo {
     pub label: &'static str,
     /// What a connection brings, in one sentence.
     pub summary: &'static str,
+    /// Where its people sign in, where there are several places: see [`Connector::login_url`].
+    pub logins: &'static [Login],
+    /// What to call a place of a customer's own to sign in at, where there are such: `My Domain`.
+    pub own_login: Option<&'static str>,
+}
+
+/// A place where a vendor's people sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// What [`Connector::login_url`] knows it by.
+    pub site: &'static str,
+    /// What people see: `Sandbox`.
+    pub label: &'static str,
 }
 
 /// What a vendor can do, as data: the runtime and the conformance suite read it.
@@ -45,6 +58,8 @@ pub struct Capabilities {
     pub quiet: &'static [&'static str],
     /// Whether a refresh always brings a new refresh token.
     pub rotates_refresh_token: bool,
+    /// Whether the vendor pushes its changes, so that [`Connector::subscribe`] is to be asked before anything is polled.
+    pub streams: bool,
     /// Limits per rate class, until the vendor's answers say better.
     pub rates: &'static [RateClass],
 }
@@ -63,6 +78,8 @@ pub struct RateClass {
 /// What the authorize page needs.
 #[derive(Clone, Debug)]
 pub struct AuthorizeRequest<'a> {
+    /// Where people sign in, see [`Connector::login_url`].
+    pub login_url: &'a Url,
     /// Where the vendor sends the browser back.
     pub redirect_uri: &'a str,
     /// The one-time state.
@@ -78,8 +95,10 @@ pub struct Grant {
     pub access_token: SecretString,
     /// The refresh token; none when the vendor gave no new one and the old one stays.
     pub refresh_token: Option<SecretString>,
-    /// How long the access token lives.
-    pub expires_in: Duration,
+    /// How long the access token lives; none when only a refused call tells that it is over.
+    pub expires_in: Option<Duration>,
+    /// The base address of the API for this account, where the vendor gives one of its own to each.
+    pub api_url: Option<Url>,
 }
 
 /// The account behind a connection.
@@ -164,6 +183,8 @@ pub struct Change {
     pub changed_at: Timestamp,
     /// The fields that were read.
     pub fields: BTreeMap<String, Value>,
+    /// Whether `fields` has only those that changed, so that the others are as they were.
+    pub is_partial: bool,
     /// When fields were set to what they show, where [`Connector::date_fields`] found out.
     pub field_times: BTreeMap<String, Timestamp>,
     /// Our record id, where the vendor keeps it.
@@ -195,6 +216,65 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
+/// What a vendor pushed, in its order.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// Records that changed in a way that the vendor does not tell: they are to be read.
+    pub untold: Vec<Untold>,
+    /// The vendor left changes out without saying of which records: all that was modified since then is to be read.
+    pub left_out_since: Option<Timestamp>,
+    /// Everything before it was pushed; none when the vendor has not said yet where its stream stands. It is behind
+    /// everything that the batch has.
+    pub position: Option<String>,
+    /// The vendor's time up to which everything was pushed.
+    pub until: Option<Timestamp>,
+}
+
+/// A record that changed, and is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// The vendor's id.
+    pub id: String,
+    /// The version of the change; the record was deleted with it, should it not be there to read.
+    pub version: i64,
+    /// When it was changed.
+    pub changed_at: Timestamp,
+}
+
+/// A vendor's stream of the changes of one object.
+#[async_trait]
+pub trait ChangeStream: Send {
+    /// Waits for what the vendor pushes next; an empty batch is a sign of life. It may be dropped while it waits, and
+    /// nothing is lost.
+    ///
+    /// # Errors
+    /// The stream ended, see [`Connector::subscribe`].
+    async fn next(&mut self) -> Result<Batch, Error>;
+}
+
+/// What to subscribe to.
+#[derive(Clone, Debug)]
+pub struct Subscription<'a> {
+    /// The vendor's object with its fields.
+    pub schema: &'a ObjectSchema,
+    /// The names of the fields that are wanted.
+    pub fields: &'a [String],
+    /// A [`Batch::position`] behind which to begin; none for what changes from now on.
+    pub position: Option<&'a str>,
+}
+
+/// Which of a vendor's servers a request is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Host {
+    /// The API of the account.
+    #[default]
+    Api,
+    /// Where people sign in and tokens are given.
+    Login,
+}
+
 /// The body of a request.
 #[derive(Clone, Debug, Default)]
 pub enum Body {
@@ -210,12 +290,16 @@ pub enum Body {
 /// A call to the vendor.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The server.
+    pub host: Host,
     /// Which limit it counts against, see [`Capabilities::rates`].
     pub class: &'static str,
     /// The verb.
     pub method: Method,
-    /// The path below the vendor's base address, with its query.
+    /// The path below the server's base address, with its query.
     pub path: String,
+    /// Headers beside those of the body and the access token; no secret.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Body,
     /// Whether making it twice does the same as making it once; only such calls are retried after a lost answer.
@@ -260,8 +344,21 @@ pub trait Connector: Send + Sync + 'static {
     /// What it can do.
     fn capabilities(&self) -> &Capabilities;
 
-    /// The base address of the vendor's API.
+    /// The base address of the vendor's API, for accounts that were given none of their own.
     fn base_url(&self) -> &Url;
+
+    /// The address where people of this site sign in. An empty site is the vendor's usual one; other ones are for vendors
+    /// that have separate logins, and are what a person wrote.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Validation`]: the vendor has no such site, in words for people.
+    fn login_url(&self, site: &str) -> Result<Url, Error> {
+        if site.is_empty() {
+            return Ok(self.base_url().clone());
+        }
+        let message = format!("{} has one address to sign in at, so none can be chosen", self.vendor().label);
+        Err(Error::new(crate::ErrorKind::Validation, "find the login", message))
+    }
 
     /// The vendor's consent page.
     fn authorize_url(&self, request: &AuthorizeRequest<'_>) -> Url;
@@ -350,6 +447,35 @@ pub trait Connector: Send + Sync + 'static {
         _known: BTreeMap<String, BTreeMap<String, Value>>,
     ) -> Result<Vec<Change>, Error> {
         Ok(Vec::new())
+    }
+
+    /// Reads these records, at most two hundred, with all of `fields`, as a listing would show them. What is not there is
+    /// left out.
+    ///
+    /// # Errors
+    /// The vendor's failure; nothing counts as read then.
+    async fn fetch_records(
+        &self,
+        _session: &Session,
+        _schema: &ObjectSchema,
+        _fields: &[String],
+        _ids: &[String],
+    ) -> Result<Vec<Change>, Error> {
+        Err(Error::new(crate::ErrorKind::Protocol, "read records", "this vendor's records are not read by their ids"))
+    }
+
+    /// Opens the vendor's stream of the changes of an object, where [`Capabilities::streams`] says that it has one.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::NoStream`] when this account has none, so that the object is polled; its message says why, in
+    /// words for people. [`crate::ErrorKind::PositionLost`] when the vendor does not know the position any more, so that
+    /// changes may be missing. Else the vendor's failure.
+    async fn subscribe(
+        &self,
+        _session: &Session,
+        _subscription: &Subscription<'_>,
+    ) -> Result<Box<dyn ChangeStream>, Error> {
+        Err(Error::new(crate::ErrorKind::NoStream, "subscribe", "this vendor pushes no changes"))
     }
 
     /// Makes sure that the object has a unique field for our record id.

@@ -22,7 +22,7 @@ use crate::{
     http::Client,
     publisher::Publisher,
     schema,
-    session::Line,
+    session::{Line, Site},
     states,
     store::{Connection, Store, Transition},
     tokens::{Refresher, Sealer, TokenKeeper},
@@ -87,25 +87,28 @@ impl Core {
     /// What this process has at hand of a connection, its budget included; none when it does not serve the vendor.
     pub(crate) async fn link(&self, connection: &Connection) -> Result<Option<Arc<Link>>, Failure> {
         let Some(connector) = self.connectors.get(connection.vendor.as_str()) else { return Ok(None) };
-        let link = self.opened(connection, connector);
+        let link = self.opened(connection, connector)?;
         if !link.line.budget.is_loaded() {
             budgets::load(self, &link).await?;
         }
         Ok(Some(link))
     }
 
-    fn opened(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Arc<Link> {
+    fn opened(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Result<Arc<Link>, Error> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = links.entry(connection.id).or_insert_with(|| self.open_link(connection, connector));
         // Another process may have taken the answer to a new authorization: the old token may do less.
-        if link.authorized_at < connection.connected_at {
-            *link = self.open_link(connection, connector);
+        let known = links.get(&connection.id).filter(|link| link.authorized_at >= connection.connected_at);
+        if let Some(link) = known {
+            return Ok(Arc::clone(link));
         }
-        Arc::clone(link)
+        let link = self.open_link(connection, connector)?;
+        links.insert(connection.id, Arc::clone(&link));
+        Ok(link)
     }
 
-    fn open_link(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Arc<Link> {
-        let line = Line::new(Arc::clone(connector), self.http.clone(), Arc::clone(&self.clock));
+    fn open_link(&self, connection: &Connection, connector: &Arc<dyn Connector>) -> Result<Arc<Link>, Error> {
+        let site = Site::new(connector.as_ref(), &connection.site, &connection.account_id)?;
+        let line = Line::new(Arc::clone(connector), self.http.clone(), Arc::clone(&self.clock), site);
         let publisher = Publisher::new(connection.organization, connector.vendor().name);
         let refresher = Refresher {
             id: connection.id,
@@ -121,7 +124,7 @@ impl Core {
             patience: self.config.refresh_patience,
             current: tokio::sync::Mutex::default(),
         };
-        Arc::new(Link {
+        Ok(Arc::new(Link {
             id: connection.id,
             authorized_at: connection.connected_at,
             session: Session::new(Arc::clone(&line), Arc::new(tokens)),
@@ -132,7 +135,7 @@ impl Core {
             failing: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             puzzled: Mutex::default(),
-        })
+        }))
     }
 
     pub(crate) fn sealer(&self, organization: OrganizationId, connection: &str) -> Sealer {

@@ -33,6 +33,10 @@ pub enum ErrorKind {
     AnswerLost,
     /// The answer is not what the vendor documents.
     Protocol,
+    /// The account has no stream of changes.
+    NoStream,
+    /// The vendor does not know a stream's position any more: changes may be missing.
+    PositionLost,
 }
 
 impl ErrorKind {
@@ -53,6 +57,8 @@ impl ErrorKind {
             Self::Unavailable => "vendor_unavailable",
             Self::AnswerLost => "answer_lost",
             Self::Protocol => "vendor_protocol",
+            Self::NoStream => "no_stream",
+            Self::PositionLost => "position_lost",
         }
     }
 
@@ -67,7 +73,11 @@ impl ErrorKind {
             Self::Duplicate => IssueCategory::Duplicate,
             Self::NotFound => IssueCategory::Missing,
             Self::SchemaDrift | Self::SchemaTooLarge => IssueCategory::SchemaDrift,
-            Self::Unavailable | Self::AnswerLost | Self::Protocol => IssueCategory::Unavailable,
+            Self::Unavailable
+            | Self::AnswerLost
+            | Self::Protocol
+            | Self::NoStream
+            | Self::PositionLost => IssueCategory::Unavailable,
         }
     }
 

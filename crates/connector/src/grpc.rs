@@ -12,7 +12,7 @@ use crate::{
     Connector, budgets,
     core::{Core, Link},
     failure::Failure,
-    oauth::{self, Callback, OauthFailure},
+    oauth::{self, NewFlow, Callback, OauthFailure},
     owner, states,
     store::{Connection, SaidLimit, Store, Transition},
 };
@@ -32,6 +32,7 @@ impl wire::connections_server::Connections for Service {
         request: Request<wire::ListVendorsRequest>,
     ) -> Result<Response<wire::ListVendorsResponse>, Status> {
         self.guard.authorize(request.metadata(), Scope::ConnectionsRead).await?;
+        let login = |login: &crate::Login| wire::Login { site: login.site.to_owned(), label: login.label.to_owned() };
         let vendor = |connector: &Arc<dyn Connector>| {
             let info = connector.vendor();
             wire::Vendor {
@@ -39,6 +40,8 @@ impl wire::connections_server::Connections for Service {
                 label: info.label.to_owned(),
                 summary: info.summary.to_owned(),
                 objects: connector.capabilities().objects.iter().map(|object| (*object).to_owned()).collect(),
+                logins: info.logins.iter().map(login).collect(),
+                own_login: info.own_login.unwrap_or_default().to_owned(),
             }
         };
         let vendors = self.core.connectors.values().map(vendor).collect();
@@ -94,11 +97,23 @@ impl wire::connections_server::Connections for Service {
                 status(Code::InvalidArgument, "vendor_mismatch", "The connection is to another vendor.");
             return Err(at_field(refusal, "vendor"));
         }
-        let organization = by.caller.organization;
-        let actor = by.caller.actor.to_string();
-        let again = again.map(|connection| connection.id);
-        let begun =
-            oauth::begin(&self.core, organization, &actor, connector.as_ref(), again, &asked.return_path);
+        let site = match (asked.site.trim(), &again) {
+            ("", Some(connection)) => connection.site.as_str(),
+            (site, _) => site,
+        };
+        if let Err(error) = connector.login_url(site) {
+            return Err(at_field(status(Code::InvalidArgument, "site_invalid", &error.message), "site"));
+        }
+        let (organization, actor) = (by.caller.organization, by.caller.actor.to_string());
+        let begin = NewFlow {
+            organization,
+            actor: &actor,
+            connector: connector.as_ref(),
+            connection: again.as_ref().map(|connection| connection.id),
+            return_path: &asked.return_path,
+            site,
+        };
+        let begun = oauth::begin(&self.core, &begin);
         let start_url = begun.await.map_err(failed)?.into();
         Ok(Response::new(wire::BeginAuthorizationResponse { start_url }))
     }

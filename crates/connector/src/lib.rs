@@ -28,8 +28,8 @@ mod writes;
 
 pub use config::Config;
 pub use contract::{
-    Account, AuthorizeRequest, Body, Capabilities, Change, Connector, Cursor, Fetch, Grant, LimitHint,
-    MissingScope, Page, RateClass, Request, Response, VendorInfo,
+    Account, AuthorizeRequest, Batch, Body, Capabilities, Change, ChangeStream, Connector, Cursor, Fetch, Grant, Host,
+    LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Subscription, Untold, VendorInfo,
 };
 pub use error::{Error, ErrorKind, Retry};
 pub use runtime::{Deps, Running, StartError, start};

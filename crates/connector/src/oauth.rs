@@ -3,7 +3,7 @@
 //! exchanged only when the one who began confirms, so that nobody's account is joined to another's organization by
 //! a link that was sent around.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bus::outbox;
@@ -18,8 +18,8 @@ use crate::{
     core::Core,
     failure::Failure,
     publisher::Publisher,
-    session::{FixedToken, Line},
-    store::{Authorization, Connection, NewAuthorization, NewConnection, Store},
+    session::{FixedToken, Line, Site},
+    store::{Authorization, Connection, NewAuthorization, NewConnection, Store, TokenRow},
     tokens::{ACCESS, REFRESH_TOKEN},
 };
 
@@ -71,23 +71,30 @@ pub(crate) struct Callback<'a> {
     pub(crate) nonce: &'a str,
 }
 
+/// What somebody wants authorized.
+#[derive(Clone, Copy)]
+pub(crate) struct NewFlow<'a> {
+    pub(crate) organization: OrganizationId,
+    pub(crate) actor: &'a str,
+    pub(crate) connector: &'a dyn Connector,
+    /// The connection that is authorized again.
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) return_path: &'a str,
+    /// Where to sign in, see [`Connector::login_url`].
+    pub(crate) site: &'a str,
+}
+
 /// Step 1: a ticket for the browser.
-pub(crate) async fn begin(
-    core: &Core,
-    organization: OrganizationId,
-    actor: &str,
-    connector: &dyn Connector,
-    connection: Option<ConnectionId>,
-    return_path: &str,
-) -> Result<Url, Failure> {
+pub(crate) async fn begin(core: &Core, flow: &NewFlow<'_>) -> Result<Url, Failure> {
     let (ticket, now) = (random_text(), core.now());
     let authorization = NewAuthorization {
         id: Uuid::new_v4(),
-        organization,
-        vendor: connector.vendor().name,
-        connection,
-        actor,
-        return_path,
+        organization: flow.organization,
+        vendor: flow.connector.vendor().name,
+        connection: flow.connection,
+        actor: flow.actor,
+        return_path: flow.return_path,
+        site: flow.site,
         ticket_hash: &hash(&ticket),
         expires_at: now + TICKET_LASTS,
     };
@@ -103,6 +110,7 @@ pub(crate) async fn start(core: &Core, ticket: &str) -> Result<(Url, String), Oa
         || refused("oauth_ticket_unknown", "This link was used already or is too old. Start again.", true);
     let authorization = core.store.ticket(&hash(ticket), core.now()).await?.ok_or_else(unknown)?;
     let connector = core.connectors.get(authorization.vendor.as_str()).ok_or_else(unknown)?;
+    let login_url = connector.login_url(&authorization.site).map_err(vendor_refused)?;
     let (state, nonce, verifier) = (random_text(), random_text(), random_text());
     let challenge = BASE64_URL_SAFE_NO_PAD.encode(hash(&verifier));
     let sealer = core.sealer(authorization.organization, &authorization.id.to_string());
@@ -113,6 +121,7 @@ pub(crate) async fn start(core: &Core, ticket: &str) -> Result<(Url, String), Oa
         return Err(unknown());
     }
     let url = connector.authorize_url(&AuthorizeRequest {
+        login_url: &login_url,
         redirect_uri: redirect_uri(core, &authorization.vendor).as_str(),
         state: &state,
         code_challenge: &challenge,
@@ -236,9 +245,13 @@ async fn finish(core: &Core, authorization: &Authorization) -> Result<Connection
         .connectors
         .get(authorization.vendor.as_str())
         .ok_or_else(|| refused("vendor_unknown", "This vendor is not served here.", false))?;
-    let line = Line::new(connector.clone(), core.http.clone(), core.clock.clone());
+    let site = Site::new(connector.as_ref(), &authorization.site, "").map_err(vendor_refused)?;
+    let line = Line::new(connector.clone(), core.http.clone(), core.clock.clone(), site);
     let grant = exchange(core, &line, authorization).await?;
-    let session = Session::new(line.clone(), std::sync::Arc::new(FixedToken(grant.access_token.clone())));
+    if let Some(api_url) = &grant.api_url {
+        line.site.api.store(Arc::new(api_url.clone()));
+    }
+    let session = Session::new(line.clone(), Arc::new(FixedToken(grant.access_token.clone())));
     let account = match connector.account(&session).await {
         Ok(account) => account.storable(),
         Err(error) => {
@@ -317,6 +330,7 @@ async fn connect(
         id: authorization.connection.unwrap_or_else(|| ConnectionId::generate(now)),
         organization: authorization.organization,
         vendor: connector.vendor().name,
+        site: &authorization.site,
         account,
         actor: &authorization.actor,
         now,
@@ -324,11 +338,16 @@ async fn connect(
     let mut tx = core.store.pool.begin().await?;
     let id = Store::upsert_connection(&mut tx, &new).await?;
     let sealer = core.sealer(authorization.organization, &id.to_string());
-    let access = sealer.seal(ACCESS, &grant.access_token)?;
     let nothing = SecretString::default();
-    let refresh = sealer.seal(REFRESH_TOKEN, grant.refresh_token.as_ref().unwrap_or(&nothing))?;
-    let lifetime = grant.expires_in;
-    Store::put_tokens(&mut tx, id, &access, &refresh, now + lifetime, lifetime).await?;
+    let tokens = TokenRow {
+        generation: 0,
+        access: sealer.seal(ACCESS, &grant.access_token)?,
+        refresh: sealer.seal(REFRESH_TOKEN, grant.refresh_token.as_ref().unwrap_or(&nothing))?,
+        expires: grant.expires_in.map(|lives| (now + lives, lives)),
+        api_url: grant.api_url.as_ref().map(|url| url.as_str().to_owned()),
+        intent: false,
+    };
+    Store::put_tokens(&mut tx, id, &tokens).await?;
     let fact = ConnectionChanged {
         connection: Some(id),
         vendor: new.vendor.to_owned(),

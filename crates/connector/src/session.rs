@@ -8,14 +8,16 @@ use std::{
 };
 
 use ::http::{HeaderMap, header::DATE};
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use model::{Clock, SystemClock};
 use rand::Rng;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::{
-    Connector, Error, ErrorKind, Request, Response, Retry,
+    Connector, Error, ErrorKind, Host, Request, Response, Retry,
     budget::Meter,
     http::{Client, HttpError},
     limiter::{Limiter, Priority},
@@ -61,6 +63,25 @@ impl Tokens for FixedToken {
     }
 }
 
+/// Whose account a line is of, and where.
+pub(crate) struct Site {
+    /// Where people sign in, and tokens come from.
+    pub(crate) login: Url,
+    /// The API; tokens may come with another address than the last ones.
+    pub(crate) api: ArcSwap<Url>,
+    /// The vendor's id of the account; empty before it is known.
+    pub(crate) account: String,
+}
+
+impl Site {
+    /// The site of this name, for the account with this id.
+    pub(crate) fn new(connector: &dyn Connector, name: &str, account: &str) -> Result<Self, Error> {
+        let login = connector.login_url(name)?;
+        let api = ArcSwap::from_pointee(connector.base_url().clone());
+        Ok(Self { login, api, account: account.to_owned() })
+    }
+}
+
 /// What calls of one connection share, whoever makes them.
 pub(crate) struct Line {
     pub(crate) connector: Arc<dyn Connector>,
@@ -69,12 +90,13 @@ pub(crate) struct Line {
     pub(crate) budget: Meter,
     pub(crate) usage: Usage,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) site: Site,
     /// How far the vendor's clock is ahead of ours, in seconds, by the `Date` of its last answer.
     ahead_s: AtomicI64,
 }
 
 impl Line {
-    pub(crate) fn new(connector: Arc<dyn Connector>, http: Client, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(connector: Arc<dyn Connector>, http: Client, clock: Arc<dyn Clock>, site: Site) -> Arc<Self> {
         let limiter = Limiter::new(connector.capabilities().rates);
         Arc::new(Self {
             connector,
@@ -83,6 +105,7 @@ impl Line {
             budget: Meter::default(),
             usage: Usage::default(),
             clock,
+            site,
             ahead_s: AtomicI64::new(0),
         })
     }
@@ -144,7 +167,12 @@ impl Line {
     }
 
     async fn exchange(&self, request: &Request, bearer: Option<&SecretString>) -> Result<Response, Error> {
-        let answer = self.http.vendor(self.connector.base_url(), request, bearer).await.map_err(no_answer)?;
+        let api = self.site.api.load();
+        let base = match request.host {
+            Host::Api => &**api,
+            Host::Login => &self.site.login,
+        };
+        let answer = self.http.vendor(base, request, bearer).await.map_err(no_answer)?;
         self.compare_clocks(&answer.headers);
         if let Some(hint) = self.connector.limit_hint(request.class, &answer.headers) {
             self.limiter.learn(request.class, hint);
@@ -189,13 +217,14 @@ impl Session {
         Self { line, tokens, priority: Priority::Live }
     }
 
-    /// A session with a token that nobody renews, for tests of a vendor crate against its sandbox.
+    /// A session of an account with a token that nobody renews, for tests of a vendor crate against its sandbox.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn for_tests(connector: Arc<dyn Connector>, token: SecretString) -> Result<Self, Error> {
+    pub fn for_tests(connector: Arc<dyn Connector>, account: &str, token: SecretString) -> Result<Self, Error> {
         let http = Client::try_new(Duration::from_secs(30)).map_err(no_answer)?;
-        let line = Line::new(connector, http, Arc::new(SystemClock));
+        let site = Site::new(connector.as_ref(), "", account)?;
+        let line = Line::new(connector, http, Arc::new(SystemClock), site);
         Ok(Self::new(line, Arc::new(FixedToken(token))))
     }
 
@@ -209,6 +238,36 @@ impl Session {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.line.clock.now()
+    }
+
+    /// The base address of the account's API.
+    #[must_use]
+    pub fn api_url(&self) -> Url {
+        Url::clone(&self.line.site.api.load())
+    }
+
+    /// The vendor's id of the account; empty while [`Connector::account`] finds it out.
+    #[must_use]
+    pub fn account_id(&self) -> &str {
+        &self.line.site.account
+    }
+
+    /// The present moment by the vendor's clock, to the second, as its last answer told it.
+    #[must_use]
+    pub fn vendor_now(&self) -> Timestamp {
+        self.line.vendor_now()
+    }
+
+    /// A newer access token, for whoever was told elsewhere than in an answer to [`Session::send`] that this one expired.
+    ///
+    /// # Errors
+    /// See [`Session::access_token`].
+    pub async fn renewed_access_token(&self, refused: &SecretString) -> Result<SecretString, Error> {
+        let access = self.tokens.access().await?;
+        if access.token.expose_secret() != refused.expose_secret() {
+            return Ok(access.token);
+        }
+        Ok(self.tokens.renew(&access).await?.token)
     }
 
     /// The access token, for the few calls that carry it elsewhere than in the `Authorization` header. Never log it.

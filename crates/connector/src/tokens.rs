@@ -7,6 +7,7 @@ use bus::outbox::{self, Waker};
 use jiff::Timestamp;
 use model::{ConnectionChanged, ConnectionId, ConnectionState, kind};
 use tokio::time::Instant;
+use url::Url;
 use uuid::Uuid;
 use vault::{Scope, Sealed, SecretString, Vault};
 
@@ -86,16 +87,16 @@ pub(crate) struct Known {
 #[derive(Clone)]
 struct Current {
     access: Access,
-    renew_at: Timestamp,
+    /// None when only a refused call tells.
+    renew_at: Option<Timestamp>,
 }
 
 #[async_trait]
 impl Tokens for TokenKeeper {
     async fn access(&self) -> Result<Access, Error> {
         let mut known = self.current.lock().await;
-        if let Some(current) =
-            known.current.as_ref().filter(|it| self.refresher.line.clock.now() < it.renew_at)
-        {
+        let now = self.refresher.line.clock.now();
+        if let Some(current) = known.current.as_ref().filter(|it| it.renew_at.is_none_or(|at| now < at)) {
             return Ok(current.access.clone());
         }
         let fresh = self.fresh(&mut known).await.map_err(|failure| failure.into_vendor(REFRESH))?;
@@ -122,7 +123,8 @@ impl TokenKeeper {
         if self.is_fresh(&row) {
             return self.refresher.opened(&row);
         }
-        let still_good = row.expires_at > self.refresher.line.clock.now();
+        let now = self.refresher.line.clock.now();
+        let still_good = row.expires.is_none_or(|(ends, _)| ends > now);
         let present = self.refresher.opened(&row);
         match self.refresh(row, known).await {
             Err(Failure::Vendor(error)) if still_good && error.is_transient() => {
@@ -134,7 +136,7 @@ impl TokenKeeper {
     }
 
     fn is_fresh(&self, row: &TokenRow) -> bool {
-        self.refresher.line.clock.now() < renew_at(row)
+        renew_at(row).is_none_or(|at| self.refresher.line.clock.now() < at)
     }
 
     /// Refreshes, or waits for whoever is at it.
@@ -202,6 +204,9 @@ impl Refresher {
 
     fn opened(&self, row: &TokenRow) -> Result<Current, Failure> {
         let token = self.sealer.open(ACCESS, &row.access)?;
+        if let Some(api_url) = row.api_url.as_deref().and_then(|address| Url::parse(address).ok()) {
+            self.line.site.api.store(Arc::new(api_url));
+        }
         Ok(Current { access: Access { token, generation: row.generation }, renew_at: renew_at(row) })
     }
 
@@ -219,12 +224,13 @@ impl Refresher {
             Some(token) => self.sealer.seal(REFRESH_TOKEN, token)?,
             None => row.refresh.clone(),
         };
+        let now = self.line.clock.now();
         let next = TokenRow {
             generation: row.generation + 1,
             access: self.sealer.seal(ACCESS, &grant.access_token)?,
             refresh,
-            expires_at: self.line.clock.now() + grant.expires_in,
-            lifetime: grant.expires_in,
+            expires: grant.expires_in.map(|lives| (now + lives, lives)),
+            api_url: grant.api_url.map(String::from).or_else(|| row.api_url.clone()),
             intent: false,
         };
         loop {
@@ -293,6 +299,6 @@ impl Refresher {
 }
 
 /// When a token is to be renewed: a tenth of its life before its end.
-fn renew_at(row: &TokenRow) -> Timestamp {
-    row.expires_at - row.lifetime / AHEAD
+fn renew_at(row: &TokenRow) -> Option<Timestamp> {
+    row.expires.map(|(ends, lives)| ends - lives / AHEAD)
 }

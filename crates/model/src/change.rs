@@ -52,6 +52,9 @@ pub struct ChangeEvent {
     /// The fields that were read, by the vendor's internal names; a field that is not here is unknown, not blank.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, Value>,
+    /// Whether `fields` has only those that changed, so that the others are as they were; else it has all that are read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_partial: bool,
     /// When fields were set there, where the vendor tells it and somebody wants to know; a field that is not here was set
     /// at `changed_at` at the latest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

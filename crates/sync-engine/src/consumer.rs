@@ -428,6 +428,7 @@ mod tests {
             captured_at: now,
             lane: Lane::Live,
             fields: BTreeMap::from([("name".to_owned(), Value::Text(text))]),
+            is_partial: false,
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: vec!["2".to_owned()],

@@ -77,6 +77,8 @@ pub fn hubspot() -> Vendor {
         label: "HubSpot".to_owned(),
         summary: "Companies and deals, both ways, with reviewed field mappings.".to_owned(),
         objects: vec!["companies".to_owned(), "deals".to_owned()],
+        logins: Vec::new(),
+        own_login: String::new(),
     }
 }
 

@@ -175,6 +175,7 @@ impl Sandbox {
             vendor: "hubspot".to_owned(),
             return_path: "/settings/integrations".to_owned(),
             connection_id: String::new(),
+            site: String::new(),
         };
         let start = api.begin_authorization(by(key, begin)?).await?.into_inner().start_url;
         let ticket = query(&start.parse()?, "ticket")?;

@@ -136,6 +136,7 @@ impl Load {
             captured_at: at,
             lane: Lane::Live,
             fields,
+            is_partial: false,
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),

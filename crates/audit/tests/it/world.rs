@@ -147,6 +147,7 @@ impl World {
                 ("name".into(), Value::text("Marker Inc.")),
                 ("city".into(), Value::Null),
             ]),
+            is_partial: false,
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),

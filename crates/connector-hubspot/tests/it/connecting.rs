@@ -15,7 +15,7 @@ async fn consent_brings_tokens_and_the_portals_id() {
     assert_eq!(account.id, portal.sandbox.portal_id().to_string());
     assert!(!account.name.is_empty());
     assert!(account.missing.is_empty(), "{:?}", account.missing);
-    assert_eq!(portal.grant.expires_in, Duration::from_secs(1_800));
+    assert_eq!(portal.grant.expires_in, Some(Duration::from_secs(1_800)));
     assert!(portal.grant.refresh_token.is_some());
 }
 
@@ -25,7 +25,7 @@ async fn a_scope_that_was_not_granted_is_reported_in_words() {
     let granted = ["oauth", "crm.objects.companies.read", "crm.schemas.companies.read"];
     portal.sandbox.change_settings(json!({"scopes_granted": granted})).unwrap();
     let grant = consent(&portal.sandbox, &portal.hubspot).await;
-    let session = Session::for_tests(portal.hubspot.clone(), grant.access_token).unwrap();
+    let session = Session::for_tests(portal.hubspot.clone(), "", grant.access_token).unwrap();
     let account = portal.hubspot.account(&session).await.unwrap();
     let missing: Vec<&str> = account.missing.iter().map(|missing| missing.scope.as_str()).collect();
     assert!(missing.contains(&"crm.objects.deals.read") && missing.contains(&"crm.objects.companies.write"));
@@ -52,7 +52,7 @@ async fn a_refresh_brings_a_new_refresh_token_and_the_old_one_is_dead() {
     let old = portal.grant.refresh_token.clone().unwrap();
     let answer = portal.session.send(portal.hubspot.refresh_request(&old)).await.unwrap();
     let grant = portal.hubspot.read_grant(&answer).unwrap();
-    let session = Session::for_tests(portal.hubspot.clone(), grant.access_token).unwrap();
+    let session = Session::for_tests(portal.hubspot.clone(), "", grant.access_token).unwrap();
     portal.hubspot.account(&session).await.unwrap();
 
     let error = portal.session.send(portal.hubspot.refresh_request(&old)).await.unwrap_err();
@@ -132,9 +132,11 @@ async fn a_gateways_page_and_an_answer_cut_off_are_tried_again() {
 async fn answers_teach_the_limit_of_ordinary_calls_and_searches_have_their_own() {
     let portal = connected_with(Settings::default(), ApiVersion::Classic).await;
     let page = |path: &str| connector::Request {
+        host: connector::Host::Api,
         class: "core",
         method: http::Method::GET,
         path: path.into(),
+        headers: Vec::new(),
         body: connector::Body::Empty,
         idempotent: true,
     };

@@ -16,7 +16,7 @@ use crate::{
 /// The portal's administrator makes a custom object.
 async fn make_cars(portal: &Portal) -> String {
     let token = portal.sandbox.access_token().into();
-    let admin = Session::for_tests(portal.hubspot.clone(), token).unwrap();
+    let admin = Session::for_tests(portal.hubspot.clone(), "", token).unwrap();
     let property = |name: &str, kind: &str, field: &str| json!({"name": name, "label": name, "type": kind, "fieldType": field});
     let schema = json!({
         "name": "car",
@@ -26,9 +26,11 @@ async fn make_cars(portal: &Portal) -> String {
         "properties": [property("plate", "string", "text"), property("seats", "number", "number")],
     });
     let request = Request {
+        host: connector::Host::Api,
         class: "core",
         method: http::Method::POST,
         path: "/crm-object-schemas/v3/schemas".to_owned(),
+        headers: Vec::new(),
         body: Body::Json(schema.to_string().into()),
         idempotent: false,
     };

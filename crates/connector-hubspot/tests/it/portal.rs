@@ -38,14 +38,18 @@ pub(crate) async fn connected_with(settings: Settings, api_version: ApiVersion) 
     let config = Config { client_id, client_secret, base_url: url.clone(), app_url: url, api_version };
     let hubspot = Arc::new(HubSpot::new(config));
     let grant = consent(&sandbox, &hubspot).await;
-    let session = Session::for_tests(hubspot.clone(), grant.access_token.clone()).unwrap();
+    let session = Session::for_tests(hubspot.clone(), "", grant.access_token.clone()).unwrap();
     Portal { sandbox, hubspot, grant, session }
 }
 
 /// The consent page, its form, the redirect and the exchange of the code.
 pub(crate) async fn consent(sandbox: &Handle, hubspot: &Arc<HubSpot>) -> Grant {
-    let request =
-        AuthorizeRequest { redirect_uri: REDIRECT_URI, state: "the-state", code_challenge: CHALLENGE };
+    let request = AuthorizeRequest {
+        login_url: &hubspot.login_url("").unwrap(),
+        redirect_uri: REDIRECT_URI,
+        state: "the-state",
+        code_challenge: CHALLENGE,
+    };
     let page = hubspot.authorize_url(&request);
     let http = Client::try_new(std::time::Duration::from_secs(10)).unwrap();
     assert!(http.get(&page, None).await.unwrap().is_success());
@@ -60,7 +64,7 @@ pub(crate) async fn consent(sandbox: &Handle, hubspot: &Arc<HubSpot>) -> Grant {
     let query: std::collections::HashMap<String, String> = back.query_pairs().into_owned().collect();
     assert_eq!(query["state"], "the-state");
     let exchange = hubspot.exchange_request(&query["code"], REDIRECT_URI, &VERIFIER.into());
-    let nobody = Session::for_tests(hubspot.clone(), "none".into()).unwrap();
+    let nobody = Session::for_tests(hubspot.clone(), "", "none".into()).unwrap();
     hubspot.read_grant(&nobody.send(exchange).await.unwrap()).unwrap()
 }
 

@@ -267,9 +267,11 @@ async fn creates_and_updates_go_out_together() {
 async fn a_property_of_our_name_without_uniqueness_is_refused_in_words() {
     let portal = connected().await;
     let request = connector::Request {
+        host: connector::Host::Api,
         class: "core",
         method: http::Method::POST,
         path: "/crm/v3/properties/companies".into(),
+        headers: Vec::new(),
         body: connector::Body::Json(
             json!({"name": "accord_record_id", "label": "Mine", "type": "string", "fieldType": "text",
                    "groupName": "companyinformation"})
@@ -323,7 +325,7 @@ async fn a_missing_permission_rejects_and_revoked_access_is_an_error() {
         )
         .unwrap();
     let grant = consent(&portal.sandbox, &portal.hubspot).await;
-    let reader = Session::for_tests(portal.hubspot.clone(), grant.access_token).unwrap();
+    let reader = Session::for_tests(portal.hubspot.clone(), "", grant.access_token).unwrap();
     let writes = [update(&id, &[("city", Value::text("Ghent"))])];
     let outcome = portal.hubspot.write(&reader, &schema, &writes).await.remove(0).unwrap();
     let WriteOutcome::Rejected { category, message, .. } = outcome else { panic!("{outcome:?}") };

@@ -61,6 +61,11 @@ pub trait Driver: Send + Sync {
     /// What to read and write.
     fn sample(&self) -> Sample;
 
+    /// The vendor's id of the account, for connectors that ask for it.
+    fn account(&self) -> String {
+        String::new()
+    }
+
     /// An access token of a new grant, and its refresh token.
     async fn grant(&self) -> (SecretString, SecretString);
 
@@ -120,7 +125,7 @@ impl Subject {
     async fn of(driver: &dyn Driver) -> Self {
         let (connector, sample) = (driver.connector(), driver.sample());
         let (token, _) = driver.grant().await;
-        let session = went_well("open a session", Session::for_tests(Arc::clone(&connector), token));
+        let session = went_well("open a session", Session::for_tests(Arc::clone(&connector), &driver.account(), token));
         let schemas = went_well("describe", connector.describe(&session).await);
         let schema = schemas.into_iter().find(|schema| schema.name == sample.object);
         let Some(schema) = schema else { panic!("describe does not show the object {}", sample.object) };

@@ -15,6 +15,7 @@ pub(crate) struct NewAuthorization<'a> {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) actor: &'a str,
     pub(crate) return_path: &'a str,
+    pub(crate) site: &'a str,
     pub(crate) ticket_hash: &'a [u8],
     pub(crate) expires_at: Timestamp,
 }
@@ -28,6 +29,7 @@ pub(crate) struct Authorization {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) actor: String,
     pub(crate) return_path: String,
+    pub(crate) site: String,
     pub(crate) nonce_hash: Vec<u8>,
     pub(crate) verifier: Option<Sealed>,
     pub(crate) code: Option<Sealed>,
@@ -42,6 +44,7 @@ struct Row {
     connection: Option<Uuid>,
     actor: String,
     return_path: String,
+    site: String,
     nonce_hash: Option<Vec<u8>>,
     verifier: Option<Vec<u8>>,
     code: Option<Vec<u8>>,
@@ -57,6 +60,7 @@ impl From<Row> for Authorization {
             connection: row.connection.map(ConnectionId::from_uuid),
             actor: row.actor,
             return_path: row.return_path,
+            site: row.site,
             nonce_hash: row.nonce_hash.unwrap_or_default(),
             verifier: row.verifier.map(Sealed::from_bytes),
             code: row.code.map(Sealed::from_bytes),
@@ -85,8 +89,8 @@ impl Store {
         .await?;
         sqlx::query(
             "INSERT INTO authorizations (id, organization, vendor, connection, actor, return_path, ticket_hash,
-                                         expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                                         expires_at, site)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(new.id)
         .bind(new.organization.uuid())
@@ -96,6 +100,7 @@ impl Store {
         .bind(new.return_path)
         .bind(new.ticket_hash)
         .bind(at(new.expires_at))
+        .bind(new.site)
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -104,7 +109,7 @@ impl Store {
     /// The flow of a ticket that was not spent.
     pub(crate) async fn ticket(&self, hash: &[u8], now: Timestamp) -> Result<Option<Authorization>, Error> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier, code,
+            "SELECT id, organization, vendor, connection, actor, return_path, site, nonce_hash, verifier, code,
                     expires_at
              FROM authorizations WHERE ticket_hash = $1 AND state_hash IS NULL AND expires_at > $2",
         )
@@ -147,7 +152,7 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(
             "UPDATE authorizations SET completed_at = $2
              WHERE state_hash = $1 AND completed_at IS NULL AND expires_at > $2
-             RETURNING id, organization, vendor, connection, actor, return_path, nonce_hash, verifier, code,
+             RETURNING id, organization, vendor, connection, actor, return_path, site, nonce_hash, verifier, code,
                        expires_at",
         )
         .bind(state_hash)
@@ -187,7 +192,7 @@ impl Store {
                  WHERE confirm_hash = $1 AND confirmed_at IS NULL FOR UPDATE)
              UPDATE authorizations a SET confirmed_at = $2, code = NULL, verifier = NULL
              FROM waiting w WHERE a.id = w.id
-             RETURNING a.id, a.organization, a.vendor, a.connection, a.actor, a.return_path, a.nonce_hash,
+             RETURNING a.id, a.organization, a.vendor, a.connection, a.actor, a.return_path, a.site, a.nonce_hash,
                        a.expires_at, w.verifier, w.code",
         )
         .bind(confirm_hash)
@@ -200,7 +205,7 @@ impl Store {
     /// The flow that a browser's nonce belongs to, whatever became of it: whom to tell about a wrong state.
     pub(crate) async fn authorization_of_nonce(&self, hash: &[u8]) -> Result<Option<Authorization>, Error> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT id, organization, vendor, connection, actor, return_path, nonce_hash, verifier, code,
+            "SELECT id, organization, vendor, connection, actor, return_path, site, nonce_hash, verifier, code,
                     expires_at
              FROM authorizations WHERE nonce_hash = $1 LIMIT 1",
         )

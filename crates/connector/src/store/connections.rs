@@ -13,6 +13,8 @@ pub(crate) struct Connection {
     pub(crate) vendor: String,
     pub(crate) partition: u32,
     pub(crate) account_id: String,
+    /// Where its people sign in, see [`crate::Connector::login_url`].
+    pub(crate) site: String,
     pub(crate) account_name: String,
     pub(crate) tier: Option<String>,
     pub(crate) scopes: Vec<String>,
@@ -43,6 +45,7 @@ pub(crate) struct NewConnection<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) organization: OrganizationId,
     pub(crate) vendor: &'static str,
+    pub(crate) site: &'a str,
     pub(crate) account: &'a crate::Account,
     pub(crate) actor: &'a str,
     pub(crate) now: Timestamp,
@@ -64,6 +67,7 @@ struct Row {
     vendor: String,
     partition: i32,
     account_id: String,
+    site: String,
     account_name: String,
     tier: Option<String>,
     scopes: Vec<String>,
@@ -89,6 +93,7 @@ impl TryFrom<Row> for Connection {
             vendor: row.vendor,
             partition: u32::try_from(row.partition).unwrap_or_default(),
             account_id: row.account_id,
+            site: row.site,
             account_name: row.account_name,
             tier: row.tier,
             scopes: row.scopes,
@@ -168,14 +173,15 @@ impl Store {
         let partition = bus::subject::partition(&new.id);
         let id: Uuid = sqlx::query_scalar(
             "INSERT INTO connections (id, organization, vendor, partition, account_id, account_name, tier, scopes,
-                                      notices, state, connected_by, connected_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11)
+                                      notices, state, connected_by, connected_at, site)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12)
              ON CONFLICT (organization, vendor, account_id) DO UPDATE
              SET account_name = EXCLUDED.account_name, tier = EXCLUDED.tier, scopes = EXCLUDED.scopes,
                  alive_since = CASE connections.state WHEN 'disconnected' THEN EXCLUDED.connected_at
                                                       ELSE connections.alive_since END,
                  notices = EXCLUDED.notices, state = 'active', reason = NULL, message = NULL,
-                 connected_by = EXCLUDED.connected_by, connected_at = EXCLUDED.connected_at
+                 connected_by = EXCLUDED.connected_by, connected_at = EXCLUDED.connected_at,
+                 site = EXCLUDED.site
              RETURNING id",
         )
         .bind(new.id.uuid())
@@ -189,6 +195,7 @@ impl Store {
         .bind(&new.account.notices)
         .bind(new.actor)
         .bind(at(new.now))
+        .bind(new.site)
         .fetch_one(tx)
         .await?;
         Ok(ConnectionId::from_uuid(id))

@@ -48,6 +48,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 30, name: "untold", sql: include_str!("../../migrations/0030_untold.sql") },
     Migration { version: 31, name: "dated", sql: include_str!("../../migrations/0031_dated.sql") },
     Migration { version: 32, name: "quiet", sql: include_str!("../../migrations/0032_quiet.sql") },
+    Migration { version: 33, name: "sites", sql: include_str!("../../migrations/0033_sites.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

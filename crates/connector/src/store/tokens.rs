@@ -14,8 +14,10 @@ pub(crate) struct TokenRow {
     pub(crate) generation: i64,
     pub(crate) access: Sealed,
     pub(crate) refresh: Sealed,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) lifetime: Duration,
+    /// When the access token ends, and how long it lives in all; none when only a refused call tells.
+    pub(crate) expires: Option<(Timestamp, Duration)>,
+    /// The base address of the account's API, where it has one of its own.
+    pub(crate) api_url: Option<String>,
     /// Whether somebody announced a refresh that has not ended.
     pub(crate) intent: bool,
 }
@@ -34,8 +36,9 @@ struct Row {
     generation: i64,
     access_token: Vec<u8>,
     refresh_token: Vec<u8>,
-    expires_at: jiff_sqlx::Timestamp,
+    expires_at: Option<jiff_sqlx::Timestamp>,
     lifetime_ms: i64,
+    api_url: Option<String>,
     intent_by: Option<Uuid>,
 }
 
@@ -43,7 +46,7 @@ impl Store {
     /// The tokens.
     pub(crate) async fn tokens(&self, connection: ConnectionId) -> Result<Option<TokenRow>, Error> {
         let row: Option<Row> = sqlx::query_as(
-            "SELECT generation, access_token, refresh_token, expires_at, lifetime_ms, intent_by
+            "SELECT generation, access_token, refresh_token, expires_at, lifetime_ms, api_url, intent_by
              FROM tokens WHERE connection = $1",
         )
         .bind(connection.uuid())
@@ -53,35 +56,33 @@ impl Store {
             generation: row.generation,
             access: Sealed::from_bytes(row.access_token),
             refresh: Sealed::from_bytes(row.refresh_token),
-            expires_at: row.expires_at.to_jiff(),
-            lifetime: Duration::from_millis(u64::try_from(row.lifetime_ms).unwrap_or_default()),
+            expires: row.expires_at.map(|at| (at.to_jiff(), lifetime(row.lifetime_ms))),
+            api_url: row.api_url,
             intent: row.intent_by.is_some(),
         }))
     }
 
-    /// Stores the tokens of a completed authorization, in place of older ones. The first generation is the second of
+    /// Stores the tokens of a completed authorization, in place of older ones, whatever their generation says. The first generation is the second of
     /// the clock, so that it is newer than those of an earlier life of the connection.
     pub(crate) async fn put_tokens(
         tx: &mut PgConnection,
         connection: ConnectionId,
-        access: &Sealed,
-        refresh: &Sealed,
-        expires_at: Timestamp,
-        lifetime: Duration,
+        tokens: &TokenRow,
     ) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO tokens (connection, generation, access_token, refresh_token, expires_at, lifetime_ms)
-             VALUES ($1, extract(epoch FROM now())::bigint, $2, $3, $4, $5)
+            "INSERT INTO tokens (connection, generation, access_token, refresh_token, expires_at, lifetime_ms, api_url)
+             VALUES ($1, extract(epoch FROM now())::bigint, $2, $3, $4, $5, $6)
              ON CONFLICT (connection) DO UPDATE
              SET generation = tokens.generation + 1, access_token = EXCLUDED.access_token,
                  refresh_token = EXCLUDED.refresh_token, expires_at = EXCLUDED.expires_at,
-                 lifetime_ms = EXCLUDED.lifetime_ms, intent_by = NULL, intent_until = NULL",
+                 lifetime_ms = EXCLUDED.lifetime_ms, api_url = EXCLUDED.api_url, intent_by = NULL, intent_until = NULL",
         )
         .bind(connection.uuid())
-        .bind(access.as_bytes())
-        .bind(refresh.as_bytes())
-        .bind(at(expires_at))
-        .bind(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX))
+        .bind(tokens.access.as_bytes())
+        .bind(tokens.refresh.as_bytes())
+        .bind(tokens.expires.map(|(ends, _)| at(ends)))
+        .bind(lifetime_ms(tokens))
+        .bind(&tokens.api_url)
         .execute(tx)
         .await?;
         Ok(())
@@ -157,7 +158,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let replaced = sqlx::query(
             "UPDATE tokens SET generation = $2, access_token = $4, refresh_token = $5, expires_at = $6,
-                               lifetime_ms = $7, intent_by = NULL, intent_until = NULL
+                               lifetime_ms = $7, api_url = $8, intent_by = NULL, intent_until = NULL
              WHERE connection = $1 AND generation = $2 - 1",
         )
         .bind(connection.uuid())
@@ -165,8 +166,9 @@ impl Store {
         .bind(by)
         .bind(next.access.as_bytes())
         .bind(next.refresh.as_bytes())
-        .bind(at(next.expires_at))
-        .bind(i64::try_from(next.lifetime.as_millis()).unwrap_or(i64::MAX))
+        .bind(next.expires.map(|(ends, _)| at(ends)))
+        .bind(lifetime_ms(next))
+        .bind(&next.api_url)
         .execute(tx)
         .await?;
         Ok(replaced.rows_affected() == 1)
@@ -177,4 +179,13 @@ impl Store {
         sqlx::query("DELETE FROM tokens WHERE connection = $1").bind(connection.uuid()).execute(tx).await?;
         Ok(())
     }
+}
+
+fn lifetime(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+fn lifetime_ms(tokens: &TokenRow) -> i64 {
+    let lives = tokens.expires.map_or(Duration::ZERO, |(_, lives)| lives);
+    i64::try_from(lives.as_millis()).unwrap_or(i64::MAX)
 }

@@ -317,6 +317,7 @@ async fn roles_credentials_and_organizations_are_checked_at_the_api() {
         vendor: vendor.into(),
         return_path: path.into(),
         connection_id: String::new(),
+        site: String::new(),
     };
     let refused = api.begin_authorization(by("viewer", begin("acme", "/"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);

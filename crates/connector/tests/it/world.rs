@@ -218,6 +218,7 @@ impl Replica {
             vendor: "acme".into(),
             return_path: "/settings/integrations".into(),
             connection_id: connection.into(),
+            site: String::new(),
         };
         Ok(self.api.begin_authorization(by("owner", asked)).await?.into_inner().start_url)
     }

@@ -74,6 +74,7 @@ async fn authorize(
         vendor: wish.vendor,
         return_path: wish.return_path,
         connection_id: wish.connection_id.unwrap_or_default(),
+        site: wish.site.unwrap_or_default(),
     };
     let begun = rooms.connections().begin_authorization(caller.asks(request)?).await?.into_inner();
     Ok(Json(Authorization { start_url: begun.start_url }))

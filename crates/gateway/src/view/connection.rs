@@ -14,6 +14,19 @@ pub(crate) struct Vendor {
     label: String,
     summary: String,
     objects: Vec<String>,
+    /// Where its people sign in, where there are several places.
+    logins: Vec<Login>,
+    /// What a customer's own place to sign in at is called, where there are such: `My Domain`.
+    own_login: Option<String>,
+}
+
+/// A place where a vendor's people sign in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Login {
+    /// The `site` to begin an authorization with.
+    site: String,
+    /// `Sandbox`
+    label: String,
 }
 
 /// The vendors.
@@ -68,6 +81,10 @@ pub(crate) struct Authorize {
     /// Set when an existing connection is authorized again.
     #[serde(default)]
     pub(crate) connection_id: Option<String>,
+    /// Where to sign in, for vendors with several places: the `site` of one of the vendor's `logins`, or the name of the
+    /// customer's own. Without it, the usual place or the one that the connection has.
+    #[serde(default)]
+    pub(crate) site: Option<String>,
 }
 
 fn settings() -> String {
@@ -148,6 +165,8 @@ impl From<wire::ListVendorsResponse> for VendorList {
             label: vendor.label,
             summary: vendor.summary,
             objects: vendor.objects,
+            logins: vendor.logins.into_iter().map(|login| Login { site: login.site, label: login.label }).collect(),
+            own_login: text(vendor.own_login),
         };
         Self { data: list.vendors.into_iter().map(vendor).collect() }
     }

@@ -301,6 +301,7 @@ impl System {
             changed_at: moment(at),
             captured_at: moment(at),
             lane: Lane::Live,
+            is_partial: false,
             field_times: self.field_times(record, at, &fields),
             fields,
             external_id: self.records[record].external.map(|id| id.to_string()),

@@ -189,6 +189,7 @@ impl World {
             captured_at: at,
             lane: Lane::Live,
             fields: texts(fields),
+            is_partial: false,
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),

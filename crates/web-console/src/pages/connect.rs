@@ -96,16 +96,29 @@ pub(crate) async fn confirm(
     Ok(ConnectPage { shell, vendor, connection: again.connection })
 }
 
+/// What to connect: an existing connection again or a new one, and where to sign in.
+#[derive(Deserialize)]
+pub(crate) struct Wish {
+    #[serde(default)]
+    connection: String,
+    #[serde(default)]
+    site: String,
+    /// The customer's own place, in place of the chosen one.
+    #[serde(default)]
+    own_site: String,
+}
+
 /// `POST /settings/integrations/{vendor}/connect`.
 pub(crate) async fn begin(
     State(app): State<App>,
     Path(vendor): Path<String>,
-    Form(visitor, again): Form<Again>,
+    Form(visitor, wish): Form<Wish>,
 ) -> Result<LeavingPage, Failure> {
     let request = visitor.ask(BeginAuthorizationRequest {
         vendor: vendor.clone(),
         return_path: INTEGRATIONS.to_owned(),
-        connection_id: again.connection,
+        connection_id: wish.connection,
+        site: if wish.own_site.trim().is_empty() { wish.site } else { wish.own_site },
     })?;
     let url = app.rooms().connections().begin_authorization(request).await?.into_inner().start_url;
     let vendor = ui::vendor(&vendor);

@@ -3,8 +3,8 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method};
 use connector::{
-    Account, AuthorizeRequest, Body, Capabilities, Change, Connector, Cursor, Error, ErrorKind, Fetch, Grant,
-    LimitHint, MissingScope, Page, RateClass, Request, Response, Retry, Session, VendorInfo,
+    Account, AuthorizeRequest, Body, Capabilities, Change, Connector, Cursor, Error, ErrorKind, Fetch, Grant, Host,
+    LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Retry, Session, VendorInfo,
 };
 use jiff::Timestamp;
 use model::{
@@ -27,6 +27,7 @@ pub(crate) const FAST: Capabilities = Capabilities {
     sweeps_deleted: true,
     quiet: &["owner"],
     rotates_refresh_token: true,
+    streams: false,
     rates: RATES,
 };
 
@@ -40,7 +41,7 @@ pub(crate) struct AcmeConnector {
 }
 
 fn request(class: &'static str, method: Method, path: impl Into<String>, body: Body) -> Request {
-    Request { class, method, path: path.into(), body, idempotent: true }
+    Request { host: Host::Api, class, method, path: path.into(), headers: Vec::new(), body, idempotent: true }
 }
 
 fn json_body(json: &Json) -> Body {
@@ -65,6 +66,7 @@ fn change(result: &Json, fields: &[String]) -> Change {
         version: result["modified"].as_i64().unwrap(),
         changed_at: moment(&result["modified"]),
         fields: fields.iter().map(|name| (name.clone(), value(name))).collect(),
+        is_partial: false,
         field_times: BTreeMap::new(),
         external_id: result["external_id"].as_str().map(Into::into),
         merged_ids: Vec::new(),
@@ -80,7 +82,13 @@ impl AcmeConnector {
 #[async_trait]
 impl Connector for AcmeConnector {
     fn vendor(&self) -> VendorInfo {
-        VendorInfo { name: "acme", label: "Acme", summary: "Companies and deals." }
+        VendorInfo {
+            name: "acme",
+            label: "Acme",
+            summary: "Companies and deals.",
+            logins: &[Login { site: "", label: "Main office" }, Login { site: "branch", label: "Branch" }],
+            own_login: None,
+        }
     }
 
     fn capabilities(&self) -> &Capabilities {
@@ -132,7 +140,8 @@ impl Connector for AcmeConnector {
         Ok(Grant {
             access_token: json["access_token"].as_str().unwrap().into(),
             refresh_token: json["refresh_token"].as_str().map(Into::into),
-            expires_in: Duration::from_secs(json["expires_in"].as_u64().unwrap()),
+            expires_in: Some(Duration::from_secs(json["expires_in"].as_u64().unwrap())),
+            api_url: None,
         })
     }
 
@@ -247,6 +256,7 @@ impl Connector for AcmeConnector {
             version: result["at"].as_i64().unwrap(),
             changed_at: moment(&result["at"]),
             fields: [].into(),
+            is_partial: false,
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
