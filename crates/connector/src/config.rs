@@ -21,6 +21,11 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// How often records are looked at for changes that move no version of theirs, such as those of associations.
     pub quiet_interval: Duration,
+    /// How long after a stream was opened a listing surely has all that was changed before: longer than the moments that
+    /// a listing withholds.
+    pub stream_settles: Duration,
+    /// How often an account without a stream is asked again whether it has one.
+    pub no_stream_pause: Duration,
     /// How long a partition stays with a process that says nothing.
     pub lease_ttl: Duration,
     /// How long one call to a vendor may take.
@@ -44,6 +49,8 @@ impl Config {
             poll_interval_min: Duration::from_secs(5),
             sweep_interval: Duration::from_secs(300),
             quiet_interval: Duration::from_secs(300),
+            stream_settles: Duration::from_secs(5),
+            no_stream_pause: Duration::from_secs(3_600),
             lease_ttl: Duration::from_secs(15),
             call_timeout: Duration::from_secs(30),
             refresh_patience: Duration::from_secs(45),

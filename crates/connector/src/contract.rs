@@ -194,6 +194,22 @@ pub struct Change {
 }
 
 impl Change {
+    /// The record was deleted there.
+    #[must_use]
+    pub const fn deleted(id: String, version: i64, changed_at: Timestamp) -> Self {
+        Self {
+            id,
+            kind: ChangeKind::Deleted,
+            version,
+            changed_at,
+            fields: BTreeMap::new(),
+            is_partial: false,
+            field_times: BTreeMap::new(),
+            external_id: None,
+            merged_ids: Vec::new(),
+        }
+    }
+
     /// The id of what the record says: the same values give the same one. A version alone does not tell two edits of the
     /// same moment apart.
     pub(crate) fn content(&self) -> Uuid {
@@ -461,7 +477,16 @@ pub trait Connector: Send + Sync + 'static {
         _fields: &[String],
         _ids: &[String],
     ) -> Result<Vec<Change>, Error> {
-        Err(Error::new(crate::ErrorKind::Protocol, "read records", "this vendor's records are not read by their ids"))
+        Err(Error::new(
+            crate::ErrorKind::Protocol,
+            "read records",
+            "this vendor's records are not read by their ids",
+        ))
+    }
+
+    /// What the vendor calls the stream of an object's changes.
+    fn channel(&self, _object: &str) -> Option<String> {
+        None
     }
 
     /// Opens the vendor's stream of the changes of an object, where [`Capabilities::streams`] says that it has one.

@@ -132,6 +132,7 @@ impl Core {
             line,
             publisher,
             sync_now: watch::Sender::new(0),
+            wanted: watch::Sender::new(0),
             failing: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             puzzled: Mutex::default(),
@@ -257,6 +258,8 @@ pub(crate) struct Link {
     pub(crate) publisher: Publisher,
     /// Grows when somebody wants everything read now.
     pub(crate) sync_now: watch::Sender<u64>,
+    /// Grows when somebody wants records read by their ids.
+    pub(crate) wanted: watch::Sender<u64>,
     failing: Mutex<Failing>,
     /// Objects that are known to have the field for our record id.
     pub(crate) prepared: tokio::sync::Mutex<std::collections::HashSet<String>>,

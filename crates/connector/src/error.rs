@@ -73,11 +73,9 @@ impl ErrorKind {
             Self::Duplicate => IssueCategory::Duplicate,
             Self::NotFound => IssueCategory::Missing,
             Self::SchemaDrift | Self::SchemaTooLarge => IssueCategory::SchemaDrift,
-            Self::Unavailable
-            | Self::AnswerLost
-            | Self::Protocol
-            | Self::NoStream
-            | Self::PositionLost => IssueCategory::Unavailable,
+            Self::Unavailable | Self::AnswerLost | Self::Protocol | Self::NoStream | Self::PositionLost => {
+                IssueCategory::Unavailable
+            }
         }
     }
 

@@ -12,9 +12,9 @@ use crate::{
     Connector, budgets,
     core::{Core, Link},
     failure::Failure,
-    oauth::{self, NewFlow, Callback, OauthFailure},
+    oauth::{self, Callback, NewFlow, OauthFailure},
     owner, states,
-    store::{Connection, SaidLimit, Store, Transition},
+    store::{Connection, Following, SaidLimit, Store, Transition},
 };
 
 const LONGEST_USAGE_MINUTES: u32 = 31 * 24 * 60;
@@ -32,7 +32,8 @@ impl wire::connections_server::Connections for Service {
         request: Request<wire::ListVendorsRequest>,
     ) -> Result<Response<wire::ListVendorsResponse>, Status> {
         self.guard.authorize(request.metadata(), Scope::ConnectionsRead).await?;
-        let login = |login: &crate::Login| wire::Login { site: login.site.to_owned(), label: login.label.to_owned() };
+        let login =
+            |login: &crate::Login| wire::Login { site: login.site.to_owned(), label: login.label.to_owned() };
         let vendor = |connector: &Arc<dyn Connector>| {
             let info = connector.vendor();
             wire::Vendor {
@@ -234,11 +235,16 @@ impl wire::connections_server::Connections for Service {
     ) -> Result<Response<wire::GetProgressResponse>, Status> {
         let (_, connection) = self.find(&request, Scope::ConnectionsRead).await?;
         let mut objects = Vec::new();
+        let connector = self.core.connectors.get(connection.vendor.as_str());
+        let followed = self.core.store.followed(connection.id).await.map_err(failed)?;
         for capture in self.core.store.captures(&[connection.id]).await.map_err(failed)? {
             let lanes = self.core.store.checkpoints(connection.id, &capture.object).await.map_err(failed)?;
             let backfill = format!("backfill_{}", capture.generation);
             let backfill = lanes.iter().find(|lane| lane.lane == backfill);
             let live = lanes.iter().find(|lane| lane.lane == "live");
+            let stream = lanes.iter().find(|lane| lane.lane == "stream");
+            let channel = connector.and_then(|connector| connector.channel(&capture.object));
+            let following = followed.get(&capture.object).map(|it| it.to_wire(channel.unwrap_or_default()));
             let phase = match (backfill, live) {
                 (Some(lane), _) if !lane.finished => "backfill",
                 (None, _) if capture.generation > 0 => "waiting",
@@ -247,14 +253,16 @@ impl wire::connections_server::Connections for Service {
             };
             let counted = backfill.map(|lane| (lane.read.unsigned_abs(), lane.total.unsigned_abs()));
             let (read, total) = counted.unwrap_or_default();
+            let watermark = live.into_iter().chain(stream).map(|lane| lane.position.time).max();
             objects.push(wire::ObjectProgress {
                 vendor_object: capture.object,
                 phase: phase.to_owned(),
                 read,
                 total: total.max(read),
-                watermark: live.map(|lane| to_wire_time(lane.position.time)),
+                watermark: watermark.map(to_wire_time),
                 last_poll_at: capture.last_poll_at.map(to_wire_time),
                 last_error: capture.last_error.unwrap_or_default(),
+                stream: following,
             });
         }
         Ok(Response::new(wire::GetProgressResponse { objects }))
@@ -476,6 +484,22 @@ impl Service {
             poll_interval_seconds: u32::try_from(self.core.config.poll_interval.as_secs())
                 .unwrap_or(u32::MAX),
             notices: connection.notices.clone(),
+        }
+    }
+}
+
+impl Following {
+    fn to_wire(&self, channel: String) -> wire::ObjectStream {
+        let time = |at: jiff_sqlx::Timestamp| to_wire_time(at.to_jiff());
+        wire::ObjectStream {
+            state: self.state.clone(),
+            message: self.message.clone().unwrap_or_default(),
+            since: Some(time(self.since)),
+            channel,
+            position: self.position.clone().unwrap_or_default(),
+            position_at: self.stored_at.map(time),
+            changed_at: self.changed_at.map(time),
+            lag_ms: self.lag_ms.map(|lag| u64::try_from(lag).unwrap_or_default()),
         }
     }
 }

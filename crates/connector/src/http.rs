@@ -145,7 +145,8 @@ impl Client {
     ) -> Result<HttpResponse, HttpError> {
         let address = format!("{}{}", base.as_str().trim_end_matches('/'), request.path);
         let builder = with_bearer(self.inner.request(request.method.clone(), address), bearer);
-        let builder = request.headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, value));
+        let builder =
+            request.headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, value));
         let builder = match &request.body {
             crate::Body::Empty => builder,
             crate::Body::Json(json) => {

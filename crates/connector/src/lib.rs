@@ -28,8 +28,9 @@ mod writes;
 
 pub use config::Config;
 pub use contract::{
-    Account, AuthorizeRequest, Batch, Body, Capabilities, Change, ChangeStream, Connector, Cursor, Fetch, Grant, Host,
-    LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Subscription, Untold, VendorInfo,
+    Account, AuthorizeRequest, Batch, Body, Capabilities, Change, ChangeStream, Connector, Cursor, Fetch,
+    Grant, Host, LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Subscription, Untold,
+    VendorInfo,
 };
 pub use error::{Error, ErrorKind, Retry};
 pub use runtime::{Deps, Running, StartError, start};

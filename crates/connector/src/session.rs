@@ -96,7 +96,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(connector: Arc<dyn Connector>, http: Client, clock: Arc<dyn Clock>, site: Site) -> Arc<Self> {
+    pub(crate) fn new(
+        connector: Arc<dyn Connector>,
+        http: Client,
+        clock: Arc<dyn Clock>,
+        site: Site,
+    ) -> Arc<Self> {
         let limiter = Limiter::new(connector.capabilities().rates);
         Arc::new(Self {
             connector,
@@ -221,7 +226,11 @@ impl Session {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn for_tests(connector: Arc<dyn Connector>, account: &str, token: SecretString) -> Result<Self, Error> {
+    pub fn for_tests(
+        connector: Arc<dyn Connector>,
+        account: &str,
+        token: SecretString,
+    ) -> Result<Self, Error> {
         let http = Client::try_new(Duration::from_secs(30)).map_err(no_answer)?;
         let site = Site::new(connector.as_ref(), "", account)?;
         let line = Line::new(connector, http, Arc::new(SystemClock), site);

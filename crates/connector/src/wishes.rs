@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bus::{Consumer, ConsumerConfig, Delivery, inbox, subject};
-use model::{CaptureRequested, CaptureStopped, VerifyRequested, kind};
+use bus::{Consumer, ConsumerConfig, Delivery, Message, inbox, subject};
+use model::{CaptureRequested, CaptureStopped, ReadRequested, VerifyRequested, kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::{core::Core, failure::Failure, store::Store};
@@ -34,49 +34,62 @@ async fn consume(core: &Core) -> Result<(), Failure> {
     }
 }
 
+enum Wish {
+    Capture(CaptureRequested),
+    Stop(CaptureStopped),
+    Verify(VerifyRequested),
+    Read(ReadRequested),
+}
+
+/// The wish in a message; none when it has another one.
+fn read(message: &Message) -> Result<Option<Wish>, bus::Error> {
+    Ok(match message.envelope.kind.as_str() {
+        kind::CAPTURE_REQUESTED => Some(Wish::Capture(message.decode()?)),
+        kind::CAPTURE_STOPPED => Some(Wish::Stop(message.decode()?)),
+        kind::VERIFY_REQUESTED => Some(Wish::Verify(message.decode()?)),
+        kind::READ_REQUESTED => Some(Wish::Read(message.decode()?)),
+        _ => None,
+    })
+}
+
 async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
     let envelope = &delivery.message.envelope;
     let (organization, id, said_at) = (envelope.organization, envelope.id.clone(), envelope.time);
+    let wish = match read(&delivery.message) {
+        Ok(wish) => wish,
+        Err(error) => return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?),
+    };
     let mut tx = core.store.pool.begin().await?;
     if inbox::fresh(&mut tx, CONSUMER, std::slice::from_ref(&id)).await?.is_empty() {
         return Ok(delivery.ack().await?);
     }
-    match envelope.kind.as_str() {
-        kind::CAPTURE_REQUESTED => {
-            let wish: CaptureRequested = match delivery.message.decode() {
-                Ok(wish) => wish,
-                Err(error) => {
-                    return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
-                }
-            };
-            if !Store::put_capture(&mut tx, organization, &wish, said_at).await? {
+    match &wish {
+        Some(Wish::Capture(wish)) => {
+            if !Store::put_capture(&mut tx, organization, wish, said_at).await? {
                 let detail = "no connection of this organization has this id";
                 return Ok(delivery.dead_letter("connection_unknown", detail).await?);
             }
         }
-        kind::CAPTURE_STOPPED => {
-            let wish: CaptureStopped = match delivery.message.decode() {
-                Ok(wish) => wish,
-                Err(error) => {
-                    return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
-                }
-            };
+        Some(Wish::Stop(wish)) => {
             let (connection, object) = (wish.connection, wish.vendor_object.as_str());
             Store::stop_capture(&mut tx, organization, connection, object, said_at).await?;
         }
-        kind::VERIFY_REQUESTED => {
-            let wish: VerifyRequested = match delivery.message.decode() {
-                Ok(wish) => wish,
-                Err(error) => {
-                    return Ok(delivery.dead_letter("wish_undecodable", &error.to_string()).await?);
-                }
-            };
-            Store::put_verify(&mut tx, organization, &wish).await?;
+        Some(Wish::Verify(wish)) => Store::put_verify(&mut tx, organization, wish).await?,
+        Some(Wish::Read(wish)) => {
+            let (connection, object) = (wish.connection, wish.vendor_object.as_str());
+            Store::want(&mut tx, organization, connection, object, &wish.ids, said_at).await?;
         }
-        _ => {}
+        None => {}
     }
     tx.commit().await?;
     delivery.ack().await?;
-    core.changed.notify_one();
+    match &wish {
+        Some(Wish::Read(wish)) => {
+            if let Some(link) = core.link_at_hand(wish.connection) {
+                link.wanted.send_modify(|count| *count += 1);
+            }
+        }
+        _ => core.changed.notify_one(),
+    }
     Ok(())
 }

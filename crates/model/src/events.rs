@@ -57,6 +57,8 @@ pub mod kind {
     pub const CAPTURE_REQUESTED: &str = "capture.requested";
     /// [`crate::CaptureStopped`].
     pub const CAPTURE_STOPPED: &str = "capture.stopped";
+    /// [`crate::ReadRequested`].
+    pub const READ_REQUESTED: &str = "capture.read_requested";
     /// [`crate::VerifyRequested`].
     pub const VERIFY_REQUESTED: &str = "capture.verify_requested";
     /// [`crate::VerifiedBucket`].
@@ -335,6 +337,17 @@ pub struct CaptureRequested {
     pub backfill: bool,
     /// Whether our record id must be kept at the vendor, because records will be created there.
     pub external_id: bool,
+}
+
+/// The sync-engine wants these records read as they are now, with all fields: what changed of them does not say enough.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReadRequested {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// The vendor's ids.
+    pub ids: Vec<String>,
 }
 
 /// The sync-engine no longer needs these records.

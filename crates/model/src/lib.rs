@@ -22,9 +22,9 @@ pub use clock::{Clock, SystemClock};
 pub use digest::Digests;
 pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
-    ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, PausedField, RecordChanged, SchemaChange,
-    SchemaChangeKind, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifiedBucket, VerifyFinished,
-    VerifyProgressed, VerifyRequested, kind,
+    ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, PausedField, ReadRequested,
+    RecordChanged, SchemaChange, SchemaChangeKind, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
+    VerifiedBucket, VerifyFinished, VerifyProgressed, VerifyRequested, kind,
 };
 pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{

@@ -365,7 +365,8 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
         lane: Some(change.lane),
         ..Cause::vendor(&message.envelope, change.connection, &change.vendor, change.changed_at)
     });
-    let digest = digest::digest(&change.id, &change.fields).cast_signed();
+    let shown = || digest::digest(&change.id, &change.fields).cast_signed();
+    let digest = (!change.is_partial).then(shown);
     if change.lane == Lane::Verify {
         unit.look_at(change.connection, &change.object);
     }
@@ -384,12 +385,20 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
             },
             external: external(change),
             lane: change.lane,
-            digest: Some(digest),
+            digest,
         };
+        let is_part = change.is_partial && change.kind == ChangeKind::Upserted;
+        if is_part && !unit.part_says_enough(compiled, &change.id, &change.fields) {
+            unit.read(compiled, &change.id);
+            continue;
+        }
         match (change.kind, compiled.mapping.state) {
             (ChangeKind::Deleted, _) => unit.delete(compiled, &change.id, gone, &cause),
             (ChangeKind::Upserted, MappingState::Active) => {
                 unit.arrive(compiled, arrived, &cause);
+                if is_part {
+                    unit.forget_shown(compiled, arrived);
+                }
                 unit.keep_beside(compiled, arrived);
             }
             (ChangeKind::Upserted, _) => unit.stage(compiled, arrived),

@@ -127,6 +127,7 @@ pub fn progress() -> Vec<ObjectProgress> {
         watermark: before(40),
         last_poll_at: before(21),
         last_error: String::new(),
+        stream: None,
     };
     vec![object("companies", "live", 512, 512), object("deals", "backfill", 318, 804)]
 }

@@ -2,8 +2,10 @@
 
 mod lane;
 mod quiet;
+mod stream;
 mod sweep;
 mod verify;
+mod wanted;
 
 use std::{sync::Arc, time::Duration};
 
@@ -103,13 +105,22 @@ impl Reader {
                 Err(failure) => self.pause_after_own_failure(&failure).await,
             }
         };
-        let Lanes { live, backfill, rescans } = lanes;
+        let Lanes { live, stream, backfill, rescans } = lanes;
+        let polling = Polling { live, rescans, begun: Begun::new(POLL, self.core.now()) };
         tokio::join!(
-            self.read_live(live, rescans),
+            self.read_live(polling, stream),
             self.read_backfill_then_verify(backfill),
+            self.read_wanted(),
             self.sweep_deleted(),
             self.sweep_quiet(),
         );
+    }
+
+    async fn read_live(&self, mut polling: Polling, stream: Option<Checkpoint>) {
+        match stream {
+            Some(stream) => self.follow_or_poll(polling, stream).await,
+            None => drop(self.poll_until(&mut polling, None).await),
+        }
     }
 
     /// The stored checkpoints, and new ones for lanes that have none.
@@ -118,16 +129,8 @@ impl Reader {
         let now = self.link.line.vendor_now();
         let rungs = self.link.connector.capabilities().late_index;
         let lane = |name: String, position: Timestamp, until: Option<Timestamp>| {
-            stored.iter().find(|checkpoint| checkpoint.lane == name).cloned().unwrap_or(Checkpoint {
-                lane: name,
-                position: Cursor::at(position),
-                until,
-                finished: false,
-                read: 0,
-                total: 0,
-                since: self.core.now(),
-                since_read: 0,
-            })
+            let known = stored.iter().find(|checkpoint| checkpoint.lane == name).cloned();
+            known.unwrap_or_else(|| self.lane(name, position, until))
         };
         let live = lane(LIVE.to_owned(), now - SEAM, None);
         let rescans: Vec<Rescan> = rungs
@@ -138,16 +141,34 @@ impl Reader {
                 due: Instant::now() + *rung,
             })
             .collect();
+        let streams = self.link.connector.capabilities().streams;
+        let stream = streams.then(|| lane(stream::STREAM.to_owned(), Timestamp::UNIX_EPOCH, None));
         let backfill = (self.capture.generation > 0)
             .then(|| lane(format!("backfill_{}", self.capture.generation), Timestamp::UNIX_EPOCH, Some(now)));
         let mut tx = self.core.store.pool.begin().await?;
-        let all =
-            std::iter::once(&live).chain(&backfill).chain(rescans.iter().map(|rescan| &rescan.checkpoint));
+        let all = std::iter::once(&live)
+            .chain(&stream)
+            .chain(&backfill)
+            .chain(rescans.iter().map(|rescan| &rescan.checkpoint));
         for checkpoint in all {
             self.store(&mut tx, checkpoint).await?;
         }
         tx.commit().await?;
-        Ok(Lanes { live, backfill, rescans })
+        Ok(Lanes { live, stream, backfill, rescans })
+    }
+
+    /// A lane from this position on.
+    fn lane(&self, name: impl Into<String>, position: Timestamp, until: Option<Timestamp>) -> Checkpoint {
+        Checkpoint {
+            lane: name.into(),
+            position: Cursor::at(position),
+            until,
+            finished: false,
+            read: 0,
+            total: 0,
+            since: self.core.now(),
+            since_read: 0,
+        }
     }
 
     async fn store(&self, tx: &mut sqlx::PgConnection, checkpoint: &Checkpoint) -> Result<(), Failure> {
@@ -158,35 +179,34 @@ impl Reader {
         }
     }
 
-    /// Polls for changes; between the polls, looks again at what may have come late.
-    async fn read_live(&self, mut live: Checkpoint, mut rescans: Vec<Rescan>) {
+    /// Polls for changes, until then or for good; between the polls, looks again at what may have come late.
+    ///
+    /// # Errors
+    /// The lease is lost.
+    async fn poll_until(&self, polling: &mut Polling, until: Option<Instant>) -> Result<(), Failure> {
         let config = &self.core.config;
         let mut sync_now = self.link.sync_now.subscribe();
         let mut pause = config.poll_interval_min;
         let mut manual = false;
-        let mut begun = Begun::new(POLL, self.core.now());
-        loop {
-            begun.go_on(if manual { MANUAL } else { POLL }, self.core.now());
-            match self.poll(&mut live, &mut rescans, &mut begun).await {
+        while until.is_none_or(|until| Instant::now() < until) {
+            polling.begun.go_on(if manual { MANUAL } else { POLL }, self.core.now());
+            match self.poll(polling).await {
                 Ok(read) if read > 0 => pause = config.poll_interval_min,
                 Ok(_) => pause = (pause * 3 / 2).clamp(config.poll_interval_min, config.poll_interval),
-                Err(Failure::LeaseLost) => return,
+                Err(Failure::LeaseLost) => return Err(Failure::LeaseLost),
                 Err(failure) => {
-                    let wait = self.failed(LIVE, &mut begun, &failure).await;
+                    let wait = self.failed(LIVE, &mut polling.begun, &failure).await;
                     manual = wait_or_wake(wait, &mut sync_now).await;
                     continue;
                 }
             }
             manual = wait_or_wake(pause, &mut sync_now).await;
         }
+        Ok(())
     }
 
-    async fn poll(
-        &self,
-        live: &mut Checkpoint,
-        rescans: &mut [Rescan],
-        begun: &mut Begun,
-    ) -> Result<u64, Failure> {
+    async fn poll(&self, polling: &mut Polling) -> Result<u64, Failure> {
+        let Polling { live, rescans, begun } = polling;
         self.read_lane(live, Lane::Live, &self.link.session, &mut begun.run).await?;
         self.core.store.note_poll(self.link.id, &self.capture.object, self.core.now(), None).await?;
         self.core.part_succeeded(&self.link, &self.part(LIVE)).await?;
@@ -352,8 +372,17 @@ impl Reader {
     }
 }
 
+/// Where polling goes on.
+struct Polling {
+    live: Checkpoint,
+    rescans: Vec<Rescan>,
+    begun: Begun,
+}
+
 struct Lanes {
     live: Checkpoint,
+    /// Where the vendor has a stream.
+    stream: Option<Checkpoint>,
     backfill: Option<Checkpoint>,
     rescans: Vec<Rescan>,
 }

@@ -125,7 +125,8 @@ impl Subject {
     async fn of(driver: &dyn Driver) -> Self {
         let (connector, sample) = (driver.connector(), driver.sample());
         let (token, _) = driver.grant().await;
-        let session = went_well("open a session", Session::for_tests(Arc::clone(&connector), &driver.account(), token));
+        let session =
+            went_well("open a session", Session::for_tests(Arc::clone(&connector), &driver.account(), token));
         let schemas = went_well("describe", connector.describe(&session).await);
         let schema = schemas.into_iter().find(|schema| schema.name == sample.object);
         let Some(schema) = schema else { panic!("describe does not show the object {}", sample.object) };

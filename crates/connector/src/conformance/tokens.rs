@@ -5,7 +5,11 @@ use model::SystemClock;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Driver, Fault, Subject, went_well};
-use crate::{Cursor, Error, ErrorKind, Fetch, Grant, Session, http::Client, session::{Line, Site}};
+use crate::{
+    Cursor, Error, ErrorKind, Fetch, Grant, Session,
+    http::Client,
+    session::{Line, Site},
+};
 
 /// R10, R77: who the account is, and objects and fields with distinct names.
 ///

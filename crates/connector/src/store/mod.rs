@@ -9,9 +9,11 @@ mod delivered;
 mod leases;
 mod quiet;
 mod schemas;
+mod streams;
 mod tokens;
 mod usage;
 mod verifies;
+mod wanted;
 
 pub(crate) use authorizations::{Authorization, NewAuthorization};
 pub(crate) use budgets::{SaidLimit, StoredBudget};
@@ -20,6 +22,7 @@ pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
 pub(crate) use delivered::Delivered;
 pub(crate) use quiet::Quiet;
+pub(crate) use streams::{Following, StreamState};
 pub(crate) use tokens::{IntentAnswer, TokenRow};
 pub(crate) use usage::UsagePoint;
 
@@ -49,6 +52,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 31, name: "dated", sql: include_str!("../../migrations/0031_dated.sql") },
     Migration { version: 32, name: "quiet", sql: include_str!("../../migrations/0032_quiet.sql") },
     Migration { version: 33, name: "sites", sql: include_str!("../../migrations/0033_sites.sql") },
+    Migration { version: 34, name: "streams", sql: include_str!("../../migrations/0034_streams.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

@@ -100,6 +100,8 @@ impl Store {
         let id: Uuid = connection.uuid();
         sqlx::query("DELETE FROM delivered WHERE connection = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM deleted WHERE connection = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM streams WHERE connection = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM wanted WHERE connection = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM checkpoints WHERE connection = $1").bind(id).execute(tx).await?;
         Ok(())
     }

@@ -9,6 +9,7 @@ mod identity;
 mod quiet;
 mod reading;
 mod replicas;
+mod streaming;
 mod tokens;
 mod world;
 mod writing;

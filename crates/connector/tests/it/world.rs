@@ -90,6 +90,8 @@ impl World {
         config.poll_interval_min = Duration::from_millis(50);
         config.sweep_interval = Duration::from_millis(300);
         config.quiet_interval = Duration::from_millis(300);
+        config.stream_settles = Duration::from_millis(300);
+        config.no_stream_pause = Duration::from_millis(500);
         config.lease_ttl = Duration::from_secs(2);
         config.call_timeout = Duration::from_secs(2);
         config.refresh_patience = Duration::from_secs(3);

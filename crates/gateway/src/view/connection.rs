@@ -138,6 +138,29 @@ pub(crate) struct ObjectProgress {
     watermark: Option<Timestamp>,
     last_poll_at: Option<Timestamp>,
     last_error: Option<String>,
+    /// How it is followed, where the vendor pushes its changes.
+    stream: Option<ObjectStream>,
+}
+
+/// How an object is followed where the vendor pushes its changes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ObjectStream {
+    /// `following`, `catching_up` while what was changed before is read, `interrupted`, `lost` while what was changed since
+    /// the position that the vendor forgot is read again, or `polled` where the account has no stream.
+    state: String,
+    /// Why, in words.
+    message: Option<String>,
+    since: Option<Timestamp>,
+    /// What the vendor calls the stream.
+    channel: Option<String>,
+    /// The vendor's name of the position up to which everything was published.
+    position: Option<String>,
+    /// When that was last so.
+    position_at: Option<Timestamp>,
+    /// When the last change that came was made there.
+    changed_at: Option<Timestamp>,
+    /// How long after that it was published, in milliseconds.
+    lag_ms: Option<u64>,
 }
 
 /// The objects that can be mapped to each other.
@@ -165,7 +188,11 @@ impl From<wire::ListVendorsResponse> for VendorList {
             label: vendor.label,
             summary: vendor.summary,
             objects: vendor.objects,
-            logins: vendor.logins.into_iter().map(|login| Login { site: login.site, label: login.label }).collect(),
+            logins: vendor
+                .logins
+                .into_iter()
+                .map(|login| Login { site: login.site, label: login.label })
+                .collect(),
             own_login: text(vendor.own_login),
         };
         Self { data: list.vendors.into_iter().map(vendor).collect() }
@@ -220,6 +247,16 @@ impl From<wire::GetProgressResponse> for Progress {
             watermark: moment(object.watermark),
             last_poll_at: moment(object.last_poll_at),
             last_error: text(object.last_error),
+            stream: object.stream.map(|stream| ObjectStream {
+                state: stream.state,
+                message: text(stream.message),
+                since: moment(stream.since),
+                channel: text(stream.channel),
+                position: text(stream.position),
+                position_at: moment(stream.position_at),
+                changed_at: moment(stream.changed_at),
+                lag_ms: stream.lag_ms,
+            }),
         };
         Self { objects: progress.objects.into_iter().map(object).collect() }
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use model::{
     AccessChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped, ConflictRecorded,
-    ConnectionChanged, FieldAdded, MappingChanged, RecordChanged, SchemaDriftDetected, SchemaRefreshed,
-    SyncRunFinished, VerifyRequested, kind,
+    ConnectionChanged, FieldAdded, MappingChanged, ReadRequested, RecordChanged, SchemaDriftDetected,
+    SchemaRefreshed, SyncRunFinished, VerifyRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -53,6 +53,7 @@ fn all() -> BTreeMap<String, Value> {
         described::<MappingChanged>(kind::MAPPING_CHANGED),
         described::<CaptureRequested>(kind::CAPTURE_REQUESTED),
         described::<CaptureStopped>(kind::CAPTURE_STOPPED),
+        described::<ReadRequested>(kind::READ_REQUESTED),
         described::<VerifyRequested>(kind::VERIFY_REQUESTED),
         described::<SyncRunFinished>(kind::SYNC_RUN_FINISHED),
         described::<AccessChanged>(kind::ACCESS_CHANGED),

@@ -91,6 +91,15 @@ impl Unit {
         }
     }
 
+    /// A part of a record arrived, so that a listing would show another one now than it did.
+    pub(crate) fn forget_shown(&mut self, mapping: &Compiled, arrived: Arrived<'_>) {
+        let place = (mapping.mapping.id, arrived.vendor_id.to_owned());
+        let held = self.by_vendor.get(&place).and_then(|id| self.links.get_mut(id));
+        if let Some(held) = held.filter(|held| arrived.seen.version >= held.link.seen_version) {
+            held.dirty |= held.link.shown.take().is_some();
+        }
+    }
+
     /// Whether what was compared is so old, or so well known, that it should have been here.
     pub(super) fn should_be_known(arrived: Arrived<'_>, known_version: i64, cause: &Cause) -> bool {
         arrived.lane == Lane::Verify

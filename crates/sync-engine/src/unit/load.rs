@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use model::{CanonicalObject, LinkId, MappingId, OrganizationId, RecordId};
 use sqlx::PgConnection;
 
-use super::{HeldLink, HeldRecord, Scope, Unit, Wanted, beside::Beside, differ::Compared, trace::Trace};
+use super::{
+    HeldLink, HeldRecord, Scope, Unit, Wanted, beside::Beside, differ::Compared, part::Unread, trace::Trace,
+};
 use crate::{
     Error,
     domain::{cell::Record, mapping::MappingState, matching, sync::Link},
@@ -82,6 +84,7 @@ impl Unit {
             trace: Trace::default(),
             compared: Compared::default(),
             beside: Beside::default(),
+            unread: Unread::default(),
             parents_here: HashMap::new(),
             parents_there: HashMap::new(),
             verify: false,

@@ -7,6 +7,7 @@ mod gate;
 mod load;
 mod memory;
 mod parents;
+mod part;
 mod resolve;
 mod say;
 mod trace;
@@ -44,6 +45,7 @@ pub(crate) use self::parents::{named, names};
 use beside::Beside;
 use differ::Compared;
 pub(crate) use differ::{Difference, Unsynced};
+use part::Unread;
 use trace::Trace;
 
 /// The name under which the sync-engine speaks on the bus.
@@ -94,7 +96,7 @@ pub(crate) struct Arrived<'a> {
     pub(crate) seen: Seen<'a>,
     pub(crate) external: Option<RecordId>,
     pub(crate) lane: Lane,
-    /// The digest of the fields, where a listing showed all of them.
+    /// The digest of the fields, where all of them were shown.
     pub(crate) digest: Option<i64>,
 }
 
@@ -136,6 +138,7 @@ pub(crate) struct Unit {
     trace: Trace,
     compared: Compared,
     beside: Beside,
+    unread: Unread,
     /// Records by the vendors' ids that name them, and the other way round, beside those that the unit holds.
     parents_here: HashMap<Named<String>, RecordId>,
     parents_there: HashMap<Named<RecordId>, String>,
@@ -550,6 +553,7 @@ impl Unit {
         store::issues::clear(tx, &cleared, self.now).await?;
         store::activity::add(tx, self.now, &self.activity).await?;
         self.activity.values().for_each(metrics::count);
+        self.messages.extend(self.unread.messages(self.now)?);
         bus::outbox::enqueue(tx, &self.messages).await?;
         self.compared.store(tx, self.now).await?;
         if self.verify && !store::mappings::hold(tx, &self.mappings.heads()).await? {

@@ -3,8 +3,9 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method};
 use connector::{
-    Account, AuthorizeRequest, Body, Capabilities, Change, Connector, Cursor, Error, ErrorKind, Fetch, Grant, Host,
-    LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Retry, Session, VendorInfo,
+    Account, AuthorizeRequest, Body, Capabilities, Change, ChangeStream, Connector, Cursor, Error, ErrorKind,
+    Fetch, Grant, Host, LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Retry, Session,
+    Subscription, VendorInfo,
 };
 use jiff::Timestamp;
 use model::{
@@ -14,6 +15,8 @@ use model::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 use url::Url;
+
+use super::stream::AcmeStream;
 
 const RATES: &[RateClass] = &[RateClass { name: "core", calls: 2_000, window: Duration::from_secs(1) }];
 const SEARCH: RateClass = RateClass { name: "search", calls: 5, window: Duration::from_secs(1) };
@@ -34,13 +37,16 @@ pub(crate) const FAST: Capabilities = Capabilities {
 /// The same with five searches a second.
 pub(crate) const SLOW: Capabilities = Capabilities { rates: &[SEARCH, RATES[0]], ..FAST };
 
+/// The same with a stream.
+pub(crate) const STREAMING: Capabilities = Capabilities { streams: true, ..FAST };
+
 /// The connector of the scripted vendor.
 pub(crate) struct AcmeConnector {
     pub(crate) url: Url,
     pub(crate) capabilities: Capabilities,
 }
 
-fn request(class: &'static str, method: Method, path: impl Into<String>, body: Body) -> Request {
+pub(super) fn request(class: &'static str, method: Method, path: impl Into<String>, body: Body) -> Request {
     Request { host: Host::Api, class, method, path: path.into(), headers: Vec::new(), body, idempotent: true }
 }
 
@@ -48,12 +54,12 @@ fn json_body(json: &Json) -> Body {
     Body::Json(json.to_string().into())
 }
 
-fn read(response: &Response) -> Result<Json, Error> {
+pub(super) fn read(response: &Response) -> Result<Json, Error> {
     serde_json::from_slice(&response.body)
         .map_err(|error| Error::new(ErrorKind::Protocol, "read an answer", "no JSON").with_source(error))
 }
 
-fn moment(json: &Json) -> Timestamp {
+pub(super) fn moment(json: &Json) -> Timestamp {
     Timestamp::from_millisecond(json.as_i64().unwrap()).unwrap()
 }
 
@@ -146,6 +152,9 @@ impl Connector for AcmeConnector {
     }
 
     fn check(&self, response: &Response) -> Result<(), Error> {
+        if let Some(refusal) = super::stream::refusal(response.status, &response.body) {
+            return Err(refusal);
+        }
         let error = |kind| Err(Error::new(kind, "call acme", format!("status {}", response.status)));
         match response.status {
             200..300 => Ok(()),
@@ -250,19 +259,33 @@ impl Connector for AcmeConnector {
     ) -> Result<(Vec<Change>, Option<String>), Error> {
         let path = format!("/deleted/{object}?after={}", page.unwrap_or_default());
         let json = read(&session.send(request("core", Method::GET, path, Body::Empty)).await?)?;
-        let change = |result: &Json| Change {
-            id: result["id"].as_str().unwrap().into(),
-            kind: ChangeKind::Deleted,
-            version: result["at"].as_i64().unwrap(),
-            changed_at: moment(&result["at"]),
-            fields: [].into(),
-            is_partial: false,
-            field_times: BTreeMap::new(),
-            external_id: None,
-            merged_ids: Vec::new(),
+        let change = |result: &Json| {
+            let (id, version) = (result["id"].as_str().unwrap(), result["at"].as_i64().unwrap());
+            Change::deleted(id.into(), version, moment(&result["at"]))
         };
         let changes = json["results"].as_array().unwrap().iter().map(change).collect();
         Ok((changes, json["next"].as_str().map(Into::into)))
+    }
+
+    async fn fetch_records(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        fields: &[String],
+        ids: &[String],
+    ) -> Result<Vec<Change>, Error> {
+        let path = format!("/records/{}", schema.name);
+        let json = read(&session.send(request("core", Method::POST, path, json_body(&json!(ids)))).await?)?;
+        Ok(json.as_array().unwrap().iter().map(|result| change(result, fields)).collect())
+    }
+
+    async fn subscribe(
+        &self,
+        session: &Session,
+        subscription: &Subscription<'_>,
+    ) -> Result<Box<dyn ChangeStream>, Error> {
+        let Subscription { schema, fields, position } = subscription;
+        Ok(Box::new(AcmeStream::open(session, &schema.name, fields, *position).await?))
     }
 
     async fn fetch_moved(

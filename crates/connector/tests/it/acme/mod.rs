@@ -2,6 +2,7 @@
 
 mod connector;
 mod server;
+mod stream;
 
-pub(crate) use connector::{AcmeConnector, FAST, SLOW};
+pub(crate) use connector::{AcmeConnector, FAST, SLOW, STREAMING};
 pub(crate) use server::{Acme, Fault};

@@ -20,6 +20,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use url::Url;
 
+use super::stream::Pushes;
+
 /// How the server misbehaves once, at a path that begins like this.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
@@ -68,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) served: usize,
     pub(crate) revoked: usize,
     pub(crate) prepared: Vec<String>,
+    pub(crate) pushes: Pushes,
     pub(crate) faults: VecDeque<(&'static str, Fault)>,
     pub(crate) calls: Vec<(String, Instant)>,
     counter: u64,
@@ -102,6 +105,7 @@ impl Acme {
             .route("/search", post(search))
             .route("/dates/{object}", post(dates))
             .route("/records/{object}", post(records))
+            .route("/stream/{object}", get(super::stream::pushed))
             .route("/deleted/{object}", get(deleted))
             .route("/prepare/{object}", post(prepare))
             .route("/write", post(write))
@@ -159,6 +163,7 @@ impl Acme {
         record.set.insert(field.into(), now);
         record.foreign.insert(field.into());
         record.hidden = hidden;
+        inner.pushes.push(object, json!({"id": id, "at": now, "fields": {field: value}}));
     }
 
     /// Records of the past, `per_tick` of them modified at the same moment.
@@ -190,7 +195,11 @@ impl Acme {
     }
 
     pub(crate) fn set_archived(&self, object: &str, id: &str, at: Option<i64>) {
-        self.lock().records.get_mut(object).unwrap().get_mut(id).unwrap().archived = at;
+        let mut inner = self.lock();
+        if let Some(at) = at {
+            inner.pushes.push(object, json!({"id": id, "at": at, "deleted": true}));
+        }
+        inner.records.get_mut(object).unwrap().get_mut(id).unwrap().archived = at;
     }
 
     pub(crate) fn expire_access(&self) {
@@ -205,7 +214,7 @@ impl Inner {
     }
 
     /// Now, and never the same moment twice.
-    fn tick(&mut self) -> i64 {
+    pub(super) fn tick(&mut self) -> i64 {
         self.clock = SystemClock.now().as_millisecond().max(self.clock + 1);
         self.clock
     }

@@ -1,0 +1,254 @@
+//! Following a vendor's stream of changes. It is opened before anything is read that it will not tell, and its position
+//! counts only once all that was changed before is read: so nothing falls between asking and listening, and a position
+//! that the vendor does not know any more leads to a reading of what was changed since, never to a gap.
+
+use std::{convert::Infallible, time::Duration};
+
+use jiff::Timestamp;
+use model::Lane;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Begun, LIVE, Polling, Reader, sweep::SWEEP, wait_or_wake};
+use crate::{
+    Batch, Change, Cursor, Error, ErrorKind, Subscription, Untold,
+    failure::Failure,
+    store::{Checkpoint, StreamState},
+};
+
+pub(super) const STREAM: &str = "stream";
+const REREAD: &str = "reread";
+/// How often a run of the stream is told of.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Records that are read by their ids together.
+pub(super) const READ_TOGETHER: usize = 200;
+
+/// How an object is followed.
+struct Follower {
+    polling: Polling,
+    /// How far the stream is, as stored.
+    stream: Checkpoint,
+    /// Whether its position was lost, and people were told.
+    lost: bool,
+    /// When the stream was last open.
+    open_at: Instant,
+    /// What the stream brought since it was told of.
+    begun: Begun,
+    tell_at: Instant,
+}
+
+/// A stream that is open.
+struct Open {
+    here: Checkpoint,
+    /// While what was changed before is read: from when on a reading has all of it.
+    settled_at: Option<Instant>,
+    /// Whether all of before is read.
+    has_all: bool,
+}
+
+impl Reader {
+    /// Follows the stream; polls where the account has none, and while it cannot be opened.
+    pub(super) async fn follow_or_poll(&self, polling: Polling, stream: Checkpoint) {
+        let mut sync_now = self.link.sync_now.subscribe();
+        let (now, begun) = (Instant::now(), Begun::new(STREAM, self.core.now()));
+        let mut it = Follower { polling, stream, lost: false, open_at: now, begun, tell_at: now };
+        loop {
+            let Err(failure) = self.follow(&mut it).await;
+            let dealt = match failure {
+                Failure::Vendor(error) if error.kind == ErrorKind::NoStream => {
+                    self.go_without(&mut it, &error).await
+                }
+                Failure::Vendor(error) if error.kind == ErrorKind::PositionLost => {
+                    self.lose_position(&mut it, &error).await
+                }
+                Failure::Vendor(error) => {
+                    let interrupted = self.bridge(&mut it, &error).await;
+                    let wait = self.failed(STREAM, &mut it.begun, &error.into()).await;
+                    wait_or_wake(wait, &mut sync_now).await;
+                    interrupted
+                }
+                failure => Err(failure),
+            };
+            match dealt {
+                Ok(()) => {}
+                Err(Failure::LeaseLost) => return,
+                Err(failure) => self.pause_after_own_failure(&failure).await,
+            }
+        }
+    }
+
+    /// Follows the stream until it ends.
+    async fn follow(&self, it: &mut Follower) -> Result<Infallible, Failure> {
+        let subscription = Subscription {
+            schema: &self.schema,
+            fields: &self.fields,
+            position: it.stream.position.id.as_deref(),
+        };
+        let mut source = self.link.connector.subscribe(&self.link.session, &subscription).await?;
+        let here = it.stream.clone();
+        let settled_at = Instant::now() + self.core.config.stream_settles;
+        let settled_at = here.position.id.is_none().then_some(settled_at);
+        let mut open = Open { has_all: settled_at.is_none(), settled_at, here };
+        if open.has_all {
+            self.say_followed(StreamState::Following, None).await?;
+        } else if !it.lost {
+            self.say_followed(StreamState::CatchingUp, None).await?;
+        }
+        let mut sync_now = self.link.sync_now.subscribe();
+        let mut poll_at = Instant::now();
+        loop {
+            let mut next = source.next();
+            let batch = loop {
+                tokio::select! {
+                    batch = &mut next => break batch?,
+                    () = sleep_until(poll_at), if open.settled_at.is_some() => {}
+                    _ = sync_now.changed() => {}
+                    () = sleep_until(it.tell_at), if it.begun.run.published > 0 => {
+                        self.tell_streamed(it).await?;
+                        continue;
+                    }
+                }
+                let asked_at = Instant::now();
+                self.poll(&mut it.polling).await?;
+                open.has_all |= open.settled_at.is_some_and(|settled_at| asked_at >= settled_at);
+                poll_at = Instant::now() + self.core.config.poll_interval_min;
+                self.keep(it, &mut open).await?;
+            };
+            drop(next);
+            it.open_at = Instant::now();
+            self.take_batch(batch, &mut open.here, &mut it.begun).await?;
+            self.keep(it, &mut open).await?;
+        }
+    }
+
+    /// Stores how far the stream is, once nothing of before is missing.
+    async fn keep(&self, it: &mut Follower, open: &mut Open) -> Result<(), Failure> {
+        if !open.has_all || open.here.position.id.is_none() {
+            return Ok(());
+        }
+        if open.settled_at.take().is_some() {
+            if it.lost {
+                self.sweep_and_tell(&mut Begun::new(SWEEP, self.core.now())).await?;
+            }
+            it.lost = false;
+            self.say_followed(StreamState::Following, None).await?;
+        }
+        if open.here != it.stream {
+            let mut tx = self.core.store.pool.begin().await?;
+            self.store(&mut tx, &open.here).await?;
+            tx.commit().await?;
+            it.stream.clone_from(&open.here);
+        }
+        self.core.part_succeeded(&self.link, &self.part(STREAM)).await?;
+        self.core.part_succeeded(&self.link, &self.part(LIVE)).await
+    }
+
+    /// Publishes what the vendor pushed; what it left out is read.
+    async fn take_batch(
+        &self,
+        batch: Batch,
+        here: &mut Checkpoint,
+        begun: &mut Begun,
+    ) -> Result<(), Failure> {
+        let Batch { changes, untold, left_out_since, position, until } = batch;
+        let (now, count) = (self.core.now(), changes.len() + untold.len());
+        self.link.line.usage.read(now, count);
+        if let Some(newest) = changes.iter().map(|change| change.changed_at).max() {
+            self.publish(changes, Lane::Live, now).await?;
+            let (id, object) = (self.link.id, self.capture.object.as_str());
+            self.core.store.note_streamed(id, object, newest, self.core.now()).await?;
+        }
+        for some in untold.chunks(READ_TOGETHER) {
+            let read = self.read_untold(some).await?;
+            self.publish(read, Lane::Live, self.core.now()).await?;
+        }
+        begun.run.read += count as u64;
+        begun.run.published += count as u64;
+        if let Some(since) = left_out_since {
+            self.read_again_since(since).await?;
+        }
+        here.position.id = position.or_else(|| here.position.id.take());
+        here.position.time = until.map_or(here.position.time, |until| until.max(here.position.time));
+        here.read += i64::try_from(count).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Reads records of which the vendor says only that they changed. What is not there was deleted.
+    async fn read_untold(&self, untold: &[Untold]) -> Result<Vec<Change>, Failure> {
+        let ids: Vec<String> = untold.iter().map(|one| one.id.clone()).collect();
+        let (connector, session) = (&self.link.connector, &self.link.session);
+        let mut read = connector.fetch_records(session, &self.schema, &self.fields, &ids).await?;
+        for one in untold {
+            if !read.iter().any(|change| change.id == one.id) {
+                read.push(Change::deleted(one.id.clone(), one.version, one.changed_at));
+            }
+        }
+        Ok(read)
+    }
+
+    /// Reads all that was modified since then, because the vendor left some of it out.
+    async fn read_again_since(&self, since: Timestamp) -> Result<(), Failure> {
+        let mut begun = Begun::new(REREAD, self.core.now());
+        let mut lane = self.lane(REREAD, since, None);
+        let session = self.link.session.in_background();
+        self.read_lane(&mut lane, Lane::Live, &session, &mut begun.run).await?;
+        self.sweep_and_tell(&mut Begun::new(SWEEP, self.core.now())).await?;
+        self.report(&mut begun, None).await
+    }
+
+    async fn tell_streamed(&self, it: &mut Follower) -> Result<(), Failure> {
+        it.tell_at = Instant::now() + TELL_EVERY;
+        self.core.store.note_poll(self.link.id, &self.capture.object, self.core.now(), None).await?;
+        self.report(&mut it.begun, None).await?;
+        it.begun.at = self.core.now();
+        Ok(())
+    }
+
+    /// The stream broke off. It goes on where it was; when it stays away, what changes meanwhile is asked for.
+    async fn bridge(&self, it: &mut Follower, error: &Error) -> Result<(), Failure> {
+        self.say_followed(StreamState::Interrupted, Some(&error.message)).await?;
+        if it.open_at.elapsed() > self.core.config.poll_interval {
+            self.catch_up_from(it);
+            self.poll(&mut it.polling).await?;
+        }
+        Ok(())
+    }
+
+    /// The account has no stream: it is polled, and asked again now and then.
+    async fn go_without(&self, it: &mut Follower, error: &Error) -> Result<(), Failure> {
+        self.catch_up_from(it);
+        self.say_followed(StreamState::Polled, Some(&error.message)).await?;
+        self.core.part_succeeded(&self.link, &self.part(STREAM)).await?;
+        self.poll_until(&mut it.polling, Some(Instant::now() + self.core.config.no_stream_pause)).await
+    }
+
+    /// The vendor does not know the position any more: people are told, until what was changed since is read.
+    async fn lose_position(&self, it: &mut Follower, error: &Error) -> Result<(), Failure> {
+        self.catch_up_from(it);
+        it.lost = true;
+        it.stream.position.id = None;
+        let mut tx = self.core.store.pool.begin().await?;
+        self.store(&mut tx, &it.stream).await?;
+        tx.commit().await?;
+        let since = it.polling.live.position.time;
+        let message = format!("{}; all that was changed since {since} is being read again", error.message);
+        tracing::warn!(connection = %self.link.id, object = self.capture.object, "the stream's position is lost");
+        self.say_followed(StreamState::Lost, Some(&message)).await?;
+        let alarm = Error::new(error.kind, error.operation, message.clone());
+        self.core.part_failed(&self.link, &self.part(STREAM), &alarm).await?;
+        let mut begun = Begun::new(STREAM, self.core.now());
+        self.report(&mut begun, Some((error.kind.code(), message))).await
+    }
+
+    /// Polling goes on where the stream stands, with what may be stamped earlier than it was seen.
+    fn catch_up_from(&self, it: &mut Follower) {
+        let from = it.stream.position.time - self.rescanned_for();
+        if from > it.polling.live.position.time {
+            it.polling.live.position = Cursor::at(from);
+        }
+    }
+
+    async fn say_followed(&self, state: StreamState, message: Option<&str>) -> Result<(), Failure> {
+        let (id, object) = (self.link.id, self.capture.object.as_str());
+        Ok(self.core.store.note_stream(id, object, state, message, self.core.now()).await?)
+    }
+}
