@@ -1,3 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod clock;
+mod names;
+mod page;
+mod wiretap;
+
 pub mod hubspot;
+pub mod salesforce;

@@ -1,0 +1,122 @@
+//! Every route of the simulator. Calls are matched against this table, and the coverage table is
+//! compared with it.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use super::call::{Call, Outcome};
+use super::sim::Sim;
+use super::{control, oauth};
+
+/// Whose call it is, and how the call log groups it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Of the API: needs a token and counts against the daily allocation.
+    Api,
+    /// The list of versions: no token.
+    Versions,
+    OAuth,
+    Control,
+}
+
+impl Class {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Class::Api | Class::Versions => "api",
+            Class::OAuth => "oauth",
+            Class::Control => "control",
+        }
+    }
+}
+
+pub(crate) type Handler = fn(&mut Sim, &Call) -> Outcome;
+
+/// One route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) class: Class,
+    pub(crate) handler: Handler,
+}
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+
+const fn oauth(method: Method, path: &'static str, handler: Handler) -> Route {
+    Route { method, path, class: Class::OAuth, handler }
+}
+
+const fn internal(method: Method, path: &'static str, handler: Handler) -> Route {
+    Route { method, path, class: Class::Control, handler }
+}
+
+#[rustfmt::skip]
+pub(crate) static ROUTES: &[Route] = &[
+    oauth(GET, "/services/oauth2/authorize", oauth::authorize),
+    oauth(POST, "/services/oauth2/authorize", oauth::decide),
+    oauth(POST, "/services/oauth2/token", oauth::token),
+    oauth(GET, "/services/oauth2/revoke", oauth::revoke),
+    oauth(POST, "/services/oauth2/revoke", oauth::revoke),
+    oauth(POST, "/services/oauth2/introspect", oauth::introspect),
+    oauth(GET, "/services/oauth2/userinfo", oauth::userinfo),
+    oauth(GET, "/id/{org}/{user}", oauth::identity),
+
+    internal(GET, "/_sandbox/health", control::health),
+];
+
+/// What a path was matched to.
+pub(crate) enum Match {
+    Route(&'static Route, HashMap<&'static str, String>),
+    /// The path exists, but not with this method; these it has.
+    Methods(Vec<&'static str>),
+    Nothing,
+}
+
+/// Finds the route of a path. Names win over parameters; a slash at the end changes nothing.
+pub(crate) fn find(method: &Method, path: &str) -> Match {
+    let path: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let mut fitting: Vec<(usize, &'static Route, HashMap<&'static str, String>)> = ROUTES
+        .iter()
+        .filter_map(|route| params_of(route.path, &path).map(|params| (params.len(), route, params)))
+        .collect();
+    let Some(fewest) = fitting.iter().map(|(count, ..)| *count).min() else { return Match::Nothing };
+    fitting.retain(|(count, ..)| *count == fewest);
+    match fitting.iter().position(|(_, route, _)| route.method == *method) {
+        Some(at) => {
+            let (_, route, params) = fitting.swap_remove(at);
+            Match::Route(route, params)
+        }
+        None => Match::Methods(fitting.iter().map(|(_, route, _)| route.method.as_str()).collect()),
+    }
+}
+
+fn params_of(pattern: &'static str, path: &[&str]) -> Option<HashMap<&'static str, String>> {
+    let mut params = HashMap::new();
+    let mut given = path.iter();
+    for expected in pattern.split('/') {
+        let given = *given.next()?;
+        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => {
+                params.insert(name, decode(given)?);
+            }
+            None if expected == given => {}
+            None => return None,
+        }
+    }
+    given.next().is_none().then_some(params)
+}
+
+/// Undoes percent-encoding; None when the bytes are not text.
+pub(crate) fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = (*first == b'%').then(|| after.get(..2)).flatten();
+        let value = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(value.unwrap_or(*first));
+        rest = if value.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).ok()
+}
