@@ -17,6 +17,7 @@ use super::calls::CallLog;
 use super::errors::{Failure, Words};
 use super::faults::{Fault, Faults};
 use super::org::Org;
+use super::pubsub::Events;
 use super::routes::{Class, Match, find};
 use super::server::{Shared, router};
 use super::sim::Sim;
@@ -98,6 +99,7 @@ fn build(settings: Settings, origin: &str) -> Sim {
         faults: Faults::default(),
         calls: CallLog::default(),
         rng: StdRng::seed_from_u64(settings.seed),
+        events: Events::new(settings.stream.clone(), settings.seed),
         settings,
     }
 }

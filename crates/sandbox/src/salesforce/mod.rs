@@ -15,6 +15,7 @@ mod journal;
 mod oauth;
 mod object;
 mod org;
+mod pubsub;
 mod record;
 mod routes;
 mod schema;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use faults::{Fault, FaultKind, FaultMatch};
 pub use handle::{ControlError, Handle, start};
+pub use pubsub::{EventService, Rpc, StreamFault, StreamFaultKind, StreamSettings, wire};
 
 /// The edition of the simulated org.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +95,8 @@ pub struct Settings {
     pub living_edits_per_minute: u32,
     /// Issue a long-lived access token with every scope for outside tools.
     pub dev_access_token: bool,
+    /// How change events are delivered, once they are served: [`Handle::serve_events`].
+    pub stream: StreamSettings,
 }
 
 impl Default for Settings {
@@ -116,6 +120,7 @@ impl Default for Settings {
             state_file: None,
             living_edits_per_minute: 0,
             dev_access_token: true,
+            stream: StreamSettings::default(),
         }
     }
 }

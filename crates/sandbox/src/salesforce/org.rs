@@ -307,7 +307,7 @@ impl Org {
             }
         }
         if !changes.is_empty() {
-            let at = Timestamp::from_second(now_ms.div_euclid(1_000)).unwrap_or_default();
+            let at = Timestamp::from_millisecond(now_ms).unwrap_or_default();
             self.journal.append(at, transaction.user.to_string(), transaction.origin, changes);
         }
     }

@@ -7,6 +7,7 @@ use http::Method;
 
 use super::call::{Call, Outcome};
 use super::sim::Sim;
+use super::pubsub::control as stream;
 use super::{control, oauth};
 
 /// Whose call it is, and how the call log groups it.
@@ -43,6 +44,7 @@ pub(crate) struct Route {
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
 
 const fn oauth(method: Method, path: &'static str, handler: Handler) -> Route {
     Route { method, path, class: Class::OAuth, handler }
@@ -64,6 +66,13 @@ pub(crate) static ROUTES: &[Route] = &[
     oauth(GET, "/id/{org}/{user}", oauth::identity),
 
     internal(GET, "/_sandbox/health", control::health),
+    internal(GET, "/_sandbox/stream", stream::stream),
+    internal(POST, "/_sandbox/stream/settings", stream::settings),
+    internal(POST, "/_sandbox/stream/gap", stream::gap),
+    internal(POST, "/_sandbox/stream/cut", stream::cut),
+    internal(POST, "/_sandbox/stream/migrate", stream::migrate),
+    internal(POST, "/_sandbox/stream/faults", stream::add_fault),
+    internal(DELETE, "/_sandbox/stream/faults", stream::clear_faults),
 ];
 
 /// What a path was matched to.

@@ -11,6 +11,7 @@ use super::errors::Failure;
 use super::faults::Faults;
 use super::id::Id;
 use super::org::Org;
+use super::pubsub::Events;
 use super::routes::Class;
 use super::{Edition, Settings};
 use crate::clock::Clock;
@@ -27,12 +28,15 @@ pub(crate) struct Sim {
     pub(crate) faults: Faults,
     pub(crate) calls: CallLog,
     pub(crate) rng: StdRng,
+    pub(crate) events: Events,
 }
 
 impl Sim {
     /// Authenticates, counts and runs the handler.
     pub(crate) fn run(&mut self, call: &mut Call) -> Outcome {
         self.org.tick(call.now_ms);
+        // What was committed is told as the org was then: before this call can change an object.
+        self.capture();
         self.admit(call).and_then(|()| (call.route.handler)(self, call))
     }
 
