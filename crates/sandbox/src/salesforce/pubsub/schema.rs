@@ -345,3 +345,81 @@ fn field_definition_id(entity: &str, field: &str) -> String {
     let tail = digest[..6].iter().map(|byte| char::from(DIGITS[usize::from(*byte) % 62]));
     "00NHr0000".chars().chain(tail).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::salesforce::schema::Schema;
+
+    fn made(object: &str) -> EventSchema {
+        let schemas = Schema::recorded();
+        let schema = schemas.iter().find(|schema| schema.name == object).expect("a recorded object");
+        let described: Vec<Described<'_>> =
+            schema.live_fields().filter_map(|field| Described::read(&field.raw)).collect();
+        EventSchema::of(object, &described)
+    }
+
+    fn fields(schema: &str) -> Vec<Value> {
+        let schema: Value = serde_json::from_str(schema).expect("JSON");
+        assert_eq!((schema["type"].as_str(), schema["namespace"].as_str()), (Some("record"), Some("com.sforce.eventbus")));
+        schema["fields"].as_array().expect("fields").clone()
+    }
+
+    /// The recorded orgs had more features, and customs of their own; what both have must be the same, in the same order.
+    #[test]
+    fn schemas_agree_with_the_recorded_ones() {
+        let recorded = [
+            ("Account", include_str!("../../../data/salesforce/cdc/AccountChangeEvent.avsc"), 37),
+            ("Contact", include_str!("../../../data/salesforce/cdc/ContactChangeEvent.avsc"), 32),
+        ];
+        for (object, recorded, count) in recorded {
+            let recorded = fields(recorded);
+            let ours = fields(&made(object).json);
+            let of_both: Vec<&Value> = recorded
+                .iter()
+                .filter(|field| ours.iter().any(|our| our["name"] == field["name"]))
+                .collect();
+            let standard: Vec<&Value> =
+                ours.iter().filter(|field| !field["name"].as_str().is_some_and(|name| name.ends_with("__c"))).collect();
+            assert_eq!(standard, of_both, "{object}");
+            assert_eq!(of_both.len(), count, "{object}");
+        }
+        let account = made("Account");
+        let position = |name: &str| account.fields.iter().position(|field| field.name == name).map(|at| at + 1);
+        assert_eq!((position("ShippingAddress"), position("LastModifiedDate")), (Some(6), Some(23)));
+    }
+
+    #[test]
+    fn every_object_has_a_schema_and_an_id_of_22_characters() {
+        for object in ["Account", "Contact", "Lead", "Opportunity", "Custom__c"] {
+            let schema = made(object);
+            assert_eq!(schema.id.len(), 22, "{object}");
+            assert_eq!(fields(&schema.json).len(), schema.fields.len() + 1, "{object}");
+        }
+        assert_eq!(event_name("Custom__c"), "Custom__ChangeEvent");
+    }
+
+    #[test]
+    fn custom_fields_come_last_and_name_their_definition() {
+        let json = |name: &str, kind: &str, compound: Value| {
+            let field = json!({"name": name, "type": kind, "custom": name.contains("__"), "length": 80,
+                "compoundFieldName": compound});
+            field.as_object().expect("an object").clone()
+        };
+        let raw = [
+            json("Level__c", "string", Value::Null),
+            json("Place__Latitude__s", "double", json!("Place__c")),
+            json("Place__Longitude__s", "double", json!("Place__c")),
+            json("Place__c", "location", Value::Null),
+            json("Phone", "phone", Value::Null),
+        ];
+        let described: Vec<Described<'_>> = raw.iter().filter_map(Described::read).collect();
+        let schema = EventSchema::of("Account", &described);
+        let names: Vec<&str> = schema.fields.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!(names, ["Phone", "Level__c", "Place__c"]);
+        let Shape::Compound(parts) = &schema.fields[2].shape else { panic!("{:?}", schema.fields[2]) };
+        assert_eq!(parts[1], Part { rest: "Place__Longitude__s".to_owned(), kind: Kind::Double });
+        let doc = fields(&schema.json)[2]["doc"].as_str().expect("a doc").to_owned();
+        assert!(doc.starts_with("Data:Text:00N") && doc.len() == "Data:Text:".len() + 15, "{doc}");
+    }
+}

@@ -23,6 +23,9 @@ const MOST_OWED: usize = 100;
 /// How often a subscription looks whether its token is still good and whether the clock was moved.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How long what was delivered has to leave the process before its connection is cut.
+const CUT_AFTER: Duration = Duration::from_millis(20);
+
 /// A subscription.
 pub(crate) struct Subscription {
     shared: Shared,
@@ -139,6 +142,7 @@ impl Subscription {
             return self.end(responses, refusal).await;
         }
         if let (StreamFaultKind::CutConnection, Some(scissors)) = (kind, &self.scissors) {
+            tokio::time::sleep(CUT_AFTER).await;
             scissors.cut();
             return self.end(responses, errors::UNAVAILABLE).await;
         }

@@ -1,0 +1,6 @@
+//! Stories about the event stream of the Salesforce sandbox, told over real gRPC.
+
+mod avro;
+mod capturing;
+mod delivering;
+mod subscriber;
