@@ -8,6 +8,7 @@ mod describing;
 mod failing;
 mod limiting;
 mod linking;
+mod python;
 mod records;
 mod salesforce;
 mod sdk;

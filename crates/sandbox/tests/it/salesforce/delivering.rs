@@ -11,38 +11,44 @@ use sandbox::salesforce::{
 use serde_json::json;
 use tonic::{Code, Request};
 
-use super::subscriber::{ACCOUNTS, ALL, org, org_of, org_with, refused, replay};
+use super::subscriber::{ACCOUNTS, ALL, Subscription, org, org_of, org_with, refused, replay};
 
 fn fault(rpc: Rpc, kind: StreamFaultKind, after_events: u64) -> StreamFault {
     StreamFault { rpc: Some(rpc), kind, after_events, times: Some(1), probability: None }
 }
 
+/// How many events come until nothing is owed any more.
+async fn until_paid(stream: &mut Subscription) -> usize {
+    let mut delivered = 0;
+    loop {
+        let response = stream.response().await.expect("no error").expect("a response");
+        if let Some(last) = response.events.last() {
+            assert_eq!(response.latest_replay_id, last.replay_id);
+        }
+        assert!(!response.rpc_id.is_empty());
+        delivered += response.events.len();
+        if response.pending_num_requested == 0 {
+            return delivered;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_subscription_delivers_what_is_owed_and_no_more() {
-    let org = org().await;
+    let org = org_with(StreamSettings { keepalive_ms: 50, ..StreamSettings::default() }).await;
     org.gaps(130);
-    let client = org.client().await;
-    let first = FetchRequest { num_requested: 3, ..replay(ReplayPreset::Earliest, &[]) };
-    let mut stream = client.subscribe(ACCOUNTS, first).await;
-    let response = stream.response().await.expect("no error").expect("a response");
-    assert_eq!((response.events.len(), response.pending_num_requested), (3, 0));
-    assert_eq!(response.latest_replay_id, response.events[2].replay_id);
-    assert!(!response.rpc_id.is_empty());
+    let first = FetchRequest { num_requested: 1_000, ..replay(ReplayPreset::Earliest, &[]) };
+    let mut stream = org.client().await.subscribe(ACCOUNTS, first).await;
+    assert_eq!(until_paid(&mut stream).await, 100, "whoever asks for more is owed a hundred");
+    stream.more(7).await;
+    assert_eq!(until_paid(&mut stream).await, 7);
 
-    // Requests add up, to a hundred.
-    stream.more(70).await;
-    stream.more(70).await;
-    stream.more(70).await;
-    let (mut delivered, mut most_at_once) = (3, 0);
-    loop {
-        let Ok(response) = tokio::time::timeout(Duration::from_millis(400), stream.response()).await else {
-            break;
-        };
-        let response = response.expect("no error").expect("a response");
-        most_at_once = most_at_once.max(response.events.len());
-        delivered += response.events.len();
-    }
-    assert!(most_at_once <= 100 && (103..=130).contains(&delivered), "{most_at_once} {delivered}");
+    let first = FetchRequest { num_requested: 3, ..replay(ReplayPreset::Latest, &[]) };
+    let mut stream = org.client().await.subscribe(ACCOUNTS, first).await;
+    stream.more(4).await;
+    while stream.response().await.expect("no error").expect("a response").pending_num_requested < 7 {}
+    org.gaps(10);
+    assert_eq!(until_paid(&mut stream).await, 7, "requests add up");
 }
 
 #[tokio::test]

@@ -2,5 +2,7 @@
 
 mod avro;
 mod capturing;
+mod changing;
 mod delivering;
+mod draining;
 mod subscriber;

@@ -120,6 +120,34 @@ impl Org {
         crate::client::read(request.send().await.expect("an answer")).await.ok()
     }
 
+    /// The access token of a user who lets the app in; the org must not require a code challenge.
+    pub(crate) async fn token(&self) -> String {
+        let (settings, back) = (Settings::default(), "http://127.0.0.1:9/callback");
+        let url = |path: &str| format!("{}/services/oauth2/{path}", self.handle.url());
+        let consent = [
+            ("response_type", "code"),
+            ("client_id", settings.client_id.as_str()),
+            ("redirect_uri", back),
+            ("scope", "api refresh_token"),
+            ("decision", "allow"),
+        ];
+        let sent = self.http.post(url("authorize")).form(&consent).send().await.expect("an answer");
+        let sent = crate::client::read(sent).await;
+        let to = sent.header("location").unwrap_or_else(|| panic!("no way back: {sent:?}"));
+        let to = reqwest::Url::parse(to).expect("a URL");
+        let code = to.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+        let exchange = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("client_id", settings.client_id.as_str()),
+            ("client_secret", settings.client_secret.as_str()),
+            ("redirect_uri", back),
+        ];
+        let answer = self.http.post(url("token")).form(&exchange).send().await.expect("an answer");
+        let tokens = crate::client::read(answer).await.ok();
+        tokens["access_token"].as_str().expect("a token").to_owned()
+    }
+
     /// Creates a record and gives its id.
     pub(crate) async fn create(&self, object: &str, fields: Value) -> String {
         let made = self.rest(Method::POST, &format!("/sobjects/{object}"), fields).await;
