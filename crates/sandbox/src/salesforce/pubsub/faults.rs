@@ -30,6 +30,9 @@ pub enum StreamFaultKind {
     Unauthenticated,
     /// An internal error of the vendor (INTERNAL).
     Internal,
+    /// The stream is reset (`RST_STREAM`, `NO_ERROR`); the connection lives on. A call without a stream is answered as
+    /// by `unavailable`.
+    ResetStream,
     /// The TCP connection ends without a status.
     CutConnection,
     /// Nothing comes any more, and the connection stays open.
@@ -61,7 +64,8 @@ impl StreamFaultKind {
     pub(crate) fn refusal(self, rpc: Rpc) -> Option<Refusal> {
         match self {
             StreamFaultKind::Unavailable if rpc == Rpc::GetSchema => Some(errors::SCHEMA_UNAVAILABLE),
-            StreamFaultKind::Unavailable => Some(errors::UNAVAILABLE),
+            StreamFaultKind::ResetStream if rpc == Rpc::Subscribe => None,
+            StreamFaultKind::Unavailable | StreamFaultKind::ResetStream => Some(errors::UNAVAILABLE),
             StreamFaultKind::ResourceExhausted => Some(errors::OVERLOADED),
             StreamFaultKind::Unauthenticated => Some(errors::AUTH),
             StreamFaultKind::Internal => Some(errors::INTERNAL),

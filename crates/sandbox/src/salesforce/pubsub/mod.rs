@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod handle;
 mod log;
+mod reset;
 mod schema;
 mod server;
 mod service;

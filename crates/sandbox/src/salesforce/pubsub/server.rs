@@ -6,8 +6,10 @@ use futures::stream;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::net::TcpListener;
 use tonic::transport::server::Connected;
+use tower::util::MapResponseLayer;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
+use super::reset::Resettable;
 use super::service::Service;
 use super::wire::pub_sub_server::PubSubServer;
 use crate::salesforce::server::Shared;
@@ -60,6 +62,7 @@ pub(crate) fn serve(shared: Shared, listener: TcpListener) -> io::Result<EventSe
     });
     tokio::spawn(async move {
         let serving = server
+            .layer(MapResponseLayer::new(|answer: http::Response<_>| answer.map(Resettable)))
             .add_service(service)
             .serve_with_incoming_shutdown(connections, async move { stop.cancelled().await });
         if let Err(error) = serving.await {

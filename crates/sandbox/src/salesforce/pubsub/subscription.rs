@@ -13,6 +13,7 @@ use super::errors::{self, Refusal};
 use super::events::Topic;
 use super::faults::{Rpc, StreamFault, StreamFaultKind};
 use super::log::Position;
+use super::reset::reset;
 use super::wire::{ConsumerEvent, FetchRequest, FetchResponse, ReplayPreset};
 use crate::salesforce::server::Shared;
 use crate::salesforce::sim::Sim;
@@ -23,7 +24,7 @@ const MOST_OWED: usize = 100;
 /// How often a subscription looks whether its token is still good and whether the clock was moved.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How long what was delivered has to leave the process before its connection is cut.
+/// How long what was delivered has to leave the process before its stream or connection is cut.
 const CUT_AFTER: Duration = Duration::from_millis(20);
 
 /// A subscription.
@@ -141,14 +142,20 @@ impl Subscription {
         if let Some(refusal) = kind.refusal(Rpc::Subscribe) {
             return self.end(responses, refusal).await;
         }
-        if let (StreamFaultKind::CutConnection, Some(scissors)) = (kind, &self.scissors) {
-            tokio::time::sleep(CUT_AFTER).await;
-            scissors.cut();
-            return self.end(responses, errors::UNAVAILABLE).await;
-        }
-        tokio::select! {
-            () = responses.closed() => {}
-            () = self.shared.stop.cancelled() => {}
+        match (kind, &self.scissors) {
+            (StreamFaultKind::ResetStream, _) => {
+                tokio::time::sleep(CUT_AFTER).await;
+                let _client_is_gone = responses.send(Err(reset())).await;
+            }
+            (StreamFaultKind::CutConnection, Some(scissors)) => {
+                tokio::time::sleep(CUT_AFTER).await;
+                scissors.cut();
+                self.end(responses, errors::UNAVAILABLE).await;
+            }
+            _ => tokio::select! {
+                () = responses.closed() => {}
+                () = self.shared.stop.cancelled() => {}
+            },
         }
     }
 

@@ -262,7 +262,7 @@ async fn faults_end_calls_in_the_vendors_words() {
 async fn a_stream_is_cut_after_so_many_events_and_resumes() {
     let org = org().await;
     org.gaps(20);
-    for kind in [StreamFaultKind::Unavailable, StreamFaultKind::CutConnection] {
+    for kind in [StreamFaultKind::Unavailable, StreamFaultKind::ResetStream, StreamFaultKind::CutConnection] {
         org.handle.add_stream_fault(fault(Rpc::Subscribe, kind, 7));
         let mut stream = org.earliest(ACCOUNTS).await;
         let seen = stream.events(7).await;
