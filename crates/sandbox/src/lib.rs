@@ -3,6 +3,7 @@
 mod clock;
 mod names;
 mod page;
+mod statefile;
 mod wiretap;
 
 pub mod hubspot;

@@ -16,12 +16,16 @@ use super::call::Call;
 use super::calls::CallLog;
 use super::errors::{Failure, Words};
 use super::faults::{Fault, Faults};
+use super::limits::Allocation;
 use super::org::Org;
 use super::pubsub::Events;
+use super::query::Cursors;
 use super::routes::{Class, Match, find};
 use super::server::{Shared, router};
+use super::sim::Dials;
 use super::sim::Sim;
-use super::{Edition, Environment, Settings};
+use super::state::State;
+use super::{Environment, Settings, living};
 use crate::clock::Clock;
 use crate::wiretap::{Scissors, Wires};
 
@@ -68,6 +72,9 @@ impl From<Failure> for ControlError {
 pub async fn start(settings: Settings, listener: TcpListener) -> Result<Handle, std::io::Error> {
     let url = format!("http://{}", listener.local_addr()?);
     let mut sim = build(settings, &url);
+    if let Some(path) = sim.settings.state_file.clone() {
+        sim.state = Some(State::open(&path, &mut sim)?);
+    }
     let organization_id = sim.org.id.to_string();
     let access_token = if sim.settings.dev_access_token {
         sim.auth.give_tool_token(sim.org.id)
@@ -75,8 +82,10 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Handle, 
         sim.auth.tool_token = None;
         String::new()
     };
+    sim.save();
     let (stop, done) = (CancellationToken::new(), CancellationToken::new());
     let shared = Shared { sim: Arc::new(Mutex::new(sim)), stop };
+    tokio::spawn(living::live(shared.clone()));
     tokio::spawn(tick(shared.clone()));
     tokio::spawn(run(shared.clone(), listener, done.clone()));
     Ok(Handle { shared, url, access_token, organization_id, done })
@@ -85,14 +94,18 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Handle, 
 fn build(settings: Settings, origin: &str) -> Sim {
     let clock = Clock::default();
     let sandbox = settings.environment == Environment::Sandbox;
-    let edition = match settings.edition {
-        Edition::Professional => "Professional Edition",
-        Edition::Enterprise => "Enterprise Edition",
-        Edition::Unlimited => "Unlimited Edition",
-        Edition::Developer => "Developer Edition",
-    };
     Sim {
-        org: Org::new(settings.org_number, sandbox, edition, clock.now_ms().div_euclid(1_000)),
+        org: Org::new(
+            settings.org_number,
+            sandbox,
+            settings.edition.words(),
+            clock.now_ms().div_euclid(1_000),
+        ),
+        dials: Dials::default(),
+        allocation: Allocation::default(),
+        cursors: Cursors::default(),
+        jobs: Vec::new(),
+        state: None,
         origin: origin.to_owned(),
         clock,
         auth: Auth::default(),
@@ -114,6 +127,7 @@ async fn tick(shared: Shared) {
         let mut sim = shared.lock();
         let now_ms = sim.clock.now_ms();
         sim.org.tick(now_ms);
+        sim.save();
     }
 }
 
@@ -133,6 +147,13 @@ async fn run(shared: Shared, listener: TcpListener, done: CancellationToken) {
         },
         () = patience => {}
     }
+    let mut sim = shared.lock();
+    if let Some(state) = sim.state.take()
+        && let Err(error) = state.close(&mut sim)
+    {
+        tracing::error!(%error, "the sandbox's state file could not be rewritten");
+    }
+    drop(sim);
     done.cancel();
 }
 
@@ -171,6 +192,103 @@ impl Handle {
         }
         serde_json::from_slice(&reply.body)
             .map_err(|error| ControlError { status: 500, body: json!({"message": error.to_string()}) })
+    }
+
+    /// Plants `count` realistic records of an object (`Account`, `Contact`, `Opportunity`, `Lead`).
+    ///
+    /// # Errors
+    /// When the object does not exist.
+    pub fn seed(&self, object: &str, count: usize) -> Result<Value, ControlError> {
+        self.control("POST", "/_sandbox/seed", json!({"object": object, "count": count}))
+    }
+
+    /// Adds a record as a user of the org; answers with the record.
+    ///
+    /// # Errors
+    /// When the values are not valid.
+    pub fn create(&self, object: &str, fields: Value) -> Result<Value, ControlError> {
+        self.control("POST", "/_sandbox/create", json!({"object": object, "fields": fields}))
+    }
+
+    /// Changes a record as a user of the org; answers with the record.
+    ///
+    /// # Errors
+    /// When the record does not exist or the values are not valid.
+    pub fn edit(&self, object: &str, id: &str, fields: Value) -> Result<Value, ControlError> {
+        self.control("POST", "/_sandbox/edit", json!({"object": object, "id": id, "fields": fields}))
+    }
+
+    /// Puts a record into the recycle bin as a user of the org.
+    ///
+    /// # Errors
+    /// When the record does not exist.
+    pub fn delete(&self, object: &str, id: &str) -> Result<Value, ControlError> {
+        self.control("POST", "/_sandbox/delete", json!({"object": object, "id": id}))
+    }
+
+    /// Takes a record out of the recycle bin as a user of the org.
+    ///
+    /// # Errors
+    /// When no deleted record has this id.
+    pub fn undelete(&self, object: &str, id: &str) -> Result<Value, ControlError> {
+        self.control("POST", "/_sandbox/undelete", json!({"object": object, "id": id}))
+    }
+
+    /// Merges `id` into `winner_id` as a user of the org; answers with the winner.
+    ///
+    /// # Errors
+    /// When one of the records does not exist.
+    pub fn merge(&self, object: &str, winner_id: &str, id: &str) -> Result<Value, ControlError> {
+        self.control("POST", "/_sandbox/merge", json!({"object": object, "winner_id": winner_id, "id": id}))
+    }
+
+    /// Every record of an object, deleted ones too: `{total, results}`.
+    ///
+    /// # Errors
+    /// When the object does not exist.
+    pub fn state(&self, object: &str) -> Result<Value, ControlError> {
+        self.control("GET", &format!("/_sandbox/state/{object}"), Value::Null)
+    }
+
+    /// Changes settings; the body names what changes, the answer has them all.
+    ///
+    /// # Errors
+    /// When a setting does not exist or its value is not valid.
+    pub fn change_settings(&self, changes: Value) -> Result<Value, ControlError> {
+        self.control("POST", "/_sandbox/settings", changes)
+    }
+
+    /// Moves the clock forward by milliseconds.
+    pub fn advance_clock(&self, by_ms: u64) {
+        let mut sim = self.shared.lock();
+        sim.advance(i64::try_from(by_ms).unwrap_or(i64::MAX / 4));
+        sim.save();
+    }
+
+    /// An administrator ends every approval: every token is dead. Answers how many there were.
+    pub fn revoke(&self) -> usize {
+        let mut sim = self.shared.lock();
+        let revoked = sim.auth.revoke_all();
+        sim.save();
+        revoked
+    }
+
+    /// Access tokens expire now. Answers how many did.
+    pub fn expire_tokens(&self) -> usize {
+        let mut sim = self.shared.lock();
+        let expired = sim.auth.expire_sessions();
+        sim.save();
+        expired
+    }
+
+    /// The call log: `{total, classes, routes, last}`.
+    pub fn calls(&self) -> Value {
+        self.shared.lock().calls.wire(usize::MAX)
+    }
+
+    /// Forgets the calls so far.
+    pub fn clear_calls(&self) {
+        self.shared.lock().calls = CallLog::default();
     }
 
     /// Sets a fault.

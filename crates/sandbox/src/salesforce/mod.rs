@@ -2,26 +2,41 @@
 //! errors, with faults on dial and a clock that can be moved.
 
 mod auth;
+mod bulk;
 mod call;
 mod calls;
+mod collections;
+mod composite;
 mod consent;
 mod control;
 mod derive;
+mod describe;
+mod dml;
 mod errors;
 mod faults;
 mod handle;
 mod id;
 mod journal;
+mod limits;
+mod living;
 mod oauth;
 mod object;
 mod org;
 mod pubsub;
+mod query;
 mod record;
+mod replication;
 mod routes;
+mod rows;
 mod schema;
+mod seed;
 mod server;
 mod sim;
+mod soql;
+mod state;
 mod time;
+mod tooling;
+mod values;
 
 use std::path::PathBuf;
 
@@ -43,6 +58,17 @@ pub enum Edition {
     Unlimited,
     /// Everything, with a small allocation.
     Developer,
+}
+
+impl Edition {
+    fn words(self) -> &'static str {
+        match self {
+            Edition::Professional => "Professional Edition",
+            Edition::Enterprise => "Enterprise Edition",
+            Edition::Unlimited => "Unlimited Edition",
+            Edition::Developer => "Developer Edition",
+        }
+    }
 }
 
 /// What kind of org users log in to.

@@ -74,6 +74,8 @@ pub(crate) struct Org {
     pub(crate) users: Vec<Id>,
     pub(crate) journal: Journal,
     held: Vec<Held>,
+    /// Transactions that wait for each other: all become visible together, or none.
+    together: Option<Vec<Transaction>>,
     purged_s: i64,
     /// Records the state file does not have yet.
     pub(crate) touched: BTreeSet<(usize, Id)>,
@@ -90,22 +92,40 @@ impl Org {
             users: Vec::new(),
             journal: Journal::default(),
             held: Vec::new(),
+            together: None,
             purged_s: now_s,
             touched: BTreeSet::new(),
             touched_fields: Vec::new(),
         };
         org.people(now_s);
         let record = Record::new(org.id, now_s, org.users[0]);
-        let facts = json!({"Name": org.name, "OrganizationType": edition, "IsSandbox": sandbox,
-            "InstanceName": if sandbox { "CS40" } else { "EU42" }, "DefaultLocaleSidKey": "en_US",
-            "LanguageLocaleKey": "en_US", "TimeZoneSidKey": "America/New_York"});
+        let facts = json!({"Name": org.name, "DefaultLocaleSidKey": "en_US", "LanguageLocaleKey": "en_US",
+            "TimeZoneSidKey": "America/New_York"});
         org.plant("Organization", record, &facts);
+        org.environment(sandbox, edition);
         if let Some(id) = Id::parse(HOUSEHOLD) {
             let facts = json!({"Name": "Household", "DeveloperName": "Household", "SobjectType": "Account",
                 "IsActive": true});
             org.plant("RecordType", Record::new(id, now_s, org.users[0]), &facts);
         }
         org
+    }
+
+    /// Says anew what kind of org it is.
+    pub(crate) fn environment(&mut self, sandbox: bool, edition: &str) {
+        let Some(at) = self.find("Organization") else { return };
+        let Some(record) = self.objects[at].get(self.id).cloned() else { return };
+        let instance = if sandbox { "CS40" } else { "EU42" };
+        let facts = json!({"OrganizationType": edition, "IsSandbox": sandbox, "InstanceName": instance});
+        self.plant("Organization", record, &facts);
+        self.touched.insert((at, self.id));
+    }
+
+    /// Forgets what a state file would still need.
+    pub(crate) fn forget(&mut self) {
+        self.touched.clear();
+        self.touched_fields.clear();
+        self.journal.unsaved.clear();
     }
 
     fn people(&mut self, now_s: i64) {
@@ -297,8 +317,35 @@ impl Org {
         self.update(to, at, winner, gaps, Touch::User);
     }
 
+    /// From now on transactions wait for [`Org::end_together`].
+    pub(crate) fn begin_together(&mut self) {
+        self.together = Some(Vec::new());
+    }
+
+    /// Commits the waiting transactions as one, or undoes them all.
+    pub(crate) fn end_together(&mut self, keep: bool, now_ms: i64) {
+        let mut waiting = self.together.take().unwrap_or_default().into_iter();
+        if !keep {
+            waiting.rev().for_each(|one| self.rollback(one));
+            return;
+        }
+        let Some(mut first) = waiting.next() else { return };
+        for later in waiting {
+            for (at, id, before) in later.before {
+                if first.seen.insert((at, id)) {
+                    first.before.push((at, id, before));
+                }
+            }
+        }
+        self.commit(first, now_ms);
+    }
+
     /// Makes the writes visible and tells the journal.
     pub(crate) fn commit(&mut self, transaction: Transaction, now_ms: i64) {
+        if let Some(waiting) = &mut self.together {
+            waiting.push(transaction);
+            return;
+        }
         let mut changes = Vec::new();
         for (at, id, before) in &transaction.before {
             self.touched.insert((*at, *id));

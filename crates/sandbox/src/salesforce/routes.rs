@@ -7,8 +7,10 @@ use http::Method;
 
 use super::call::{Call, Outcome};
 use super::sim::Sim;
+use super::{
+    bulk, collections, composite, control, describe, limits, oauth, query, replication, rows, tooling,
+};
 use super::pubsub::control as stream;
-use super::{control, oauth};
 
 /// Whose call it is, and how the call log groups it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +46,19 @@ pub(crate) struct Route {
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
 const fn oauth(method: Method, path: &'static str, handler: Handler) -> Route {
     Route { method, path, class: Class::OAuth, handler }
 }
+
+const fn api(method: Method, path: &'static str, handler: Handler) -> Route {
+    Route { method, path, class: Class::Api, handler }
+}
+
+const VERSIONS: Route =
+    Route { method: GET, path: "/services/data", class: Class::Versions, handler: describe::versions };
 
 const fn internal(method: Method, path: &'static str, handler: Handler) -> Route {
     Route { method, path, class: Class::Control, handler }
@@ -65,7 +75,64 @@ pub(crate) static ROUTES: &[Route] = &[
     oauth(GET, "/services/oauth2/userinfo", oauth::userinfo),
     oauth(GET, "/id/{org}/{user}", oauth::identity),
 
+    VERSIONS,
+    api(GET, "/services/data/{version}", describe::resources),
+    api(GET, "/services/data/{version}/limits", limits::limits),
+    api(GET, "/services/data/{version}/limits/recordCount", limits::record_count),
+    api(GET, "/services/data/{version}/sobjects", describe::global),
+    api(GET, "/services/data/{version}/sobjects/{object}", describe::basics),
+    api(POST, "/services/data/{version}/sobjects/{object}", rows::create),
+    api(GET, "/services/data/{version}/sobjects/{object}/describe", describe::describe),
+    api(GET, "/services/data/{version}/sobjects/{object}/updated", replication::updated),
+    api(GET, "/services/data/{version}/sobjects/{object}/deleted", replication::deleted),
+    api(GET, "/services/data/{version}/sobjects/{object}/{id}", rows::get),
+    api(PATCH, "/services/data/{version}/sobjects/{object}/{id}", rows::update),
+    api(DELETE, "/services/data/{version}/sobjects/{object}/{id}", rows::delete),
+    api(GET, "/services/data/{version}/sobjects/{object}/{field}/{value}", rows::get_by_key),
+    api(PATCH, "/services/data/{version}/sobjects/{object}/{field}/{value}", rows::upsert),
+    api(DELETE, "/services/data/{version}/sobjects/{object}/{field}/{value}", rows::delete_by_key),
+    api(GET, "/services/data/{version}/query", query::query),
+    api(GET, "/services/data/{version}/queryAll", query::query_all),
+    api(GET, "/services/data/{version}/query/{locator}", query::more),
+    api(POST, "/services/data/{version}/composite", composite::composite),
+    api(POST, "/services/data/{version}/composite/batch", composite::batch),
+    api(POST, "/services/data/{version}/composite/sobjects", collections::create),
+    api(PATCH, "/services/data/{version}/composite/sobjects", collections::update),
+    api(DELETE, "/services/data/{version}/composite/sobjects", collections::delete),
+    api(GET, "/services/data/{version}/composite/sobjects/{object}", collections::read),
+    api(POST, "/services/data/{version}/composite/sobjects/{object}", collections::read_many),
+    api(PATCH, "/services/data/{version}/composite/sobjects/{object}/{field}", collections::upsert),
+    api(POST, "/services/data/{version}/jobs/query", bulk::create),
+    api(GET, "/services/data/{version}/jobs/query", bulk::list),
+    api(GET, "/services/data/{version}/jobs/query/{job}", bulk::status),
+    api(PATCH, "/services/data/{version}/jobs/query/{job}", bulk::abort),
+    api(DELETE, "/services/data/{version}/jobs/query/{job}", bulk::delete),
+    api(GET, "/services/data/{version}/jobs/query/{job}/results", bulk::results),
+    api(POST, "/services/data/{version}/tooling/sobjects/CustomField", tooling::create_field),
+
     internal(GET, "/_sandbox/health", control::health),
+    internal(POST, "/_sandbox/seed", control::seed),
+    internal(POST, "/_sandbox/transaction", control::transaction),
+    internal(POST, "/_sandbox/create", control::step),
+    internal(POST, "/_sandbox/edit", control::step),
+    internal(POST, "/_sandbox/delete", control::step),
+    internal(POST, "/_sandbox/undelete", control::step),
+    internal(POST, "/_sandbox/merge", control::step),
+    internal(POST, "/_sandbox/convert", control::step),
+    internal(POST, "/_sandbox/empty_recycle_bin", control::empty_recycle_bin),
+    internal(POST, "/_sandbox/field", control::add_field),
+    internal(DELETE, "/_sandbox/field", control::remove_field),
+    internal(GET, "/_sandbox/state/{object}", control::state),
+    internal(POST, "/_sandbox/settings", control::settings),
+    internal(POST, "/_sandbox/clock", control::clock),
+    internal(POST, "/_sandbox/revoke", control::revoke),
+    internal(POST, "/_sandbox/expire_tokens", control::expire_tokens),
+    internal(POST, "/_sandbox/close_cursors", control::close_cursors),
+    internal(GET, "/_sandbox/faults", control::faults),
+    internal(POST, "/_sandbox/faults", control::add_fault),
+    internal(DELETE, "/_sandbox/faults", control::clear_faults),
+    internal(GET, "/_sandbox/calls", control::calls),
+    internal(DELETE, "/_sandbox/calls", control::clear_calls),
     internal(GET, "/_sandbox/stream", stream::stream),
     internal(POST, "/_sandbox/stream/settings", stream::settings),
     internal(POST, "/_sandbox/stream/gap", stream::gap),

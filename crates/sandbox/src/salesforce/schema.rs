@@ -225,7 +225,6 @@ pub(crate) struct Schema {
     pub(crate) updateable: bool,
     pub(crate) deletable: bool,
     pub(crate) mergeable: bool,
-    pub(crate) custom: bool,
     /// Child object, its field and whether a deletion takes the children along.
     pub(crate) children: Vec<(String, String, bool)>,
     /// When the description changed last.
@@ -264,7 +263,6 @@ impl Schema {
             updateable: flag("updateable"),
             deletable: flag("deletable"),
             mergeable: flag("mergeable"),
-            custom: flag("custom"),
             children,
             changed_s: 0,
             by_name: HashMap::new(),
