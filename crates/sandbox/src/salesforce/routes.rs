@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use http::Method;
 
 use super::call::{Call, Outcome};
+use super::pubsub::control as stream;
 use super::sim::Sim;
 use super::{
     bulk, collections, composite, control, describe, limits, oauth, query, replication, rows, tooling,
 };
-use super::pubsub::control as stream;
 
 /// Whose call it is, and how the call log groups it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

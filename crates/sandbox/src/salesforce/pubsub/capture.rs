@@ -8,11 +8,11 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use uuid::Uuid;
 
+use super::StreamSettings;
 use super::event::{Body, ChangeType, Header};
 use super::log::Log;
 use super::schema::EventSchema;
 use super::wire::{ConsumerEvent, ProducerEvent};
-use super::StreamSettings;
 use crate::salesforce::journal::{Changed, Commit, Kind};
 
 /// What the record ids of an overflow are.
@@ -122,12 +122,7 @@ fn merged(drafts: Vec<Draft>) -> Vec<Draft> {
 }
 
 /// Writes the events of a commit into the log, numbered within their transaction.
-pub(crate) fn publish(
-    log: &mut Log,
-    commit: &Commit,
-    drafts: Vec<Draft>,
-    max_event_bytes: usize,
-) {
+pub(crate) fn publish(log: &mut Log, commit: &Commit, drafts: Vec<Draft>, max_event_bytes: usize) {
     let transaction = commit.transaction.to_string();
     for (sequence, draft) in (1_i64..).zip(drafts) {
         let mut header = Header {

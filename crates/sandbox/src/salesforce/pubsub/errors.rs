@@ -38,22 +38,80 @@ impl Refusal {
     }
 }
 
-pub(crate) const HEADERS: Refusal = Refusal::new(Code::Unauthenticated, "service.auth.headers.invalid", "One of the headers accesstoken, instanceurl and tenantid is missing or cannot be read.");
-pub(crate) const AUTH: Refusal = Refusal::new(Code::Unauthenticated, "service.auth.error", "Authentication failed: the access token is invalid or expired, or does not belong to the org.");
-pub(crate) const LICENSE: Refusal = Refusal::new(Code::PermissionDenied, "service.tenant.license", "Change Data Capture is not available in this edition.");
-pub(crate) const UNAVAILABLE: Refusal = Refusal::new(Code::Unavailable, "service.unavailable", "The service is temporarily unavailable.");
-pub(crate) const OVERLOADED: Refusal = Refusal::new(Code::ResourceExhausted, "service.protection.triggered", "The service is protecting itself: try again later.");
-pub(crate) const INTERNAL: Refusal = Refusal::new(Code::Internal, "subscription.internal.error", "An internal error ended the subscription.");
-pub(crate) const SCHEMA_UNAVAILABLE: Refusal = Refusal::new(Code::Unavailable, "schema.api.unavailable", "The schema cannot be read now.");
-pub(crate) const SCHEMA_UNKNOWN: Refusal = Refusal::new(Code::InvalidArgument, "schema.validation.failed", "No schema has this id.");
-pub(crate) const TOPIC_EMPTY: Refusal = Refusal::new(Code::InvalidArgument, "topic.validation.empty", "The topic name is empty.");
-pub(crate) const TOPIC_UNKNOWN: Refusal = Refusal::new(Code::NotFound, "topic.not.found", "The topic does not exist, or its entity is not selected for Change Data Capture.");
-pub(crate) const TOPIC_MISMATCH: Refusal = Refusal::new(Code::InvalidArgument, "subscription.fetch.topic.mismatch", "A subscription keeps the topic of its first request.");
-pub(crate) const REQUESTED: Refusal = Refusal::new(Code::InvalidArgument, "subscription.fetch.requested.events.invalid", "The number of requested events must be positive.");
-pub(crate) const REPLAY_MISSING: Refusal = Refusal::new(Code::InvalidArgument, "subscription.fetch.replayid.validation.failed", "The replay preset is unknown, or CUSTOM came without a replay id.");
-pub(crate) const REPLAY_CORRUPTED: Refusal = Refusal::new(Code::InvalidArgument, "subscription.fetch.replayid.corrupted", "The replay id is unknown, or older than the retention window.");
-pub(crate) const AUTH_REFRESH: Refusal = Refusal::new(Code::InvalidArgument, "service.auth.refresh.invalid", "auth_refresh is for internal use.");
-pub(crate) const PUBLISH: Refusal = Refusal::new(Code::PermissionDenied, "publish.topic.cannot.publish", "Change event topics cannot be published to.");
-pub(crate) const MANAGED_EMPTY: Refusal = Refusal::new(Code::InvalidArgument, "managed.subscription.id.or.developer.name.empty", "Either the subscription's id or its developer name is needed.");
-pub(crate) const MANAGED_ID: Refusal = Refusal::new(Code::NotFound, "managed.subscription.subscription.id.not.found", "No managed subscription has this id.");
-pub(crate) const MANAGED_NAME: Refusal = Refusal::new(Code::NotFound, "managed.subscription.developer.name.not.found", "No managed subscription has this developer name.");
+pub(crate) const HEADERS: Refusal = Refusal::new(
+    Code::Unauthenticated,
+    "service.auth.headers.invalid",
+    "One of the headers accesstoken, instanceurl and tenantid is missing or cannot be read.",
+);
+pub(crate) const AUTH: Refusal = Refusal::new(
+    Code::Unauthenticated,
+    "service.auth.error",
+    "Authentication failed: the access token is invalid or expired, or does not belong to the org.",
+);
+pub(crate) const LICENSE: Refusal = Refusal::new(
+    Code::PermissionDenied,
+    "service.tenant.license",
+    "Change Data Capture is not available in this edition.",
+);
+pub(crate) const UNAVAILABLE: Refusal =
+    Refusal::new(Code::Unavailable, "service.unavailable", "The service is temporarily unavailable.");
+pub(crate) const OVERLOADED: Refusal = Refusal::new(
+    Code::ResourceExhausted,
+    "service.protection.triggered",
+    "The service is protecting itself: try again later.",
+);
+pub(crate) const INTERNAL: Refusal =
+    Refusal::new(Code::Internal, "subscription.internal.error", "An internal error ended the subscription.");
+pub(crate) const SCHEMA_UNAVAILABLE: Refusal =
+    Refusal::new(Code::Unavailable, "schema.api.unavailable", "The schema cannot be read now.");
+pub(crate) const SCHEMA_UNKNOWN: Refusal =
+    Refusal::new(Code::InvalidArgument, "schema.validation.failed", "No schema has this id.");
+pub(crate) const TOPIC_EMPTY: Refusal =
+    Refusal::new(Code::InvalidArgument, "topic.validation.empty", "The topic name is empty.");
+pub(crate) const TOPIC_UNKNOWN: Refusal = Refusal::new(
+    Code::NotFound,
+    "topic.not.found",
+    "The topic does not exist, or its entity is not selected for Change Data Capture.",
+);
+pub(crate) const TOPIC_MISMATCH: Refusal = Refusal::new(
+    Code::InvalidArgument,
+    "subscription.fetch.topic.mismatch",
+    "A subscription keeps the topic of its first request.",
+);
+pub(crate) const REQUESTED: Refusal = Refusal::new(
+    Code::InvalidArgument,
+    "subscription.fetch.requested.events.invalid",
+    "The number of requested events must be positive.",
+);
+pub(crate) const REPLAY_MISSING: Refusal = Refusal::new(
+    Code::InvalidArgument,
+    "subscription.fetch.replayid.validation.failed",
+    "The replay preset is unknown, or CUSTOM came without a replay id.",
+);
+pub(crate) const REPLAY_CORRUPTED: Refusal = Refusal::new(
+    Code::InvalidArgument,
+    "subscription.fetch.replayid.corrupted",
+    "The replay id is unknown, or older than the retention window.",
+);
+pub(crate) const AUTH_REFRESH: Refusal =
+    Refusal::new(Code::InvalidArgument, "service.auth.refresh.invalid", "auth_refresh is for internal use.");
+pub(crate) const PUBLISH: Refusal = Refusal::new(
+    Code::PermissionDenied,
+    "publish.topic.cannot.publish",
+    "Change event topics cannot be published to.",
+);
+pub(crate) const MANAGED_EMPTY: Refusal = Refusal::new(
+    Code::InvalidArgument,
+    "managed.subscription.id.or.developer.name.empty",
+    "Either the subscription's id or its developer name is needed.",
+);
+pub(crate) const MANAGED_ID: Refusal = Refusal::new(
+    Code::NotFound,
+    "managed.subscription.subscription.id.not.found",
+    "No managed subscription has this id.",
+);
+pub(crate) const MANAGED_NAME: Refusal = Refusal::new(
+    Code::NotFound,
+    "managed.subscription.developer.name.not.found",
+    "No managed subscription has this developer name.",
+);

@@ -246,7 +246,8 @@ mod tests {
             let prefix = name.strip_suffix("Address");
             let shape = match prefix {
                 Some(prefix) => {
-                    let parts = ["Street", "City", "State", "PostalCode", "Country", "StateCode", "CountryCode"];
+                    let parts =
+                        ["Street", "City", "State", "PostalCode", "Country", "StateCode", "CountryCode"];
                     let text = |part| Part { rest: format!("{prefix}{part}"), kind: Kind::Text };
                     let mut parts: Vec<Part> = parts.into_iter().map(text).collect();
                     let number = |part| Part { rest: format!("{prefix}{part}"), kind: Kind::Double };

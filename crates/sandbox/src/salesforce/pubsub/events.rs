@@ -227,7 +227,8 @@ impl Events {
             if commit.origin.is_empty() || !moved(change) {
                 continue;
             }
-            let found = change.ids.iter().map(|id| (now_ms + GEOCODING_MS, change.object.clone(), id.clone()));
+            let found =
+                change.ids.iter().map(|id| (now_ms + GEOCODING_MS, change.object.clone(), id.clone()));
             self.lookups.extend(found);
         }
     }

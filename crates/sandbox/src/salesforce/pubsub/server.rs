@@ -6,8 +6,8 @@ use futures::stream;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::net::TcpListener;
 use tonic::transport::server::Connected;
-use tower::util::MapResponseLayer;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tower::util::MapResponseLayer;
 
 use super::reset::Resettable;
 use super::service::Service;
@@ -45,7 +45,8 @@ pub(crate) fn serve(shared: Shared, listener: TcpListener) -> io::Result<EventSe
     let tls = shared.lock().events.settings.tls;
     let port = listener.local_addr()?.port();
     // One stream's window must not hold back the other streams of a connection.
-    let mut server = Server::builder().max_concurrent_streams(STREAMS).initial_connection_window_size(1 << 20);
+    let mut server =
+        Server::builder().max_concurrent_streams(STREAMS).initial_connection_window_size(1 << 20);
     let mut address = EventService { url: format!("http://127.0.0.1:{port}"), certificate: None };
     if tls {
         let made = generate_simple_self_signed(NAMES.map(str::to_owned)).map_err(io::Error::other)?;

@@ -49,7 +49,9 @@ impl Service {
         let scissors = plain.or(tls.map(TlsConnectInfo::get_ref)).cloned();
         let call = Call { rpc_id, caller, fault, scissors };
         match &call.fault {
-            Some(fault) if fault.after_events == 0 && fault.kind != StreamFaultKind::ResetStream => Err(self.hit(&call, rpc, fault.kind).await),
+            Some(fault) if fault.after_events == 0 && fault.kind != StreamFaultKind::ResetStream => {
+                Err(self.hit(&call, rpc, fault.kind).await)
+            }
             _ => Ok(call),
         }
     }

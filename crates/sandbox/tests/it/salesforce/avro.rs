@@ -35,7 +35,8 @@ impl Change {
             }
         }
         let fields = |name: &str| fields(schema, &header[name]);
-        let (changed, nulled, diff) = (fields("changedFields")?, fields("nulledFields")?, fields("diffFields")?);
+        let (changed, nulled, diff) =
+            (fields("changedFields")?, fields("nulledFields")?, fields("diffFields")?);
         Ok(Self { header, values, changed, nulled, diff })
     }
 
@@ -118,7 +119,10 @@ fn find_records(schema: &Value, records: &mut HashMap<String, Value>) {
 
 /// Reads one datum; every byte must belong to it.
 pub(crate) fn decode(schema: &Value, bytes: &[u8]) -> Result<Value, String> {
-    let mut reader = Reader { bytes, named: HashMap::new() };
+    // A type is defined where it is used first, and that field may be null in this datum.
+    let mut named = HashMap::new();
+    find_records(schema, &mut named);
+    let mut reader = Reader { bytes, named };
     let value = reader.value(schema)?;
     match reader.bytes {
         [] => Ok(value),
@@ -185,8 +189,6 @@ impl Reader<'_> {
     fn complex(&mut self, schema: &Map<String, Value>) -> Result<Value, String> {
         match schema["type"].as_str().ok_or("no type")? {
             "record" => {
-                let name = schema["name"].as_str().ok_or("no name")?;
-                self.named.insert(name.to_owned(), Value::Object(schema.clone()));
                 let mut record = Map::new();
                 for field in schema["fields"].as_array().ok_or("no fields")? {
                     let name = field["name"].as_str().ok_or("no name")?;

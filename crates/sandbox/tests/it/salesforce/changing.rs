@@ -1,8 +1,8 @@
 //! What change events tell of what happened to records.
 
 use reqwest::Method;
-use sandbox::salesforce::{Settings, StreamSettings};
 use sandbox::salesforce::wire::ReplayPreset;
+use sandbox::salesforce::{Settings, StreamSettings};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -14,7 +14,10 @@ async fn kinds(stream: &mut Subscription, count: usize) -> Vec<(String, String)>
     let mut seen = Vec::new();
     for _ in 0..count {
         let change = stream.next().await;
-        seen.push((change.header["entityName"].as_str().unwrap_or_default().to_owned(), change.kind().to_owned()));
+        seen.push((
+            change.header["entityName"].as_str().unwrap_or_default().to_owned(),
+            change.kind().to_owned(),
+        ));
     }
     seen.sort();
     seen
@@ -44,9 +47,16 @@ async fn a_creation_tells_every_value() {
     assert_eq!((change.kind(), change.ids()), ("CREATE", vec![id.as_str()]));
     assert!(change.changed.is_empty() && change.nulled.is_empty() && change.diff.is_empty());
     let record = org.read("Account", &id).await;
-    for (field, rest) in [("Name", "Name"), ("Phone", "Phone"), ("Description", "Description"),
-        ("BillingAddress.Street", "BillingStreet"), ("BillingAddress.City", "BillingCity"), ("OwnerId", "OwnerId"),
-        ("CreatedById", "CreatedById"), ("LastModifiedById", "LastModifiedById")] {
+    for (field, rest) in [
+        ("Name", "Name"),
+        ("Phone", "Phone"),
+        ("Description", "Description"),
+        ("BillingAddress.Street", "BillingStreet"),
+        ("BillingAddress.City", "BillingCity"),
+        ("OwnerId", "OwnerId"),
+        ("CreatedById", "CreatedById"),
+        ("LastModifiedById", "LastModifiedById"),
+    ] {
         assert_eq!(change.values[field], record[rest], "{field}");
     }
     assert_eq!(change.values["AnnualRevenue"], json!(1_250_000.0));
@@ -67,24 +77,42 @@ async fn a_creation_tells_every_value() {
 #[tokio::test]
 async fn an_update_tells_what_changed_and_what_was_emptied() {
     let org = org().await;
-    let id = org.create("Contact", json!({"LastName": "Oduya", "FirstName": "Ama", "Email": "ama@example.com",
-        "MailingCity": "Accra", "MailingStreet": "4 Ring Road", "Birthdate": "1990-05-17"})).await;
+    let id = org
+        .create(
+            "Contact",
+            json!({"LastName": "Oduya", "FirstName": "Ama", "Email": "ama@example.com",
+        "MailingCity": "Accra", "MailingStreet": "4 Ring Road", "Birthdate": "1990-05-17"}),
+        )
+        .await;
     let mut stream = org.latest("/data/ContactChangeEvent").await;
-    org.update("Contact", &id, json!({"LastName": "Oduya-Hall", "Email": null, "MailingCity": "Tema",
-        "MailingStreet": null, "Birthdate": "1990-05-18", "Title": "Buyer"})).await;
+    org.update(
+        "Contact",
+        &id,
+        json!({"LastName": "Oduya-Hall", "Email": null, "MailingCity": "Tema",
+        "MailingStreet": null, "Birthdate": "1990-05-18", "Title": "Buyer"}),
+    )
+    .await;
     let change = stream.next().await;
     assert_eq!((change.kind(), change.ids()), ("UPDATE", vec![id.as_str()]));
-    let without_stamp: Vec<_> = change.changed.iter().filter(|name| !name.starts_with("LastModified")).collect();
-    assert_eq!(without_stamp, ["Email", "Title", "Birthdate", "Name.LastName", "MailingAddress.Street", "MailingAddress.City"]);
+    let without_stamp: Vec<_> =
+        change.changed.iter().filter(|name| !name.starts_with("LastModified")).collect();
+    assert_eq!(
+        without_stamp,
+        ["Email", "Title", "Birthdate", "Name.LastName", "MailingAddress.Street", "MailingAddress.City"]
+    );
     assert_eq!(change.nulled, ["Email", "MailingAddress.Street"]);
-    assert_eq!(told(&change), json!({"Name.LastName": "Oduya-Hall", "MailingAddress.City": "Tema", "Title": "Buyer",
-        "Birthdate": 642_988_800_000_i64}));
+    assert_eq!(
+        told(&change),
+        json!({"Name.LastName": "Oduya-Hall", "MailingAddress.City": "Tema", "Title": "Buyer",
+        "Birthdate": 642_988_800_000_i64})
+    );
 }
 
 #[tokio::test]
 async fn a_deletion_is_empty_and_a_return_is_whole() {
     let org = org().await;
-    let id = org.create("Lead", json!({"LastName": "Brandt", "Company": "Brandt & Sons", "City": "Kiel"})).await;
+    let id =
+        org.create("Lead", json!({"LastName": "Brandt", "Company": "Brandt & Sons", "City": "Kiel"})).await;
     let mut stream = org.latest("/data/LeadChangeEvent").await;
     org.rest(Method::DELETE, &format!("/sobjects/Lead/{id}"), Value::Null).await;
     let gone = stream.next().await;
@@ -93,7 +121,9 @@ async fn a_deletion_is_empty_and_a_return_is_whole() {
     org.control("undelete", json!({"object": "Lead", "id": id}));
     let back = stream.next().await;
     assert_eq!((back.kind(), back.ids()), ("UNDELETE", vec![id.as_str()]));
-    for (field, value) in [("Name.LastName", "Brandt"), ("Company", "Brandt & Sons"), ("Address.City", "Kiel")] {
+    for (field, value) in
+        [("Name.LastName", "Brandt"), ("Company", "Brandt & Sons"), ("Address.City", "Kiel")]
+    {
         assert_eq!(back.values[field], value);
     }
 }
@@ -106,8 +136,12 @@ async fn records_of_one_transaction_share_its_key_and_alike_changes_share_an_eve
     let third = org.create("Account", json!({"Name": "Three"})).await;
     let mut stream = org.latest(ACCOUNTS).await;
     let change = |id: &str, phone: &str| json!({"attributes": {"type": "Account"}, "id": id, "Phone": phone});
-    let seen = together(&org, &mut stream, [change(&first, "1"), change(&second, "2"), change(&third, "1")]).await;
-    assert_eq!(seen.iter().map(Change::ids).collect::<Vec<_>>(), [vec![first.as_str(), &third], vec![&second]]);
+    let seen =
+        together(&org, &mut stream, [change(&first, "1"), change(&second, "2"), change(&third, "1")]).await;
+    assert_eq!(
+        seen.iter().map(Change::ids).collect::<Vec<_>>(),
+        [vec![first.as_str(), &third], vec![&second]]
+    );
     for (change, sequence) in seen.iter().zip(1..) {
         assert_eq!(change.header["transactionKey"], seen[0].header["transactionKey"]);
         assert_eq!(change.header["commitNumber"], seen[0].header["commitNumber"]);
@@ -147,7 +181,7 @@ async fn channels_carry_their_objects_and_no_others() {
 async fn a_new_field_gives_new_events_a_new_schema_and_old_ones_keep_theirs() {
     let org = org().await;
     let id = org.create("Account", json!({"Name": "Before"})).await;
-    org.control("fields", json!({"object": "Account", "field": {"name": "Tier__c", "type": "string", "length": 20}}));
+    org.control("field", json!({"object": "Account", "name": "Tier__c", "type": "Text", "length": 20}));
     org.update("Account", &id, json!({"Tier__c": "Gold"})).await;
     let mut stream = org.earliest(ACCOUNTS).await;
     let events = stream.events(2).await;
@@ -170,7 +204,8 @@ async fn a_new_field_gives_new_events_a_new_schema_and_old_ones_keep_theirs() {
 
 #[tokio::test]
 async fn a_large_transaction_overflows_and_a_large_event_becomes_a_gap() {
-    let settings = StreamSettings { overflow_threshold: 3, max_event_bytes: 2_000, ..StreamSettings::default() };
+    let settings =
+        StreamSettings { overflow_threshold: 3, max_event_bytes: 2_000, ..StreamSettings::default() };
     let org = org_with(settings).await;
     let mut stream = org.latest(ALL).await;
     let record = |at: usize| json!({"attributes": {"type": "Account"}, "Name": format!("Account {at}")});
@@ -207,7 +242,11 @@ async fn changes_can_be_told_as_gaps_or_twice() {
 #[tokio::test]
 async fn long_texts_are_told_as_what_changed_in_them() {
     let org = org().await;
-    let text = |line: &str| (0..200).map(|at| if at == 100 { format!("{line}\n") } else { format!("line {at}\n") }).collect::<String>();
+    let text = |line: &str| {
+        (0..200)
+            .map(|at| if at == 100 { format!("{line}\n") } else { format!("line {at}\n") })
+            .collect::<String>()
+    };
     let id = org.create("Account", json!({"Name": "Long", "Description": text("old")})).await;
     let mut stream = org.latest(ACCOUNTS).await;
     org.update("Account", &id, json!({"Description": text("new")})).await;
@@ -235,7 +274,12 @@ async fn an_address_is_followed_by_its_coordinates() {
     assert_ne!(follow_up.header["commitUser"], made.header["commitUser"]);
     let record = org.read("Account", &id).await;
     assert_eq!(follow_up.values["BillingAddress.Latitude"], record["BillingLatitude"]);
-    assert_eq!(made.values["LastModifiedDate"].as_i64(), record["LastModifiedDate"].as_str().and_then(|at| Some(at.parse::<jiff::Timestamp>().ok()?.as_millisecond())));
+    assert_eq!(
+        made.values["LastModifiedDate"].as_i64(),
+        record["LastModifiedDate"]
+            .as_str()
+            .and_then(|at| Some(at.parse::<jiff::Timestamp>().ok()?.as_millisecond()))
+    );
 }
 
 #[tokio::test]
@@ -257,16 +301,19 @@ async fn events_and_positions_are_kept_for_72_hours() {
     org.control("clock", json!({"advance_ms": 71 * 3_600_000}));
     org.create("Account", json!({"Name": "New"})).await;
     let new = org.after(ACCOUNTS, &old.replay_id).await.event().await;
-    let mut quiet = org.latest(ACCOUNTS).await;
-    let alive = quiet.response().await.expect("no error").expect("a sign of life").latest_replay_id;
     org.control("clock", json!({"advance_ms": 2 * 3_600_000}));
     let status = org.after(ACCOUNTS, &old.replay_id).await.end().await;
     assert_eq!(refused(&status).1, "subscription.fetch.replayid.corrupted");
     assert_eq!(org.earliest(ACCOUNTS).await.event().await, new);
+
     // Whoever keeps the position of a keepalive is not lost when nothing happens for days.
-    org.control("clock", json!({"advance_ms": 70 * 3_600_000}));
+    let mut quiet = org.latest(ACCOUNTS).await;
+    let alive = quiet.response().await.expect("no error").expect("a sign of life").latest_replay_id;
+    org.control("clock", json!({"advance_ms": 71 * 3_600_000}));
     org.create("Account", json!({"Name": "Newest"})).await;
-    assert!(org.after(ACCOUNTS, &alive).await.event().await.replay_id > new.replay_id);
+    let status = org.after(ACCOUNTS, &new.replay_id).await.end().await;
+    assert_eq!(refused(&status).1, "subscription.fetch.replayid.corrupted");
+    assert!(org.after(ACCOUNTS, &alive).await.event().await.replay_id > alive);
 }
 
 #[tokio::test]
@@ -292,7 +339,7 @@ async fn a_merge_deletes_the_loser_and_updates_the_winner() {
     let winner = org.create("Account", json!({"Name": "Winner"})).await;
     let loser = org.create("Account", json!({"Name": "Loser", "Phone": "7"})).await;
     let mut stream = org.latest(ALL).await;
-    org.control("merge", json!({"object": "Account", "primary_id": winner, "id": loser}));
+    org.control("merge", json!({"object": "Account", "winner_id": winner, "id": loser}));
     let mut seen = vec![stream.next().await, stream.next().await];
     seen.sort_by_key(|change| change.kind().to_owned());
     assert_eq!((seen[0].kind(), seen[0].ids()), ("DELETE", vec![loser.as_str()]));
@@ -305,8 +352,9 @@ async fn a_conversion_updates_the_lead_and_creates_what_it_becomes() {
     let org = org().await;
     let lead = org.create("Lead", json!({"LastName": "Nowak", "Company": "Nowak Ltd"})).await;
     let mut stream = org.latest(ALL).await;
-    org.control("convert", json!({"id": lead}));
-    let expected = [("Account", "CREATE"), ("Contact", "CREATE"), ("Lead", "UPDATE"), ("Opportunity", "CREATE")];
+    org.control("convert", json!({"id": lead, "opportunity": "Nowak deal"}));
+    let expected =
+        [("Account", "CREATE"), ("Contact", "CREATE"), ("Lead", "UPDATE"), ("Opportunity", "CREATE")];
     let expected = expected.map(|(object, kind)| (object.to_owned(), kind.to_owned()));
     assert_eq!(kinds(&mut stream, 4).await, expected);
 }

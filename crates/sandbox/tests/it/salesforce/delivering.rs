@@ -5,9 +5,7 @@ use std::time::Duration;
 use sandbox::salesforce::wire::{
     FetchRequest, ManagedFetchRequest, PublishRequest, ReplayPreset, TopicRequest,
 };
-use sandbox::salesforce::{
-    Edition, Rpc, Settings, StreamFault, StreamFaultKind, StreamSettings,
-};
+use sandbox::salesforce::{Edition, Rpc, Settings, StreamFault, StreamFaultKind, StreamSettings};
 use serde_json::json;
 use tonic::{Code, Request};
 
@@ -68,7 +66,9 @@ async fn a_request_that_makes_no_sense_ends_the_subscription() {
         assert_eq!(refused(&stream.end().await), (code, error.to_owned()), "{topic} {num_requested}");
     }
     let mut stream = org.latest(ACCOUNTS).await;
-    stream.ask(FetchRequest { topic_name: ALL.to_owned(), num_requested: 1, ..FetchRequest::default() }).await;
+    stream
+        .ask(FetchRequest { topic_name: ALL.to_owned(), num_requested: 1, ..FetchRequest::default() })
+        .await;
     assert_eq!(refused(&stream.end().await).1, "subscription.fetch.topic.mismatch");
     let mut stream = org.latest(ACCOUNTS).await;
     stream.ask(FetchRequest { num_requested: 1, auth_refresh: "x".into(), ..FetchRequest::default() }).await;
@@ -155,7 +155,9 @@ async fn a_call_needs_all_headers_and_a_token_of_the_org() {
     let client = org.client().await;
     for missing in 0..3 {
         let mut request = Request::new(TopicRequest { topic_name: ACCOUNTS.to_owned() });
-        for (name, value) in client.headers.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, one)| one) {
+        for (name, value) in
+            client.headers.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, one)| one)
+        {
             request.metadata_mut().insert(*name, value.parse().expect("a header"));
         }
         let status = client.rpc.clone().get_topic(request).await.expect_err("a header is missing");
@@ -183,8 +185,10 @@ async fn topics_and_schemas_are_described() {
     let org = org().await;
     let client = org.client().await;
     let topic = client.topic("/data/OpportunityChangeEvent").await.expect("a topic");
-    assert_eq!((topic.tenant_guid.as_str(), topic.can_publish, topic.can_subscribe),
-        (org.handle.organization_id(), false, true));
+    assert_eq!(
+        (topic.tenant_guid.as_str(), topic.can_publish, topic.can_subscribe),
+        (org.handle.organization_id(), false, true)
+    );
     let schema = client.schema(&topic.schema_id).await.expect("a schema");
     assert_eq!(schema["name"], "OpportunityChangeEvent");
     assert_eq!(schema["fields"][0]["type"]["fields"].as_array().map(Vec::len), Some(12));
@@ -199,8 +203,11 @@ async fn change_events_are_not_published_and_no_subscription_is_managed() {
     let request = PublishRequest { topic_name: ACCOUNTS.to_owned(), ..PublishRequest::default() };
     let status = client.rpc.clone().publish(client.call(request)).await.expect_err("not for clients");
     assert_eq!(refused(&status).0, Code::PermissionDenied);
-    let cases = [("", "", "id.or.developer.name.empty"), ("18x", "", "subscription.id.not.found"),
-        ("", "Sales", "developer.name.not.found")];
+    let cases = [
+        ("", "", "id.or.developer.name.empty"),
+        ("18x", "", "subscription.id.not.found"),
+        ("", "Sales", "developer.name.not.found"),
+    ];
     for (id, name, error) in cases {
         let request = ManagedFetchRequest {
             subscription_id: id.to_owned(),
@@ -218,7 +225,12 @@ async fn change_events_are_not_published_and_no_subscription_is_managed() {
 async fn a_gap_says_only_that_records_changed() {
     let org = org().await;
     let mut stream = org.latest(ALL).await;
-    let kinds = [("create", "GAP_CREATE"), ("update", "GAP_UPDATE"), ("delete", "GAP_DELETE"), ("undelete", "GAP_UNDELETE")];
+    let kinds = [
+        ("create", "GAP_CREATE"),
+        ("update", "GAP_UPDATE"),
+        ("delete", "GAP_DELETE"),
+        ("undelete", "GAP_UNDELETE"),
+    ];
     for (kind, word) in kinds {
         org.handle.gap("Contact", kind, &["003Hs00000000001AAA"]).expect("a gap");
         let change = stream.next().await;
@@ -301,10 +313,18 @@ async fn running_streams_are_cut_or_fall_silent_at_once() {
 async fn settings_are_changed_by_name_and_wrong_ones_are_refused() {
     let org = org().await;
     let told = org.handle.change_stream(json!({"keepalive_ms": 5_000})).expect("a setting");
-    assert_eq!((&told["settings"]["keepalive_ms"], &told["settings"]["gap_percent"]), (&json!(5_000), &json!(0)));
+    assert_eq!(
+        (&told["settings"]["keepalive_ms"], &told["settings"]["gap_percent"]),
+        (&json!(5_000), &json!(0))
+    );
     let six = ["Account", "Contact", "Lead", "Opportunity", "User", "Custom__c"];
-    for wrong in [json!({"keepalive": 1}), json!({"entities": six}), json!({"gap_percent": 101}), json!({"tls": true}),
-        json!({"channels": {"Sales__chn": ["User"]}})] {
+    for wrong in [
+        json!({"keepalive": 1}),
+        json!({"entities": six}),
+        json!({"gap_percent": 101}),
+        json!({"tls": true}),
+        json!({"channels": {"Sales__chn": ["User"]}}),
+    ] {
         assert!(org.handle.change_stream(wrong.clone()).is_err(), "{wrong}");
     }
 }

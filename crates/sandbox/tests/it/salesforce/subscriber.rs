@@ -211,10 +211,7 @@ impl Client {
         Ok(serde_json::from_str(&schema.schema_json).expect("JSON"))
     }
 
-    pub(crate) async fn topic(
-        &self,
-        name: &str,
-    ) -> Result<sandbox::salesforce::wire::TopicInfo, Status> {
+    pub(crate) async fn topic(&self, name: &str) -> Result<sandbox::salesforce::wire::TopicInfo, Status> {
         let request = self.call(TopicRequest { topic_name: name.to_owned() });
         Ok(self.rpc.clone().get_topic(request).await?.into_inner())
     }
