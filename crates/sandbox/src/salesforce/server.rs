@@ -9,6 +9,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, JSON, Outcome, Reply};
@@ -125,14 +126,15 @@ async fn serve(
         scissors.cut();
         return Response::new(Body::empty());
     };
+    let response = dated(respond(outcome), call.now_ms);
     match kind {
         Some(FaultKind::TimeoutAfterApply) => {
             shared.wait(fault.and_then(|fault| fault.delay_ms).unwrap_or(HANG_MS)).await;
             scissors.cut();
             Response::new(Body::empty())
         }
-        Some(FaultKind::CutMidBody) => cut(respond(outcome)).await,
-        _ => respond(outcome),
+        Some(FaultKind::CutMidBody) => cut(response).await,
+        _ => response,
     }
 }
 
@@ -180,6 +182,16 @@ fn respond(outcome: Outcome) -> Response {
         if let Ok(value) = HeaderValue::from_str(&value) {
             map.insert(HeaderName::from_static(name), value);
         }
+    }
+    response
+}
+
+/// With the time of the simulator's clock, by which its records are stamped.
+fn dated(mut response: Response, now_ms: i64) -> Response {
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(header::DATE, date);
     }
     response
 }
