@@ -16,7 +16,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (1, &["proto"]),
     (2, &["bus", "vault", "chassis"]),
     (3, &["connector"]),
-    (4, &["identity", "sync-engine", "audit", "connector-hubspot"]),
+    (4, &["identity", "sync-engine", "audit", "connector-hubspot", "connector-salesforce"]),
     (5, &["gateway", "web-console"]),
     (6, &["accord"]),
     (7, &["tests"]),

@@ -279,6 +279,11 @@ impl Session {
         Ok(self.tokens.renew(&access).await?.token)
     }
 
+    /// Waits, for a vendor that works on something and is to be asked again.
+    pub async fn pause(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
+
     /// The access token, for the few calls that carry it elsewhere than in the `Authorization` header. Never log it.
     ///
     /// # Errors

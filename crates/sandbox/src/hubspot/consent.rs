@@ -5,6 +5,7 @@ use std::fmt::Write;
 use url::Url;
 
 use super::portal::Portal;
+use crate::page::{document, escape};
 
 /// What an app asks for.
 #[derive(Debug)]
@@ -17,17 +18,8 @@ pub(crate) struct Ask {
     pub(crate) challenge: Option<String>,
 }
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#213343;--soft:#5b7083;--line:#d5dee6;--card:#fff;--page:#f3f6f9;--accent:#d6431f}\
-@media(prefers-color-scheme:dark){:root{--ink:#e8eef3;--soft:#9fb2c1;--line:#33475a;--card:#1b2733;--page:#121a22;--accent:#ff7a59}}\
-*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif}\
-main{max-width:34rem;margin:8vh auto;padding:2rem;background:var(--card);border:1px solid var(--line);border-radius:14px}\
-h1{font-size:1.4rem;margin:.2rem 0 1rem}p{color:var(--soft)}fieldset{border:1px solid var(--line);border-radius:10px;margin:1rem 0;padding:.6rem 1rem}\
-legend{font-weight:600;padding:0 .4rem}label{display:block;padding:.35rem 0}ul{padding-left:1.1rem;margin:.3rem 0}\
-code{font-size:.85em}.sandbox{font-size:.8rem;letter-spacing:.06em;text-transform:uppercase;color:var(--accent)}\
-.actions{display:flex;gap:.8rem;flex-wrap:wrap;margin-top:1.2rem}\
-button{font:inherit;padding:.65rem 1.2rem;border-radius:8px;border:1px solid var(--line);background:none;color:inherit;cursor:pointer}\
-button.main{background:var(--accent);border-color:var(--accent);color:#fff}button:focus-visible{outline:3px solid var(--ink);outline-offset:2px}";
+/// HubSpot's colour on light and on dark.
+const ACCENT: [&str; 2] = ["#d6431f", "#ff7a59"];
 
 /// The consent page.
 pub(crate) fn page(ask: &Ask, portals: &[Portal]) -> String {
@@ -55,7 +47,7 @@ pub(crate) fn page(ask: &Ask, portals: &[Portal]) -> String {
          <button class=\"main\" id=\"connect\" name=\"decision\" value=\"connect\">Connect app</button>\
          <button id=\"cancel\" name=\"decision\" value=\"cancel\">Cancel</button></div></form>",
     );
-    document(&format!("Connect {app}"), &body)
+    document(&format!("Connect {app}"), &body, ACCENT)
 }
 
 /// The page shown when the request itself is wrong.
@@ -64,15 +56,7 @@ pub(crate) fn refusal(reason: &str) -> String {
         "<p class=\"sandbox\">HubSpot sandbox</p><h1>Authorization failed</h1><p>{}</p>",
         escape(reason)
     );
-    document("Authorization failed", &body)
-}
-
-fn document(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{title}</title>\
-         <style>{STYLE}</style></head><body><main>{body}</main></body></html>"
-    )
+    document("Authorization failed", &body, ACCENT)
 }
 
 fn hidden_fields(ask: &Ask) -> String {
@@ -124,19 +108,4 @@ fn in_words(scope: &str) -> String {
 fn app_name(client_id: &str) -> String {
     let known = client_id.to_lowercase().contains("accord");
     if known { "Accord".to_owned() } else { escape(client_id) }
-}
-
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }

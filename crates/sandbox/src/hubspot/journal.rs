@@ -1,12 +1,7 @@
-//! The state file: one JSON line per thing that changed, the latest line of a thing counts.
-//!
-//! A line is written before the answer of the call that caused it, so an acknowledged write
-//! survives the end of the process at any moment. The file is rewritten whole, under another name
-//! and then renamed, on start, on shutdown, and when it has grown to several times its size.
+//! What the portal keeps between runs.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +12,7 @@ use super::object::{Object, Schema};
 use super::portal::{Portal, Touched};
 use super::record::Record;
 use super::sim::Sim;
-
-/// The file is not rewritten while it is smaller than this.
-const SMALL: u64 = 8 * 1024 * 1024;
-/// How often larger than its last rewriting the file may grow.
-const GROWTH: u64 = 4;
+use crate::statefile::{StateFile, line, read};
 
 #[derive(Serialize)]
 #[serde(tag = "k", rename_all = "snake_case")]
@@ -48,37 +39,21 @@ enum In {
 /// The open state file.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    path: PathBuf,
-    file: File,
-    written: u64,
-    rewritten: u64,
+    file: StateFile,
     clock_offset_ms: i64,
 }
 
 impl Journal {
     /// Restores the simulator from the file, if there is one, and opens it for what comes.
     pub(crate) fn open(path: &Path, sim: &mut Sim) -> io::Result<Self> {
-        if path.exists() {
-            let lines = BufReader::new(File::open(path)?);
-            restore(lines, sim)?;
-        }
+        restore(path, sim)?;
         Self::rewrite(path, sim)
     }
 
     /// Writes everything anew.
     pub(crate) fn rewrite(path: &Path, sim: &Sim) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let beside = path.with_extension("new");
-        let mut out = BufWriter::new(create_private(&beside)?);
-        snapshot(sim, &mut out)?;
-        out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        let written = file.metadata()?.len();
-        let clock_offset_ms = sim.clock.offset_ms();
-        Ok(Self { path: path.to_owned(), file, written, rewritten: written, clock_offset_ms })
+        let file = StateFile::rewrite(path, |out| snapshot(sim, out))?;
+        Ok(Self { file, clock_offset_ms: sim.clock.offset_ms() })
     }
 
     /// Appends what the portals, tokens and the clock gathered as changed.
@@ -101,35 +76,16 @@ impl Journal {
         if buffer.is_empty() {
             return Ok(());
         }
-        self.file.write_all(&buffer)?;
-        self.written += buffer.len() as u64;
-        if self.written > SMALL.max(self.rewritten * GROWTH) {
-            *self = Self::rewrite(&self.path, sim)?;
+        self.file.append(&buffer)?;
+        if self.file.has_outgrown() {
+            *self = Self::rewrite(self.file.path(), sim)?;
         }
         Ok(())
     }
 
     pub(crate) fn close(self, sim: &Sim) -> io::Result<()> {
-        Self::rewrite(&self.path, sim).map(drop)
+        Self::rewrite(self.file.path(), sim).map(drop)
     }
-}
-
-/// A new file that only its owner may read: it holds tokens.
-fn create_private(path: &Path) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-fn line(out: &mut impl Write, what: &Out<'_>) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, what)?;
-    out.write_all(b"\n")
 }
 
 fn describe(out: &mut impl Write, portal: &Portal, touched: &Touched) -> io::Result<()> {
@@ -183,20 +139,8 @@ fn snapshot(sim: &Sim, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn restore(mut lines: impl BufRead, sim: &mut Sim) -> io::Result<()> {
-    let mut text = String::new();
-    loop {
-        text.clear();
-        if lines.read_line(&mut text)? == 0 {
-            break;
-        }
-        if !text.ends_with('\n') {
-            break; // the process ended while it wrote this line; its call was never answered
-        }
-        let one =
-            serde_json::from_str(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        replay(sim, one);
-    }
+fn restore(path: &Path, sim: &mut Sim) -> io::Result<()> {
+    read(path, |one| replay(sim, one))?;
     for portal in &mut sim.portals {
         portal.touched.clear();
         portal.objects.iter_mut().for_each(Object::reindex);

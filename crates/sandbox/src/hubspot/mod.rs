@@ -7,7 +7,6 @@ mod auth;
 mod batch;
 mod call;
 mod calls;
-mod clock;
 mod consent;
 mod control;
 mod definition;
@@ -19,7 +18,6 @@ mod index;
 mod journal;
 mod limits;
 mod living;
-mod names;
 mod oauth;
 mod object;
 mod objects;
@@ -34,11 +32,12 @@ mod server;
 mod sim;
 mod values;
 mod wire;
-mod wiretap;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::{clock, names, wiretap};
 
 pub use faults::{Fault, FaultKind, FaultMatch};
 pub use handle::{ControlError, Handle, start};

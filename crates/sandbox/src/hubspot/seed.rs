@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::clock::{Clock, iso};
 use super::errors::Failure;
 use super::names::{
-    CITIES, DEAL_KINDS, FAMILY_NAMES, FIRST_WORDS, GIVEN_NAMES, JOBS, SECOND_WORDS, STREETS, SUFFIXES,
+    CITIES, DEAL_KINDS, FAMILY_NAMES, FIRST_WORDS, GIVEN_NAMES, JOBS, SECOND_WORDS, STREETS, SUFFIXES, slug,
 };
 use super::pipelines::{DEFAULT_PIPELINE, OWNERS, STAGES};
 use super::portal::{Changes, Portal};
@@ -192,18 +192,4 @@ pub(crate) fn amount(rng: &mut StdRng) -> String {
 
 pub(crate) fn phone(code: &str, rng: &mut StdRng) -> String {
     format!("{code} 555 {:04}", rng.random_range(0..10_000))
-}
-
-fn slug(text: &str) -> String {
-    let fold = |letter: char| match letter {
-        'ü' => "ue".to_owned(),
-        'ö' => "oe".to_owned(),
-        'á' => "a".to_owned(),
-        'é' | 'ë' => "e".to_owned(),
-        'í' => "i".to_owned(),
-        ' ' => "-".to_owned(),
-        other if other.is_ascii_alphanumeric() => other.to_ascii_lowercase().to_string(),
-        _ => String::new(),
-    };
-    text.to_lowercase().chars().map(fold).collect::<String>().trim_matches('-').to_owned()
 }

@@ -1,49 +1,16 @@
 //! The vendor's own Python SDK works against the sandbox.
 
-use std::path::{Path, PathBuf};
-
 use sandbox::hubspot::Settings;
-use tokio::process::Command;
 
 use crate::client::hub;
+use crate::python::{environment, run};
 
 const SDK: &str = "hubspot-api-client==12.0.0";
 const BACK: &str = "http://127.0.0.1:9/callback";
 
-async fn run(program: &Path, arguments: &[&str], purpose: &str) {
-    let output = Command::new(program).args(arguments).output().await;
-    let output =
-        output.unwrap_or_else(|error| panic!("{purpose}: {} cannot be run: {error}", program.display()));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{purpose} failed\n{}\n{}", text(&output.stdout), text(&output.stderr));
-}
-
-/// A Python with the SDK, made once and kept in the target directory.
-async fn python() -> PathBuf {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hubspot-sdk-12.0.0");
-    let (python, ready) = (home.join("bin/python"), home.join("ready"));
-    if !ready.exists() {
-        let folder = home.to_str().expect("a path in UTF-8");
-        run(
-            Path::new("python3"),
-            &["-m", "venv", "--clear", folder],
-            "this story needs python3 with venv: making an environment",
-        )
-        .await;
-        run(
-            &python,
-            &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK],
-            "installing the vendor's SDK",
-        )
-        .await;
-        std::fs::write(&ready, SDK).expect("a marker");
-    }
-    python
-}
-
 #[tokio::test]
 async fn the_vendors_python_sdk_works_against_the_sandbox() {
-    let python = python().await;
+    let python = environment("hubspot-sdk", &[SDK]).await;
     let hub = hub().await;
     let settings = Settings::default();
     let portal = hub.handle.portal_id().to_string();

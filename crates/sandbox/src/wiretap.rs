@@ -55,11 +55,16 @@ impl Listener for Wires {
 
 impl Connected<IncomingStream<'_, Wires>> for Scissors {
     fn connect_info(stream: IncomingStream<'_, Wires>) -> Self {
-        stream.io().scissors.clone()
+        stream.io().scissors()
     }
 }
 
 impl Wire {
+    /// What ends this connection.
+    pub(crate) fn scissors(&self) -> Scissors {
+        self.scissors.clone()
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.scissors.is_cut() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }

@@ -195,3 +195,18 @@ pub(crate) const DEAL_KINDS: [&str; 14] = [
     "Training program",
     "Multi-site license",
 ];
+
+/// A name as web addresses have it.
+pub(crate) fn slug(text: &str) -> String {
+    let fold = |letter: char| match letter {
+        'ü' => "ue".to_owned(),
+        'ö' => "oe".to_owned(),
+        'á' => "a".to_owned(),
+        'é' | 'ë' => "e".to_owned(),
+        'í' => "i".to_owned(),
+        ' ' => "-".to_owned(),
+        other if other.is_ascii_alphanumeric() => other.to_ascii_lowercase().to_string(),
+        _ => String::new(),
+    };
+    text.to_lowercase().chars().map(fold).collect::<String>().trim_matches('-').to_owned()
+}

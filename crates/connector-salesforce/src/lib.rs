@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod bulk;
+mod client;
+mod config;
+mod connector;
+mod deleted;
+mod error;
+mod events;
+mod login;
+mod objects;
+mod read;
+mod record_id;
+mod soql;
+mod wire;
+mod write;
+
+pub use self::{
+    bulk::BULK_FROM,
+    config::{Config, PUBSUB_URL},
+    connector::Salesforce,
+};

@@ -1,0 +1,289 @@
+use std::collections::BTreeMap;
+
+use connector::{Connector, Error, ErrorKind};
+use jiff::Timestamp;
+use model::{
+    ApplyWrite, ConnectionId, IssueCategory, LinkId, MappingId, RecordId, Value, WriteId, WriteKind,
+    WriteOutcome,
+};
+use sandbox::salesforce::{FaultKind, FaultMatch, Settings};
+use serde_json::json;
+
+use crate::org::{Org, connected, connected_with, fault, fields, told};
+
+const BULK_FROM: u64 = connector_salesforce::BULK_FROM;
+
+fn write_of(object: &str, kind: WriteKind, values: &[(&str, Value)]) -> ApplyWrite {
+    let now = Timestamp::UNIX_EPOCH;
+    ApplyWrite {
+        id: WriteId::generate(now),
+        connection: ConnectionId::generate(now),
+        object: object.into(),
+        mapping: MappingId::generate(now),
+        link: LinkId::generate(now),
+        record: RecordId::generate(now),
+        write: kind,
+        fields: values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        edited_at: now,
+    }
+}
+
+fn update(id: &str, values: &[(&str, Value)]) -> ApplyWrite {
+    write_of("Account", WriteKind::Update { id: id.into(), expected: BTreeMap::new() }, values)
+}
+
+fn guarded(id: &str, name: &str, value: &str, expected: &str) -> ApplyWrite {
+    let expected = BTreeMap::from([(name.to_owned(), Value::text(expected))]);
+    write_of("Account", WriteKind::Update { id: id.into(), expected }, &[(name, Value::text(value))])
+}
+
+fn create(external_id: &str, values: &[(&str, Value)]) -> ApplyWrite {
+    write_of("Account", WriteKind::Create { external_id: external_id.into() }, values)
+}
+
+async fn make(org: &Org, object: &str, writes: &[ApplyWrite]) -> Vec<Result<WriteOutcome, Error>> {
+    let schema = org.schema(object).await;
+    org.salesforce.write(&org.session, &schema, writes).await
+}
+
+fn applied(outcome: &Result<WriteOutcome, Error>) -> (&str, i64, &BTreeMap<String, Value>) {
+    match outcome {
+        Ok(WriteOutcome::Applied { vendor_id, version, fields, .. }) => (vendor_id, *version, fields),
+        other => panic!("not applied: {other:?}"),
+    }
+}
+
+fn rejected(outcome: &Result<WriteOutcome, Error>) -> (IssueCategory, &str, Option<&str>) {
+    match outcome {
+        Ok(WriteOutcome::Rejected { category, message, field }) => (*category, message, field.as_deref()),
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_update_sets_the_given_fields_and_tells_what_was_stored() {
+    let org = connected().await;
+    let id = org.make("Account", json!({"Name": "Acme", "Phone": "1", "Site": "here"}));
+    let values = [
+        ("Name", Value::text("Acme GmbH")),
+        ("Phone", Value::Null),
+        ("AnnualRevenue", Value::Number("1500.10".parse().unwrap())),
+    ];
+    let outcome = make(&org, "Account", &[update(&id, &values)]).await.remove(0);
+    let (vendor_id, version, stored) = applied(&outcome);
+    assert_eq!((vendor_id, stored.len()), (id.as_str(), 3));
+    assert_eq!(stored["AnnualRevenue"], Value::Number("1500.1".parse().unwrap()));
+    assert_eq!(stored["Phone"], Value::Null);
+    assert_eq!(org.record("Account", &id)["Site"], "here");
+    // The event of it is no older than what the write told.
+    let schema = org.schema("Account").await;
+    org.settle();
+    let (changes, _) = org.read_all(&schema, &fields(&["Name"]), None).await;
+    assert!(changes[0].version > version);
+}
+
+#[tokio::test]
+async fn our_own_writes_come_back_as_events_with_our_values() {
+    let org = connected().await;
+    let id = org.make("Account", json!({"Name": "Acme"}));
+    let schema = org.schema("Account").await;
+    let mut stream = org.subscribe(&schema, &fields(&["Name"]), None).await.unwrap();
+    let outcome = make(&org, "Account", &[guarded(&id, "Name", "Ours", "Acme")]).await.remove(0);
+    let (_, version, _) = applied(&outcome);
+    let echo = told(&mut stream).await.changes.remove(0);
+    assert_eq!(echo.fields["Name"], Value::text("Ours"));
+    assert!(echo.version > version);
+}
+
+#[tokio::test]
+async fn what_another_changes_while_we_write_is_never_covered_unseen() {
+    let org = connected().await;
+    let id = org.make("Account", json!({"Name": "Acme", "Site": "a"}));
+    applied(&make(&org, "Account", &[guarded(&id, "Site", "ours", "a")]).await.remove(0));
+    org.sandbox.edit("Account", &id, json!({"Site": "theirs"})).unwrap();
+    let outcome = make(&org, "Account", &[guarded(&id, "Site", "ours again", "ours")]).await.remove(0);
+    let Ok(WriteOutcome::Applied { covered, .. }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(covered["Site"].value, Value::text("theirs"));
+    assert_eq!(org.record("Account", &id)["Site"], "ours again");
+}
+
+#[tokio::test]
+async fn a_guarded_write_that_changes_nothing_is_not_made() {
+    let org = connected().await;
+    let id = org.make("Account", json!({"Name": "Acme"}));
+    org.sandbox.clear_calls();
+    let outcome = make(&org, "Account", &[guarded(&id, "Name", "Acme", "Other")]).await.remove(0);
+    let (_, _, stored) = applied(&outcome);
+    assert_eq!(stored["Name"], Value::text("Acme"));
+    let calls = org.sandbox.calls();
+    let patched = calls["last"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|call| call["path"].as_str().unwrap().ends_with("/composite"));
+    assert!(!patched);
+}
+
+#[tokio::test]
+async fn many_guarded_writes_take_few_calls() {
+    let org = connected().await;
+    let ids: Vec<String> = (0..120)
+        .map(|n| {
+            org.sandbox.create("Account", json!({"Name": format!("Company {n}")})).unwrap()["Id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    org.sandbox.edit("Account", &ids[7], json!({"Name": "theirs"})).unwrap();
+    let writes: Vec<ApplyWrite> = ids
+        .iter()
+        .enumerate()
+        .map(|(n, id)| guarded(id, "Name", &format!("New {n}"), &format!("Company {n}")))
+        .collect();
+    let schema = org.schema("Account").await;
+    org.sandbox.clear_calls();
+    let outcomes = org.salesforce.write(&org.session, &schema, &writes).await;
+    assert!(org.sandbox.calls()["total"].as_u64().unwrap() <= 4, "{}", org.sandbox.calls());
+    for (n, outcome) in outcomes.iter().enumerate() {
+        let Ok(WriteOutcome::Applied { vendor_id, covered, .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(*vendor_id, ids[n]);
+        assert_eq!(covered.is_empty(), n != 7);
+    }
+}
+
+#[tokio::test]
+async fn refusals_say_what_and_which_field() {
+    let org = connected().await;
+    let ids: Vec<String> =
+        (0..6).map(|n| org.make("Account", json!({"Name": format!("Company {n}")}))).collect();
+    let writes = [
+        update(&ids[0], &[("Industry", Value::text("No such industry"))]),
+        update(&ids[1], &[("Site", Value::text("x".repeat(200)))]),
+        update(&ids[2], &[("Name", Value::Null)]),
+        update(&ids[3], &[("CreatedDate", Value::DateTime(Timestamp::UNIX_EPOCH))]),
+        update(&ids[4], &[("Gone__c", Value::text("x"))]),
+        update("001000000000000AAA", &[("Name", Value::text("x"))]),
+        update(&ids[5], &[("Name", Value::text("Good"))]),
+    ];
+    let outcomes = make(&org, "Account", &writes).await;
+    applied(&outcomes[6]);
+    assert_eq!(
+        rejected(&outcomes[1]),
+        (
+            IssueCategory::Validation,
+            "the value is longer than the 80 characters that Salesforce's field takes",
+            Some("Site")
+        )
+    );
+    assert_eq!(rejected(&outcomes[2]).0, IssueCategory::Validation);
+    assert_eq!(rejected(&outcomes[2]).2, Some("Name"));
+    assert_eq!(rejected(&outcomes[3]).2, Some("CreatedDate"));
+    assert_eq!(rejected(&outcomes[4]).0, IssueCategory::SchemaDrift);
+    assert_eq!(rejected(&outcomes[5]).0, IssueCategory::Missing);
+}
+
+#[tokio::test]
+async fn rules_of_the_organization_refuse_in_their_own_words() {
+    let org = connected().await;
+    let id = org.make("Account", json!({"Name": "Acme"}));
+    let on = |field: &str| FaultMatch {
+        object: Some("Account".into()),
+        field: Some(field.into()),
+        ..FaultMatch::default()
+    };
+    let rows = [
+        (FaultKind::ValidationRule, IssueCategory::Validation, "Sites are named by a city"),
+        (FaultKind::TriggerError, IssueCategory::Validation, "automation"),
+        (FaultKind::DuplicateRule, IssueCategory::Duplicate, "duplicate rule"),
+        (FaultKind::AccessDenied, IssueCategory::Permission, "may not"),
+    ];
+    for (kind, category, says) in rows {
+        let message = (kind == FaultKind::ValidationRule).then(|| "Sites are named by a city".to_owned());
+        org.sandbox.add_fault(sandbox::salesforce::Fault { message, ..fault(on("Site"), kind, 1) });
+        let outcome = make(&org, "Account", &[update(&id, &[("Site", Value::text("x"))])]).await.remove(0);
+        let (found, message, _) = rejected(&outcome);
+        assert_eq!(found, category, "{kind:?}: {message}");
+        assert!(message.contains(says), "{kind:?}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_another_transaction_holds_is_for_later() {
+    let org = connected().await;
+    let ids: Vec<String> =
+        (0..2).map(|n| org.make("Account", json!({"Name": format!("Company {n}")}))).collect();
+    let on = FaultMatch { object: Some("Account".into()), ..FaultMatch::default() };
+    org.sandbox.add_fault(fault(on, FaultKind::LockRow, 1));
+    let writes: Vec<ApplyWrite> = ids.iter().map(|id| update(id, &[("Site", Value::text("x"))])).collect();
+    let outcomes = make(&org, "Account", &writes).await;
+    let locked = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect::<Vec<_>>();
+    assert_eq!(locked.len(), 1);
+    assert_eq!(locked[0].kind, ErrorKind::Unavailable);
+    assert!(locked[0].is_transient());
+}
+
+#[tokio::test]
+async fn deleting_is_the_same_when_it_is_made_again() {
+    let org = connected().await;
+    let ids: Vec<String> =
+        (0..2).map(|n| org.make("Account", json!({"Name": format!("Company {n}")}))).collect();
+    let archive = |id: &str| write_of("Account", WriteKind::Archive { id: id.into() }, &[]);
+    let writes = [archive(&ids[0]), archive(&ids[1]), archive("001000000000000AAA")];
+    let first = make(&org, "Account", &writes).await;
+    let again = make(&org, "Account", &writes).await;
+    for (n, (first, again)) in first.iter().zip(&again).enumerate() {
+        let ((id, version, _), (_, later, _)) = (applied(first), applied(again));
+        assert_eq!((version, version > 0), (later, n < 2), "{id}");
+    }
+    assert_eq!(org.record("Account", &ids[0])["IsDeleted"], true);
+}
+
+#[tokio::test]
+async fn a_create_is_one_record_however_often_it_is_made() {
+    let org = connected().await;
+    org.salesforce.prepare_external_id(&org.session, "Account").await.unwrap();
+    org.salesforce.prepare_external_id(&org.session, "Account").await.unwrap();
+    let writes =
+        [create("rec_1", &[("Name", Value::text("One"))]), create("rec_2", &[("Name", Value::text("Two"))])];
+    let first = make(&org, "Account", &writes).await;
+    let again = make(&org, "Account", &writes).await;
+    assert_eq!(applied(&first[0]).0, applied(&again[0]).0);
+    assert_ne!(applied(&first[0]).0, applied(&first[1]).0);
+    // A record that lacks what it must have stops no neighbour.
+    let writes =
+        [create("rec_3", &[("Site", Value::text("x"))]), create("rec_4", &[("Name", Value::text("Four"))])];
+    let outcomes = make(&org, "Account", &writes).await;
+    assert_eq!(rejected(&outcomes[0]).2, Some("Name"));
+    applied(&outcomes[1]);
+}
+
+#[tokio::test]
+async fn a_creation_says_whose_record_it_is_wherever_it_is_read() {
+    let org = connected().await;
+    let schema = org.schema("Account").await;
+    let names = fields(&["Name"]);
+    org.make("Account", json!({"Name": "Before"}));
+    // The object is known to lack the field until it is made.
+    let (changes, _) = org.read_all(&schema, &names, None).await;
+    assert_eq!(changes[0].external_id, None);
+    org.salesforce.prepare_external_id(&org.session, "Account").await.unwrap();
+    let mut stream = org.subscribe(&schema, &names, None).await.unwrap();
+    make(&org, "Account", &[create("rec_1", &[("Name", Value::text("One"))])]).await;
+    assert_eq!(told(&mut stream).await.changes[0].external_id.as_deref(), Some("rec_1"));
+    org.settle();
+    let (changes, _) = org.read_all(&schema, &names, None).await;
+    assert_eq!(changes[1].external_id.as_deref(), Some("rec_1"));
+}
+
+#[tokio::test]
+async fn a_field_that_may_not_be_added_is_said_with_what_to_do() {
+    let settings = Settings { customize_application: false, ..Settings::default() };
+    let org = connected_with(settings, BULK_FROM).await;
+    let refused = org.salesforce.prepare_external_id(&org.session, "Account").await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Permission);
+    assert!(
+        refused.message.contains("Customize Application") && refused.message.contains("Accord_Id__c"),
+        "{refused}"
+    );
+}

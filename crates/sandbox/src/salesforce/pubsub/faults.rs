@@ -1,0 +1,91 @@
+//! Faults on dial: what goes wrong on the event stream, in which calls, how often.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+
+use super::errors::{self, Refusal};
+
+/// A call of the Pub/Sub API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rpc {
+    /// `Subscribe`.
+    Subscribe,
+    /// `GetSchema`.
+    GetSchema,
+    /// `GetTopic`.
+    GetTopic,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamFaultKind {
+    /// The service is down for a moment, as at a release (UNAVAILABLE).
+    Unavailable,
+    /// Too many calls or streams (RESOURCE_EXHAUSTED).
+    ResourceExhausted,
+    /// The access token is refused, whatever it is (UNAUTHENTICATED).
+    Unauthenticated,
+    /// An internal error of the vendor (INTERNAL).
+    Internal,
+    /// The stream is reset (`RST_STREAM`, `NO_ERROR`); the connection lives on. A call without a stream is answered as
+    /// by `unavailable`.
+    ResetStream,
+    /// The TCP connection ends without a status.
+    CutConnection,
+    /// Nothing comes any more, and the connection stays open.
+    Silence,
+}
+
+/// A fault that waits for its calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamFault {
+    /// The call it hits; without it, any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<Rpc>,
+    /// What goes wrong.
+    pub kind: StreamFaultKind,
+    /// How many events a subscription delivers before it is hit; 0 hits the call itself.
+    #[serde(default)]
+    pub after_events: u64,
+    /// How many calls it hits before it is gone; without it, every one until faults are cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// The chance (0 to 1) that a matching call is hit; 1 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+}
+
+impl StreamFaultKind {
+    /// The status of the faults that end a call with one.
+    pub(crate) fn refusal(self, rpc: Rpc) -> Option<Refusal> {
+        match self {
+            StreamFaultKind::Unavailable if rpc == Rpc::GetSchema => Some(errors::SCHEMA_UNAVAILABLE),
+            StreamFaultKind::ResetStream if rpc == Rpc::Subscribe => None,
+            StreamFaultKind::Unavailable | StreamFaultKind::ResetStream => Some(errors::UNAVAILABLE),
+            StreamFaultKind::ResourceExhausted => Some(errors::OVERLOADED),
+            StreamFaultKind::Unauthenticated => Some(errors::AUTH),
+            StreamFaultKind::Internal => Some(errors::INTERNAL),
+            StreamFaultKind::CutConnection | StreamFaultKind::Silence => None,
+        }
+    }
+}
+
+/// The fault that hits this call, if any; its count goes down.
+pub(crate) fn strike(faults: &mut Vec<StreamFault>, rpc: Rpc, rng: &mut StdRng) -> Option<StreamFault> {
+    let at = faults.iter().position(|fault| {
+        fault.rpc.is_none_or(|wanted| wanted == rpc)
+            && fault.probability.is_none_or(|p| rng.random_bool(p.clamp(0.0, 1.0)))
+    })?;
+    let fault = faults[at].clone();
+    if let Some(left) = &mut faults[at].times {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            faults.remove(at);
+        }
+    }
+    Some(fault)
+}

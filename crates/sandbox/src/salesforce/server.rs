@@ -1,0 +1,218 @@
+//! The HTTP side: routes from the table, faults, the call log, headers of every answer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{Call, JSON, Outcome, Reply};
+use super::calls::Entry;
+use super::errors::{Failure, Words};
+use super::faults::{Fault, FaultKind};
+use super::routes::{Class, Match, find};
+use super::sim::Sim;
+use crate::clock::iso;
+use crate::wiretap::Scissors;
+
+const BODY_MOST: usize = 50 * 1024 * 1024;
+/// The longest request target that is read.
+const URI_MOST: usize = 16_384;
+const SLOW_MS: u64 = 1_000;
+const HANG_MS: u64 = 30_000;
+/// How long the first half of a cut body has to leave the process.
+const CUT_AFTER: Duration = Duration::from_millis(20);
+
+/// The simulator as its tasks share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) sim: Arc<Mutex<Sim>>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Sim> {
+        self.sim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, unless the simulator stops first.
+    async fn wait(&self, ms: u64) {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    fn strike(&self, call: &Call) -> Option<Fault> {
+        if call.route.class == Class::Control {
+            return None;
+        }
+        let mut sim = self.lock();
+        let Sim { faults, rng, .. } = &mut *sim;
+        faults.strike(call.route.method.as_str(), &call.path, rng)
+    }
+
+    /// Runs a call under its fault. None means that the connection ends without an answer.
+    pub(crate) fn perform(&self, call: &mut Call, fault: Option<FaultKind>) -> Option<Outcome> {
+        let mut sim = self.lock();
+        call.now_ms = sim.clock.now_ms();
+        let answer = match fault {
+            Some(FaultKind::DropConnection) => None,
+            Some(FaultKind::Gateway) => Some(Ok(bad_gateway())),
+            Some(kind) => Some(kind.answer().map_or_else(|| sim.run(call), Err)),
+            None => Some(sim.run(call)),
+        };
+        if call.route.class != Class::Control {
+            sim.log(call, fault, answer.as_ref());
+        }
+        answer
+    }
+}
+
+impl Sim {
+    fn log(&mut self, call: &Call, fault: Option<FaultKind>, outcome: Option<&Outcome>) {
+        let status = match (fault, outcome) {
+            (Some(FaultKind::TimeoutAfterApply | FaultKind::DropConnection), _) | (_, None) => 0,
+            (_, Some(Ok(reply))) => reply.status.as_u16(),
+            (_, Some(Err(failure))) => failure.status.as_u16(),
+        };
+        self.calls.record(Entry {
+            at: iso(call.now_ms),
+            method: call.route.method.to_string(),
+            path: call.path.clone(),
+            route: call.route.path,
+            class: call.route.class.word(),
+            status,
+            client: call.option("sforce-call-options", "client").map(str::to_owned),
+            fault: fault.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned)),
+        });
+    }
+}
+
+/// The router: one handler, which looks into the route table itself.
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new().fallback(serve).layer(DefaultBodyLimit::disable()).with_state(shared)
+}
+
+async fn serve(
+    State(shared): State<Shared>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY_MOST).await else {
+        return respond(Err(Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "REQUEST_TOO_LARGE",
+            "The request body is too large or ended early",
+        )));
+    };
+    let mut call = match read_call(&parts, body) {
+        Ok(call) => call,
+        Err(failure) => return respond(Err(failure)),
+    };
+    let fault = shared.strike(&call);
+    if let Some(slow) = fault.as_ref().filter(|fault| fault.kind == FaultKind::Slow) {
+        shared.wait(slow.delay_ms.unwrap_or(SLOW_MS)).await;
+    }
+    let kind = fault.as_ref().map(|fault| fault.kind);
+    let Some(outcome) = shared.perform(&mut call, kind) else {
+        scissors.cut();
+        return Response::new(Body::empty());
+    };
+    let response = dated(respond(outcome), call.now_ms);
+    match kind {
+        Some(FaultKind::TimeoutAfterApply) => {
+            shared.wait(fault.and_then(|fault| fault.delay_ms).unwrap_or(HANG_MS)).await;
+            scissors.cut();
+            Response::new(Body::empty())
+        }
+        Some(FaultKind::CutMidBody) => cut(response).await,
+        _ => response,
+    }
+}
+
+fn read_call(parts: &http::request::Parts, body: Bytes) -> Result<Call, Failure> {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > URI_MOST {
+        return Err(Failure::new(StatusCode::URI_TOO_LONG, "REQUEST_TOO_LARGE", "The URI is too long"));
+    }
+    let query: Vec<(String, String)> =
+        serde_urlencoded::from_str(parts.uri.query().unwrap_or_default()).unwrap_or_default();
+    let wanted = query.iter().find(|(key, _)| key == "_HttpMethod").map(|(_, method)| method.as_str());
+    let method = match wanted.filter(|_| parts.method == http::Method::POST) {
+        Some(method) => method.parse().map_err(|_| Failure::not_found())?,
+        None => parts.method.clone(),
+    };
+    let path = parts.uri.path().to_owned();
+    let (route, params) = match find(&method, &path) {
+        Match::Route(route, params) => (route, params),
+        Match::Methods(allowed) => return Err(wrong_method(&method, &allowed)),
+        Match::Nothing => return Err(Failure::not_found()),
+    };
+    Ok(Call { route, path, params, query, headers: parts.headers.clone(), body, now_ms: 0, caller: None })
+}
+
+pub(crate) fn wrong_method(method: &http::Method, allowed: &[&str]) -> Failure {
+    let message = format!("HTTP Method '{method}' not allowed. Allowed are {}", allowed.join(","));
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+}
+
+/// Turns an outcome into HTTP.
+fn respond(outcome: Outcome) -> Response {
+    let reply = outcome.unwrap_or_else(|failure| {
+        let (content_type, body) = match failure.body {
+            Words::Json(value) => (JSON, value.to_string()),
+            Words::Plain(text) => ("text/plain;charset=UTF-8", text.to_owned()),
+            Words::Nothing => (JSON, String::new()),
+        };
+        Reply { status: failure.status, content_type, body: body.into(), headers: failure.headers }
+    });
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = reply.status;
+    let map = response.headers_mut();
+    map.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    for (name, value) in reply.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            map.insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// With the time of the simulator's clock, by which its records are stamped.
+fn dated(mut response: Response, now_ms: i64) -> Response {
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+fn bad_gateway() -> Reply {
+    let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
+                <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>sfdcedge</center>\r\n</body>\r\n</html>";
+    Reply::html(StatusCode::BAD_GATEWAY, page.to_owned())
+}
+
+/// Promises the whole body and sends half of it.
+async fn cut(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len().max(2)));
+    let half = whole.slice(..whole.len() / 2);
+    let end = async {
+        tokio::time::sleep(CUT_AFTER).await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    };
+    let first = futures::stream::iter([Ok::<Bytes, std::io::Error>(half)]);
+    let body = Body::from_stream(futures::StreamExt::chain(first, futures::stream::once(end)));
+    Response::from_parts(parts, body)
+}
