@@ -37,7 +37,7 @@ async fn integrations_show_hubspot_active(house: &House, chrome: &Chrome) {
     }
     chrome.shoot("01-integrations").await;
     chrome.click("#open-hubspot").await;
-    assert_eq!(chrome.text("#portal-id").await, portal(house));
+    assert_eq!(chrome.text("#account-id").await, portal(house));
     chrome.shoot("02-connection").await;
     for (button, action) in [("#sync-now", "sync."), ("#refresh-schema", "schema.refreshed")] {
         chrome.click(button).await;
@@ -331,7 +331,7 @@ async fn a_viewer_sees_no_buttons(house: &House, chrome: &Chrome) {
     chrome.open(&page(house, "/settings/integrations")).await;
     chrome.wait_for_text("#card-hubspot", "Active").await;
     chrome.click("#open-hubspot").await;
-    chrome.find("#portal-id").await;
+    chrome.find("#account-id").await;
     for button in ["#sync-now", "#refresh-schema", "#pause", "#disconnect", "[id^=map-]"] {
         assert!(!chrome.has(button).await, "a viewer sees {button}");
     }

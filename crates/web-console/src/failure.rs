@@ -4,6 +4,8 @@ use axum::{
 };
 use tonic::Code;
 
+use crate::ui;
+
 /// Why a request was not done. A handler returns it; [`crate::session`] draws it in the visitor's own page.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -106,7 +108,7 @@ impl From<tonic::Status> for Failure {
             }
         };
         let message = if status.message().is_empty() { fallback } else { status.message() };
-        Self::new(http, code, sentence(message)).coded(&status)
+        Self::new(http, code, ui::sentence(message)).coded(&status)
     }
 }
 
@@ -118,17 +120,6 @@ impl Failure {
         }
         self
     }
-}
-
-/// The text as a sentence: with a capital letter and a full stop.
-fn sentence(text: &str) -> String {
-    let mut letters = text.trim().chars();
-    let mut sentence: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    sentence.push_str(letters.as_str());
-    if !sentence.ends_with(['.', '!', '?']) {
-        sentence.push('.');
-    }
-    sentence
 }
 
 impl IntoResponse for Failure {

@@ -22,4 +22,5 @@ pub(crate) mod records;
 pub(crate) mod runs;
 pub(crate) mod sign_in;
 pub(crate) mod story;
+pub(crate) mod stream;
 pub(crate) mod users;

@@ -64,14 +64,18 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
             shell.flash = Some(Flash::good("HubSpot is connected. Next: open its card and map the fields."));
             shell
         }),
+        "integrations-both" => IntegrationsPage::sample_both(owner("Integrations", Nav::Integrations)),
         "integrations-new" => IntegrationsPage::sample_new(owner("Integrations", Nav::Integrations)),
         "integrations-viewer" => IntegrationsPage::sample_new(shell("Integrations", Nav::Integrations, Role::Viewer)),
         "connect" => ConnectPage::sample(owner("Connect HubSpot", Nav::Integrations)),
+        "connect-logins" => ConnectPage::sample_logins(owner("Connect Salesforce", Nav::Integrations)),
+        "connect-refused" => ConnectPage::sample_refused(owner("Connect Salesforce", Nav::Integrations)),
         "leaving" => LeavingPage::sample(owner("To HubSpot", Nav::Integrations)),
         "disconnect" => DisconnectPage::sample(owner("Disconnect HubSpot", Nav::Integrations)),
         "connection" => ConnectionPage::sample(owner("HubSpot", Nav::Integrations)),
         "connection-reauth" => ConnectionPage::sample_reauth(owner("HubSpot", Nav::Integrations)),
         "connection-viewer" => ConnectionPage::sample(shell("HubSpot", Nav::Integrations, Role::Viewer)),
+        "connection-pushed" => ConnectionPage::sample_pushed(owner("Salesforce", Nav::Integrations)),
         "issues" => IssuesPage::sample(owner("HubSpot issues", Nav::Integrations)),
         "issues-none" => IssuesPage::sample_none(owner("HubSpot issues", Nav::Integrations)),
         "issues-viewer" => IssuesPage::sample(shell("HubSpot issues", Nav::Integrations, Role::Viewer)),

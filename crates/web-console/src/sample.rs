@@ -19,10 +19,12 @@ use proto::{
 pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};
 pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
+pub use salesforce::{salesforce, salesforce_connection, streamed};
 
 mod budget;
 mod decision;
 mod review;
+mod salesforce;
 
 /// The moment at which the samples are looked at: 2026-03-12T09:30:00Z.
 #[must_use]

@@ -126,6 +126,11 @@ pub(crate) fn state(name: &str) -> Markup {
         "detached" => (Quiet, "Detached"),
         "backfill" => (Busy, "Reading history"),
         "live" => (Good, "Live"),
+        "following" => (Good, "Live"),
+        "catching_up" => (Busy, "Catching up"),
+        "interrupted" => (Warn, "Interrupted"),
+        "lost" => (Warn, "Reading again"),
+        "polled" => (Quiet, "Not live"),
         "waiting" => (Quiet, "Waiting"),
         "reading" => (Busy, "Reading"),
         "computing" => (Busy, "Working it out"),
@@ -158,6 +163,17 @@ pub(crate) fn spaced(name: &str) -> String {
     words
 }
 
+/// The text as a sentence: with a capital letter and a full stop.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    let mut sentence: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    sentence.push_str(letters.as_str());
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
 /// A direction in words, with the vendor's name.
 pub(crate) fn direction(name: &str, vendor: &str) -> String {
     match name {
@@ -188,6 +204,15 @@ pub(crate) fn vendor(name: &str) -> String {
         "google_calendar" => "Google Calendar".to_owned(),
         "m365" => "Microsoft 365".to_owned(),
         other => spaced(other),
+    }
+}
+
+/// What a vendor calls an account of a customer, to name its id by.
+pub(crate) fn account(vendor: &str) -> &'static str {
+    match vendor {
+        "hubspot" => "Portal",
+        "salesforce" => "Org",
+        _ => "Account",
     }
 }
 

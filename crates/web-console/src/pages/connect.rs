@@ -23,6 +23,10 @@ use crate::{
 };
 
 const INTEGRATIONS: &str = "/settings/integrations";
+/// The choice of a customer's own place to sign in.
+const OWN_SITE: &str = "_own";
+/// The connector runtime's refusal of a place to sign in.
+const SITE_INVALID: &str = "site_invalid";
 const ONLY_MANAGERS: &str = "Only an Owner or Admin can connect and disconnect integrations.";
 
 /// What connecting means, before anything happens.
@@ -33,12 +37,50 @@ pub(crate) struct ConnectPage {
     vendor: Vendor,
     /// The connection that is authorized again; empty for a new one.
     connection: String,
+    /// What was chosen before.
+    site: String,
+    own_site: String,
+    /// Why there is nowhere to sign in at what was chosen.
+    refused: Option<Failure>,
 }
 respond::page_response!(ConnectPage);
 
 impl ConnectPage {
     pub(crate) fn sample(shell: Shell) -> Self {
-        Self { shell, vendor: sample::hubspot(), connection: String::new() }
+        Self::new(shell, sample::hubspot(), String::new())
+    }
+
+    pub(crate) fn sample_logins(shell: Shell) -> Self {
+        Self::new(shell, sample::salesforce(), String::new())
+    }
+
+    pub(crate) fn sample_refused(shell: Shell) -> Self {
+        let message = "This is no Salesforce login: give your My Domain as it is in your browser.";
+        let refused = Some(Failure::invalid(SITE_INVALID, message));
+        let (site, own_site) = (OWN_SITE.to_owned(), "https://crm.acme.example".to_owned());
+        Self { site, own_site, refused, ..Self::sample_logins(shell) }
+    }
+
+    fn new(shell: Shell, vendor: Vendor, connection: String) -> Self {
+        Self { shell, vendor, connection, site: String::new(), own_site: String::new(), refused: None }
+    }
+
+    fn is_own_site(&self) -> bool {
+        self.site == OWN_SITE
+    }
+
+    /// What is wrong with the customer's own place, to be said at its field.
+    fn refused_own(&self) -> Option<&Failure> {
+        self.refused.as_ref().filter(|_| self.is_own_site() && self.has_own_site())
+    }
+
+    /// What is wrong with another choice.
+    fn refused_else(&self) -> Option<&Failure> {
+        self.refused.as_ref().filter(|_| self.refused_own().is_none())
+    }
+
+    fn has_own_site(&self) -> bool {
+        self.connection.is_empty() && !self.vendor.logins.is_empty() && !self.vendor.own_login.is_empty()
     }
 }
 
@@ -89,11 +131,20 @@ pub(crate) async fn confirm(
     Query(again): Query<Again>,
 ) -> Result<ConnectPage, Failure> {
     visitor.must(Scope::ConnectionsManage, ONLY_MANAGERS)?;
+    page(&app, &visitor, &vendor, again.connection).await
+}
+
+async fn page(
+    app: &App,
+    visitor: &Visitor,
+    vendor: &str,
+    connection: String,
+) -> Result<ConnectPage, Failure> {
     let vendors = app.rooms().connections().list_vendors(visitor.ask(ListVendorsRequest {})?).await?;
     let vendor = vendors.into_inner().vendors.into_iter().find(|served| served.name == vendor);
     let vendor = vendor.ok_or_else(Failure::not_found)?;
     let shell = visitor.shell(format!("Connect {}", vendor.label), Nav::Integrations);
-    Ok(ConnectPage { shell, vendor, connection: again.connection })
+    Ok(ConnectPage::new(shell, vendor, connection))
 }
 
 /// What to connect: an existing connection again or a new one, and where to sign in.
@@ -101,9 +152,9 @@ pub(crate) async fn confirm(
 pub(crate) struct Wish {
     #[serde(default)]
     connection: String,
+    /// One of the vendor's places, or [`OWN_SITE`].
     #[serde(default)]
     site: String,
-    /// The customer's own place, in place of the chosen one.
     #[serde(default)]
     own_site: String,
 }
@@ -113,16 +164,44 @@ pub(crate) async fn begin(
     State(app): State<App>,
     Path(vendor): Path<String>,
     Form(visitor, wish): Form<Wish>,
-) -> Result<LeavingPage, Failure> {
+) -> Result<Response, Failure> {
+    let is_own = wish.site == OWN_SITE;
+    if is_own && wish.own_site.trim().is_empty() {
+        let refused = Failure::invalid(SITE_INVALID, "Enter where you sign in, or choose another place.");
+        return ask_again(&app, &visitor, &vendor, wish, refused).await;
+    }
     let request = visitor.ask(BeginAuthorizationRequest {
         vendor: vendor.clone(),
         return_path: INTEGRATIONS.to_owned(),
-        connection_id: wish.connection,
-        site: if wish.own_site.trim().is_empty() { wish.site } else { wish.own_site },
+        connection_id: wish.connection.clone(),
+        site: if is_own { wish.own_site.clone() } else { wish.site.clone() },
     })?;
-    let url = app.rooms().connections().begin_authorization(request).await?.into_inner().start_url;
+    let url = match app.rooms().connections().begin_authorization(request).await {
+        Ok(begun) => begun.into_inner().start_url,
+        Err(status) => {
+            let failure = Failure::from(status);
+            if failure.code == SITE_INVALID {
+                return ask_again(&app, &visitor, &vendor, wish, failure).await;
+            }
+            return Err(failure);
+        }
+    };
     let vendor = ui::vendor(&vendor);
-    Ok(LeavingPage { shell: visitor.shell(format!("To {vendor}"), Nav::Integrations), vendor, url })
+    let shell = visitor.shell(format!("To {vendor}"), Nav::Integrations);
+    Ok(LeavingPage { shell, vendor, url }.into_response())
+}
+
+/// The form with what was chosen and typed, and why that cannot be.
+async fn ask_again(
+    app: &App,
+    visitor: &Visitor,
+    vendor: &str,
+    wish: Wish,
+    refused: Failure,
+) -> Result<Response, Failure> {
+    let Wish { connection, site, own_site } = wish;
+    let (status, page) = (refused.status, page(app, visitor, vendor, connection).await?);
+    Ok(respond::page_with(status, &ConnectPage { site, own_site, refused: Some(refused), ..page }))
 }
 
 #[derive(Deserialize)]

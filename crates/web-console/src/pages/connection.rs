@@ -13,6 +13,7 @@ use proto::{
     },
 };
 
+use super::stream;
 use crate::{
     app::App,
     failure::Failure,
@@ -43,6 +44,7 @@ pub(crate) struct Body {
     steps: [Step; 3],
     pairs: Vec<PairRow>,
     progress: Vec<ObjectProgress>,
+    streams: Vec<stream::Row>,
     issues: Vec<Issue>,
     conflicts: Vec<Conflict>,
     entries: Vec<(Entry, String)>,
@@ -117,6 +119,7 @@ impl Body {
                     (entry, who)
                 })
                 .collect(),
+            streams: stream::Row::all(&progress, connection.poll_interval_seconds),
             shell,
             connection,
             steps,
@@ -130,6 +133,11 @@ impl Body {
     /// Whether it reads and writes, or would if nothing was in the way.
     fn is_connected(&self) -> bool {
         self.connection.state != "disconnected"
+    }
+
+    /// Whether the vendor pushes the changes of an object.
+    fn is_pushed(&self) -> bool {
+        self.streams.iter().any(|stream| !stream.is_polled())
     }
 
     /// Objects whose history is being read.
@@ -157,7 +165,7 @@ fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
             class: class(authorized, true),
             name: "Authorize",
             text: if authorized {
-                format!("Portal {}", connection.account_id)
+                format!("{} {}", ui::account(&connection.vendor), connection.account_id)
             } else {
                 "Connect again".to_owned()
             },
@@ -192,6 +200,21 @@ impl ConnectionPage {
 
     pub(crate) fn sample(shell: Shell) -> Self {
         Self::sample_with(shell, "active", vec![sample::mapping(1, "active"), sample::mapping(2, "active")])
+    }
+
+    /// A connection whose vendor pushes its changes, with an object in each state.
+    pub(crate) fn sample_pushed(shell: Shell) -> Self {
+        let facts = Facts {
+            connection: sample::salesforce_connection(),
+            pairs: Vec::new(),
+            mappings: Vec::new(),
+            progress: sample::streamed(),
+            issues: Vec::new(),
+            conflicts: Vec::new(),
+            entries: Vec::new(),
+        };
+        let people = People::new(&sample::user(model::Role::Owner), &[]);
+        Self { body: Body::new(shell.clone(), &people, facts), shell }
     }
 
     pub(crate) fn sample_reauth(shell: Shell) -> Self {

@@ -142,6 +142,16 @@ impl IntegrationsPage {
         )
     }
 
+    /// Two vendors side by side.
+    pub(crate) fn sample_both(shell: Shell) -> Self {
+        Self::new(
+            shell,
+            &[sample::hubspot(), sample::salesforce()],
+            &[sample::connection("active"), sample::salesforce_connection()],
+            &[sample::mapping(1, "active")],
+        )
+    }
+
     pub(crate) fn sample_new(shell: Shell) -> Self {
         Self::new(shell, &[sample::hubspot()], &[], &[])
     }
@@ -231,13 +241,13 @@ fn why_not_connected(code: &str) -> &'static str {
     match code {
         "oauth_denied" => "The consent was not given, so nothing was connected. You can try again.",
         "missing_scopes" => {
-            "The HubSpot user or portal lacks a permission that Accord needs. The audit log says which one."
+            "The user who gave the consent, or the account, lacks a permission that Accord needs. The audit log says which one."
         }
         "oauth_state_unknown" | "oauth_nonce_mismatch" | "oauth_ticket_unknown" => {
             "This authorization was not started in this browser, or it took too long. Start it again from here."
         }
         "oauth_exchange_refused" | "oauth_no_refresh_token" => {
-            "HubSpot did not complete the authorization. Try again; if it stays, check the app's client id and secret."
+            "The vendor did not complete the authorization. Try again; if it stays, check the app's client id and secret."
         }
         _ => "The connection was not made. Try again; the audit log says more.",
     }

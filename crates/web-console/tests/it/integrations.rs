@@ -12,7 +12,7 @@ async fn there_is_a_card_for_each_of_the_five_tools() {
     for name in ["Salesforce", "HubSpot", "Slack", "Google Calendar", "Microsoft 365"] {
         assert!(page.body.contains(&format!(">{name}<")), "{name} has no card");
     }
-    assert_eq!(page.body.matches("Not yet available").count(), 4);
+    assert_eq!(page.body.matches("Not yet available").count(), 3);
     for shown in ["Active", "48120037", "Integration Health", "Audit log"] {
         assert!(page.body.contains(shown), "{shown} is not shown");
     }
@@ -30,6 +30,100 @@ async fn connecting_says_first_that_it_concerns_everybody_and_leaves_by_a_page()
     assert!(page.body.contains(&format!(r#"http-equiv="refresh" content="0; url={url}""#)), "{}", page.body);
     assert!(page.body.contains(&format!(r#"href="{url}""#)));
     assert_eq!(browser.rooms.asked(), ["begin hubspot /settings/integrations"]);
+}
+
+#[tokio::test]
+async fn where_several_places_to_sign_in_are_the_chosen_one_is_gone_to() {
+    let mut browser = Browser::of(Role::Admin).await;
+    let path = "/settings/integrations/salesforce/connect";
+    let page = browser.get(path).await;
+    for shown in
+        ["Where do you sign in to Salesforce?", "Sandbox", "Our My Domain", "while you work in Salesforce"]
+    {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    let page = browser.get("/settings/integrations/hubspot/connect").await;
+    assert!(!page.body.contains("Where do you sign in"), "HubSpot has one place");
+    let page = browser.get(&format!("{path}?connection=conn_1")).await;
+    assert!(!page.body.contains("Where do you sign in"), "a connection keeps its place");
+    for (site, own_site, gone_to) in [
+        ("", "", ""),
+        ("sandbox", "left over", " sandbox"),
+        ("_own", " acme.my.salesforce.com", "  acme.my.salesforce.com"),
+    ] {
+        let page = browser.post(path, &[("site", site), ("own_site", own_site)]).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert_eq!(browser.rooms.asked(), [format!("begin salesforce /settings/integrations{gone_to}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_place_to_sign_in_that_is_refused_is_told_at_its_field_with_what_was_typed() {
+    let mut browser = Browser::of(Role::Admin).await;
+    let path = "/settings/integrations/salesforce/connect";
+    browser.rooms.fail_next(Code::InvalidArgument, "site_invalid", "this is no login: like acme");
+    let page = browser.post(path, &[("site", "_own"), ("own_site", "evil.example")]).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let typed = r#"name="own_site" value="evil.example""#;
+    let chosen = r#"value="_own" checked"#;
+    let said = r#"aria-describedby="own_site-error own_site-hint""#;
+    for shown in [typed, chosen, said, "This is no login: like acme.", "site_invalid"] {
+        assert!(page.body.contains(shown), "{shown} is not shown: {}", page.body);
+    }
+    browser.rooms.asked();
+    let page = browser.post(path, &[("site", "_own"), ("own_site", " ")]).await;
+    assert!(page.body.contains("Enter where you sign in") && page.body.contains(chosen));
+    assert!(browser.rooms.asked().is_empty(), "nowhere is no place to begin at");
+    browser.rooms.fail_next(Code::InvalidArgument, "site_invalid", "there is no such place");
+    let page = browser.post(path, &[("site", "sandbox"), ("own_site", "acme")]).await;
+    assert!(page.body.contains("There is no such place.") && !page.body.contains("own_site-error"));
+    assert!(page.body.contains(r#"value="sandbox" checked"#) && page.body.contains(r#"value="acme""#));
+}
+
+#[tokio::test]
+async fn where_the_vendor_pushes_its_changes_each_object_tells_how_it_is_followed() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    let path = format!("/settings/integrations/salesforce/{}", sample::salesforce_connection().id);
+    for path in [path.clone(), format!("{path}/live")] {
+        let page = browser.get(&path).await;
+        for shown in [
+            "Live changes",
+            "pushed by Salesforce",
+            "/data/AccountChangeEvent",
+            "</svg>Live</span>",
+            "</svg>Catching up</span>",
+            "</svg>Interrupted</span>",
+            "</svg>Reading again</span>",
+            "</svg>Not live</span>",
+            "Asked for changes every 30 s. Salesforce sends no change events of Machine__c",
+            "4 min ago",
+            "here after 412 ms",
+            "<code>kAAA==</code>",
+            "AAAAAAAUqWkAAA==",
+            "3 days ago",
+        ] {
+            assert!(page.body.contains(shown), "{shown} is not shown at {path}");
+        }
+    }
+    let page = browser.get(&connection()).await;
+    assert!(
+        !page.body.contains("Live changes") && page.body.contains("Looks for changes"),
+        "HubSpot is asked"
+    );
+}
+
+#[tokio::test]
+async fn an_account_has_the_name_that_its_vendor_gives_it() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let salesforce = format!("/settings/integrations/salesforce/{}", sample::salesforce_connection().id);
+    for (path, own, other) in [(connection(), "Portal", "Org"), (salesforce, "Org", "Portal")] {
+        let page = browser.get(&path).await;
+        assert!(page.body.contains(&format!(">{own} ID<")) && !page.body.contains(&format!("{other} ID")));
+        let page = browser.get(&format!("{path}/disconnect")).await;
+        assert!(
+            page.body.contains(&format!("<p>{own} <strong")) && !page.body.contains(&format!("{other} <"))
+        );
+    }
 }
 
 #[tokio::test]

@@ -271,7 +271,7 @@ impl Connections for Rooms {
         request: Request<con::ListVendorsRequest>,
     ) -> Answer<con::ListVendorsResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        Ok(Response::new(con::ListVendorsResponse { vendors: vec![sample::hubspot()] }))
+        Ok(Response::new(con::ListVendorsResponse { vendors: vec![sample::hubspot(), sample::salesforce()] }))
     }
     async fn list_connections(
         &self,
@@ -282,12 +282,10 @@ impl Connections for Rooms {
     }
     async fn get_connection(&self, request: Request<con::ConnectionRequest>) -> Answer<con::Connection> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        let connection = sample::connection("active");
-        if request.get_ref().connection_id == connection.id {
-            Ok(Response::new(connection))
-        } else {
-            Err(Status::not_found("no such connection"))
-        }
+        let asked = &request.get_ref().connection_id;
+        let connections = [sample::connection("active"), sample::salesforce_connection()];
+        let found = connections.into_iter().find(|connection| connection.id == *asked);
+        found.map(Response::new).ok_or_else(|| Status::not_found("no such connection"))
     }
     async fn begin_authorization(
         &self,
@@ -297,7 +295,7 @@ impl Connections for Rooms {
         self.enter(
             &request,
             Some(Scope::ConnectionsManage),
-            format!("begin {} {}", asked.vendor, asked.return_path),
+            format!("begin {} {} {}", asked.vendor, asked.return_path, asked.site).trim_end(),
         )?;
         let start_url = "https://api.accord.test/oauth/start?ticket=t1&x=2".to_owned();
         Ok(Response::new(con::BeginAuthorizationResponse { start_url }))
@@ -356,7 +354,9 @@ impl Connections for Rooms {
         request: Request<con::ConnectionRequest>,
     ) -> Answer<con::GetProgressResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        Ok(Response::new(con::GetProgressResponse { objects: sample::progress() }))
+        let is_pushed = request.get_ref().connection_id == sample::salesforce_connection().id;
+        let objects = if is_pushed { sample::streamed() } else { sample::progress() };
+        Ok(Response::new(con::GetProgressResponse { objects }))
     }
     async fn get_usage(&self, request: Request<con::GetUsageRequest>) -> Answer<con::GetUsageResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;

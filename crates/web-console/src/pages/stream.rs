@@ -1,0 +1,74 @@
+use proto::connections::{ObjectProgress, ObjectStream};
+
+use crate::ui;
+
+/// Positions up to so many letters are shown whole.
+const SHORT: usize = 12;
+
+/// How the changes of one object arrive, where the vendor pushes them.
+pub(crate) struct Row {
+    pub object: String,
+    pub stream: ObjectStream,
+    /// What its state means.
+    pub text: String,
+}
+
+impl Row {
+    /// The objects whose changes the vendor pushes, or could; none where it is only asked.
+    pub(crate) fn all(progress: &[ObjectProgress], poll_seconds: u32) -> Vec<Self> {
+        let row = |object: &ObjectProgress| {
+            let stream = object.stream.clone()?;
+            let text = meaning(&stream, poll_seconds);
+            Some(Self { object: object.vendor_object.clone(), text, stream })
+        };
+        progress.iter().filter_map(row).collect()
+    }
+
+    /// Whether the vendor pushes nothing of it, so that it is asked.
+    pub(crate) fn is_polled(&self) -> bool {
+        self.stream.state == "polled"
+    }
+
+    /// The end of the position, when all of it is too long to read.
+    pub(crate) fn short_position(&self) -> Option<&str> {
+        (self.stream.position.len() > SHORT).then(|| ui::short(&self.stream.position))
+    }
+}
+
+fn meaning(stream: &ObjectStream, poll_seconds: u32) -> String {
+    let state = match &*stream.state {
+        "catching_up" => "What was changed before the stream began is being read.".to_owned(),
+        "interrupted" => "It is being opened again and goes on where it was.".to_owned(),
+        "polled" => format!("Asked for changes every {poll_seconds} s."),
+        // The reason says which changes.
+        _ => String::new(),
+    };
+    let why = if stream.message.is_empty() { String::new() } else { ui::sentence(&stream.message) };
+    [state, why].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_is_told_in_words_with_its_reason() {
+        for (state, message, said) in [
+            ("following", "", ""),
+            (
+                "interrupted",
+                "the server is away",
+                "It is being opened again and goes on where it was. The server is away.",
+            ),
+            ("lost", "the position is too old", "The position is too old."),
+            ("polled", "no edition", "Asked for changes every 30 s. No edition."),
+        ] {
+            let stream = ObjectStream {
+                state: state.to_owned(),
+                message: message.to_owned(),
+                ..ObjectStream::default()
+            };
+            assert_eq!(meaning(&stream, 30), said, "{state}");
+        }
+    }
+}
