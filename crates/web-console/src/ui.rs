@@ -131,6 +131,7 @@ pub(crate) fn state(name: &str) -> Markup {
         "interrupted" => (Warn, "Interrupted"),
         "lost" => (Warn, "Reading again"),
         "polled" => (Quiet, "Not live"),
+        "stopped" => (Quiet, "Stopped"),
         "waiting" => (Quiet, "Waiting"),
         "reading" => (Busy, "Reading"),
         "computing" => (Busy, "Working it out"),

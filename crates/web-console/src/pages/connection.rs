@@ -119,7 +119,7 @@ impl Body {
                     (entry, who)
                 })
                 .collect(),
-            streams: stream::Row::all(&progress, connection.poll_interval_seconds),
+            streams: stream::Row::all(&progress, &connection),
             shell,
             connection,
             steps,

@@ -1,9 +1,11 @@
-use proto::connections::{ObjectProgress, ObjectStream};
+use proto::connections::{Connection, ObjectProgress, ObjectStream};
 
 use crate::ui;
 
 /// Positions up to so many letters are shown whole.
 const SHORT: usize = 12;
+/// The state of every stream of a connection that does not work.
+const STOPPED: &str = "stopped";
 
 /// How the changes of one object arrive, where the vendor pushes them.
 pub(crate) struct Row {
@@ -15,10 +17,16 @@ pub(crate) struct Row {
 
 impl Row {
     /// The objects whose changes the vendor pushes, or could; none where it is only asked.
-    pub(crate) fn all(progress: &[ObjectProgress], poll_seconds: u32) -> Vec<Self> {
+    pub(crate) fn all(progress: &[ObjectProgress], connection: &Connection) -> Vec<Self> {
+        let works = matches!(&*connection.state, "active" | "error");
         let row = |object: &ObjectProgress| {
-            let stream = object.stream.clone()?;
-            let text = meaning(&stream, poll_seconds);
+            let mut stream = object.stream.clone()?;
+            if !works {
+                // What was last known of it holds no longer.
+                stream =
+                    ObjectStream { state: STOPPED.to_owned(), message: String::new(), since: None, ..stream };
+            }
+            let text = meaning(&stream, connection.poll_interval_seconds);
             Some(Self { object: object.vendor_object.clone(), text, stream })
         };
         progress.iter().filter_map(row).collect()
@@ -50,6 +58,26 @@ fn meaning(stream: &ObjectStream, poll_seconds: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample;
+
+    #[test]
+    fn nothing_is_live_while_the_connection_does_not_work() {
+        for (state, works) in [
+            ("active", true),
+            ("error", true),
+            ("paused", false),
+            ("reauth_required", false),
+            ("disconnected", false),
+        ] {
+            let connection = Connection { state: state.to_owned(), ..sample::salesforce_connection() };
+            let rows = Row::all(&sample::streamed(), &connection);
+            assert_eq!(rows.len(), 5);
+            assert_eq!(rows.iter().any(|row| row.stream.state == "following"), works, "{state}");
+            assert_eq!(rows.iter().all(|row| row.stream.state == STOPPED && row.text.is_empty()), !works);
+            assert_eq!(rows[0].short_position(), Some("kAAA=="), "where it goes on stays known");
+        }
+        assert!(Row::all(&sample::progress(), &sample::connection("active")).is_empty());
+    }
 
     #[test]
     fn each_state_is_told_in_words_with_its_reason() {
