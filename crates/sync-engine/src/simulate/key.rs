@@ -252,6 +252,9 @@ impl Key<'_> {
             self.arrival(arrival);
         }
         self.put(system.outbox.len());
+        for record in self.world.platform.unread_of(system.connection) {
+            self.put(record);
+        }
     }
 
     fn there(&mut self, there: &There) {

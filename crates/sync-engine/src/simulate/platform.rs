@@ -38,6 +38,8 @@ pub(super) struct Platform {
     pub(super) links: Vec<Link>,
     inbox: HashSet<String>,
     pub(super) outbox: VecDeque<Arc<ApplyWrite>>,
+    /// The vendors' records that are to be read.
+    unread: BTreeSet<(ConnectionId, String)>,
     /// All writes that were ever asked for.
     pub(super) asked: Vec<Arc<ApplyWrite>>,
     pub(super) issues: BTreeMap<(LinkId, String), StoredIssue>,
@@ -58,6 +60,7 @@ impl Platform {
             links: Vec::new(),
             inbox: HashSet::new(),
             outbox: VecDeque::new(),
+            unread: BTreeSet::new(),
             asked: Vec::new(),
             issues: BTreeMap::new(),
             conflicts: Vec::new(),
@@ -263,7 +266,8 @@ impl Platform {
     }
 
     fn store(&mut self, outcome: Outcome) {
-        let Outcome { mut records, mut links, revisions, conflicts, issues, cleared, messages } = outcome;
+        let Outcome { mut records, mut links, revisions, conflicts, issues, cleared, messages, unread } =
+            outcome;
         // Ids hold chance; what is new is kept in an order that does not depend on it.
         let rank = |link: &Link| (self.system_of(link.mapping), link.vendor_id.clone());
         links.sort_by_cached_key(rank);
@@ -286,6 +290,7 @@ impl Platform {
                 None => self.links.push(link),
             }
         }
+        self.unread.extend(unread);
         self.revisions.extend(revisions);
         self.conflicts.extend(conflicts);
         for issue in issues {
@@ -300,6 +305,19 @@ impl Platform {
         let asked: Vec<Arc<ApplyWrite>> = asked.into_iter().map(Arc::new).collect();
         self.asked.extend(asked.iter().cloned());
         self.outbox.extend(asked);
+    }
+
+    /// The records of a connection that are to be read.
+    pub(super) fn unread_of(&self, connection: ConnectionId) -> impl Iterator<Item = usize> {
+        let of_connection = self.unread.iter().filter(move |(of, _)| *of == connection);
+        of_connection.filter_map(|(_, id)| id.parse::<usize>().ok()?.checked_sub(1))
+    }
+
+    /// The next of them; it counts as read now.
+    pub(super) fn take_unread(&mut self, connection: ConnectionId) -> Option<usize> {
+        let next = self.unread_of(connection).next()?;
+        self.unread.remove(&(connection, (next + 1).to_string()));
+        Some(next)
     }
 
     /// The place of a mapping's system.

@@ -8,7 +8,7 @@ use rust_decimal::RoundingStrategy;
 pub(super) enum Feed {
     /// By listing what was modified: a read shows the whole record as the index has it.
     Listing,
-    /// As a stream of changes, each with the record as it was then.
+    /// As a stream of changes, each with what changed; what that does not say is read by the record's id.
     Stream,
 }
 

@@ -20,6 +20,9 @@ impl World {
         for record in self.systems[system].unread() {
             self.read(system, record, 0);
         }
+        while self.platform.unread_of(self.systems[system].connection).next().is_some() {
+            self.read(system, 1, 0);
+        }
         self.sweep(system);
     }
 
@@ -66,7 +69,10 @@ impl World {
         self.stream.is_empty()
             && self.platform.outbox.is_empty()
             && self.systems.iter().all(|system| {
-                system.queue.is_empty() && system.outbox.is_empty() && system.unread().is_empty()
+                system.queue.is_empty()
+                    && system.outbox.is_empty()
+                    && system.unread().is_empty()
+                    && self.platform.unread_of(system.connection).next().is_none()
             })
     }
 

@@ -75,7 +75,7 @@ pub(super) struct System {
     pub(super) profile: &'static Profile,
     skew_ms: i64,
     organization: OrganizationId,
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     pub(super) records: Vec<There>,
     /// Writes that wait to be made.
     pub(super) queue: VecDeque<Arc<ApplyWrite>>,
@@ -89,6 +89,8 @@ pub(super) struct System {
     pub(super) covered: HashMap<WriteId, BTreeMap<String, CoveredValue>>,
     /// Grows when the connection is made anew: what is read then has other ids.
     generation: u32,
+    /// How many records were read by their ids.
+    reads: u32,
 }
 
 impl System {
@@ -113,6 +115,7 @@ impl System {
             position: 0,
             covered: HashMap::new(),
             generation: 0,
+            reads: 0,
         }
     }
 
@@ -161,22 +164,23 @@ impl System {
         always: bool,
     ) {
         let at = self.clock(now).max(self.records[record].last().0 + 1);
-        let mut changed = false;
+        let mut changed = BTreeMap::new();
         for (field, value) in fields {
             let value = self.profile.stores(FIELDS[*field].1, value);
             let there = &mut self.records[record];
             if *there.now(*field) != value {
+                changed.insert(FIELDS[*field].0.to_owned(), value.clone());
                 there.fields[*field].push(Entry { value, at, write });
-                changed = true;
             }
         }
-        if !changed && !always {
+        if changed.is_empty() && !always {
             return;
         }
         let version = self.version(at);
         self.records[record].modified.push((at, version));
         if self.profile.feed == Feed::Stream {
-            let arrival = self.change(record, ChangeKind::Upserted, version, at, self.whole(record));
+            let fields = if always { self.whole(record) } else { changed };
+            let arrival = self.change(record, ChangeKind::Upserted, version, at, fields);
             self.feed.push_back(arrival);
         }
     }
@@ -291,6 +295,19 @@ impl System {
         at: i64,
         fields: BTreeMap<String, Value>,
     ) -> Arc<Arrival> {
+        self.change_told(record, what, version, at, fields, self.generation.into())
+    }
+
+    /// The same, when it is told for another reason.
+    fn change_told(
+        &self,
+        record: usize,
+        what: ChangeKind,
+        version: i64,
+        at: i64,
+        fields: BTreeMap<String, Value>,
+        told: u64,
+    ) -> Arc<Arrival> {
         let change = ChangeEvent {
             connection: self.connection,
             vendor: self.profile.name.to_owned(),
@@ -301,14 +318,23 @@ impl System {
             changed_at: moment(at),
             captured_at: moment(at),
             lane: Lane::Live,
-            is_partial: false,
+            is_partial: what == ChangeKind::Upserted && fields.len() < FIELDS.len(),
             field_times: self.field_times(record, at, &fields),
             fields,
             external_id: self.records[record].external.map(|id| id.to_string()),
             merged_ids: Vec::new(),
         };
-        let id = format!("{}/{}/{version}/{what:?}/{}", self.index, change.id, self.generation);
+        let id = format!("{}/{}/{version}/{what:?}/{told}", self.index, change.id);
         Arc::new(self.arrival(id, kind::CHANGE, at, Fact::Change(change)))
+    }
+
+    /// A record as it is, read by its id; none when it is not there.
+    pub(super) fn read_whole(&mut self, record: usize) -> Option<Arc<Arrival>> {
+        let there = self.records.get(record).filter(|there| there.archived.is_none())?;
+        let (at, version) = there.last();
+        self.reads += 1;
+        let told = u64::from(self.reads) << 32;
+        Some(self.change_told(record, ChangeKind::Upserted, version, at, self.whole(record), told))
     }
 
     /// When these values of a record were set that was modified at this moment last, where the vendor tells it.

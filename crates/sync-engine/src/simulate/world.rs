@@ -316,6 +316,19 @@ impl World {
         let (count, most) = (self.systems[system].records.len(), self.systems[system].profile.lag_ms);
         let lag_ms = (most * lag / 1_000) as i64;
         let record = record % count.max(1);
+        let connection = self.systems[system].connection;
+        // What is to be read by its id is so before the stream goes on, or after.
+        let by_id = record % 2 == 1 || self.systems[system].unread().is_empty();
+        if by_id && let Some(record) = self.platform.take_unread(connection) {
+            if let Some(arrival) = self.systems[system].read_whole(record) {
+                self.tell(|world| {
+                    let name = world.name_there(system, record);
+                    format!("{name} is read by its id: {}", super::say::fact(&arrival))
+                });
+                self.publish(arrival);
+            }
+            return;
+        }
         if let Some(arrival) = self.systems[system].read(record, self.now, lag_ms) {
             self.tell(|world| {
                 let late = if lag_ms > 0 { format!(", {lag_ms} ms late") } else { String::new() };

@@ -2,7 +2,7 @@
 
 use bus::Message;
 use jiff::Timestamp;
-use model::{LinkId, RecordId};
+use model::{ConnectionId, LinkId, RecordId};
 
 use super::{Key, Unit};
 use crate::{
@@ -22,6 +22,8 @@ pub(crate) struct Outcome {
     /// Links and fields whose issues clear.
     pub(crate) cleared: Vec<(LinkId, String)>,
     pub(crate) messages: Vec<Message>,
+    /// The vendors' records that are to be read.
+    pub(crate) unread: Vec<(ConnectionId, String)>,
 }
 
 impl Unit {
@@ -60,6 +62,7 @@ impl Unit {
             issues: self.issues.into_values().collect(),
             cleared: self.cleared.into_iter().collect(),
             messages: self.messages,
+            unread: self.unread.records().map(|(connection, id)| (connection, id.to_owned())).collect(),
         }
     }
 }

@@ -54,6 +54,11 @@ impl Unit {
 }
 
 impl Unread {
+    /// Each record with its connection.
+    pub(super) fn records(&self) -> impl Iterator<Item = (ConnectionId, &str)> {
+        self.0.iter().flat_map(|((_, connection, _), ids)| ids.iter().map(|id| (*connection, id.as_str())))
+    }
+
     /// What asks for it.
     pub(super) fn messages(self, now: Timestamp) -> Result<Vec<Message>, bus::Error> {
         let mut messages = Vec::new();

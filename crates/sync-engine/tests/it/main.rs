@@ -12,6 +12,7 @@ mod identity;
 mod issues;
 mod lineage;
 mod malformed;
+mod parts;
 mod planning;
 mod pruning;
 mod reconcile;
