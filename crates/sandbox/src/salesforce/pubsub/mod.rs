@@ -27,7 +27,7 @@ pub use faults::{Rpc, StreamFault, StreamFaultKind};
 pub use server::EventService;
 
 /// The wire of the Pub/Sub API, generated from `proto/pubsub.proto`: the service, and a client for stories.
-#[expect(missing_docs, clippy::all, reason = "generated code")]
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated code")]
 pub mod wire {
     tonic::include_proto!("eventbus.v1");
 }

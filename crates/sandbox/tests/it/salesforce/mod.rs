@@ -1,8 +1,3 @@
-//! Stories about the event stream of the Salesforce sandbox, told over real gRPC.
+//! Stories about the Salesforce sandbox.
 
-mod avro;
-mod capturing;
-mod changing;
-mod delivering;
-mod draining;
-mod subscriber;
+mod streaming;
