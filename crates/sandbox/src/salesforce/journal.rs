@@ -100,7 +100,7 @@ impl Journal {
     }
 
     /// Tells the number of the latest commit whenever it grows.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the event stream"))]
+    #[expect(dead_code, reason = "for the event stream")]
     pub(crate) fn subscribe(&self) -> watch::Receiver<i64> {
         self.newest.subscribe()
     }

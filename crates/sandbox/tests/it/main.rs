@@ -9,6 +9,7 @@ mod failing;
 mod limiting;
 mod linking;
 mod records;
+mod salesforce;
 mod sdk;
 mod searching;
 mod speed;
