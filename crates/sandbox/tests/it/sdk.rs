@@ -10,7 +10,7 @@ use crate::client::hub;
 const SDK: &str = "hubspot-api-client==12.0.0";
 const BACK: &str = "http://127.0.0.1:9/callback";
 
-async fn run(program: &Path, arguments: &[&str], purpose: &str) {
+pub(crate) async fn run(program: &Path, arguments: &[&str], purpose: &str) {
     let output = Command::new(program).args(arguments).output().await;
     let output =
         output.unwrap_or_else(|error| panic!("{purpose}: {} cannot be run: {error}", program.display()));
@@ -18,9 +18,9 @@ async fn run(program: &Path, arguments: &[&str], purpose: &str) {
     assert!(output.status.success(), "{purpose} failed\n{}\n{}", text(&output.stdout), text(&output.stderr));
 }
 
-/// A Python with the SDK, made once and kept in the target directory.
-async fn python() -> PathBuf {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hubspot-sdk-12.0.0");
+/// A Python with a package (`name==version`), made once and kept in the target directory.
+pub(crate) async fn python(package: &str) -> PathBuf {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package.replace("==", "-"));
     let (python, ready) = (home.join("bin/python"), home.join("ready"));
     if !ready.exists() {
         let folder = home.to_str().expect("a path in UTF-8");
@@ -32,18 +32,18 @@ async fn python() -> PathBuf {
         .await;
         run(
             &python,
-            &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK],
-            "installing the vendor's SDK",
+            &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package],
+            "installing the SDK",
         )
         .await;
-        std::fs::write(&ready, SDK).expect("a marker");
+        std::fs::write(&ready, package).expect("a marker");
     }
     python
 }
 
 #[tokio::test]
 async fn the_vendors_python_sdk_works_against_the_sandbox() {
-    let python = python().await;
+    let python = python(SDK).await;
     let hub = hub().await;
     let settings = Settings::default();
     let portal = hub.handle.portal_id().to_string();
