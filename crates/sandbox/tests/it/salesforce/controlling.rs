@@ -79,7 +79,7 @@ async fn users_create_edit_delete_undelete_merge_and_convert() {
     let gone = force
         .query_all(&format!("SELECT MasterRecordId FROM Account WHERE Id = '{}'", text(&loser, "Id")))
         .await;
-    assert_eq!(names(&gone.ok(), "MasterRecordId"), [id.clone()]);
+    assert_eq!(names(&gone.ok(), "MasterRecordId"), [id.as_str()]);
     assert_eq!(force.get(&format!("sobjects/Contact/{child}")).await.ok()["AccountId"], json!(id));
     assert!(force.handle.undelete("Account", text(&loser, "Id")).is_err());
 }

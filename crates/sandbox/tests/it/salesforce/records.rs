@@ -252,7 +252,7 @@ async fn deletion_takes_children_along_and_undeletion_brings_them_back() {
     let orphan = force.post("sobjects/Contact", json!({"LastName": "B", "AccountId": account})).await;
     refused(&orphan, 404, "ENTITY_IS_DELETED");
     let all = force.query_all("SELECT Id FROM Contact WHERE IsDeleted = true").await.ok();
-    assert_eq!(names(&all, "Id"), [contact.clone()]);
+    assert_eq!(names(&all, "Id"), [contact.as_str()]);
     force.handle.undelete("Account", &account).expect("undeleted");
     assert_eq!(
         force.get(&format!("sobjects/Contact/{contact}?fields=IsDeleted")).await.ok()["IsDeleted"],
