@@ -95,6 +95,9 @@ impl StreamSettings {
         if !self.channels.values().all(|entities| within(entities)) {
             return Err("a channel carries selected objects only");
         }
+        if self.keepalive_ms == 0 {
+            return Err("keepalive_ms starts at 1");
+        }
         if self.gap_percent > 100 || self.duplicate_percent > 100 {
             return Err("a share is between 0 and 100 percent");
         }

@@ -343,6 +343,7 @@ async fn settings_are_changed_by_name_and_wrong_ones_are_refused() {
         json!({"keepalive": 1}),
         json!({"entities": six}),
         json!({"gap_percent": 101}),
+        json!({"keepalive_ms": 0}),
         json!({"tls": true}),
         json!({"channels": {"Sales__chn": ["User"]}}),
     ] {
