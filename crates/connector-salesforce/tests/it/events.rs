@@ -237,6 +237,7 @@ async fn ends_of_a_stream_are_told_apart() {
         org.sandbox.cut_streams(kind);
         let ended = next(&mut stream).await.unwrap_err();
         assert_eq!(ended.kind, expected, "{kind:?}: {ended}");
+        assert!(ended.is_transient(), "the stream can be opened again after {kind:?}");
     }
 }
 
