@@ -148,7 +148,7 @@ fn perform(sim: &mut Sim, call: &Call, steps: &[Step], manner: &Manner) -> Resul
         }
     }
     if manner.commit_after_ms > 0 {
-        let commit_at_s = (call.now_ms + manner.commit_after_ms).div_euclid(1_000);
+        let commit_at_s = call.now_ms.saturating_add(manner.commit_after_ms).div_euclid(1_000);
         sim.org.hold(transaction, commit_at_s);
     } else {
         sim.org.commit(transaction, call.now_ms);

@@ -16,13 +16,12 @@ pub(crate) fn parse_datetime(text: &str) -> Option<i64> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at.as_millisecond().div_euclid(1_000));
     }
-    if let Some(split) =
-        text.len().checked_sub(4).filter(|at| text.is_char_boundary(*at) && text.contains('T'))
-        && matches!(text.as_bytes().get(split.wrapping_sub(1)), Some(b'+' | b'-'))
-        && let Ok(at) = format!("{}{}:{}", &text[..split], &text[split..split + 2], &text[split + 2..])
-            .parse::<Timestamp>()
-    {
-        return Some(at.as_millisecond().div_euclid(1_000));
+    // An offset without a colon: `+0000`.
+    if let Some(split) = text.len().checked_sub(4).filter(|_| text.is_ascii() && text.contains('T')) {
+        let with_colon = format!("{}{}:{}", &text[..split], &text[split..split + 2], &text[split + 2..]);
+        if let Ok(at) = with_colon.parse::<Timestamp>() {
+            return Some(at.as_millisecond().div_euclid(1_000));
+        }
     }
     let local: jiff::civil::DateTime = text.contains('T').then(|| text.parse().ok())??;
     local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp().as_second())

@@ -42,8 +42,6 @@ pub(crate) struct Metadata {
     value_set: Option<Value>,
     #[serde(default)]
     reference_to: Option<String>,
-    #[serde(default)]
-    relationship_name: Option<String>,
 }
 
 /// `POST /tooling/sobjects/CustomField`
@@ -117,11 +115,19 @@ fn is_developer_name(stem: &str) -> bool {
 fn described(name: &str, metadata: &Metadata) -> Result<Map<String, Value>, Failure> {
     let label = metadata.label.clone().unwrap_or_else(|| name.trim_end_matches("__c").replace('_', " "));
     let text = |kind: &'static str, length: u32| (kind, "xsd:string", length);
-    let wanted = metadata.length.unwrap_or(255);
+    let long = matches!(metadata.kind.as_str(), "LongTextArea" | "Html");
+    let (most, usual) = if long { (131_072, 32_768) } else { (255, 255) };
+    let wanted = metadata.length.unwrap_or(usual);
+    let digits = metadata.precision.unwrap_or(18);
+    if !(1..=most).contains(&wanted) || !(1..=18).contains(&digits) || metadata.scale.unwrap_or(0) > digits {
+        let message =
+            format!("a length is between 1 and {most}, a precision between 1 and 18 and not below the scale");
+        return Err(Failure::bad("NUMBER_OUTSIDE_VALID_RANGE", message));
+    }
     let (kind, soap, length) = match metadata.kind.as_str() {
         "Text" => text("string", wanted),
         "TextArea" => text("textarea", 255),
-        "LongTextArea" | "Html" => text("textarea", metadata.length.unwrap_or(32_768)),
+        "LongTextArea" | "Html" => text("textarea", wanted),
         "Email" => text("email", 80),
         "Phone" => text("phone", 40),
         "Url" => text("url", 255),
@@ -148,7 +154,7 @@ fn described(name: &str, metadata: &Metadata) -> Result<Map<String, Value>, Fail
         "unique": metadata.unique, "externalId": metadata.external_id, "idLookup": metadata.external_id,
         "caseSensitive": metadata.case_sensitive, "filterable": length <= 255 || kind == "multipicklist",
         "sortable": length <= 255, "groupable": length <= 255 && !numeric,
-        "precision": if numeric { metadata.precision.unwrap_or(18) } else { 0 },
+        "precision": if numeric { digits } else { 0 },
         "scale": if numeric { metadata.scale.unwrap_or(0) } else { 0 },
         "restrictedPicklist": metadata.value_set.as_ref().is_some_and(|set| set["restricted"] == true),
         "picklistValues": choices(metadata.value_set.as_ref()),
@@ -156,11 +162,7 @@ fn described(name: &str, metadata: &Metadata) -> Result<Map<String, Value>, Fail
         "relationshipName": metadata.reference_to.as_ref().map(|_| name.replace("__c", "__r")),
         "relationshipOrder": null, "inlineHelpText": null,
     });
-    let mut facts = facts.as_object().cloned().unwrap_or_default();
-    if metadata.relationship_name.is_none() && metadata.reference_to.is_none() {
-        facts.remove("relationshipName");
-    }
-    Ok(facts)
+    Ok(facts.as_object().cloned().unwrap_or_default())
 }
 
 fn choices(set: Option<&Value>) -> Vec<Value> {
