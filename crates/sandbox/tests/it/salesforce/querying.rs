@@ -218,6 +218,9 @@ async fn a_keyset_over_stamp_and_id_reads_every_row_once() {
     assert_eq!(seen.len(), 1_300);
 }
 
+/// Whether a row (stamp, id) meets a condition.
+type Holds<'a> = Box<dyn Fn(&(String, String)) -> bool + 'a>;
+
 #[tokio::test]
 async fn stamps_are_compared_to_the_second() {
     let force = force().await;
@@ -230,7 +233,7 @@ async fn stamps_are_compared_to_the_second() {
         names(&all, "SystemModstamp").into_iter().zip(names(&all, "Id")).collect();
     assert!(rows.first().map(|row| &row.0) < rows.last().map(|row| &row.0));
     for (stamp, id) in rows.clone() {
-        let conditions: [(String, Box<dyn Fn(&(String, String)) -> bool>); 8] = [
+        let conditions: [(String, Holds<'_>); 10] = [
             (format!("SystemModstamp > {stamp}"), Box::new(|row| row.0 > stamp)),
             (format!("SystemModstamp >= {stamp}"), Box::new(|row| row.0 >= stamp)),
             (format!("SystemModstamp < {stamp}"), Box::new(|row| row.0 < stamp)),
@@ -244,6 +247,14 @@ async fn stamps_are_compared_to_the_second() {
             (
                 format!("SystemModstamp < {stamp} OR (SystemModstamp = {stamp} AND Id <= '{id}')"),
                 Box::new(|row| (&row.0, &row.1) <= (&stamp, &id)),
+            ),
+            (
+                format!("SystemModstamp >= {stamp} AND (SystemModstamp > {stamp} OR Id > '{id}')"),
+                Box::new(|row| (&row.0, &row.1) > (&stamp, &id)),
+            ),
+            (
+                format!("(SystemModstamp > {stamp} OR Id = '{id}') AND (Name = '1' OR Name = '4')"),
+                Box::new(|row| (row.0 > stamp || row.1 == id) && [&rows[1], &rows[4]].contains(&row)),
             ),
         ];
         for (condition, holds) in conditions {
