@@ -188,7 +188,7 @@ impl Events {
     }
 
     /// Puts an event into the stream that no commit stands behind.
-    pub(crate) fn inject(&mut self, org: &Org, draft: Draft, now_ms: i64) {
+    fn inject(&mut self, org: &Org, draft: Draft, now_ms: i64) {
         let commit = Commit {
             number: org.journal.newest(),
             at: jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default(),
@@ -244,6 +244,9 @@ impl Events {
         while self.lookups.front().is_some_and(|(due_ms, ..)| *due_ms <= now_ms) {
             let Some((_, object, id)) = self.lookups.pop_front() else { return };
             let Some((at, id)) = org.find(&object).zip(Id::parse(&id)) else { continue };
+            if org.is_locked(at, id) {
+                continue;
+            }
             let values = coordinates(&org.objects[at], id);
             let Some(user) = org.users.last().copied().filter(|_| !values.is_empty()) else { continue };
             let mut transaction = Transaction::new(user, "", now_ms.div_euclid(1_000));
@@ -261,7 +264,7 @@ fn moved(change: &Changed) -> bool {
 
 /// Latitude and longitude of each address of a record: made up, but the same for the same address.
 fn coordinates(object: &Object, id: Id) -> Vec<(u16, serde_json::Value)> {
-    let Some(record) = object.get(id) else { return Vec::new() };
+    let Some(record) = object.get(id).filter(|record| record.is_live()) else { return Vec::new() };
     let mut values = Vec::new();
     for address in object.schema.live_fields().filter(|field| field.name.ends_with("Address")) {
         let prefix = address.name.strip_suffix("Address").unwrap_or_default();

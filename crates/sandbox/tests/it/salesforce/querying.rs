@@ -217,3 +217,51 @@ async fn a_keyset_over_stamp_and_id_reads_every_row_once() {
     seen.dedup();
     assert_eq!(seen.len(), 1_300);
 }
+
+/// Whether a row (stamp, id) meets a condition.
+type Holds<'a> = Box<dyn Fn(&(String, String)) -> bool + 'a>;
+
+#[tokio::test]
+async fn stamps_are_compared_to_the_second() {
+    let force = force().await;
+    for number in 0..6 {
+        force.make("Account", json!({"Name": number.to_string()})).await;
+        force.handle.advance_clock(1_000);
+    }
+    let all = force.query("SELECT Id, SystemModstamp FROM Account ORDER BY SystemModstamp, Id").await.ok();
+    let rows: Vec<(String, String)> =
+        names(&all, "SystemModstamp").into_iter().zip(names(&all, "Id")).collect();
+    assert!(rows.first().map(|row| &row.0) < rows.last().map(|row| &row.0));
+    for (stamp, id) in rows.clone() {
+        let conditions: [(String, Holds<'_>); 10] = [
+            (format!("SystemModstamp > {stamp}"), Box::new(|row| row.0 > stamp)),
+            (format!("SystemModstamp >= {stamp}"), Box::new(|row| row.0 >= stamp)),
+            (format!("SystemModstamp < {stamp}"), Box::new(|row| row.0 < stamp)),
+            (format!("SystemModstamp <= {stamp}"), Box::new(|row| row.0 <= stamp)),
+            (format!("SystemModstamp = {stamp}"), Box::new(|row| row.0 == stamp)),
+            (
+                format!("SystemModstamp = {stamp} AND Id > '{id}'"),
+                Box::new(|row| row.0 == stamp && row.1 > id),
+            ),
+            (format!("SystemModstamp != {stamp}"), Box::new(|row| row.0 != stamp)),
+            (
+                format!("SystemModstamp < {stamp} OR (SystemModstamp = {stamp} AND Id <= '{id}')"),
+                Box::new(|row| (&row.0, &row.1) <= (&stamp, &id)),
+            ),
+            (
+                format!("SystemModstamp >= {stamp} AND (SystemModstamp > {stamp} OR Id > '{id}')"),
+                Box::new(|row| (&row.0, &row.1) > (&stamp, &id)),
+            ),
+            (
+                format!("(SystemModstamp > {stamp} OR Id = '{id}') AND (Name = '1' OR Name = '4')"),
+                Box::new(|row| (row.0 > stamp || row.1 == id) && [&rows[1], &rows[4]].contains(&row)),
+            ),
+        ];
+        for (condition, holds) in conditions {
+            let soql = format!("SELECT Id FROM Account WHERE {condition} ORDER BY SystemModstamp, Id");
+            let expected: Vec<String> =
+                rows.iter().filter(|row| holds(row)).map(|row| row.1.clone()).collect();
+            assert_eq!(names(&force.query(&soql).await.ok(), "Id"), expected, "{condition}");
+        }
+    }
+}

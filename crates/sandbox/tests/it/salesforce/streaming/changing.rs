@@ -134,6 +134,8 @@ async fn records_of_one_transaction_share_its_key_and_alike_changes_share_an_eve
     let first = org.create("Account", json!({"Name": "One"})).await;
     let second = org.create("Account", json!({"Name": "Two"})).await;
     let third = org.create("Account", json!({"Name": "Three"})).await;
+    // The modification date of each is to change too: the changes are alike to the second.
+    org.control("clock", json!({"advance_ms": 5_000}));
     let mut stream = org.latest(ACCOUNTS).await;
     let change = |id: &str, phone: &str| json!({"attributes": {"type": "Account"}, "id": id, "Phone": phone});
     let seen =

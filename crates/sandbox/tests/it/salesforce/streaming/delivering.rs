@@ -264,6 +264,8 @@ async fn faults_end_calls_in_the_vendors_words() {
         assert_eq!(refused(&status), (code, error.to_owned()));
     }
     let schema = client.topic(ACCOUNTS).await.expect("a topic").schema_id;
+    org.handle.add_stream_fault(fault(Rpc::GetSchema, StreamFaultKind::ResetStream, 0));
+    assert_eq!(client.schema(&schema).await.expect_err("the fault hits").code(), Code::Unavailable);
     org.handle.add_stream_fault(fault(Rpc::GetSchema, StreamFaultKind::Unavailable, 0));
     let status = client.schema(&schema).await.expect_err("the fault hits");
     assert_eq!(refused(&status), (Code::Unavailable, "schema.api.unavailable".to_owned()));
