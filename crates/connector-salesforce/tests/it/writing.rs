@@ -310,3 +310,14 @@ async fn a_field_that_may_not_be_added_is_said_with_what_to_do() {
         "{refused}"
     );
 }
+
+#[tokio::test]
+async fn a_new_field_that_is_hidden_from_everybody_is_opened_for_our_user() {
+    let settings = Settings { hide_new_fields: true, ..Settings::default() };
+    let org = connected_with(settings, BULK_FROM).await;
+    for _ in 0..2 {
+        org.salesforce.prepare_external_id(&org.session, "Account").await.unwrap();
+    }
+    assert_eq!(org.calls_of("/sobjects/FieldPermissions"), 1);
+    applied(&make(&org, "Account", &[create("rec_1", &[("Name", Value::text("One"))])]).await[0]);
+}
