@@ -27,7 +27,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("listen on {}", serve.health_listen))?;
     match serve.service {
         ServiceName::SandboxHubspot => return sandbox_hubspot(serve, listener, health, &shutdown).await,
-        ServiceName::SandboxSalesforce => return sandbox_salesforce(serve, listener, health, &shutdown).await,
+        ServiceName::SandboxSalesforce => {
+            return sandbox_salesforce(serve, listener, health, &shutdown).await;
+        }
         _ => {}
     }
     let mut listeners = Listeners { health: Some(health), ..Listeners::default() };
