@@ -89,7 +89,7 @@ async fn a_transaction_that_took_long_is_found_by_reading_again() {
 async fn more_fields_than_an_address_holds_are_read_by_ids() {
     let org = connected().await;
     let mut names = vec!["Name".to_owned()];
-    for number in 0..330 {
+    for number in 0..380 {
         let name = format!("A_field_whose_name_is_long_{number:03}__c");
         let field = json!({"object": "Account", "name": name, "type": "Text", "length": 20});
         org.sandbox.control("POST", "/_sandbox/field", field).unwrap();
@@ -101,6 +101,7 @@ async fn more_fields_than_an_address_holds_are_read_by_ids() {
     assert_eq!(changes.len(), 1);
     assert_eq!((changes[0].id.as_str(), changes[0].fields.len()), (id.as_str(), names.len()));
     assert_eq!(changes[0].fields[&names[77]], Value::text("found"));
+    assert!(org.calls_of("/composite/sobjects/Account") > 0, "the fields fit into a query");
 }
 
 #[tokio::test]
