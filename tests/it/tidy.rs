@@ -52,7 +52,7 @@ const MAX_FUNCTION_LINES: usize = 70;
 const MAX_VENDOR_LINES: usize = 1_500;
 
 /// Parts of the tree with a budget of their own, and why it is what it is. A file counts for the longest path that it is in.
-const BUDGETS: [(&str, usize, &str); 5] = [
+const BUDGETS: [(&str, usize, &str); 6] = [
     (
         "crates/model/src",
         2_200,
@@ -68,6 +68,12 @@ const BUDGETS: [(&str, usize, &str); 5] = [
         "crates/chassis/src/local",
         1_100,
         "private PostgreSQL and NATS for `accord up` and for every test: finding, starting as root or not, keeping alive",
+    ),
+    (
+        "crates/connector-salesforce/src",
+        4_100,
+        "as much again as another vendor: beside polling there are bulk queries and a gRPC stream of binary events, with an own \
+         decoder for a fifth of it; writes go out in three ways; 300 lines spell its JSON, 200 its errors",
     ),
     (
         "crates/connector-hubspot/src",

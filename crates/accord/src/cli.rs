@@ -107,7 +107,7 @@ pub(crate) struct Suggest {
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Add an organization, four users and a living HubSpot sandbox that is connected, mapped and synced.
+    /// Add an organization, four users and living sandboxes of HubSpot and Salesforce that are connected, mapped and synced.
     #[arg(long)]
     pub(crate) demo: bool,
     /// Where everything is kept.
@@ -125,19 +125,24 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) hubspot: HubSpot,
     #[command(flatten)]
+    pub(crate) salesforce: Salesforce,
+    #[command(flatten)]
     pub(crate) reranker: Reranker,
-    /// How many edits a minute the demo's portal users make.
+    /// How many edits a minute the users of each of the demo's sandboxes make.
     #[arg(long, default_value_t = 6)]
     pub(crate) edits_per_minute: u32,
-    /// How many companies the demo's sandbox has.
+    /// How many companies the demo's HubSpot has.
     #[arg(long, default_value_t = 500)]
     pub(crate) demo_companies: usize,
-    /// How many deals the demo's sandbox has.
+    /// How many deals the demo's HubSpot has.
     #[arg(long, default_value_t = 800)]
     pub(crate) demo_deals: usize,
-    /// How many contacts the demo's sandbox has; with none, contacts are not mapped.
+    /// How many contacts the demo's HubSpot has; with none, contacts are not mapped.
     #[arg(long, default_value_t = 600)]
     pub(crate) demo_contacts: usize,
+    /// How many accounts, contacts and opportunities the demo's Salesforce has; with none, there is no Salesforce.
+    #[arg(long, default_value_t = 250)]
+    pub(crate) demo_accounts: usize,
     /// Seconds between two polls of an object at rest.
     #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) poll_seconds: u64,
@@ -181,6 +186,32 @@ pub(crate) struct HubSpot {
     /// How HubSpot's paths are spelled.
     #[arg(long = "hubspot-api-version", env = "ACCORD_HUBSPOT_API_VERSION", value_enum, default_value_t)]
     pub(crate) api_version: HubSpotApiVersion,
+}
+
+/// The Salesforce app that this installation is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Salesforce {
+    /// The consumer key of the external client app.
+    #[arg(long = "salesforce-client-id", env = "ACCORD_SALESFORCE_CLIENT_ID", default_value = "")]
+    pub(crate) client_id: String,
+    /// The consumer secret of the external client app.
+    #[arg(
+        long = "salesforce-client-secret",
+        env = "ACCORD_SALESFORCE_CLIENT_SECRET",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub(crate) client_secret: SecretString,
+    /// A simulator of Salesforce that takes the place of every login; without it, Salesforce itself.
+    #[arg(long = "salesforce-login-url", env = "ACCORD_SALESFORCE_LOGIN_URL")]
+    pub(crate) login_url: Option<Url>,
+    /// The address of the Pub/Sub API; https://api.deu.pubsub.salesforce.com:7443 for data that stay in the EU.
+    #[arg(
+        long = "salesforce-pubsub-url",
+        env = "ACCORD_SALESFORCE_PUBSUB_URL",
+        default_value = connector_salesforce::PUBSUB_URL
+    )]
+    pub(crate) pubsub_url: Url,
 }
 
 /// A language model that ranks the candidates of mapping suggestions which the embedded matcher is unsure of. It is told
@@ -232,14 +263,16 @@ pub(crate) enum ServiceName {
     SyncEngine,
     /// The audit log.
     Audit,
-    /// Connections to HubSpot.
-    ConnectorHubspot,
+    /// Connections to vendors.
+    Connectors,
     /// The public HTTP API.
     Gateway,
     /// The pages.
     WebConsole,
     /// A HubSpot simulator for trying things out.
     SandboxHubspot,
+    /// A Salesforce simulator for trying things out; its change events are on the port after that of the rest.
+    SandboxSalesforce,
 }
 
 impl ServiceName {
@@ -249,10 +282,11 @@ impl ServiceName {
             Self::Identity => "identity",
             Self::SyncEngine => "sync-engine",
             Self::Audit => "audit",
-            Self::ConnectorHubspot => "connector-hubspot",
+            Self::Connectors => "connectors",
             Self::Gateway => "gateway",
             Self::WebConsole => "web-console",
             Self::SandboxHubspot => "sandbox-hubspot",
+            Self::SandboxSalesforce => "sandbox-salesforce",
         }
     }
 }
@@ -312,6 +346,8 @@ pub(crate) struct Serve {
     pub(crate) keep_days: u32,
     #[command(flatten)]
     pub(crate) hubspot: HubSpot,
+    #[command(flatten)]
+    pub(crate) salesforce: Salesforce,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]

@@ -1,7 +1,7 @@
-//! The demo: an organization whose HubSpot is the sandbox, connected as a person would connect it, mapped, planned,
+//! The demo: an organization whose CRMs are the sandboxes, connected as a person would connect them, mapped, planned,
 //! activated, backfilled, and then living.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use connector::http::Client;
@@ -13,8 +13,6 @@ use proto::{
     sync::{self as sync, sync_client::SyncClient},
     v1,
 };
-use sandbox::hubspot::{Handle, Settings, Tier};
-use serde_json::json;
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
@@ -23,7 +21,7 @@ use tonic::{
 };
 use url::Url;
 
-use crate::up::say;
+use crate::{cli::Up, sandboxes::Sandboxes, up::say};
 
 /// How long a step of the demo may take before something is wrong.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -31,13 +29,21 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
 pub(crate) struct Demo<'a> {
-    pub(crate) sandbox: &'a Handle,
+    pub(crate) up: &'a Up,
+    pub(crate) sandboxes: &'a Sandboxes,
     pub(crate) grpc_url: &'a str,
     pub(crate) api_key: &'a str,
-    pub(crate) companies: usize,
-    pub(crate) deals: usize,
-    pub(crate) contacts: usize,
-    pub(crate) edits_per_minute: u32,
+}
+
+/// A CRM of the demo.
+struct Crm {
+    vendor: &'static str,
+    label: &'static str,
+    /// What the button of its consent page says, and what pressing it adds to the form.
+    button: &'static str,
+    consent: Vec<(&'static str, String)>,
+    /// What is mapped, ours and theirs.
+    pairs: Vec<(&'static str, &'static str)>,
 }
 
 /// The demo's organization.
@@ -77,17 +83,6 @@ pub(crate) fn people() -> (&'static str, Vec<FirstUser>) {
     (ORGANIZATION, users)
 }
 
-/// The sandbox as the demo wants it.
-pub(crate) fn sandbox_settings(state_file: PathBuf) -> Settings {
-    Settings {
-        tier: Tier::Professional,
-        index_delay_ms: 300,
-        seed: 7,
-        state_file: Some(state_file),
-        ..Settings::default()
-    }
-}
-
 /// Puts the API key on every call.
 #[derive(Clone)]
 struct Key(MetadataValue<Ascii>);
@@ -118,52 +113,58 @@ impl Demo<'_> {
             connections: ConnectionsClient::with_interceptor(channel, key)
                 .max_decoding_message_size(proto::LARGEST_ANSWER),
         };
-        self.seed()?;
-        match rooms.connection().await? {
-            Some(connection) if connection.state == "disconnected" => {
-                say("HubSpot stays disconnected, as somebody left it; the console connects it again");
-            }
-            Some(connection) => self.map_all(&mut rooms, &connection.id).await?,
-            None => {
-                let connection = self.connect(&mut rooms).await?;
-                self.map_all(&mut rooms, &connection).await?;
+        for planted in self.sandboxes.seed(self.up)? {
+            say(&format!("Filled the sandbox of {planted}"));
+        }
+        for crm in self.crms() {
+            match rooms.connection(crm.vendor).await? {
+                Some(connection) if connection.state == "disconnected" => {
+                    let label = crm.label;
+                    say(&format!(
+                        "{label} stays disconnected, as somebody left it; the console connects it again"
+                    ));
+                }
+                Some(connection) => self.map_all(&mut rooms, &connection.id, &crm).await?,
+                None => {
+                    let connection = self.connect(&mut rooms, &crm).await?;
+                    self.map_all(&mut rooms, &connection, &crm).await?;
+                }
             }
         }
-        self.control(json!({ "living_edits_per_minute": self.edits_per_minute }))?;
-        say(&format!("The sandbox's portal users now make about {} edits a minute", self.edits_per_minute));
+        self.sandboxes.live(self.up.edits_per_minute)?;
+        say(&format!("The sandboxes' users now make about {} edits a minute each", self.up.edits_per_minute));
         Ok(())
     }
 
-    fn control(&self, settings: serde_json::Value) -> anyhow::Result<()> {
-        self.sandbox.change_settings(settings).context("set the sandbox up")?;
-        Ok(())
-    }
-
-    fn seed(&self) -> anyhow::Result<()> {
-        let count = |object: &str| -> anyhow::Result<usize> {
-            let state = self.sandbox.state(object).context("look into the sandbox")?;
-            Ok(state["results"].as_array().or(state.as_array()).map_or(0, Vec::len))
+    fn crms(&self) -> Vec<Crm> {
+        let contacts = (self.up.demo_contacts > 0).then_some(("contact", "contacts"));
+        let hubspot = Crm {
+            vendor: "hubspot",
+            label: "HubSpot",
+            button: "Connect app",
+            consent: vec![
+                ("portal_id", self.sandboxes.hubspot.portal_id().to_string()),
+                ("decision", "connect".to_owned()),
+            ],
+            pairs: [("company", "companies"), ("deal", "deals")].into_iter().chain(contacts).collect(),
         };
-        if count("companies")? == 0 {
-            say(&format!(
-                "Filling the HubSpot sandbox with {} companies, {} deals and {} contacts",
-                self.companies, self.deals, self.contacts
-            ));
-            let objects = [("companies", self.companies), ("deals", self.deals), ("contacts", self.contacts)];
-            for (object, count) in objects {
-                let wish = json!({ "object": object, "count": count, "spread_days": 90 });
-                self.sandbox.control("POST", "/_sandbox/seed", wish).context("fill the sandbox")?;
-            }
-        }
-        Ok(())
+        let salesforce = self.sandboxes.salesforce.as_ref().map(|_| Crm {
+            vendor: "salesforce",
+            label: "Salesforce",
+            button: "Allow",
+            consent: vec![("decision", "allow".to_owned())],
+            pairs: vec![("company", "Account"), ("contact", "Contact"), ("deal", "Opportunity")],
+        });
+        std::iter::once(hubspot).chain(salesforce).collect()
     }
 
     /// Connects through the vendor's consent page, as a person's browser would.
-    async fn connect(&self, rooms: &mut Rooms) -> anyhow::Result<String> {
-        say("Connecting HubSpot: opening its consent page and pressing “Connect app”");
+    async fn connect(&self, rooms: &mut Rooms, crm: &Crm) -> anyhow::Result<String> {
+        let Crm { vendor, label, button, .. } = crm;
+        say(&format!("Connecting {label}: opening its consent page and pressing “{button}”"));
         let browser = Client::try_with_cookies(Duration::from_secs(20))?;
         let begin = conn::BeginAuthorizationRequest {
-            vendor: "hubspot".to_owned(),
+            vendor: (*vendor).to_owned(),
             return_path: "/settings/integrations".to_owned(),
             connection_id: String::new(),
             site: String::new(),
@@ -173,13 +174,12 @@ impl Demo<'_> {
         let consent = follow(&browser, &start).await.context("open the consent page")?;
         let page = browser.get(&consent, None).await.context("open the consent page")?;
         let mut fields = hidden_fields(&String::from_utf8_lossy(&page.body));
-        fields.insert("portal_id".to_owned(), self.sandbox.portal_id().to_string());
-        fields.insert("decision".to_owned(), "connect".to_owned());
+        fields.extend(crm.consent.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let form: Vec<(&str, &str)> =
             fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut action = consent.clone();
         action.set_query(None);
-        let answer = browser.post_form(&action, &form).await.context("press “Connect app”")?;
+        let answer = browser.post_form(&action, &form).await.with_context(|| format!("press “{button}”"))?;
         let back: Url =
             consent.join(answer.header("location").context("be sent back by the consent page")?)?;
         let landed = follow(&browser, &back).await.context("come back from the consent page")?;
@@ -191,12 +191,9 @@ impl Demo<'_> {
         Ok(confirmed.connection.context("find the connection in the answer")?.id)
     }
 
-    async fn map_all(&self, rooms: &mut Rooms, connection: &str) -> anyhow::Result<()> {
-        let contacts = (self.contacts > 0).then_some(("contact", "contacts"));
-        for (object, vendor_object) in
-            [("company", "companies"), ("deal", "deals")].into_iter().chain(contacts)
-        {
-            self.map(rooms, connection, object, vendor_object).await?;
+    async fn map_all(&self, rooms: &mut Rooms, connection: &str, crm: &Crm) -> anyhow::Result<()> {
+        for pair in &crm.pairs {
+            self.map(rooms, connection, crm.label, *pair).await?;
         }
         Ok(())
     }
@@ -206,8 +203,8 @@ impl Demo<'_> {
         &self,
         rooms: &mut Rooms,
         connection: &str,
-        object: &str,
-        vendor: &str,
+        label: &str,
+        (object, vendor): (&str, &str),
     ) -> anyhow::Result<()> {
         let id = match rooms.mapping(connection, object, vendor).await? {
             Some(mapping) if mapping.state != "draft" => return Ok(()),
@@ -230,11 +227,11 @@ impl Demo<'_> {
         };
         let mapping = rooms.sync.set_mapping(confirm).await.map_err(refused)?.into_inner();
         let mapped = mapping.fields.iter().filter(|field| field.state == "confirmed").count();
-        say(&format!("Mapped {mapped} fields of {} to HubSpot {vendor}", mapping.object_label));
+        say(&format!("Mapped {mapped} fields of {} to {label} {vendor}", mapping.object_label));
         loop {
             rooms.sync.request_plan(request.clone()).await.map_err(refused)?;
             let plan = rooms.wait_for_plan(connection, &request, vendor).await?;
-            show(&plan);
+            show(&plan, label);
             let activate = sync::ActivateRequest { mapping_id: id.clone(), plan_hash: plan.hash.clone() };
             match rooms.sync.activate(activate).await {
                 Ok(_) => break,
@@ -281,12 +278,12 @@ impl Demo<'_> {
 }
 
 impl Rooms {
-    /// HubSpot's connection, one that works first; none when there never was one.
-    async fn connection(&mut self) -> anyhow::Result<Option<conn::Connection>> {
+    /// A vendor's connection, one that works first; none when there never was one.
+    async fn connection(&mut self, vendor: &str) -> anyhow::Result<Option<conn::Connection>> {
         let request = conn::ListConnectionsRequest {};
         let answer = self.connections.list_connections(request).await.map_err(refused)?.into_inner();
-        let hubspot = answer.connections.into_iter().filter(|connection| connection.vendor == "hubspot");
-        Ok(hubspot.min_by_key(|connection| connection.state == "disconnected"))
+        let of_vendor = answer.connections.into_iter().filter(|connection| connection.vendor == vendor);
+        Ok(of_vendor.min_by_key(|connection| connection.state == "disconnected"))
     }
 
     async fn mapping(
@@ -385,7 +382,7 @@ fn confirmation(landed: &Url) -> Option<String> {
 async fn follow(browser: &Client, from: &Url) -> anyhow::Result<Url> {
     let mut at = from.clone();
     for _ in 0..6 {
-        if at.path().ends_with("/oauth/authorize") || confirmation(&at).is_some() {
+        if at.path().ends_with("/authorize") || confirmation(&at).is_some() {
             return Ok(at);
         }
         let answer = browser.get(&at, None).await?;
@@ -413,14 +410,14 @@ fn hidden_fields(page: &str) -> HashMap<String, String> {
         .collect()
 }
 
-fn show(plan: &sync::Plan) {
+fn show(plan: &sync::Plan, label: &str) {
     let parts: Vec<String> = plan
         .categories
         .iter()
         .map(|category| format!("{} {}", category.count, category.label.to_lowercase()))
         .collect();
     say(&format!(
-        "Plan: {}; {} calls to HubSpot, about {:.0} s",
+        "Plan: {}; {} calls to {label}, about {:.0} s",
         if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") },
         plan.vendor_calls,
         plan.seconds

@@ -68,7 +68,7 @@ impl Doors {
             room(ServiceName::Identity, identity_server::SERVICE_NAME, &plan.identity_url)?,
             room(ServiceName::SyncEngine, sync_server::SERVICE_NAME, &plan.sync_url)?,
             room(ServiceName::Audit, audit_server::SERVICE_NAME, &plan.audit_url)?,
-            room(ServiceName::ConnectorHubspot, connections_server::SERVICE_NAME, &plan.connector_url)?,
+            room(ServiceName::Connectors, connections_server::SERVICE_NAME, &plan.connector_url)?,
         ];
         Ok(Self { rooms, names, health })
     }

@@ -26,6 +26,10 @@ pub(crate) struct Ports {
     pub(crate) gateway: u16,
     pub(crate) console: u16,
     pub(crate) sandbox: u16,
+    #[serde(default)]
+    pub(crate) salesforce: u16,
+    #[serde(default)]
+    pub(crate) salesforce_events: u16,
 }
 
 /// Where the servers of a running `accord up` are.

@@ -8,6 +8,7 @@ use axum::serve::ListenerExt;
 use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
 use connector_hubspot::{ApiVersion, HubSpot};
+use connector_salesforce::Salesforce;
 use model::{Clock, SystemClock};
 use proto::{
     audit::audit_server, connections::connections_server, identity::identity_server, sync::sync_server,
@@ -50,6 +51,7 @@ pub(crate) struct Plan {
     pub(crate) csrf_secret: SecretString,
     pub(crate) keyring: Option<Keyring>,
     pub(crate) hubspot: cli::HubSpot,
+    pub(crate) salesforce: cli::Salesforce,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
     pub(crate) association_seconds: u64,
@@ -165,7 +167,7 @@ impl House {
         if plan.services.contains(&ServiceName::Audit) {
             self.audit(plan, &shared, &mut routes).await?;
         }
-        if plan.services.contains(&ServiceName::ConnectorHubspot) {
+        if plan.services.contains(&ServiceName::Connectors) {
             self.connectors(plan, &shared, &mut routes).await?;
         }
         Ok(routes.routes())
@@ -274,7 +276,10 @@ impl House {
             guard: shared.guard.clone(),
             vault: Arc::new(Vault::new(keyring)),
             clock: Arc::clone(&shared.clock),
-            connectors: vec![Arc::new(HubSpot::new(hubspot_config(&plan.hubspot)))],
+            connectors: vec![
+                Arc::new(HubSpot::new(hubspot_config(&plan.hubspot))),
+                Arc::new(Salesforce::try_new(salesforce_config(&plan.salesforce))?),
+            ],
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
         };
@@ -284,7 +289,7 @@ impl House {
             let running = running.clone();
             async move { running.readiness().await }
         };
-        self.watch(ServiceName::ConnectorHubspot, connections_server::SERVICE_NAME, shared, ready).await;
+        self.watch(ServiceName::Connectors, connections_server::SERVICE_NAME, shared, ready).await;
         Ok(())
     }
 
@@ -382,6 +387,17 @@ fn hubspot_config(hubspot: &cli::HubSpot) -> connector_hubspot::Config {
             HubSpotApiVersion::Classic => ApiVersion::Classic,
             HubSpotApiVersion::March2026 => ApiVersion::March2026,
         },
+    }
+}
+
+fn salesforce_config(salesforce: &cli::Salesforce) -> connector_salesforce::Config {
+    connector_salesforce::Config {
+        client_id: salesforce.client_id.clone(),
+        client_secret: salesforce.client_secret.clone(),
+        login_url: salesforce.login_url.clone(),
+        pubsub_url: salesforce.pubsub_url.clone(),
+        pubsub_authority: None,
+        bulk_from: connector_salesforce::BULK_FROM,
     }
 }
 

@@ -9,6 +9,7 @@ mod house;
 mod operator;
 mod readiness;
 mod ready;
+mod sandboxes;
 mod serve;
 mod simulate;
 mod suggest;

@@ -27,5 +27,13 @@ pub(crate) struct Ready {
 pub(crate) struct Sandbox {
     pub(crate) url: String,
     pub(crate) access_token: String,
-    pub(crate) portal_id: u64,
+    /// HubSpot's id of the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) portal_id: Option<u64>,
+    /// Salesforce's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) organization_id: Option<String>,
+    /// Where Salesforce's change events are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events_url: Option<String>,
 }

@@ -25,8 +25,12 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let health = TcpListener::bind(serve.health_listen)
         .await
         .with_context(|| format!("listen on {}", serve.health_listen))?;
-    if serve.service == ServiceName::SandboxHubspot {
-        return sandbox(serve, listener, health, &shutdown).await;
+    match serve.service {
+        ServiceName::SandboxHubspot => return sandbox_hubspot(serve, listener, health, &shutdown).await,
+        ServiceName::SandboxSalesforce => {
+            return sandbox_salesforce(serve, listener, health, &shutdown).await;
+        }
+        _ => {}
     }
     let mut listeners = Listeners { health: Some(health), ..Listeners::default() };
     match serve.service {
@@ -45,7 +49,7 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
 }
 
 /// The sandbox knows nothing of the house, so it is served beside it.
-async fn sandbox(
+async fn sandbox_hubspot(
     serve: Serve,
     listener: TcpListener,
     health_listener: TcpListener,
@@ -58,15 +62,45 @@ async fn sandbox(
             secrecy::ExposeSecret::expose_secret(&serve.hubspot.client_secret).to_owned();
     }
     let handle = sandbox::hubspot::start(settings, listener).await.context("start the sandbox")?;
-    let health = Health::new();
-    health.set(serve.service.name(), Readiness::Ready);
-    let served = axum::serve(health_listener, health.router());
-    tokio::select! {
-        signal = chassis::signalled(shutdown) => signal?,
-        ended = async { served.await } => ended.context("serve health")?,
-    }
+    until_shutdown(serve.service, health_listener, shutdown).await?;
     handle.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn sandbox_salesforce(
+    serve: Serve,
+    listener: TcpListener,
+    health_listener: TcpListener,
+    shutdown: &Shutdown,
+) -> anyhow::Result<ExitCode> {
+    let mut address = listener.local_addr()?;
+    address.set_port(address.port() + 1);
+    let events = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
+    let mut settings = sandbox::salesforce::Settings::default();
+    if !serve.salesforce.client_id.is_empty() {
+        settings.client_id = serve.salesforce.client_id;
+        settings.client_secret =
+            secrecy::ExposeSecret::expose_secret(&serve.salesforce.client_secret).to_owned();
+    }
+    let handle = sandbox::salesforce::start(settings, listener).await.context("start the sandbox")?;
+    handle.serve_events(events).context("serve the sandbox's change events")?;
+    until_shutdown(serve.service, health_listener, shutdown).await?;
+    handle.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn until_shutdown(
+    service: ServiceName,
+    health_listener: TcpListener,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let health = Health::new();
+    health.set(service.name(), Readiness::Ready);
+    let served = axum::serve(health_listener, health.router());
+    tokio::select! {
+        signal = chassis::signalled(shutdown) => Ok(signal?),
+        ended = async { served.await } => ended.context("serve health"),
+    }
 }
 
 fn plan(serve: Serve) -> anyhow::Result<Plan> {
@@ -95,6 +129,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         csrf_secret: serve.csrf_secret,
         keyring,
         hubspot: serve.hubspot,
+        salesforce: serve.salesforce,
         reranker: serve.reranker,
         poll_seconds: serve.poll_seconds,
         association_seconds: serve.association_seconds,

@@ -14,7 +14,6 @@ use chassis::{
 };
 use identity::{FirstUser, NewKey};
 use model::{Role, Scope};
-use sandbox::hubspot::Handle;
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -23,7 +22,8 @@ use crate::{
     demo,
     files::{Files, Ports, Servers, listen, write_private},
     house::{House, Listeners, Plan},
-    ready::{Ready, Sandbox},
+    ready::Ready,
+    sandboxes::Sandboxes,
 };
 
 /// The label of the keys that the ready file holds; those of an earlier start are revoked.
@@ -37,7 +37,7 @@ const LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 struct Started {
     postgres: Option<Server>,
     nats: Option<Server>,
-    sandbox: Option<Handle>,
+    sandboxes: Option<Sandboxes>,
     house: Option<House>,
 }
 
@@ -47,8 +47,8 @@ impl Started {
         if let Some(house) = self.house {
             house.stop().await;
         }
-        if let Some(sandbox) = self.sandbox {
-            sandbox.shutdown().await;
+        if let Some(sandboxes) = self.sandboxes {
+            sandboxes.shutdown().await;
         }
         if let Some(nats) = self.nats {
             nats.stop().await;
@@ -94,10 +94,10 @@ pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
 async fn live(up: &Up, data_dir: &Path, files: &Files, started: &mut Started) -> anyhow::Result<()> {
     let (database_url, nats_url) = servers(up, data_dir, started).await?;
     demo::keep_apart(up.demo, &database_url).await?;
-    let (house, addresses) = start(up, files, &database_url, &nats_url, &mut started.sandbox).await?;
+    let (house, addresses) = start(up, files, &database_url, &nats_url, &mut started.sandboxes).await?;
     let house = started.house.insert(house);
     let urls = (&*database_url, &*nats_url);
-    let ready = prepare(up, files, house, started.sandbox.as_ref(), &addresses, urls).await?;
+    let ready = prepare(up, files, house, started.sandboxes.as_ref(), &addresses, urls).await?;
     announce(up, &ready, data_dir)?;
     house.broken().await;
     bail!("keep all services running; the log above says why")
@@ -142,30 +142,23 @@ async fn start(
     files: &Files,
     database_url: &str,
     nats_url: &str,
-    sandbox: &mut Option<Handle>,
+    sandboxes: &mut Option<Sandboxes>,
 ) -> anyhow::Result<(House, Addresses)> {
     let remembered: Ports = files.read("ports.json").unwrap_or_default();
     let grpc = listen(remembered.grpc).await?;
     let gateway = listen(remembered.gateway).await?;
     let console = listen(remembered.console).await?;
-    let mut hubspot = up.hubspot.clone();
+    let (mut hubspot, mut salesforce) = (up.hubspot.clone(), up.salesforce.clone());
     let mut ports = Ports {
         grpc: grpc.local_addr()?.port(),
         gateway: gateway.local_addr()?.port(),
         console: console.local_addr()?.port(),
-        sandbox: remembered.sandbox,
+        ..remembered
     };
     if up.demo {
-        let listener = listen(remembered.sandbox).await?;
-        ports.sandbox = listener.local_addr()?.port();
-        let settings = demo::sandbox_settings(files.path("hubspot-sandbox.json"));
-        hubspot.client_id.clone_from(&settings.client_id);
-        hubspot.client_secret = settings.client_secret.clone().into();
-        let handle =
-            sandbox::hubspot::start(settings, listener).await.context("start the HubSpot sandbox")?;
-        hubspot.api_url = handle.url().parse().context("read the sandbox's address")?;
-        hubspot.app_url = None;
-        *sandbox = Some(handle);
+        let apps = (&mut hubspot, &mut salesforce);
+        let started = Sandboxes::start(files, &mut ports, up.demo_accounts > 0, apps).await?;
+        *sandboxes = Some(started);
     }
     files.write("ports.json", &ports)?;
     let addresses = Addresses {
@@ -178,7 +171,7 @@ async fn start(
             ServiceName::Identity,
             ServiceName::SyncEngine,
             ServiceName::Audit,
-            ServiceName::ConnectorHubspot,
+            ServiceName::Connectors,
             ServiceName::Gateway,
             ServiceName::WebConsole,
         ]),
@@ -194,12 +187,13 @@ async fn start(
         csrf_secret: files.secret("csrf.secret")?,
         keyring: Some(files.keyring()?),
         hubspot,
+        salesforce,
         reranker: up.reranker.clone(),
         poll_seconds: up.poll_seconds,
         association_seconds: up.association_seconds,
         keep_days: up.keep_days,
     };
-    say("Starting identity, sync-engine, audit, connector-hubspot, gateway and web-console");
+    say("Starting identity, sync-engine, audit, connectors, gateway and web-console");
     let listeners =
         Listeners { grpc: Some(grpc), gateway: Some(gateway), console: Some(console), health: None };
     let house = House::start(plan, listeners).await?;
@@ -211,7 +205,7 @@ async fn prepare(
     up: &Up,
     files: &Files,
     house: &House,
-    sandbox: Option<&Handle>,
+    sandboxes: Option<&Sandboxes>,
     addresses: &Addresses,
     (database_url, nats_url): (&str, &str),
 ) -> anyhow::Result<Ready> {
@@ -229,16 +223,9 @@ async fn prepare(
         .iter()
         .map(|user| (user.role.name().to_owned(), link(user.link.token.expose_secret())))
         .collect();
-    if let Some(sandbox) = sandbox {
-        let demo = demo::Demo {
-            sandbox,
-            grpc_url: &addresses.grpc,
-            api_key: api_key.expose_secret(),
-            companies: up.demo_companies,
-            deals: up.demo_deals,
-            contacts: up.demo_contacts,
-            edits_per_minute: up.edits_per_minute,
-        };
+    if let Some(sandboxes) = sandboxes {
+        let api_key = api_key.expose_secret();
+        let demo = demo::Demo { up, sandboxes, grpc_url: &addresses.grpc, api_key };
         demo.run().await.context("set the demo up")?;
     }
     let ready = Ready {
@@ -251,17 +238,7 @@ async fn prepare(
         sign_in,
         api_key: api_key.expose_secret().to_owned(),
         integration_key: integration_key.expose_secret().to_owned(),
-        sandboxes: sandbox
-            .map(|handle| {
-                let sandbox = Sandbox {
-                    url: handle.url().to_owned(),
-                    access_token: handle.access_token().to_owned(),
-                    portal_id: handle.portal_id(),
-                };
-                ("hubspot".to_owned(), sandbox)
-            })
-            .into_iter()
-            .collect(),
+        sandboxes: sandboxes.into_iter().flat_map(Sandboxes::ready).collect(),
     };
     files.write(
         "servers.json",
@@ -305,12 +282,12 @@ fn announce(up: &Up, ready: &Ready, data_dir: &Path) -> anyhow::Result<()> {
     text += &format!("  API       {}/api/openapi.json\n", ready.api_url);
     text += &format!("  Health    {}/health/ready\n", ready.api_url);
     for (name, sandbox) in &ready.sandboxes {
-        text += &format!("  Sandbox   {} ({name}, portal {})\n", sandbox.url, sandbox.portal_id);
+        text += &format!("  Sandbox   {} ({name})\n", sandbox.url);
     }
     text += &format!("  Data      {}\n", data_dir.display());
     if up.demo {
-        text += "\n  The sandbox's portal users edit a few records a minute. Watch them arrive under Records, edit one\n  \
-                 yourself and see it reach HubSpot, and read all of it in the audit log.\n";
+        text += "\n  The sandboxes' users edit a few records a minute. Watch them arrive under Records, edit one yourself and\n  \
+                 see it reach the CRMs, and read all of it in the audit log.\n";
     }
     text += "\n  Ctrl-C stops everything; the next start goes on where this one ended.\n";
     say_plain(&text);

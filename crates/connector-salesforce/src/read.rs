@@ -104,22 +104,18 @@ impl<'a> Reader<'a> {
             };
         }
         let from = Cursor { time: whole_second(fetch.from.time), id: fetch.from.id.clone() };
-        let total = match fetch.until {
-            Some(until) if from.id.is_none() && until.duration_since(from.time) > HISTORY => {
-                Some(self.count(&span(&from, Some(until))).await?)
-            }
-            _ => None,
-        };
-        if let (Some((total, not_before)), Some(until)) = (total, fetch.until)
-            && total > self.bulk_from
-        {
-            let condition = span(&from, Some(until.min(not_before)));
-            let place = self.begin_job(&condition).await?;
+        let end = fetch.until.unwrap_or_else(|| self.client.session().vendor_now());
+        if from.id.is_some() || end.duration_since(from.time) <= HISTORY {
+            return self.page(&span(&from, fetch.until), &from).await;
+        }
+        let (total, not_before) = self.count(&span(&from, fetch.until)).await?;
+        if total > self.bulk_from {
+            let place = self.begin_job(&span(&from, Some(end.min(not_before)))).await?;
             let next = Cursor { time: from.time, id: Some(place.to_string()) };
             return Ok(Page { changes: Vec::new(), next, more: true, total: Some(total) });
         }
         let page = self.page(&span(&from, fetch.until), &from).await?;
-        Ok(Page { total: total.map(|(total, _)| total), ..page })
+        Ok(Page { total: Some(total), ..page })
     }
 
     /// How many records there are, and a moment before which Salesforce did not count them.

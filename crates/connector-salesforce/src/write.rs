@@ -60,6 +60,7 @@ pub(crate) async fn write(
     writes: &[ApplyWrite],
 ) -> Vec<Outcome> {
     let names = writes.iter().flat_map(|write| write.fields.keys().map(String::as_str));
+    let names = names.filter(|name| schema.field(name).is_some());
     let reader = Reader::new(client, lacking, schema, names, u64::MAX);
     let mut writer = Writer { reader, outcomes: BTreeMap::new() };
     let (mut doomed, mut creates, mut updates) = (Vec::new(), Vec::new(), Vec::new());

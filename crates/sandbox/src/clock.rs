@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+/// The farthest the clock goes forward: some six thousand years, still within the calendar.
+const FAR_MS: i64 = 200_000_000_000_000;
+
 /// A clock that tells real time plus an offset.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
@@ -26,7 +29,7 @@ impl Clock {
     }
 
     pub(crate) fn advance(&mut self, by_ms: i64) {
-        self.offset_ms += by_ms;
+        self.offset_ms = self.offset_ms.saturating_add(by_ms).min(FAR_MS);
     }
 }
 

@@ -13,12 +13,24 @@ use serde_json::json;
 
 use crate::portal::{Portal, connected, consent};
 
-const COMPANIES: Sample =
-    Sample { object: "companies", text_field: "name", refused: ("industry", "No such industry") };
-const DEALS: Sample =
-    Sample { object: "deals", text_field: "dealname", refused: ("dealstage", "No such stage") };
-const CONTACTS: Sample =
-    Sample { object: "contacts", text_field: "lastname", refused: ("lifecyclestage", "No such stage") };
+const COMPANIES: Sample = Sample {
+    object: "companies",
+    text_field: "name",
+    required: &[],
+    refused: ("industry", "No such industry"),
+};
+const DEALS: Sample = Sample {
+    object: "deals",
+    text_field: "dealname",
+    required: &[],
+    refused: ("dealstage", "No such stage"),
+};
+const CONTACTS: Sample = Sample {
+    object: "contacts",
+    text_field: "lastname",
+    required: &[],
+    refused: ("lifecyclestage", "No such stage"),
+};
 
 /// A portal with the object that the checks are about.
 struct Subject {

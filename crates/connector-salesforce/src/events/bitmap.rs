@@ -131,7 +131,7 @@ mod tests {
 
         #[test]
         fn a_bit_that_is_set_is_found(bit in 0_usize..900) {
-            let mut bytes = vec![0_u8; 113];
+            let mut bytes = [0_u8; 113];
             bytes[112 - bit / 8] |= 1 << (bit % 8);
             let element: String = std::iter::once("0x".to_owned()).chain(bytes.iter().map(|byte| format!("{byte:02X}"))).collect();
             proptest::prop_assert_eq!(positions(&[&element], 904), [bit]);

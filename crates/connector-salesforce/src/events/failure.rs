@@ -1,7 +1,8 @@
 //! The Pub/Sub API's failures. Salesforce's own code is in the trailers.
 
-use connector::{Error, ErrorKind, Retry};
 use std::time::Duration;
+
+use connector::{Error, ErrorKind, Retry};
 use tonic::{Code, Status};
 
 const SUBSCRIBE: &str = "follow Salesforce's change events";
@@ -85,8 +86,10 @@ pub(crate) fn misconfigured(message: &str) -> Error {
     failed(ErrorKind::Protocol, message)
 }
 
+/// A stream ends with its access token; the next one is opened with another.
 fn expired() -> Error {
     failed(ErrorKind::TokenExpired, "Salesforce's event bus does not accept the access token")
+        .with_retry(Retry::Backoff)
 }
 
 fn failed(kind: ErrorKind, message: &str) -> Error {

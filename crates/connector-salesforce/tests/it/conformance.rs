@@ -14,11 +14,25 @@ use serde_json::json;
 use crate::org::{Org, connected, consent};
 
 const ACCOUNT: Sample =
-    Sample { object: "Account", text_field: "Site", refused: ("NumberOfEmployees", "99999999999999") };
-const CONTACT: Sample = Sample { object: "Contact", text_field: "Title", refused: ("Email", "no address") };
-const OPPORTUNITY: Sample =
-    Sample { object: "Opportunity", text_field: "NextStep", refused: ("StageName", "") };
-const LEAD: Sample = Sample { object: "Lead", text_field: "Title", refused: ("Email", "no address") };
+    Sample { object: "Account", text_field: "Site", required: &[("Name", "Acme")], refused: ("Name", "") };
+const CONTACT: Sample = Sample {
+    object: "Contact",
+    text_field: "Title",
+    required: &[("LastName", "Doe")],
+    refused: ("Email", "no address"),
+};
+const OPPORTUNITY: Sample = Sample {
+    object: "Opportunity",
+    text_field: "NextStep",
+    required: &[("Name", "Deal"), ("StageName", "Prospecting"), ("CloseDate", "2031-01-31")],
+    refused: ("Name", ""),
+};
+const LEAD: Sample = Sample {
+    object: "Lead",
+    text_field: "Title",
+    required: &[("LastName", "Doe"), ("Company", "Acme")],
+    refused: ("Email", "no address"),
+};
 
 /// An organization with the object that the checks are about.
 struct Subject {

@@ -41,11 +41,13 @@ async fn custom_objects_are_read() {
 #[tokio::test]
 async fn an_amount_is_read_exactly() {
     let org = connected().await;
-    let id = org.make("Account", json!({"Name": "Acme", "AnnualRevenue": 12_345_678_901.23}));
-    let schema = org.schema("Account").await;
-    let (changes, _) = org.read_all(&schema, &fields(&["AnnualRevenue", "Name"]), None).await;
+    let deal = json!({"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2031-01-31", "Amount": 12_345_678_901.23});
+    let id = org.make("Opportunity", deal);
+    let schema = org.schema("Opportunity").await;
+    let (changes, _) = org.read_all(&schema, &fields(&["Amount", "CloseDate"]), None).await;
     assert_eq!(changes[0].id, id);
-    assert_eq!(changes[0].fields["AnnualRevenue"], Value::Number("12345678901.23".parse().unwrap()));
+    assert_eq!(changes[0].fields["Amount"], Value::Number("12345678901.23".parse().unwrap()));
+    assert_eq!(changes[0].fields["CloseDate"], Value::Date(jiff::civil::date(2031, 1, 31)));
 }
 
 #[tokio::test]
@@ -87,12 +89,9 @@ async fn a_transaction_that_took_long_is_found_by_reading_again() {
 async fn more_fields_than_an_address_holds_are_read_by_ids() {
     let org = connected().await;
     let mut names = vec!["Name".to_owned()];
-    for number in 0..170 {
-        let name = format!(
-            "A_field_with_a_name_that_is_as_long_as_names_of_admins_are_here_and_there_{number:03}__c"
-        );
-        let metadata = json!({"type": "Text", "length": 20});
-        let field = json!({"object": "Account", "name": name, "metadata": metadata});
+    for number in 0..380 {
+        let name = format!("A_field_whose_name_is_long_{number:03}__c");
+        let field = json!({"object": "Account", "name": name, "type": "Text", "length": 20});
         org.sandbox.control("POST", "/_sandbox/field", field).unwrap();
         names.push(name);
     }
@@ -102,6 +101,7 @@ async fn more_fields_than_an_address_holds_are_read_by_ids() {
     assert_eq!(changes.len(), 1);
     assert_eq!((changes[0].id.as_str(), changes[0].fields.len()), (id.as_str(), names.len()));
     assert_eq!(changes[0].fields[&names[77]], Value::text("found"));
+    assert!(org.calls_of("/composite/sobjects/Account") > 0, "the fields fit into a query");
 }
 
 #[tokio::test]
@@ -126,9 +126,9 @@ async fn a_long_history_is_read_by_a_bulk_query() {
     let org = connected_with(settings, 100).await;
     let order = json!({"object": "Account", "count": 4_500, "spread_days": 300});
     org.sandbox.control("POST", "/_sandbox/seed", order).unwrap();
-    let tricky = org.make("Account", json!({"Name": "A, \"quoted\"\nname", "AnnualRevenue": 0.1}));
+    let tricky = org.make("Account", json!({"Name": "A, \"quoted\"\nname", "BillingLatitude": 0.1}));
     let schema = org.schema("Account").await;
-    let names = fields(&["Name", "AnnualRevenue", "Phone"]);
+    let names = fields(&["Name", "BillingLatitude", "Phone"]);
     let until = org.session.now() + jiff::SignedDuration::from_hours(1);
     let first = org.page(&schema, &names, &Cursor::at(Timestamp::UNIX_EPOCH), Some(until)).await;
     assert_eq!(first.total, Some(4_501));
@@ -141,7 +141,7 @@ async fn a_long_history_is_read_by_a_bulk_query() {
     assert!(changes.windows(2).all(|two| two[0].changed_at <= two[1].changed_at));
     let found = changes.iter().find(|change| change.id == tricky).unwrap();
     assert_eq!(found.fields["Name"], Value::text("A, \"quoted\"\nname"));
-    assert_eq!(found.fields["AnnualRevenue"], Value::Number("0.1".parse().unwrap()));
+    assert_eq!(found.fields["BillingLatitude"], Value::Number("0.1".parse().unwrap()));
     assert_eq!(cursor.id.as_deref(), changes.last().map(|change| change.id.as_str()));
     assert!(org.calls_of("/jobs/query") > 0, "no job was made");
     // The same by queries.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use connector::{Connector, Error, ErrorKind};
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use model::{
     ApplyWrite, ConnectionId, IssueCategory, LinkId, MappingId, RecordId, Value, WriteId, WriteKind,
     WriteOutcome,
 };
-use sandbox::salesforce::{FaultKind, FaultMatch, Settings};
+use sandbox::salesforce::{Fault, FaultKind, FaultMatch, Settings};
 use serde_json::json;
 
 use crate::org::{Org, connected, connected_with, fault, fields, told};
@@ -72,7 +72,8 @@ async fn an_update_sets_the_given_fields_and_tells_what_was_stored() {
     let outcome = make(&org, "Account", &[update(&id, &values)]).await.remove(0);
     let (vendor_id, version, stored) = applied(&outcome);
     assert_eq!((vendor_id, stored.len()), (id.as_str(), 3));
-    assert_eq!(stored["AnnualRevenue"], Value::Number("1500.1".parse().unwrap()));
+    // Salesforce rounds to the field's places.
+    assert_eq!(stored["AnnualRevenue"], Value::Number(1500.into()));
     assert_eq!(stored["Phone"], Value::Null);
     assert_eq!(org.record("Account", &id)["Site"], "here");
     // The event of it is no older than what the write told.
@@ -99,12 +100,34 @@ async fn our_own_writes_come_back_as_events_with_our_values() {
 async fn what_another_changes_while_we_write_is_never_covered_unseen() {
     let org = connected().await;
     let id = org.make("Account", json!({"Name": "Acme", "Site": "a"}));
-    applied(&make(&org, "Account", &[guarded(&id, "Site", "ours", "a")]).await.remove(0));
-    org.sandbox.edit("Account", &id, json!({"Site": "theirs"})).unwrap();
-    let outcome = make(&org, "Account", &[guarded(&id, "Site", "ours again", "ours")]).await.remove(0);
-    let Ok(WriteOutcome::Applied { covered, .. }) = outcome else { panic!("{outcome:?}") };
+    // Every look is one call then.
+    org.salesforce.prepare_external_id(&org.session, "Account").await.unwrap();
+    let schema = org.schema("Account").await;
+    org.sandbox.clear_calls();
+    // The look is quick; the conditional request behind it is slow enough for somebody else.
+    for delay_ms in [0, 1_000] {
+        let on = FaultMatch {
+            path_prefix: Some("/services/data/v65.0/composite".into()),
+            ..FaultMatch::default()
+        };
+        org.sandbox.add_fault(Fault { delay_ms: Some(delay_ms), ..fault(on, FaultKind::Slow, 1) });
+    }
+    let write = [guarded(&id, "Site", "ours", "a")];
+    let writing = org.salesforce.write(&org.session, &schema, &write);
+    let meddling = async {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while org.calls_of("/composite/sobjects/Account") == 0 {
+            assert!(tokio::time::Instant::now() < deadline, "the record is not looked at");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        org.sandbox.edit("Account", &id, json!({"Site": "theirs"})).unwrap();
+    };
+    let (mut outcomes, ()) = tokio::join!(writing, meddling);
+    let Ok(WriteOutcome::Applied { covered, fields, .. }) = outcomes.remove(0) else { panic!("not applied") };
     assert_eq!(covered["Site"].value, Value::text("theirs"));
-    assert_eq!(org.record("Account", &id)["Site"], "ours again");
+    assert_eq!(fields["Site"], Value::text("ours"));
+    assert_eq!(org.record("Account", &id)["Site"], "ours");
+    assert!(org.calls_of("/composite/sobjects/Account") >= 3, "looked at, looked at again, read back");
 }
 
 #[tokio::test]
@@ -200,7 +223,7 @@ async fn rules_of_the_organization_refuse_in_their_own_words() {
     ];
     for (kind, category, says) in rows {
         let message = (kind == FaultKind::ValidationRule).then(|| "Sites are named by a city".to_owned());
-        org.sandbox.add_fault(sandbox::salesforce::Fault { message, ..fault(on("Site"), kind, 1) });
+        org.sandbox.add_fault(Fault { message, ..fault(on("Site"), kind, 1) });
         let outcome = make(&org, "Account", &[update(&id, &[("Site", Value::text("x"))])]).await.remove(0);
         let (found, message, _) = rejected(&outcome);
         assert_eq!(found, category, "{kind:?}: {message}");
@@ -286,4 +309,15 @@ async fn a_field_that_may_not_be_added_is_said_with_what_to_do() {
         refused.message.contains("Customize Application") && refused.message.contains("Accord_Id__c"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn a_new_field_that_is_hidden_from_everybody_is_opened_for_our_user() {
+    let settings = Settings { hide_new_fields: true, ..Settings::default() };
+    let org = connected_with(settings, BULK_FROM).await;
+    for _ in 0..2 {
+        org.salesforce.prepare_external_id(&org.session, "Account").await.unwrap();
+    }
+    assert_eq!(org.calls_of("/sobjects/FieldPermissions"), 1);
+    applied(&make(&org, "Account", &[create("rec_1", &[("Name", Value::text("One"))])]).await[0]);
 }

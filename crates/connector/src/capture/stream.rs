@@ -178,8 +178,10 @@ impl Reader {
         let (connector, session) = (&self.link.connector, &self.link.session);
         let mut read = connector.fetch_records(session, &self.schema, &self.fields, &ids).await?;
         for one in untold {
-            if !read.iter().any(|change| change.id == one.id) {
-                read.push(Change::deleted(one.id.clone(), one.version, one.changed_at));
+            match read.iter_mut().find(|change| change.id == one.id) {
+                // It was read after the change was told of, so it has it.
+                Some(change) => change.version = change.version.max(one.version),
+                None => read.push(Change::deleted(one.id.clone(), one.version, one.changed_at)),
             }
         }
         Ok(read)

@@ -48,6 +48,8 @@ pub struct Sample {
     pub object: &'static str,
     /// A text field of it that can be written.
     pub text_field: &'static str,
+    /// Other fields without which none can be created, with values.
+    pub required: &'static [(&'static str, &'static str)],
     /// A field and a value that the vendor refuses to write there.
     pub refused: (&'static str, &'static str),
 }
@@ -167,6 +169,11 @@ impl Subject {
 
     fn order(&self, write: WriteKind, field: &str, value: model::Value) -> model::ApplyWrite {
         let now = self.session.now();
+        let mut fields = BTreeMap::from([(field.to_owned(), value)]);
+        if matches!(write, WriteKind::Create { .. }) {
+            let required = self.sample.required.iter();
+            fields.extend(required.map(|(name, value)| ((*name).to_owned(), model::Value::text(*value))));
+        }
         model::ApplyWrite {
             id: model::WriteId::generate(now),
             connection: model::ConnectionId::generate(now),
@@ -175,7 +182,7 @@ impl Subject {
             link: model::LinkId::generate(now),
             record: model::RecordId::generate(now),
             write,
-            fields: BTreeMap::from([(field.to_owned(), value)]),
+            fields,
             edited_at: now,
         }
     }

@@ -20,7 +20,7 @@ impl Driver for AcmeDriver {
     }
 
     fn sample(&self) -> Sample {
-        Sample { object: "companies", text_field: "name", refused: ("name", "bad") }
+        Sample { object: "companies", text_field: "name", required: &[], refused: ("name", "bad") }
     }
 
     async fn grant(&self) -> (SecretString, SecretString) {

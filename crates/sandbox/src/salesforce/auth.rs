@@ -10,6 +10,8 @@ use super::id::Id;
 
 /// Milliseconds an authorization code lives.
 const CODE_MS: i64 = 15 * 60_000;
+/// No policy lets a session live longer without being used.
+const SESSION_MOST_MS: i64 = 2 * 86_400_000;
 /// How many approvals of one user for the app are kept; the oldest ends silently.
 const APPROVALS: usize = 5;
 const TOKEN_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
@@ -168,6 +170,7 @@ impl Auth {
     fn open_session(&mut self, org: Id, grant: usize, now_ms: i64) -> String {
         self.touched = true;
         let token = access_token(org);
+        self.sessions.retain(|_, session| now_ms - session.used_ms < SESSION_MOST_MS);
         let session = Session { grant, issued_ms: now_ms, used_ms: now_ms, expired: false };
         self.sessions.insert(token.clone(), session);
         token

@@ -127,7 +127,7 @@ fn job(sim: &mut Sim, id: Id, now_ms: i64) -> Result<usize, Failure> {
             Ok(rows) => sim.jobs[at].rows = Some(rows),
             Err(failure) => {
                 sim.jobs[at].ended = Some(Ended::Failed);
-                sim.jobs[at].error = Some(format!("{:?}", failure.body));
+                sim.jobs[at].error = Some(failure.message());
             }
         }
     }

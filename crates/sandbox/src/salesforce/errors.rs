@@ -88,6 +88,15 @@ impl Failure {
         Self::of(status, Words::Nothing)
     }
 
+    /// The words of the first problem.
+    pub(crate) fn message(&self) -> String {
+        match &self.body {
+            Words::Json(body) => body[0]["message"].as_str().unwrap_or_default().to_owned(),
+            Words::Plain(text) => (*text).to_owned(),
+            Words::Nothing => String::new(),
+        }
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "The requested resource does not exist")
     }

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn recorded_ids_have_the_checksum_the_vendor_gave_them() {
-        for known in ["00Dx0000000BV7zEAK", "005x00000012Q9PAAU", "003q000000KvQ1tAAF", "01254000001upcKAAQ"]
+        for known in ["a00D0000008pQRAIA2", "005x00000012Q9PAAU", "003q000000KvQ1tAAF", "01254000001upcKAAQ"]
         {
             assert_eq!(Id::parse(&known[..15]).map(|id| id.to_string()).as_deref(), Some(known));
             assert_eq!(Id::parse(&known.to_lowercase()).map(|id| id.to_string()).as_deref(), Some(known));

@@ -228,7 +228,7 @@ pub(crate) fn revoke(sim: &mut Sim, call: &Call) -> Outcome {
     if sim.auth.revoke_token(token) {
         return Reply::empty(StatusCode::OK);
     }
-    Err(Failure::oauth("invalid_token", &format!("invalid token: {token}")))
+    Err(Failure::oauth("invalid_token", "the token is unknown or dead already"))
 }
 
 /// `POST /services/oauth2/introspect`

@@ -42,8 +42,6 @@ pub(crate) struct Metadata {
     value_set: Option<Value>,
     #[serde(default)]
     reference_to: Option<String>,
-    #[serde(default)]
-    relationship_name: Option<String>,
 }
 
 /// `POST /tooling/sobjects/CustomField`
@@ -61,7 +59,7 @@ pub(crate) fn create_field(sim: &mut Sim, call: &Call) -> Outcome {
         let message = format!("Entity Enumeration Or ID: bad value for restricted picklist field: {object}");
         Failure::from(Problem::on("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "EntityDefinitionId", message))
     })?;
-    let id = sim.add_field(at, name, &order.metadata, call.now_s())?;
+    let id = sim.add_field(at, name, &order.metadata, sim.settings.hide_new_fields, call.now_s())?;
     let body = json!({"id": id, "success": true, "errors": [], "warnings": [], "infos": []});
     Reply::json(StatusCode::CREATED, &body)
 }
@@ -73,6 +71,7 @@ impl Sim {
         at: usize,
         name: &str,
         metadata: &Metadata,
+        hidden: bool,
         now_s: i64,
     ) -> Result<Id, Failure> {
         let schema = &mut self.org.objects[at].schema;
@@ -81,7 +80,7 @@ impl Sim {
                            must begin with a letter, not end with an underscore, and end with __c";
             Failure::from(Problem::on("INVALID_FIELD", "DeveloperName", message))
         })?;
-        if schema.field(name).is_some() {
+        if schema.field(name).or(schema.hidden(name)).is_some() {
             let message = format!("There is already a field named {stem} on {}.", schema.label);
             return Err(Problem::on("DUPLICATE_DEVELOPER_NAME", "DeveloperName", message).into());
         }
@@ -89,15 +88,41 @@ impl Sim {
         let field = schema
             .add(differences)
             .map_err(|error| Failure::bad("INVALID_FIELD", format!("the field cannot be made: {error}")))?;
+        if hidden {
+            schema.remove(name, true);
+        }
         schema.changed_s = now_s;
         self.org.touched_fields.push((at, name.to_owned()));
         Ok(Id::new("00N", at as u64 * 1_000 + u64::from(field.at)))
     }
 
+    /// Gives the right that a new `FieldPermissions` record tells of.
+    pub(crate) fn permit_field(&mut self, body: &Map<String, Value>, now_s: i64) -> Result<(), Vec<Problem>> {
+        if !self.settings.customize_application {
+            let message = "insufficient access rights on object id";
+            return Err(vec![Problem::new("INSUFFICIENT_ACCESS_OR_READONLY", message)]);
+        }
+        let path = body.get("Field").and_then(Value::as_str).and_then(|path| path.split_once('.'));
+        let field = path.and_then(|(object, name)| Some((self.org.find(object)?, name)));
+        let Some((at, name)) = field.filter(|(at, name)| {
+            let schema = &self.org.objects[*at].schema;
+            schema.field(name).or(schema.hidden(name)).is_some()
+        }) else {
+            let message = "Field Name: bad value for restricted picklist field";
+            return Err(vec![Problem::on("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "Field", message)]);
+        };
+        let schema = &mut self.org.objects[at].schema;
+        if body.get("PermissionsRead") == Some(&Value::Bool(true)) && schema.show(name) {
+            schema.changed_s = now_s;
+            self.org.touched_fields.push((at, name.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Takes a custom field away.
     pub(crate) fn remove_field(&mut self, at: usize, name: &str, now_s: i64) -> Result<(), Failure> {
         let schema = &mut self.org.objects[at].schema;
-        if !schema.field(name).is_some_and(|field| field.custom) || !schema.remove(name) {
+        if !schema.field(name).is_some_and(|field| field.custom) || !schema.remove(name, false) {
             return Err(Failure::not_found());
         }
         schema.changed_s = now_s;
@@ -117,11 +142,19 @@ fn is_developer_name(stem: &str) -> bool {
 fn described(name: &str, metadata: &Metadata) -> Result<Map<String, Value>, Failure> {
     let label = metadata.label.clone().unwrap_or_else(|| name.trim_end_matches("__c").replace('_', " "));
     let text = |kind: &'static str, length: u32| (kind, "xsd:string", length);
-    let wanted = metadata.length.unwrap_or(255);
+    let long = matches!(metadata.kind.as_str(), "LongTextArea" | "Html");
+    let (most, usual) = if long { (131_072, 32_768) } else { (255, 255) };
+    let wanted = metadata.length.unwrap_or(usual);
+    let digits = metadata.precision.unwrap_or(18);
+    if !(1..=most).contains(&wanted) || !(1..=18).contains(&digits) || metadata.scale.unwrap_or(0) > digits {
+        let message =
+            format!("a length is between 1 and {most}, a precision between 1 and 18 and not below the scale");
+        return Err(Failure::bad("NUMBER_OUTSIDE_VALID_RANGE", message));
+    }
     let (kind, soap, length) = match metadata.kind.as_str() {
         "Text" => text("string", wanted),
         "TextArea" => text("textarea", 255),
-        "LongTextArea" | "Html" => text("textarea", metadata.length.unwrap_or(32_768)),
+        "LongTextArea" | "Html" => text("textarea", wanted),
         "Email" => text("email", 80),
         "Phone" => text("phone", 40),
         "Url" => text("url", 255),
@@ -148,7 +181,7 @@ fn described(name: &str, metadata: &Metadata) -> Result<Map<String, Value>, Fail
         "unique": metadata.unique, "externalId": metadata.external_id, "idLookup": metadata.external_id,
         "caseSensitive": metadata.case_sensitive, "filterable": length <= 255 || kind == "multipicklist",
         "sortable": length <= 255, "groupable": length <= 255 && !numeric,
-        "precision": if numeric { metadata.precision.unwrap_or(18) } else { 0 },
+        "precision": if numeric { digits } else { 0 },
         "scale": if numeric { metadata.scale.unwrap_or(0) } else { 0 },
         "restrictedPicklist": metadata.value_set.as_ref().is_some_and(|set| set["restricted"] == true),
         "picklistValues": choices(metadata.value_set.as_ref()),
@@ -156,11 +189,7 @@ fn described(name: &str, metadata: &Metadata) -> Result<Map<String, Value>, Fail
         "relationshipName": metadata.reference_to.as_ref().map(|_| name.replace("__c", "__r")),
         "relationshipOrder": null, "inlineHelpText": null,
     });
-    let mut facts = facts.as_object().cloned().unwrap_or_default();
-    if metadata.relationship_name.is_none() && metadata.reference_to.is_none() {
-        facts.remove("relationshipName");
-    }
-    Ok(facts)
+    Ok(facts.as_object().cloned().unwrap_or_default())
 }
 
 fn choices(set: Option<&Value>) -> Vec<Value> {

@@ -41,6 +41,7 @@ pub(crate) fn check(
         match one(org, at, field, &value) {
             Ok(Value::Null) if !field.nillable && field.kind != Kind::Boolean => empty.push(&field.name),
             Ok(value) => values.push((field.at, value)),
+            Err(problem) if problem.code == "JSON_PARSER_ERROR" => return Err(vec![problem]),
             Err(problem) => problems.push(problem),
         }
     }

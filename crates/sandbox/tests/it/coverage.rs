@@ -1,29 +1,38 @@
 //! The coverage table is true: every route and behaviour has a row, every row a story that exists.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const TABLE: &str = include_str!("../../coverage.md");
 
+/// Every story below the folder, with the modules it is in.
 fn stories() -> BTreeSet<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
     let mut stories = BTreeSet::new();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")), "", &mut stories);
+    stories
+}
+
+fn collect(folder: &Path, prefix: &str, stories: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("the stories") {
         let path = entry.expect("an entry").path();
         let Some(module) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if path.is_dir() {
+            collect(&path, &format!("{prefix}{module}::"), stories);
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let mut is_test = false;
         for line in text.lines() {
             let name = line.trim().trim_start_matches("async ").strip_prefix("fn ");
             match name.and_then(|rest| rest.split_once('(')) {
                 Some((name, _)) if is_test => {
-                    stories.insert(format!("{module}::{name}"));
+                    stories.insert(format!("{prefix}{module}::{name}"));
                     is_test = false;
                 }
-                _ => is_test = is_test || line.starts_with("#[test]") || line.starts_with("#[tokio::test]"),
+                _ => is_test = is_test || line.starts_with("#[test]") || line.starts_with("#[tokio::test"),
             }
         }
     }
-    stories
 }
 
 /// Rows of the table under a heading, cells without the backticks.
@@ -37,12 +46,15 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-#[test]
-fn every_route_has_a_row_and_every_row_a_route() {
-    let table: BTreeSet<String> = rows("Routes").iter().map(|row| row[..3].join(" ")).collect();
-    let routes: BTreeSet<String> = sandbox::hubspot::routes()
-        .map(|(method, path, dated)| format!("{method} {path} {}", dated.unwrap_or("")))
-        .collect();
+/// The rows of every table, routes and behaviours.
+fn all_rows() -> Vec<Vec<String>> {
+    let tables = ["HubSpot: routes", "HubSpot: behaviours", "Salesforce: routes", "Salesforce: behaviours"];
+    tables.into_iter().flat_map(rows).collect()
+}
+
+#[track_caller]
+fn same(heading: &str, columns: usize, routes: BTreeSet<String>) {
+    let table: BTreeSet<String> = rows(heading).iter().map(|row| row[..columns].join(" ")).collect();
     let missing: Vec<_> = routes.difference(&table).collect();
     let invented: Vec<_> = table.difference(&routes).collect();
     assert!(
@@ -52,9 +64,18 @@ fn every_route_has_a_row_and_every_row_a_route() {
 }
 
 #[test]
+fn every_route_has_a_row_and_every_row_a_route() {
+    let hubspot = sandbox::hubspot::routes()
+        .map(|(method, path, dated)| format!("{method} {path} {}", dated.unwrap_or("")));
+    same("HubSpot: routes", 3, hubspot.collect());
+    let salesforce = sandbox::salesforce::routes().map(|(method, path)| format!("{method} {path}"));
+    same("Salesforce: routes", 2, salesforce.collect());
+}
+
+#[test]
 fn every_row_names_a_story_that_exists() {
     let stories = stories();
-    for row in rows("Routes").into_iter().chain(rows("Behaviours")) {
+    for row in all_rows() {
         let story = row.last().expect("a cell");
         assert!(stories.contains(story), "{row:?} names a story that does not exist");
     }
@@ -62,8 +83,7 @@ fn every_row_names_a_story_that_exists() {
 
 #[test]
 fn every_story_about_the_vendor_has_a_row() {
-    let rows: BTreeSet<String> =
-        rows("Routes").into_iter().chain(rows("Behaviours")).filter_map(|row| row.last().cloned()).collect();
+    let rows: BTreeSet<String> = all_rows().into_iter().filter_map(|row| row.last().cloned()).collect();
     let left: Vec<_> = stories()
         .into_iter()
         .filter(|story| !story.starts_with("coverage::") && !rows.contains(story))

@@ -1,4 +1,4 @@
-//! Stories about the HubSpot sandbox, told over real HTTP.
+//! Stories about the sandboxes, told over the real protocols.
 
 mod client;
 mod connecting;

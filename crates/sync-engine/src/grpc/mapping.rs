@@ -18,13 +18,18 @@ use crate::{
 };
 
 /// Pairs of canonical and vendor objects that are offered, by the vendor object's name.
-const OFFERED: [(CanonicalObject, &str, bool); 6] = [
+const OFFERED: [(CanonicalObject, &str, bool); 11] = [
     (CanonicalObject::Company, "companies", true),
     (CanonicalObject::Partner, "companies", false),
     (CanonicalObject::Deal, "deals", true),
     (CanonicalObject::Contact, "contacts", true),
     (CanonicalObject::Lead, "contacts", false),
     (CanonicalObject::Lead, "leads", true),
+    (CanonicalObject::Company, "Account", true),
+    (CanonicalObject::Partner, "Account", false),
+    (CanonicalObject::Deal, "Opportunity", true),
+    (CanonicalObject::Contact, "Contact", true),
+    (CanonicalObject::Lead, "Lead", true),
 ];
 
 pub(super) async fn pairs(

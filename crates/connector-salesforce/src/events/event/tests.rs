@@ -74,6 +74,34 @@ fn a_captured_event_of_another_schema_is_not_taken_for_what_it_is_not() {
 }
 
 #[test]
+fn captured_creations_decode_to_their_known_values() {
+    // They were made when addresses had one part more.
+    let mut avsc: Json = serde_json::from_str(ACCOUNT).unwrap();
+    let fields = avsc["fields"].as_array_mut().unwrap();
+    let address = fields.iter_mut().find(|field| field["name"] == "BillingAddress").unwrap();
+    let part = serde_json::json!({"name": "Xyz", "type": ["null", "string"]});
+    address["type"][1]["fields"].as_array_mut().unwrap().push(part);
+    let text = FieldType::Text;
+    let wanted = [("Name", text), ("BillingCountry", text), ("Phone", FieldType::Phone), ("Industry", text)];
+    let plan = plan(&avsc.to_string(), &wanted);
+    let rows = [
+        ("001Dp00000JJkjiIAD", "Bulk Acc1", "9283921923"),
+        ("001Dp00000JJkjjIAD", "Bulk Acc2", "9851457458"),
+        ("001Dp00000JJkjkIAD", "Bulk Acc3", "4512361522"),
+    ];
+    for (at, (id, name, phone)) in rows.into_iter().enumerate() {
+        let event = plan.read(&captured(CREATION, at)).unwrap();
+        assert_eq!(event.ids, [id]);
+        let fields = changed(&event);
+        assert_eq!(fields["Name"], Value::text(name));
+        assert_eq!(fields["Phone"], Value::text(phone));
+        assert_eq!(fields["BillingCountry"], Value::text("United States"));
+        assert_eq!(fields["Industry"], Value::Null);
+        assert!(matches!(event.said, Said::Changed { is_partial: false, .. }));
+    }
+}
+
+#[test]
 fn an_event_that_touches_no_wanted_field_says_nothing() {
     let plan = plan(ACCOUNT, &[("Phone", FieldType::Phone)]);
     assert_eq!(plan.read(&captured(UPDATE, 0)).unwrap().said, Said::Nothing);

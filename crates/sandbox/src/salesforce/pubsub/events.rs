@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -52,6 +52,35 @@ pub(crate) struct Cut {
     pub(crate) kind: StreamFaultKind,
 }
 
+/// The schemas that events are written with.
+#[derive(Debug, Default)]
+struct Schemas {
+    /// Those of new events by object, and the fields they were made from.
+    current: HashMap<String, (Vec<Arc<Field>>, Arc<EventSchema>)>,
+    /// Every one that an event or a topic ever named, by id.
+    named: HashMap<String, Arc<EventSchema>>,
+}
+
+impl Schemas {
+    /// The schema of an object's new events. Events that are stored keep theirs.
+    fn of(&mut self, objects: &[Object], entity: &str) -> Option<Arc<EventSchema>> {
+        let object = objects.iter().find(|object| object.schema.name == entity)?;
+        let fields = &object.schema.fields;
+        if let Some((of, schema)) = self.current.get(entity)
+            && of.len() == fields.len()
+            && of.iter().zip(fields).all(|(was, is)| Arc::ptr_eq(was, is))
+        {
+            return Some(schema.clone());
+        }
+        let live = object.schema.live_fields();
+        let described: Vec<Described<'_>> = live.filter_map(|field| Described::read(&field.raw)).collect();
+        let schema = Arc::new(EventSchema::of(entity, &described));
+        let schema = self.named.entry(schema.id.clone()).or_insert(schema).clone();
+        self.current.insert(entity.to_owned(), (fields.clone(), schema.clone()));
+        Some(schema)
+    }
+}
+
 /// What the stream keeps beside the org.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -60,14 +89,11 @@ pub(crate) struct Events {
     pub(crate) cut: Cut,
     pub(crate) log: Log,
     pub(crate) rng: StdRng,
+    schemas: Schemas,
     /// The number of the last commit that was captured.
     seen: i64,
-    /// The schemas of new events by object, and the fields they were made from.
-    current: HashMap<String, (Vec<Arc<Field>>, Arc<EventSchema>)>,
     /// Captured commits whose events are not delivered yet, and when they are.
     waiting: VecDeque<(i64, Arc<Commit>, Vec<Draft>)>,
-    /// Every schema that an event or a topic ever named, by id.
-    named: HashMap<String, Arc<EventSchema>>,
     /// Addresses whose coordinates are being looked up: when they are found, object and record.
     lookups: VecDeque<(i64, String, String)>,
     /// Rings when there is something new that no commit tells.
@@ -82,10 +108,9 @@ impl Events {
             cut: Cut { number: 0, kind: StreamFaultKind::Unavailable },
             log: Log::default(),
             rng: StdRng::seed_from_u64(seed),
+            schemas: Schemas::default(),
             seen: 0,
-            current: HashMap::new(),
             waiting: VecDeque::new(),
-            named: HashMap::new(),
             lookups: VecDeque::new(),
             bell: watch::Sender::new(()),
         }
@@ -121,32 +146,14 @@ impl Events {
     /// The schema of a topic that carries one object's events only.
     pub(crate) fn topic_schema(&mut self, topic: &Topic, org: &Org) -> Option<Arc<EventSchema>> {
         match topic {
-            Topic::Of(entities) if entities.len() == 1 => self.schema(&org.objects, &entities[0]),
+            Topic::Of(entities) if entities.len() == 1 => self.schemas.of(&org.objects, &entities[0]),
             _ => None,
         }
     }
 
     /// A schema that an event or a topic named.
     pub(crate) fn named(&self, id: &str) -> Option<&Arc<EventSchema>> {
-        self.named.get(id)
-    }
-
-    /// The schema of an object's new events. Events that are stored keep theirs.
-    pub(crate) fn schema(&mut self, objects: &[Object], entity: &str) -> Option<Arc<EventSchema>> {
-        let object = objects.iter().find(|object| object.schema.name == entity)?;
-        let fields = &object.schema.fields;
-        if let Some((of, schema)) = self.current.get(entity)
-            && of.len() == fields.len()
-            && of.iter().zip(fields).all(|(was, is)| Arc::ptr_eq(was, is))
-        {
-            return Some(schema.clone());
-        }
-        let live = object.schema.live_fields();
-        let described: Vec<Described<'_>> = live.filter_map(|field| Described::read(&field.raw)).collect();
-        let schema = Arc::new(EventSchema::of(entity, &described));
-        let schema = self.named.entry(schema.id.clone()).or_insert(schema).clone();
-        self.current.insert(entity.to_owned(), (fields.clone(), schema.clone()));
-        Some(schema)
+        self.schemas.named.get(id)
     }
 
     /// Captures what was committed since the last time, and delivers what is due. Answers when the next is due, in
@@ -171,18 +178,17 @@ impl Events {
         if self.settings.geocode {
             self.note_addresses(commit, now_ms);
         }
-        let settings = self.settings.clone();
-        let mut rng = StdRng::seed_from_u64(self.rng.random());
+        let Self { settings, schemas, rng, .. } = self;
         let mut schema = |entity: &str| {
-            settings.entities.iter().any(|one| one == entity).then(|| self.schema(objects, entity)).flatten()
+            settings.entities.iter().any(|one| one == entity).then(|| schemas.of(objects, entity)).flatten()
         };
-        let drafts = drafts(commit, &mut schema, &settings, &mut rng);
+        let drafts = drafts(commit, &mut schema, settings, rng);
         let delay_ms = i64::try_from(settings.delivery_delay_ms).unwrap_or(i64::MAX / 4);
         self.waiting.push_back((commit.at.as_millisecond() + delay_ms, commit.clone(), drafts));
     }
 
     /// Puts an event into the stream that no commit stands behind.
-    pub(crate) fn inject(&mut self, org: &Org, draft: Draft, now_ms: i64) {
+    fn inject(&mut self, org: &Org, draft: Draft, now_ms: i64) {
         let commit = Commit {
             number: org.journal.newest(),
             at: jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default(),
@@ -204,7 +210,7 @@ impl Events {
         ids: Vec<String>,
         now_ms: i64,
     ) -> bool {
-        let Some(schema) = self.schema(&org.objects, entity) else { return false };
+        let Some(schema) = self.schemas.of(&org.objects, entity) else { return false };
         self.inject(org, Draft::gap(entity, schema, change, ids), now_ms);
         true
     }
@@ -238,6 +244,9 @@ impl Events {
         while self.lookups.front().is_some_and(|(due_ms, ..)| *due_ms <= now_ms) {
             let Some((_, object, id)) = self.lookups.pop_front() else { return };
             let Some((at, id)) = org.find(&object).zip(Id::parse(&id)) else { continue };
+            if org.is_locked(at, id) {
+                continue;
+            }
             let values = coordinates(&org.objects[at], id);
             let Some(user) = org.users.last().copied().filter(|_| !values.is_empty()) else { continue };
             let mut transaction = Transaction::new(user, "", now_ms.div_euclid(1_000));
@@ -255,7 +264,7 @@ fn moved(change: &Changed) -> bool {
 
 /// Latitude and longitude of each address of a record: made up, but the same for the same address.
 fn coordinates(object: &Object, id: Id) -> Vec<(u16, serde_json::Value)> {
-    let Some(record) = object.get(id) else { return Vec::new() };
+    let Some(record) = object.get(id).filter(|record| record.is_live()) else { return Vec::new() };
     let mut values = Vec::new();
     for address in object.schema.live_fields().filter(|field| field.name.ends_with("Address")) {
         let prefix = address.name.strip_suffix("Address").unwrap_or_default();

@@ -78,6 +78,7 @@ impl StreamFaultKind {
 pub(crate) fn strike(faults: &mut Vec<StreamFault>, rpc: Rpc, rng: &mut StdRng) -> Option<StreamFault> {
     let at = faults.iter().position(|fault| {
         fault.rpc.is_none_or(|wanted| wanted == rpc)
+            && (rpc == Rpc::Subscribe || fault.after_events == 0)
             && fault.probability.is_none_or(|p| rng.random_bool(p.clamp(0.0, 1.0)))
     })?;
     let fault = faults[at].clone();

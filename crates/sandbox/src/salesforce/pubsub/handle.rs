@@ -14,7 +14,7 @@ impl Handle {
     /// simulator shuts down.
     ///
     /// # Errors
-    /// When the listener has no address, or no certificate can be made.
+    /// When a setting is wrong, the listener has no address, or no certificate can be made.
     pub fn serve_events(&self, listener: TcpListener) -> io::Result<EventService> {
         serve(self.shared.clone(), listener)
     }

@@ -27,7 +27,7 @@ pub use faults::{Rpc, StreamFault, StreamFaultKind};
 pub use server::EventService;
 
 /// The wire of the Pub/Sub API, generated from `proto/pubsub.proto`: the service, and a client for stories.
-#[expect(missing_docs, clippy::all, reason = "generated code")]
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated code")]
 pub mod wire {
     tonic::include_proto!("eventbus.v1");
 }
@@ -94,6 +94,9 @@ impl StreamSettings {
         }
         if !self.channels.values().all(|entities| within(entities)) {
             return Err("a channel carries selected objects only");
+        }
+        if self.keepalive_ms == 0 {
+            return Err("keepalive_ms starts at 1");
         }
         if self.gap_percent > 100 || self.duplicate_percent > 100 {
             return Err("a share is between 0 and 100 percent");

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 /// Fields of a describe that change events do not have: they are in the header, follow from other records, or tell
 /// about the reader.
-const LEFT_OUT: [&str; 20] = [
+const LEFT_OUT: [&str; 19] = [
     "Id",
     "IsDeleted",
     "MasterRecordId",
@@ -27,7 +27,6 @@ const LEFT_OUT: [&str; 20] = [
     "FiscalYear",
     "HasOpenActivity",
     "HasOverdueTask",
-    "UserRecordAccessId",
 ];
 
 const ADDRESS: [(&str, Kind); 10] = [

@@ -40,15 +40,16 @@ impl Connected for Wire {
 /// Serves the event stream on a listener until the simulator stops.
 ///
 /// # Errors
-/// When the listener has no address, or no certificate can be made.
+/// When a setting is wrong, the listener has no address, or no certificate can be made.
 pub(crate) fn serve(shared: Shared, listener: TcpListener) -> io::Result<EventService> {
-    let tls = shared.lock().events.settings.tls;
+    let settings = shared.lock().events.settings.clone();
+    settings.check().map_err(|wrong| io::Error::new(io::ErrorKind::InvalidInput, wrong))?;
     let port = listener.local_addr()?.port();
     // One stream's window must not hold back the other streams of a connection.
     let mut server =
         Server::builder().max_concurrent_streams(STREAMS).initial_connection_window_size(1 << 20);
     let mut address = EventService { url: format!("http://127.0.0.1:{port}"), certificate: None };
-    if tls {
+    if settings.tls {
         let made = generate_simple_self_signed(NAMES.map(str::to_owned)).map_err(io::Error::other)?;
         let CertifiedKey { cert, signing_key } = made;
         let identity = Identity::from_pem(cert.pem(), signing_key.serialize_pem());

@@ -48,11 +48,12 @@ impl Service {
         let tls = request.extensions().get::<TlsConnectInfo<Scissors>>();
         let scissors = plain.or(tls.map(TlsConnectInfo::get_ref)).cloned();
         let call = Call { rpc_id, caller, fault, scissors };
-        match &call.fault {
-            Some(fault) if fault.after_events == 0 && fault.kind != StreamFaultKind::ResetStream => {
-                Err(self.hit(&call, rpc, fault.kind).await)
-            }
-            _ => Ok(call),
+        let streams = |fault: &StreamFault| {
+            rpc == Rpc::Subscribe && (fault.after_events > 0 || fault.kind == StreamFaultKind::ResetStream)
+        };
+        match call.fault.as_ref().filter(|fault| !streams(fault)) {
+            Some(fault) => Err(self.hit(&call, rpc, fault.kind).await),
+            None => Ok(call),
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Subscription {
     scissors: Option<Scissors>,
     /// The number of the last order to cut before it began.
     cuts: u64,
+    /// Where the stream ended when the call came: `LATEST` is what is new to the caller.
+    latest: Position,
     started: Option<Started>,
     owed: usize,
     delivered: u64,
@@ -72,7 +74,11 @@ impl Subscription {
         fault: Option<StreamFault>,
         scissors: Option<Scissors>,
     ) -> Self {
-        let cuts = shared.lock().events.cut.number;
+        let (cuts, latest) = {
+            let mut sim = shared.lock();
+            sim.capture();
+            (sim.events.cut.number, sim.events.log.last())
+        };
         Self {
             shared,
             caller,
@@ -80,6 +86,7 @@ impl Subscription {
             fault,
             scissors,
             cuts,
+            latest,
             started: None,
             owed: 0,
             delivered: 0,
@@ -185,7 +192,7 @@ impl Subscription {
         let log = &sim.events.log;
         let preset = ReplayPreset::try_from(request.replay_preset).map_err(|_| errors::REPLAY_MISSING)?;
         let position = match preset {
-            ReplayPreset::Latest => log.last(),
+            ReplayPreset::Latest => self.latest,
             ReplayPreset::Earliest => log.start(),
             ReplayPreset::Custom if request.replay_id.is_empty() => return Err(errors::REPLAY_MISSING),
             ReplayPreset::Custom => log.find(&request.replay_id).ok_or(errors::REPLAY_CORRUPTED)?,

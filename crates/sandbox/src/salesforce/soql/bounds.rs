@@ -13,42 +13,65 @@ pub(super) const LAST: Spot = (i64::MAX, Id::MOST);
 
 /// The first and the last place that a row may have, both included.
 pub(super) fn bounds(condition: &Condition) -> (Spot, Spot) {
+    let mut all = Vec::new();
+    flatten(condition, &mut all);
+    all_of(&all)
+}
+
+/// Conditions that must all hold, those within an AND among them.
+fn flatten<'a>(condition: &'a Condition, to: &mut Vec<&'a Condition>) {
     match condition {
-        Condition::And(all) => {
-            let stamps = all
-                .iter()
-                .map(bounds)
-                .fold((FIRST, LAST), |(low, high), (from, to)| (low.max(from), high.min(to)));
-            // Within one second the id narrows on.
-            if stamps.0.0 == stamps.1.0 {
-                let ids = all
-                    .iter()
-                    .map(ids)
-                    .fold((Id::LEAST, Id::MOST), |(low, high), (from, to)| (low.max(from), high.min(to)));
-                return (stamps.0.max((stamps.0.0, ids.0)), stamps.1.min((stamps.1.0, ids.1)));
-            }
-            stamps
-        }
-        Condition::Or(all) => all
-            .iter()
-            .map(bounds)
-            .reduce(|(low, high), (from, to)| (low.min(from), high.max(to)))
-            .unwrap_or((FIRST, LAST)),
-        Condition::Not(_) => (FIRST, LAST),
-        Condition::Test { column, op, values } => match (op, values.as_slice()) {
-            _ if !column.hops.is_empty() || column.field.place != Place::SystemModstamp => (FIRST, LAST),
-            (Op::Eq, [Operand::Seconds(at)]) => ((*at, Id::LEAST), (*at, Id::MOST)),
-            (Op::Gt, [Operand::Seconds(at)]) => ((at.saturating_add(1), Id::LEAST), LAST),
-            (Op::Ge, [Operand::Seconds(at)]) => ((*at, Id::LEAST), LAST),
-            (Op::Lt, [Operand::Seconds(at)]) => (FIRST, (at.saturating_sub(1), Id::MOST)),
-            (Op::Le, [Operand::Seconds(at)]) => (FIRST, (*at, Id::MOST)),
-            _ => (FIRST, LAST),
-        },
+        Condition::And(all) => all.iter().for_each(|one| flatten(one, to)),
+        other => to.push(other),
+    }
+}
+
+/// Where all of them can hold: `stamp >= t AND (stamp > t OR Id > x)` begins after (t, x).
+fn all_of(all: &[&Condition]) -> (Spot, Spot) {
+    let branches = all.iter().find_map(|one| match one {
+        Condition::Or(branches) => Some(branches),
+        _ => None,
+    });
+    if let Some(branches) = branches {
+        // Another OR beside the first one narrows nothing.
+        let rest: Vec<&Condition> =
+            all.iter().copied().filter(|one| !matches!(one, Condition::Or(_))).collect();
+        let of = |branch| {
+            let mut both = rest.clone();
+            flatten(branch, &mut both);
+            all_of(&both)
+        };
+        let hull = |(low, high): (Spot, Spot), (from, to): (Spot, Spot)| (low.min(from), high.max(to));
+        return branches.iter().map(of).reduce(hull).unwrap_or((FIRST, LAST));
+    }
+    let (mut stamps, mut ids) = ((i64::MIN, i64::MAX), (Id::LEAST, Id::MOST));
+    for condition in all {
+        let (from, to) = stamp(condition);
+        stamps = (stamps.0.max(from), stamps.1.min(to));
+        let (from, to) = id(condition);
+        ids = (ids.0.max(from), ids.1.min(to));
+    }
+    // Every row is at least at the first stamp with the least id, and at most at the last with the greatest.
+    ((stamps.0, ids.0), (stamps.1, ids.1))
+}
+
+/// The first and the last stamp that one condition allows.
+fn stamp(condition: &Condition) -> (i64, i64) {
+    let all = (i64::MIN, i64::MAX);
+    let Condition::Test { column, op, values } = condition else { return all };
+    match (op, values.as_slice()) {
+        _ if !column.hops.is_empty() || column.field.place != Place::SystemModstamp => all,
+        (Op::Eq, [Operand::Seconds(at)]) => (*at, *at),
+        (Op::Gt, [Operand::Seconds(at)]) => (at.saturating_add(1), i64::MAX),
+        (Op::Ge, [Operand::Seconds(at)]) => (*at, i64::MAX),
+        (Op::Lt, [Operand::Seconds(at)]) => (i64::MIN, at.saturating_sub(1)),
+        (Op::Le, [Operand::Seconds(at)]) => (i64::MIN, *at),
+        _ => all,
     }
 }
 
 /// The least and the greatest id that one condition allows.
-fn ids(condition: &Condition) -> (Id, Id) {
+fn id(condition: &Condition) -> (Id, Id) {
     let all = (Id::LEAST, Id::MOST);
     let Condition::Test { column, op, values } = condition else { return all };
     match (op, values.as_slice()) {

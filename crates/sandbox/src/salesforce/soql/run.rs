@@ -39,7 +39,7 @@ impl Query {
             Some(records) => records.into_iter().filter(fits).collect(),
             None => {
                 let (from, to) = self.filter.as_ref().map_or((FIRST, LAST), bounds);
-                let narrow = (from, to) != (FIRST, LAST);
+                let narrow = (from.0, to.0) != (FIRST.0, LAST.0);
                 let stamps = self.is_ordered_by(&[Place::SystemModstamp, Place::Id]);
                 let enough = |in_order: bool| if in_order { most } else { usize::MAX };
                 if stamps || narrow {

@@ -11,7 +11,7 @@ fn file(text: &str) -> Value {
 }
 
 fn schema() -> Value {
-    file(include_str!("../../../data/salesforce/cdc/AccountChangeEvent.avsc"))
+    file(include_str!("../../../../data/salesforce/cdc/AccountChangeEvent.avsc"))
 }
 
 fn payload(event: &Value) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn payload(event: &Value) -> Vec<u8> {
 
 #[test]
 fn a_captured_update_reads_as_the_change_it_was() {
-    let captured = file(include_str!("../../../data/salesforce/cdc/account-update.json"));
+    let captured = file(include_str!("../../../../data/salesforce/cdc/account-update.json"));
     let change = Change::read(&schema(), &payload(&captured["events"][0])).expect("a change");
     assert_eq!((change.kind(), change.ids()), ("UPDATE", vec!["001Dp00000JJkkHIAT"]));
     assert_eq!(change.header["changedFields"], json!(["0x100000000000800000"]));
@@ -34,7 +34,7 @@ fn a_captured_update_reads_as_the_change_it_was() {
 /// They were written when addresses had one part more. With the newer schema nothing of them makes sense.
 #[test]
 fn captured_creations_read_by_the_schema_of_their_time_and_by_no_other() {
-    let captured = file(include_str!("../../../data/salesforce/cdc/account-create.json"));
+    let captured = file(include_str!("../../../../data/salesforce/cdc/account-create.json"));
     let mut older = schema();
     let address = &mut older["fields"][5]["type"][1]["fields"];
     let xyz = json!({"name": "Xyz", "type": ["null", "string"], "default": null});

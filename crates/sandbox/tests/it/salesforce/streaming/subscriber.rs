@@ -235,15 +235,18 @@ impl Subscription {
         tokio::time::timeout(PATIENCE, self.responses.message()).await.expect("a response in time")
     }
 
-    /// What the stream ends with.
+    /// What the stream ends with, in time, whatever it delivers until then.
     pub(crate) async fn end(&mut self) -> Status {
-        loop {
-            match self.response().await {
-                Ok(Some(_)) => {}
-                Ok(None) => return Status::ok("the stream ended"),
-                Err(status) => return status,
+        let end = async {
+            loop {
+                match self.responses.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Status::ok("the stream ended"),
+                    Err(status) => return status,
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, end).await.expect("an end in time")
     }
 
     /// The next event as it came.

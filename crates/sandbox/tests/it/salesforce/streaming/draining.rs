@@ -34,7 +34,7 @@ async fn an_outside_client_in_python_reads_the_stream() {
     let home = env!("CARGO_MANIFEST_DIR");
     let endpoint = org.service.url.trim_start_matches("https://");
     let arguments = [
-        &format!("{home}/tests/it/salesforce/client.py"),
+        &format!("{home}/tests/it/salesforce/streaming/client.py"),
         &format!("{home}/proto/pubsub.proto"),
         endpoint,
         certificate.to_str().expect("a path"),

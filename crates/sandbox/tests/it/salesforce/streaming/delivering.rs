@@ -264,6 +264,8 @@ async fn faults_end_calls_in_the_vendors_words() {
         assert_eq!(refused(&status), (code, error.to_owned()));
     }
     let schema = client.topic(ACCOUNTS).await.expect("a topic").schema_id;
+    org.handle.add_stream_fault(fault(Rpc::GetSchema, StreamFaultKind::ResetStream, 0));
+    assert_eq!(client.schema(&schema).await.expect_err("the fault hits").code(), Code::Unavailable);
     org.handle.add_stream_fault(fault(Rpc::GetSchema, StreamFaultKind::Unavailable, 0));
     let status = client.schema(&schema).await.expect_err("the fault hits");
     assert_eq!(refused(&status), (Code::Unavailable, "schema.api.unavailable".to_owned()));
@@ -310,6 +312,27 @@ async fn running_streams_are_cut_or_fall_silent_at_once() {
 }
 
 #[tokio::test]
+async fn faults_and_moves_can_be_ordered_over_http() {
+    let org = org().await;
+    let order = json!({"rpc": "get_topic", "kind": "resource_exhausted"});
+    assert_eq!(org.control("stream/faults", order.clone())["faults"][0]["rpc"], "get_topic");
+    let client = org.client().await;
+    let status = client.topic(ACCOUNTS).await.expect_err("the fault hits");
+    assert_eq!(refused(&status).0, Code::ResourceExhausted);
+    org.handle.control("DELETE", "/_sandbox/stream/faults", json!(null)).expect("faults are cleared");
+    assert!(client.topic(ACCOUNTS).await.is_ok());
+    for wrong in [json!({"kind": "nothing"}), json!({"kind": "internal", "times": 0})] {
+        assert!(org.handle.control("POST", "/_sandbox/stream/faults", wrong.clone()).is_err(), "{wrong}");
+    }
+    let mut stream = org.latest(ACCOUNTS).await;
+    org.control("stream/cut", json!({"kind": "internal"}));
+    assert_eq!(refused(&stream.end().await).0, Code::Internal);
+    let mut stream = org.latest(ACCOUNTS).await;
+    org.control("stream/migrate", json!(null));
+    assert_eq!(refused(&stream.end().await).0, Code::Unavailable);
+}
+
+#[tokio::test]
 async fn settings_are_changed_by_name_and_wrong_ones_are_refused() {
     let org = org().await;
     let told = org.handle.change_stream(json!({"keepalive_ms": 5_000})).expect("a setting");
@@ -322,6 +345,7 @@ async fn settings_are_changed_by_name_and_wrong_ones_are_refused() {
         json!({"keepalive": 1}),
         json!({"entities": six}),
         json!({"gap_percent": 101}),
+        json!({"keepalive_ms": 0}),
         json!({"tls": true}),
         json!({"channels": {"Sales__chn": ["User"]}}),
     ] {
