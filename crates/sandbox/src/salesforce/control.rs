@@ -305,7 +305,7 @@ struct NewField {
 pub(crate) fn add_field(sim: &mut Sim, call: &Call) -> Outcome {
     let order: NewField = call.shape()?;
     let at = sim.named(&order.object)?;
-    let id = sim.add_field(at, &order.name, &order.metadata, call.now_s())?;
+    let id = sim.add_field(at, &order.name, &order.metadata, false, call.now_s())?;
     Reply::ok(&json!({"id": id}))
 }
 
@@ -337,6 +337,7 @@ struct Turn {
     edition: Option<Edition>,
     api_enabled: Option<bool>,
     customize_application: Option<bool>,
+    hide_new_fields: Option<bool>,
     /// An origin, or `""` for the simulator's own.
     instance_url: Option<String>,
     rotate_refresh_token: Option<bool>,
@@ -374,6 +375,7 @@ pub(crate) fn settings(sim: &mut Sim, call: &Call) -> Outcome {
     settings.edition = turn.edition.unwrap_or(settings.edition);
     settings.api_enabled = turn.api_enabled.unwrap_or(settings.api_enabled);
     settings.customize_application = turn.customize_application.unwrap_or(settings.customize_application);
+    settings.hide_new_fields = turn.hide_new_fields.unwrap_or(settings.hide_new_fields);
     settings.rotate_refresh_token = turn.rotate_refresh_token.unwrap_or(settings.rotate_refresh_token);
     settings.require_pkce = turn.require_pkce.unwrap_or(settings.require_pkce);
     settings.session_minutes = turn.session_minutes.unwrap_or(settings.session_minutes);
@@ -385,7 +387,8 @@ pub(crate) fn settings(sim: &mut Sim, call: &Call) -> Outcome {
     let settings = &sim.settings;
     Reply::ok(&json!({
         "environment": settings.environment, "edition": settings.edition, "api_enabled": settings.api_enabled,
-        "customize_application": settings.customize_application, "instance_url": sim.instance_url(),
+        "customize_application": settings.customize_application, "hide_new_fields": settings.hide_new_fields,
+        "instance_url": sim.instance_url(),
         "rotate_refresh_token": settings.rotate_refresh_token, "require_pkce": settings.require_pkce,
         "session_minutes": settings.session_minutes, "daily_requests": settings.daily_requests,
         "bulk_delay_ms": settings.bulk_delay_ms, "living_edits_per_minute": settings.living_edits_per_minute,

@@ -96,6 +96,9 @@ impl Sim {
         self.may_write(at, |schema| schema.createable)?;
         let values = check(&self.org, at, None, body)?;
         self.strike(call, at, None, body)?;
+        if self.org.objects[at].schema.name == "FieldPermissions" {
+            self.permit_field(body, call.now_s())?;
+        }
         Ok(self.org.insert(to, at, values))
     }
 

@@ -101,6 +101,8 @@ pub struct Settings {
     pub api_enabled: bool,
     /// Whether the user may create custom fields ("Customize Application").
     pub customize_application: bool,
+    /// Whether a field made by a client is hidden until the client adds `FieldPermissions` for it, as in most orgs.
+    pub hide_new_fields: bool,
     /// The origin that token answers name as `instance_url`; the simulator's own without it.
     pub instance_url: Option<String>,
     /// Give a new refresh token with every refresh. Using the old one again ends the grant.
@@ -136,6 +138,7 @@ impl Default for Settings {
             edition: Edition::Enterprise,
             api_enabled: true,
             customize_application: true,
+            hide_new_fields: false,
             instance_url: None,
             rotate_refresh_token: true,
             require_pkce: true,

@@ -103,6 +103,9 @@ impl Org {
             "TimeZoneSidKey": "America/New_York"});
         org.plant("Organization", record, &facts);
         org.environment(sandbox, edition);
+        let facts = json!({"Name": "X00ehs0profile", "Label": "System Administrator", "IsOwnedByProfile": true,
+            "ProfileId": Id::new("00e", 1)});
+        org.plant("PermissionSet", Record::new(Id::new("0PS", 1), now_s, org.users[0]), &facts);
         if let Some(id) = Id::parse(HOUSEHOLD) {
             let facts = json!({"Name": "Household", "DeveloperName": "Household", "SobjectType": "Account",
                 "IsActive": true});
@@ -135,7 +138,7 @@ impl Org {
             let facts = json!({"FirstName": given, "LastName": family, "Name": format!("{given} {family}"),
                 "Title": title, "Username": format!("{handle}@harborline.example"),
                 "Email": format!("{handle}@harborline.example"), "Alias": given.to_lowercase(), "IsActive": true,
-                "UserType": "Standard", "TimeZoneSidKey": "America/New_York", "LocaleSidKey": "en_US",
+                "UserType": "Standard", "ProfileId": Id::new("00e", 1), "TimeZoneSidKey": "America/New_York", "LocaleSidKey": "en_US",
                 "LanguageLocaleKey": "en_US"});
             let id = Id::new("005", number);
             self.plant("User", Record::new(id, now_s, first), &facts);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The recorded describes, in the order in which the org lists its objects.
-const RECORDED: [&str; 8] = [
+const RECORDED: [&str; 10] = [
     include_str!("../../data/salesforce/Account.json"),
     include_str!("../../data/salesforce/Contact.json"),
     include_str!("../../data/salesforce/Lead.json"),
@@ -16,6 +16,8 @@ const RECORDED: [&str; 8] = [
     include_str!("../../data/salesforce/User.json"),
     include_str!("../../data/salesforce/RecordType.json"),
     include_str!("../../data/salesforce/Organization.json"),
+    include_str!("../../data/salesforce/PermissionSet.json"),
+    include_str!("../../data/salesforce/FieldPermissions.json"),
 ];
 /// A whole field with the values that most fields have; recorded fields say only what differs.
 const FIELD: &str = include_str!("../../data/salesforce/field.json");
@@ -146,8 +148,10 @@ pub(crate) struct Field {
     pub(crate) default: Value,
     /// Of lists that line breaks are kept in.
     pub(crate) long: bool,
-    /// No client sees it any more.
+    /// No client sees it.
     pub(crate) removed: bool,
+    /// It is there, but nobody was given the right to see it yet.
+    pub(crate) hidden: bool,
     /// The field as the describe shows it.
     pub(crate) raw: Map<String, Value>,
 }
@@ -199,6 +203,7 @@ impl Field {
             default: facts.default_value,
             long: facts.kind == "textarea",
             removed: false,
+            hidden: false,
             raw,
         })
     }
@@ -294,13 +299,31 @@ impl Schema {
         Ok(field)
     }
 
-    /// Takes a field from every client's sight.
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
+    /// Takes a field from every client's sight; a hidden one can be shown again.
+    pub(crate) fn remove(&mut self, name: &str, hidden: bool) -> bool {
         let Some(at) = self.by_name.remove(&name.to_lowercase()) else { return false };
         let mut field = (*self.fields[usize::from(at)]).clone();
         field.removed = true;
+        field.hidden = hidden;
         self.fields[usize::from(at)] = Arc::new(field);
         true
+    }
+
+    /// Shows a hidden field. Answers whether there is a field of this name now.
+    pub(crate) fn show(&mut self, name: &str) -> bool {
+        if let Some(mut field) = self.hidden(name).map(|field| Field::clone(field)) {
+            field.removed = false;
+            field.hidden = false;
+            self.by_name.insert(name.to_lowercase(), field.at);
+            let at = usize::from(field.at);
+            self.fields[at] = Arc::new(field);
+        }
+        self.field(name).is_some()
+    }
+
+    /// A field that is there and that nobody may see yet.
+    pub(crate) fn hidden(&self, name: &str) -> Option<&Arc<Field>> {
+        self.fields.iter().find(|field| field.hidden && field.name.eq_ignore_ascii_case(name))
     }
 
     /// A field by its name in any case.
@@ -349,9 +372,11 @@ mod tests {
             ("Lead", 54),
             ("Opportunity", 40),
             ("Custom__c", 10),
-            ("User", 18),
+            ("User", 19),
             ("RecordType", 11),
             ("Organization", 13),
+            ("PermissionSet", 10),
+            ("FieldPermissions", 11),
         ];
         assert_eq!(counts, expected.map(|(name, fields)| (name.to_owned(), fields)));
     }

@@ -38,7 +38,7 @@ enum Out<'a> {
     Clock { offset_ms: i64 },
     Auth { auth: &'a Auth },
     Field { o: &'a str, field: &'a Map<String, Value>, changed_s: i64 },
-    NoField { o: &'a str, name: &'a str, changed_s: i64 },
+    NoField { o: &'a str, name: &'a str, hidden: bool, changed_s: i64 },
     Record { o: &'a str, record: Kept },
     Gone { o: &'a str, id: Id },
     Commit { commit: &'a Commit },
@@ -50,7 +50,7 @@ enum In {
     Clock { offset_ms: i64 },
     Auth { auth: Box<Auth> },
     Field { o: String, field: Map<String, Value>, changed_s: i64 },
-    NoField { o: String, name: String, changed_s: i64 },
+    NoField { o: String, name: String, hidden: bool, changed_s: i64 },
     Record { o: String, record: Kept },
     Gone { o: String, id: Id },
     Commit { commit: Commit },
@@ -90,7 +90,9 @@ impl State {
             line(&mut buffer, &Out::Auth { auth: &sim.auth })?;
         }
         for (at, name) in std::mem::take(&mut sim.org.touched_fields) {
-            field(&mut buffer, &sim.org.objects[at], &name)?;
+            let object = &sim.org.objects[at];
+            let named = |field: &&Arc<Field>| field.name.eq_ignore_ascii_case(&name);
+            object.schema.fields.iter().filter(named).try_for_each(|one| field(&mut buffer, object, one))?;
         }
         for (at, id) in std::mem::take(&mut sim.org.touched) {
             let object = &sim.org.objects[at];
@@ -134,12 +136,14 @@ fn keep(object: &Object, record: &Record) -> Kept {
     }
 }
 
-fn field(out: &mut impl Write, object: &Object, name: &str) -> io::Result<()> {
+/// A field and, if no client sees it, that it is gone: it keeps its position, or the values of others would move.
+fn field(out: &mut impl Write, object: &Object, field: &Field) -> io::Result<()> {
     let (o, changed_s) = (object.schema.name.as_str(), object.schema.changed_s);
-    match object.schema.field(name) {
-        Some(field) => line(out, &Out::Field { o, field: &field.raw, changed_s }),
-        None => line(out, &Out::NoField { o, name, changed_s }),
+    line(out, &Out::Field { o, field: &field.raw, changed_s })?;
+    if field.removed {
+        line(out, &Out::NoField { o, name: &field.name, hidden: field.hidden, changed_s })?;
     }
+    Ok(())
 }
 
 fn snapshot(sim: &Sim, out: &mut impl Write) -> io::Result<()> {
@@ -148,13 +152,7 @@ fn snapshot(sim: &Sim, out: &mut impl Write) -> io::Result<()> {
     let touched = |field: &&Arc<Field>| field.custom || field.removed;
     for object in &sim.org.objects {
         let o = object.schema.name.as_str();
-        for one in object.schema.fields.iter().filter(touched) {
-            // A removed field keeps its position: the values of others must not move.
-            line(out, &Out::Field { o, field: &one.raw, changed_s: object.schema.changed_s })?;
-            if one.removed {
-                line(out, &Out::NoField { o, name: &one.name, changed_s: object.schema.changed_s })?;
-            }
-        }
+        object.schema.fields.iter().filter(touched).try_for_each(|one| field(out, object, one))?;
         for record in object.all() {
             line(out, &Out::Record { o, record: keep(object, record) })?;
         }
@@ -171,9 +169,9 @@ fn replay(sim: &mut Sim, one: In) {
             // What was written could be read when the field was made.
             let _same_again = object.schema.add(field);
         }),
-        In::NoField { o, name, changed_s } => with_object(sim, &o, |object| {
+        In::NoField { o, name, hidden, changed_s } => with_object(sim, &o, |object| {
             object.schema.changed_s = changed_s;
-            object.schema.remove(&name);
+            object.schema.remove(&name, hidden);
         }),
         In::Record { o, record } => with_object(sim, &o, |object| {
             let record = unkeep(object, record);

@@ -59,7 +59,7 @@ pub(crate) fn create_field(sim: &mut Sim, call: &Call) -> Outcome {
         let message = format!("Entity Enumeration Or ID: bad value for restricted picklist field: {object}");
         Failure::from(Problem::on("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "EntityDefinitionId", message))
     })?;
-    let id = sim.add_field(at, name, &order.metadata, call.now_s())?;
+    let id = sim.add_field(at, name, &order.metadata, sim.settings.hide_new_fields, call.now_s())?;
     let body = json!({"id": id, "success": true, "errors": [], "warnings": [], "infos": []});
     Reply::json(StatusCode::CREATED, &body)
 }
@@ -71,6 +71,7 @@ impl Sim {
         at: usize,
         name: &str,
         metadata: &Metadata,
+        hidden: bool,
         now_s: i64,
     ) -> Result<Id, Failure> {
         let schema = &mut self.org.objects[at].schema;
@@ -79,7 +80,7 @@ impl Sim {
                            must begin with a letter, not end with an underscore, and end with __c";
             Failure::from(Problem::on("INVALID_FIELD", "DeveloperName", message))
         })?;
-        if schema.field(name).is_some() {
+        if schema.field(name).or(schema.hidden(name)).is_some() {
             let message = format!("There is already a field named {stem} on {}.", schema.label);
             return Err(Problem::on("DUPLICATE_DEVELOPER_NAME", "DeveloperName", message).into());
         }
@@ -87,15 +88,41 @@ impl Sim {
         let field = schema
             .add(differences)
             .map_err(|error| Failure::bad("INVALID_FIELD", format!("the field cannot be made: {error}")))?;
+        if hidden {
+            schema.remove(name, true);
+        }
         schema.changed_s = now_s;
         self.org.touched_fields.push((at, name.to_owned()));
         Ok(Id::new("00N", at as u64 * 1_000 + u64::from(field.at)))
     }
 
+    /// Gives the right that a new `FieldPermissions` record tells of.
+    pub(crate) fn permit_field(&mut self, body: &Map<String, Value>, now_s: i64) -> Result<(), Vec<Problem>> {
+        if !self.settings.customize_application {
+            let message = "insufficient access rights on object id";
+            return Err(vec![Problem::new("INSUFFICIENT_ACCESS_OR_READONLY", message)]);
+        }
+        let path = body.get("Field").and_then(Value::as_str).and_then(|path| path.split_once('.'));
+        let field = path.and_then(|(object, name)| Some((self.org.find(object)?, name)));
+        let Some((at, name)) = field.filter(|(at, name)| {
+            let schema = &self.org.objects[*at].schema;
+            schema.field(name).or(schema.hidden(name)).is_some()
+        }) else {
+            let message = "Field Name: bad value for restricted picklist field";
+            return Err(vec![Problem::on("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "Field", message)]);
+        };
+        let schema = &mut self.org.objects[at].schema;
+        if body.get("PermissionsRead") == Some(&Value::Bool(true)) && schema.show(name) {
+            schema.changed_s = now_s;
+            self.org.touched_fields.push((at, name.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Takes a custom field away.
     pub(crate) fn remove_field(&mut self, at: usize, name: &str, now_s: i64) -> Result<(), Failure> {
         let schema = &mut self.org.objects[at].schema;
-        if !schema.field(name).is_some_and(|field| field.custom) || !schema.remove(name) {
+        if !schema.field(name).is_some_and(|field| field.custom) || !schema.remove(name, false) {
             return Err(Failure::not_found());
         }
         schema.changed_s = now_s;

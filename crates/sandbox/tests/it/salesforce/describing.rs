@@ -112,3 +112,36 @@ async fn what_a_user_may_not_see_or_write_is_not_there_or_read_only() {
     let refusal = force.post("sobjects/Contact", json!({"LastName": "X"})).await;
     refused(&refusal, 403, "INSUFFICIENT_ACCESS_OR_READONLY");
 }
+
+#[tokio::test]
+async fn a_new_field_can_be_hidden_until_a_right_is_given() {
+    let force = force().await;
+    force.handle.change_settings(json!({"hide_new_fields": true})).expect("changed");
+    force.key_field("Account", "Accord_Id__c").await.ok();
+    let named = |describe: Value| {
+        describe["fields"]
+            .as_array()
+            .is_some_and(|fields| fields.iter().any(|field| field["name"] == "Accord_Id__c"))
+    };
+    assert!(!named(force.get("sobjects/Account/describe").await.ok()));
+    refused(
+        &force.post("sobjects/Account", json!({"Name": "A", "Accord_Id__c": "a"})).await,
+        400,
+        "INVALID_FIELD",
+    );
+    refused(&force.key_field("Account", "Accord_Id__c").await, 400, "DUPLICATE_DEVELOPER_NAME");
+    let user = force.query("SELECT ProfileId FROM User LIMIT 1").await.ok();
+    let profile = user["records"][0]["ProfileId"].as_str().expect("a profile").to_owned();
+    let soql =
+        format!("SELECT Id FROM PermissionSet WHERE IsOwnedByProfile = true AND ProfileId = '{profile}'");
+    let set = force.query(&soql).await.ok()["records"][0]["Id"].clone();
+    let right = |field: &str| {
+        json!({"ParentId": set, "SobjectType": "Account", "Field": field, "PermissionsRead": true,
+        "PermissionsEdit": true})
+    };
+    let nothing = force.post("sobjects/FieldPermissions", right("Account.Nothing__c")).await;
+    refused(&nothing, 400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST");
+    force.make("FieldPermissions", right("Account.Accord_Id__c")).await;
+    assert!(named(force.get("sobjects/Account/describe").await.ok()));
+    force.make("Account", json!({"Name": "A", "Accord_Id__c": "a"})).await;
+}
