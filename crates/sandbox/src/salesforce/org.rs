@@ -138,7 +138,8 @@ impl Org {
             let facts = json!({"FirstName": given, "LastName": family, "Name": format!("{given} {family}"),
                 "Title": title, "Username": format!("{handle}@harborline.example"),
                 "Email": format!("{handle}@harborline.example"), "Alias": given.to_lowercase(), "IsActive": true,
-                "UserType": "Standard", "ProfileId": Id::new("00e", 1), "TimeZoneSidKey": "America/New_York", "LocaleSidKey": "en_US",
+                "UserType": "Standard", "ProfileId": Id::new("00e", 1), "TimeZoneSidKey": "America/New_York",
+                "LocaleSidKey": "en_US",
                 "LanguageLocaleKey": "en_US"});
             let id = Id::new("005", number);
             self.plant("User", Record::new(id, now_s, first), &facts);

@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 
 /// `2011-07-07T00:37:00.000+0000`: no colon in the offset, always UTC, no milliseconds.
 pub(crate) fn datetime(seconds: i64) -> String {
-    Timestamp::from_second(seconds)
-        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string())
-        .unwrap_or_default()
+    let Ok(at) = Timestamp::from_second(seconds) else { return String::new() };
+    // By hand: every row of every page has several of them.
+    let at = Offset::UTC.to_datetime(at);
+    let (year, month, day) = (at.year(), at.month(), at.day());
+    let (hour, minute, second) = (at.hour(), at.minute(), at.second());
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000+0000")
 }
 
 /// Reads ISO 8601 with `Z`, `+0000` or `+00:00`; a time without an offset is UTC. Fractions of seconds are dropped.

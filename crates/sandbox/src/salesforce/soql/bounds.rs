@@ -28,16 +28,16 @@ fn flatten<'a>(condition: &'a Condition, to: &mut Vec<&'a Condition>) {
 
 /// Where all of them can hold: `stamp >= t AND (stamp > t OR Id > x)` begins after (t, x).
 fn all_of(all: &[&Condition]) -> (Spot, Spot) {
-    if let Some((at, branches)) = all.iter().enumerate().find_map(|(at, one)| match one {
-        Condition::Or(branches) => Some((at, branches)),
+    let branches = all.iter().find_map(|one| match one {
+        Condition::Or(branches) => Some(branches),
         _ => None,
-    }) {
+    });
+    if let Some(branches) = branches {
+        // Another OR beside the first one narrows nothing.
         let rest: Vec<&Condition> =
-            all.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, one)| *one).collect();
+            all.iter().copied().filter(|one| !matches!(one, Condition::Or(_))).collect();
         let of = |branch| {
-            // Another OR beside this one narrows nothing: the work stays linear.
-            let mut both: Vec<&Condition> =
-                rest.iter().copied().filter(|one| !matches!(one, Condition::Or(_))).collect();
+            let mut both = rest.clone();
             flatten(branch, &mut both);
             all_of(&both)
         };
