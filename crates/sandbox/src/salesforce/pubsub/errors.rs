@@ -73,6 +73,11 @@ pub(crate) const TOPIC_UNKNOWN: Refusal = Refusal::new(
     "topic.not.found",
     "The topic does not exist, or its entity is not selected for Change Data Capture.",
 );
+pub(crate) const TOPIC_PERMISSION: Refusal = Refusal::new(
+    Code::PermissionDenied,
+    "topic.meta.permission",
+    "The user may not see the records of the topic.",
+);
 pub(crate) const TOPIC_MISMATCH: Refusal = Refusal::new(
     Code::InvalidArgument,
     "subscription.fetch.topic.mismatch",

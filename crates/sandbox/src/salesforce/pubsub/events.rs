@@ -128,7 +128,7 @@ impl Events {
     ///
     /// # Errors
     /// When there is no such topic, or its object is not selected.
-    pub(crate) fn topic(&self, name: &str) -> Result<Topic, Refusal> {
+    fn topic(&self, name: &str) -> Result<Topic, Refusal> {
         if name.is_empty() {
             return Err(errors::TOPIC_EMPTY);
         }
@@ -286,6 +286,23 @@ fn coordinates(object: &Object, id: Id) -> Vec<(u16, serde_json::Value)> {
 }
 
 impl Sim {
+    /// The objects of a topic that the user may see.
+    ///
+    /// # Errors
+    /// When there is no such topic, its object is not selected, or the user may not see it.
+    pub(crate) fn topic(&self, name: &str) -> Result<Topic, Refusal> {
+        let hidden =
+            |entity: &String| self.dials.hidden_objects.iter().any(|one| one.eq_ignore_ascii_case(entity));
+        let selected = &self.events.settings.entities;
+        match self.events.topic(name)? {
+            Topic::All if selected.iter().any(hidden) => {
+                Ok(Topic::Of(selected.iter().filter(|entity| !hidden(entity)).cloned().collect()))
+            }
+            Topic::Of(entities) if entities.iter().any(hidden) => Err(errors::TOPIC_PERMISSION),
+            topic => Ok(topic),
+        }
+    }
+
     /// Captures what was committed since the last time. Answers in how many milliseconds there will be more, if
     /// that is known.
     pub(crate) fn capture(&mut self) -> Option<u64> {

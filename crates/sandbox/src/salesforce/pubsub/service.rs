@@ -111,7 +111,7 @@ impl PubSub for Service {
         let topic_name = request.into_inner().topic_name;
         let mut sim = self.0.lock();
         let sim = &mut *sim;
-        let topic = sim.events.topic(&topic_name).map_err(|refusal| refusal.status(call.rpc_id))?;
+        let topic = sim.topic(&topic_name).map_err(|refusal| refusal.status(call.rpc_id))?;
         let schema = sim.events.topic_schema(&topic, &sim.org);
         Ok(Response::new(TopicInfo {
             topic_name,

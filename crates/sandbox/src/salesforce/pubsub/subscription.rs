@@ -187,7 +187,7 @@ impl Subscription {
 
     fn start(&self, request: &FetchRequest) -> Result<Started, Refusal> {
         let mut sim = self.shared.lock();
-        let topic = sim.events.topic(&request.topic_name)?;
+        let topic = sim.topic(&request.topic_name)?;
         sim.capture();
         let log = &sim.events.log;
         let preset = ReplayPreset::try_from(request.replay_preset).map_err(|_| errors::REPLAY_MISSING)?;

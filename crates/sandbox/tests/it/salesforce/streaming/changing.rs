@@ -389,3 +389,15 @@ async fn a_write_that_changes_nothing_is_not_told_but_its_stamp_is() {
         (["LastModifiedDate".to_owned()].as_slice(), json!({}))
     );
 }
+
+#[tokio::test]
+async fn a_user_is_told_nothing_of_what_they_may_not_see() {
+    let org = org().await;
+    org.control("settings", json!({"hidden_objects": ["Lead"]}));
+    let status = org.client().await.topic("/data/LeadChangeEvent").await.expect_err("not for this user");
+    assert_eq!(refused(&status), (Code::PermissionDenied, "topic.meta.permission".to_owned()));
+    let mut stream = org.latest(ALL).await;
+    org.control("create", json!({"object": "Lead", "fields": {"LastName": "Unseen", "Company": "Unseen"}}));
+    org.create("Account", json!({"Name": "Seen"})).await;
+    assert_eq!(stream.next().await.header["entityName"], "Account");
+}
