@@ -248,6 +248,17 @@ pub struct Batch {
     pub until: Option<Timestamp>,
 }
 
+impl Batch {
+    /// Adds what was pushed next.
+    pub(crate) fn join(&mut self, next: Self) {
+        self.changes.extend(next.changes);
+        self.untold.extend(next.untold);
+        self.left_out_since = self.left_out_since.into_iter().chain(next.left_out_since).min();
+        self.position = next.position.or(self.position.take());
+        self.until = self.until.max(next.until);
+    }
+}
+
 /// A record that changed, and is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untold {

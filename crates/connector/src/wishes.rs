@@ -65,7 +65,8 @@ async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
     }
     match &wish {
         Some(Wish::Capture(wish)) => {
-            if !Store::put_capture(&mut tx, organization, wish, said_at).await? {
+            let is_known = Store::put_capture(&mut tx, organization, wish, said_at).await?;
+            if !is_known {
                 let detail = "no connection of this organization has this id";
                 return Ok(delivery.dead_letter("connection_unknown", detail).await?);
             }

@@ -6,11 +6,15 @@ use std::{convert::Infallible, time::Duration};
 
 use jiff::Timestamp;
 use model::Lane;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{Begun, LIVE, Polling, Reader, sweep::SWEEP, wait_or_wake};
 use crate::{
-    Batch, Change, Cursor, Error, ErrorKind, Subscription, Untold,
+    Batch, Change, ChangeStream, Cursor, Error, ErrorKind, Subscription, Untold,
     failure::Failure,
     store::{Checkpoint, StreamState},
 };
@@ -19,6 +23,10 @@ pub(super) const STREAM: &str = "stream";
 const REREAD: &str = "reread";
 /// How often a run of the stream is told of.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Batches that wait while others are published.
+const PULLED_AHEAD: usize = 32;
+/// Changes that are published together, about.
+const PUBLISHED_TOGETHER: usize = 1_000;
 /// Records that are read by their ids together.
 pub(super) const READ_TOGETHER: usize = 200;
 
@@ -34,6 +42,56 @@ struct Follower {
     /// What the stream brought since it was told of.
     begun: Begun,
     tell_at: Instant,
+}
+
+/// A stream that is pulled while what came before is published. What gathers meanwhile is published together.
+struct Pulled {
+    batches: mpsc::Receiver<Result<Batch, Error>>,
+    pulling: JoinHandle<()>,
+    /// How it ended, behind what came before.
+    ended: Option<Error>,
+}
+
+impl Drop for Pulled {
+    fn drop(&mut self) {
+        self.pulling.abort();
+    }
+}
+
+impl Pulled {
+    fn of(mut source: Box<dyn ChangeStream>) -> Self {
+        let (pulled, batches) = mpsc::channel(PULLED_AHEAD);
+        let pulling = tokio::spawn(async move {
+            loop {
+                let batch = source.next().await;
+                let is_last = batch.is_err();
+                if pulled.send(batch).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { batches, pulling, ended: None }
+    }
+
+    /// What comes next, with what came with it. It may be dropped while it waits.
+    async fn next(&mut self) -> Result<Batch, Error> {
+        if let Some(error) = self.ended.take() {
+            return Err(error);
+        }
+        let broke_off = || Error::new(ErrorKind::AnswerLost, "follow the stream", "the stream broke off");
+        let mut batch = self.batches.recv().await.unwrap_or_else(|| Err(broke_off()))?;
+        while batch.changes.len() < PUBLISHED_TOGETHER {
+            match self.batches.try_recv() {
+                Ok(Ok(next)) => batch.join(next),
+                Ok(Err(error)) => {
+                    self.ended = Some(error);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(batch)
+    }
 }
 
 /// A stream that is open.
@@ -83,7 +141,8 @@ impl Reader {
             fields: &self.fields,
             position: it.stream.position.id.as_deref(),
         };
-        let mut source = self.link.connector.subscribe(&self.link.session, &subscription).await?;
+        let source = self.link.connector.subscribe(&self.link.session, &subscription).await?;
+        let mut source = Pulled::of(source);
         let here = it.stream.clone();
         let settled_at = Instant::now() + self.core.config.stream_settles;
         let settled_at = here.position.id.is_none().then_some(settled_at);
@@ -96,26 +155,24 @@ impl Reader {
         let mut sync_now = self.link.sync_now.subscribe();
         let mut poll_at = Instant::now();
         loop {
-            let mut next = source.next();
-            let batch = loop {
-                tokio::select! {
-                    batch = &mut next => break batch?,
-                    () = sleep_until(poll_at), if open.settled_at.is_some() => {}
-                    _ = sync_now.changed() => {}
-                    () = sleep_until(it.tell_at), if it.begun.run.published > 0 => {
-                        self.tell_streamed(it).await?;
-                        continue;
-                    }
+            let batch = tokio::select! {
+                batch = source.next() => Some(batch?),
+                () = sleep_until(poll_at), if open.settled_at.is_some() => None,
+                _ = sync_now.changed() => None,
+                () = sleep_until(it.tell_at), if it.begun.run.published > 0 => {
+                    self.tell_streamed(it).await?;
+                    continue;
                 }
+            };
+            if let Some(batch) = batch {
+                it.open_at = Instant::now();
+                self.take_batch(batch, &mut open.here, &mut it.begun).await?;
+            } else {
                 let asked_at = Instant::now();
                 self.poll(&mut it.polling).await?;
                 open.has_all |= open.settled_at.is_some_and(|settled_at| asked_at >= settled_at);
                 poll_at = Instant::now() + self.core.config.poll_interval_min;
-                self.keep(it, &mut open).await?;
-            };
-            drop(next);
-            it.open_at = Instant::now();
-            self.take_batch(batch, &mut open.here, &mut it.begun).await?;
+            }
             self.keep(it, &mut open).await?;
         }
     }
@@ -152,14 +209,18 @@ impl Reader {
         let Batch { changes, untold, left_out_since, position, until } = batch;
         let (now, count) = (self.core.now(), changes.len() + untold.len());
         self.link.line.usage.read(now, count);
-        if let Some(newest) = changes.iter().map(|change| change.changed_at).max() {
+        let times = changes.iter().map(|change| change.changed_at);
+        let newest = times.chain(untold.iter().map(|one| one.changed_at)).max();
+        if !changes.is_empty() {
             self.publish(changes, Lane::Live, now).await?;
-            let (id, object) = (self.link.id, self.capture.object.as_str());
-            self.core.store.note_streamed(id, object, newest, self.core.now()).await?;
         }
         for some in untold.chunks(READ_TOGETHER) {
             let read = self.read_untold(some).await?;
             self.publish(read, Lane::Live, self.core.now()).await?;
+        }
+        if let Some(newest) = newest {
+            let (id, object) = (self.link.id, self.capture.object.as_str());
+            self.core.store.note_streamed(id, object, newest, self.core.now()).await?;
         }
         begun.run.read += count as u64;
         begun.run.published += count as u64;
@@ -189,6 +250,8 @@ impl Reader {
 
     /// Reads all that was modified since then, because the vendor left some of it out.
     async fn read_again_since(&self, since: Timestamp) -> Result<(), Failure> {
+        // A listing withholds its newest moments, and nothing asks for them later.
+        sleep(self.core.config.stream_settles).await;
         let mut begun = Begun::new(REREAD, self.core.now());
         let mut lane = self.lane(REREAD, since, None);
         let session = self.link.session.in_background();

@@ -67,12 +67,12 @@ pub(super) async fn pushed(
         let inner = acme.lock();
         let pushes = &inner.pushes;
         if let Some(why) = pushes.without {
-            return Err((StatusCode::NOT_IMPLEMENTED, why).into_response());
+            return Err((StatusCode::NOT_IMPLEMENTED, why));
         }
         let start = pushes.epoch * EPOCH;
         let Some(after) = query.get("after") else { return Ok((Vec::new(), start + pushes.end(&object))) };
         if *after / EPOCH != pushes.epoch {
-            return Err(StatusCode::GONE.into_response());
+            return Err((StatusCode::GONE, ""));
         }
         let pushed = pushes.after(&object, after - start);
         Ok((pushed.clone(), after + pushed.len()))
@@ -84,7 +84,7 @@ pub(super) async fn pushed(
     }
     match answered {
         Ok((pushed, position)) => axum::Json(json!({"pushed": pushed, "position": position})).into_response(),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
