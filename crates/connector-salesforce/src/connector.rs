@@ -195,6 +195,10 @@ impl Connector for Salesforce {
         self.reader(session, schema, fields).fetch_records(&ids).await
     }
 
+    fn channel(&self, object: &str) -> Option<String> {
+        Some(events::topic(object))
+    }
+
     async fn subscribe(
         &self,
         session: &Session,

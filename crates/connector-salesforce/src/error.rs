@@ -169,7 +169,8 @@ fn of_code(failure: &Failure) -> (ErrorKind, String) {
             "the user who connected may not write this field in Salesforce: field-level security makes it read-only",
         ),
         "INVALID_FIELD" | "INVALID_TYPE" | "INVALID_QUERY_FILTER_OPERATOR" => {
-            said(ErrorKind::SchemaDrift, "Salesforce does not have this field or object any more")
+            let otherwise = "Salesforce does not have this field or object any more";
+            (ErrorKind::SchemaDrift, words(otherwise, without_query(&failure.message)))
         }
         "ENTITY_IS_DELETED" => plain(ErrorKind::NotFound, "the record was deleted in Salesforce"),
         "NOT_FOUND" if failure.message.contains("external ID") => plain(
@@ -189,6 +190,11 @@ fn of_code(failure: &Failure) -> (ErrorKind, String) {
         }
         _ => (ErrorKind::Validation, refused(failure)),
     }
+}
+
+/// What is said of a query that cannot be run, without the query, which comes first and may be long.
+fn without_query(message: &str) -> &str {
+    message.find("No such column").map_or(message, |at| &message[at..])
 }
 
 /// Why Salesforce refuses a value. What its own words would quote is said in ours.

@@ -65,6 +65,9 @@ enum Target {
     },
 }
 
+/// Fields that no edit of the record moves, and no event carries: activities of others do, and being looked at.
+const APART: [&str; 3] = ["LastActivityDate", "LastViewedDate", "LastReferencedDate"];
+
 /// How events of one schema are read.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -108,7 +111,7 @@ impl Plan {
                 }
             });
         }
-        let is_blind = !missing.is_empty();
+        let is_blind = missing.iter().any(|name| !APART.contains(name));
         Ok(Self { schema, targets, is_blind })
     }
 

@@ -7,4 +7,4 @@ mod failure;
 mod pubsub;
 mod stream;
 
-pub(crate) use self::stream::subscribe;
+pub(crate) use self::stream::{subscribe, topic};

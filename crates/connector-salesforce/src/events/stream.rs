@@ -80,7 +80,7 @@ pub(crate) async fn subscribe(
 }
 
 /// The topic of an object's change events: `/data/AccountChangeEvent`, `/data/My_Object__ChangeEvent`.
-fn topic(object: &str) -> String {
+pub(crate) fn topic(object: &str) -> String {
     match object.strip_suffix("__c") {
         Some(custom) => format!("/data/{custom}__ChangeEvent"),
         None => format!("/data/{object}ChangeEvent"),

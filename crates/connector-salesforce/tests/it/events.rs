@@ -145,9 +145,14 @@ async fn a_field_that_events_never_carry_has_the_record_read() {
     let id = org
         .make("Opportunity", json!({"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2031-01-31"}));
     let schema = org.schema("Opportunity").await;
-    let mut stream = org.subscribe(&schema, &fields(&["Name", "LastActivityDate"]), None).await.unwrap();
+    let mut stream = org.subscribe(&schema, &fields(&["Name", "SystemModstamp"]), None).await.unwrap();
     org.sandbox.edit("Opportunity", &id, json!({"Name": "Deal!"})).unwrap();
     assert_eq!(told(&mut stream).await.untold[0].id, id);
+    // One that no edit of the record moves has nothing read.
+    let mut stream = org.subscribe(&schema, &fields(&["Name", "LastActivityDate"]), None).await.unwrap();
+    org.sandbox.edit("Opportunity", &id, json!({"Name": "Deal?"})).unwrap();
+    let batch = told(&mut stream).await;
+    assert_eq!((batch.untold.len(), batch.changes[0].is_partial), (0, true));
 }
 
 #[tokio::test]
