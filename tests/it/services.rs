@@ -20,7 +20,7 @@ use tonic_reflection::pb::v1::{
 };
 
 const SERVICES: [&str; 7] =
-    ["sandbox-hubspot", "identity", "sync-engine", "audit", "connector-hubspot", "gateway", "web-console"];
+    ["sandbox-hubspot", "identity", "sync-engine", "audit", "connectors", "gateway", "web-console"];
 
 /// A service: its process, where it listens, and where its health is.
 struct Service {
@@ -68,10 +68,7 @@ impl Town {
                 ("ACCORD_IDENTITY_URL", self.url("identity")),
                 ("ACCORD_SYNC_URL", self.url("sync-engine")),
             ])
-            .envs([
-                ("ACCORD_AUDIT_URL", self.url("audit")),
-                ("ACCORD_CONNECTOR_URL", self.url("connector-hubspot")),
-            ])
+            .envs([("ACCORD_AUDIT_URL", self.url("audit")), ("ACCORD_CONNECTOR_URL", self.url("connectors"))])
             .envs([
                 ("ACCORD_PUBLIC_API_URL", self.url("gateway")),
                 ("ACCORD_PUBLIC_CONSOLE_URL", self.url("web-console")),
@@ -148,7 +145,7 @@ async fn rooms_answer_grpc_health_and_reflection(town: &Town) {
         ("identity", "accord.identity.v1.Identity"),
         ("sync-engine", "accord.sync.v1.Sync"),
         ("audit", "accord.audit.v1.Audit"),
-        ("connector-hubspot", "accord.connections.v1.Connections"),
+        ("connectors", "accord.connections.v1.Connections"),
     ] {
         let endpoint =
             tonic::transport::Endpoint::from_shared(town.url(name).to_owned()).expect("an address");
@@ -205,7 +202,7 @@ async fn connect(town: &Town, api: &Api, hubspot: &HubSpotPortal) {
     let landed = Browser::open().connect(begun["start_url"].as_str().expect("an address"), portal).await;
     assert!(landed.url.as_str().starts_with(town.url("web-console")), "{}", landed.url);
     let Some(token) = landed.query("confirm") else {
-        panic!("no consent at {}: {}", landed.url, town.log("connector-hubspot"));
+        panic!("no consent at {}: {}", landed.url, town.log("connectors"));
     };
     api.ok("POST", "/api/v1/connections/confirm", Some(json!({ "token": token }))).await;
 }

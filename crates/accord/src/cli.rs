@@ -193,7 +193,7 @@ pub(crate) struct HubSpot {
 pub(crate) struct Salesforce {
     /// The consumer key of the external client app.
     #[arg(long = "salesforce-client-id", env = "ACCORD_SALESFORCE_CLIENT_ID", default_value = "")]
-    pub(crate) client_id: String,
+    pub(crate) consumer_key: String,
     /// The consumer secret of the external client app.
     #[arg(
         long = "salesforce-client-secret",
@@ -201,7 +201,7 @@ pub(crate) struct Salesforce {
         default_value = "",
         hide_env_values = true
     )]
-    pub(crate) client_secret: SecretString,
+    pub(crate) consumer_secret: SecretString,
     /// A simulator of Salesforce that takes the place of every login; without it, Salesforce itself.
     #[arg(long = "salesforce-login-url", env = "ACCORD_SALESFORCE_LOGIN_URL")]
     pub(crate) login_url: Option<Url>,

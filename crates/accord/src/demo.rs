@@ -226,6 +226,9 @@ impl Demo<'_> {
             ..sync::SetMappingRequest::default()
         };
         let mapping = rooms.sync.set_mapping(confirm).await.map_err(refused)?.into_inner();
+        for wish in reviewed(&id, vendor) {
+            rooms.sync.set_field(wish).await.map_err(refused)?;
+        }
         let mapped = mapping.fields.iter().filter(|field| field.state == "confirmed").count();
         say(&format!("Mapped {mapped} fields of {} to {label} {vendor}", mapping.object_label));
         loop {
@@ -369,6 +372,47 @@ impl Rooms {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+}
+
+/// Stages of a sale as HubSpot names them, which came first, and as Salesforce does.
+const STAGES: [(&str, &str); 10] = [
+    ("appointmentscheduled", "Prospecting"),
+    ("qualifiedtobuy", "Qualification"),
+    ("presentationscheduled", "Needs Analysis"),
+    ("presentationscheduled", "Value Proposition"),
+    ("decisionmakerboughtin", "Id. Decision Makers"),
+    ("decisionmakerboughtin", "Perception Analysis"),
+    ("contractsent", "Proposal/Price Quote"),
+    ("contractsent", "Negotiation/Review"),
+    ("closedwon", "Closed Won"),
+    ("closedlost", "Closed Lost"),
+];
+
+/// What somebody changes of the suggestions who reviews them.
+fn reviewed(mapping: &str, vendor_object: &str) -> Vec<sync::SetFieldRequest> {
+    let of = |field: &str, action: &str| sync::SetFieldRequest {
+        mapping_id: mapping.to_owned(),
+        field: field.to_owned(),
+        action: action.to_owned(),
+        ..sync::SetFieldRequest::default()
+    };
+    match vendor_object {
+        // What is suggested for it is a persona, with options of its own.
+        "contacts" => vec![of("full_name", "ignore")],
+        // The two CRMs have no source in common.
+        "Account" | "Contact" => vec![of("source", "ignore")],
+        "Opportunity" => {
+            let pair = |(ours, theirs): &(&str, &str)| sync::ValuePair {
+                ours: (*ours).to_owned(),
+                theirs: (*theirs).to_owned(),
+            };
+            let values = sync::ValueMap { pairs: STAGES.iter().map(pair).collect() };
+            let vendor_field = "StageName".to_owned();
+            let stage = sync::SetFieldRequest { vendor_field, values: Some(values), ..of("stage", "choose") };
+            vec![stage, of("source", "ignore")]
+        }
+        _ => Vec::new(),
     }
 }
 

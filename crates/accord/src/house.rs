@@ -392,8 +392,8 @@ fn hubspot_config(hubspot: &cli::HubSpot) -> connector_hubspot::Config {
 
 fn salesforce_config(salesforce: &cli::Salesforce) -> connector_salesforce::Config {
     connector_salesforce::Config {
-        client_id: salesforce.client_id.clone(),
-        client_secret: salesforce.client_secret.clone(),
+        client_id: salesforce.consumer_key.clone(),
+        client_secret: salesforce.consumer_secret.clone(),
         login_url: salesforce.login_url.clone(),
         pubsub_url: salesforce.pubsub_url.clone(),
         pubsub_authority: None,

@@ -143,8 +143,8 @@ async fn start_salesforce(
         state_file: Some(files.path("salesforce-sandbox.json")),
         ..salesforce::Settings::default()
     };
-    app.client_id.clone_from(&settings.client_id);
-    app.client_secret = settings.client_secret.clone().into();
+    app.consumer_key.clone_from(&settings.client_id);
+    app.consumer_secret = settings.client_secret.clone().into();
     let (listener, events) = (listen(ports.salesforce).await?, listen(ports.salesforce_events).await?);
     ports.salesforce = listener.local_addr()?.port();
     ports.salesforce_events = events.local_addr()?.port();

@@ -77,10 +77,10 @@ async fn sandbox_salesforce(
     address.set_port(address.port() + 1);
     let events = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
     let mut settings = sandbox::salesforce::Settings::default();
-    if !serve.salesforce.client_id.is_empty() {
-        settings.client_id = serve.salesforce.client_id;
+    if !serve.salesforce.consumer_key.is_empty() {
+        settings.client_id = serve.salesforce.consumer_key;
         settings.client_secret =
-            secrecy::ExposeSecret::expose_secret(&serve.salesforce.client_secret).to_owned();
+            secrecy::ExposeSecret::expose_secret(&serve.salesforce.consumer_secret).to_owned();
     }
     let handle = sandbox::salesforce::start(settings, listener).await.context("start the sandbox")?;
     handle.serve_events(events).context("serve the sandbox's change events")?;

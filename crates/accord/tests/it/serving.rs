@@ -108,7 +108,7 @@ async fn the_doors_are_ready_when_their_rooms_are_and_name_those_that_are_not() 
     let (database, nats) = tokio::join!(testkit::postgres_cluster(), testkit::nats());
     let (identity, nobody) = (testkit::free_port().unwrap(), testkit::free_port().unwrap());
     let doors = ["gateway", "web-console"].map(|service| Door::start(service, identity, nobody));
-    let others = ["sync-engine", "audit", "connector-hubspot"];
+    let others = ["sync-engine", "audit", "connectors"];
     for door in &doors {
         let reason = door.reason_with("identity does not answer").await;
         for room in others {

@@ -46,7 +46,7 @@ async fn a_second_start_by_mistake_is_refused_and_leaves_the_first_alone() {
 
 #[tokio::test]
 async fn polling_without_a_pause_is_refused_in_words() {
-    for arguments in [["up", "--no-browser"], ["serve", "connector-hubspot"]] {
+    for arguments in [["up", "--no-browser"], ["serve", "connectors"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_accord"));
         command.args(arguments).args(["--poll-seconds", "0"]).stdin(Stdio::null()).kill_on_drop(true);
         let ended = tokio::time::timeout(Duration::from_secs(20), command.output()).await;
