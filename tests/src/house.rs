@@ -12,7 +12,7 @@ use proto::identity::{SignInWithLinkRequest, identity_client::IdentityClient};
 use serde_json::{Value, json};
 use testkit::{TestDirectory, eventually};
 
-use crate::{Answer, Api, HubSpotPortal, Landed};
+use crate::{Answer, Api, HubSpotPortal, Landed, SalesforceOrg};
 
 /// How long a start may take in a debug build beside other tests.
 const START_WITHIN: Duration = Duration::from_secs(150);
@@ -29,6 +29,8 @@ pub struct Start {
     pub deals: usize,
     /// Contacts of the sandbox; none, unless a story is about them.
     pub contacts: usize,
+    /// Accounts, contacts and opportunities of a Salesforce; with none, there is no Salesforce.
+    pub accounts: usize,
     /// Edits that the sandbox's portal users make in a minute.
     pub edits_per_minute: u32,
     /// Seconds between two polls.
@@ -43,6 +45,7 @@ impl Default for Start {
             companies: 40,
             deals: 40,
             contacts: 0,
+            accounts: 0,
             edits_per_minute: 0,
             poll_seconds: 1,
             association_seconds: 300,
@@ -132,6 +135,13 @@ impl House {
     pub fn hubspot(&self) -> HubSpotPortal {
         let token = self.ready("sandboxes.hubspot.access_token").to_owned();
         HubSpotPortal::new(self.http.clone(), self.ready("sandboxes.hubspot.url").to_owned(), token)
+    }
+
+    /// The Salesforce org, as its own API shows it; there is one where the start asked for accounts.
+    #[must_use]
+    pub fn salesforce(&self) -> SalesforceOrg {
+        let token = self.ready("sandboxes.salesforce.access_token").to_owned();
+        SalesforceOrg::new(self.http.clone(), self.ready("sandboxes.salesforce.url").to_owned(), token)
     }
 
     /// The HTTP API with the ready file's key, for calls that may go unanswered. A start gives a new key.
@@ -390,6 +400,7 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .args(["up", "--demo", "--no-browser"])
         .args(["--demo-companies", &start.companies.to_string()])
         .args(["--demo-deals", &start.deals.to_string()])
+        .args(["--demo-accounts", &start.accounts.to_string()])
         .args(["--demo-contacts", &start.contacts.to_string()])
         .args(["--edits-per-minute", &start.edits_per_minute.to_string()])
         .args(["--poll-seconds", &start.poll_seconds.to_string()])

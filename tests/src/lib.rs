@@ -13,4 +13,4 @@ pub use browser::{Browser, Landed};
 pub use chrome::Chrome;
 pub use events::{Described, described};
 pub use house::{House, Start, accord};
-pub use vendor::HubSpotPortal;
+pub use vendor::{HubSpotPortal, SalesforceOrg, SandboxApi};

@@ -1,31 +1,25 @@
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::Answer;
 
-/// The HubSpot portal of the sandbox, through HubSpot's own API and the sandbox's control API.
+/// A vendor's sandbox, through the vendor's own API and the sandbox's control API.
 #[derive(Clone, Debug)]
-pub struct HubSpotPortal {
+pub struct SandboxApi {
     http: reqwest::Client,
     url: String,
     token: String,
 }
 
-impl HubSpotPortal {
-    /// The portal at an address, with a token of its own API.
-    #[must_use]
-    pub const fn new(http: reqwest::Client, url: String, token: String) -> Self {
-        Self { http, url, token }
-    }
-
-    /// A call of HubSpot's API with the portal's own token.
+impl SandboxApi {
+    /// A call of the vendor's API with the sandbox's own token.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         self.try_call(method, path, body).await.expect("the sandbox answers")
     }
 
-    /// The same of a portal that may be killed at any moment.
+    /// The same of a sandbox that may be killed at any moment.
     ///
     /// # Errors
     /// There was no answer: what was asked for happened or did not.
@@ -42,6 +36,39 @@ impl HubSpotPortal {
         }
         let answer = Answer::of(request).await?;
         Ok((answer.status, answer.body))
+    }
+
+    /// A call of the sandbox's control API, which must succeed.
+    pub async fn control(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(method, &format!("/_sandbox/{path}"), Some(body)).await;
+        assert!(status < 300, "{path}: {status} {answer}");
+        answer
+    }
+
+    /// How often a route was called: `POST /crm/v3/objects/{type}/batch/update`.
+    pub async fn calls(&self, route: &str) -> u64 {
+        let log = self.control("GET", "calls", json!({})).await;
+        log["routes"][route]["calls"].as_u64().unwrap_or_default()
+    }
+}
+
+/// The HubSpot portal of the demo.
+#[derive(Clone, Debug)]
+pub struct HubSpotPortal(SandboxApi);
+
+impl Deref for HubSpotPortal {
+    type Target = SandboxApi;
+
+    fn deref(&self) -> &SandboxApi {
+        &self.0
+    }
+}
+
+impl HubSpotPortal {
+    /// The portal at an address, with a token of its own API.
+    #[must_use]
+    pub const fn new(http: reqwest::Client, url: String, token: String) -> Self {
+        Self(SandboxApi { http, url, token })
     }
 
     /// Edits a record as somebody in the portal would.
@@ -67,13 +94,6 @@ impl HubSpotPortal {
         results.iter().filter_map(|record| record["id"].as_str().map(str::to_owned)).collect()
     }
 
-    /// A call of the sandbox's control API, which must succeed.
-    pub async fn control(&self, method: &str, path: &str, body: Value) -> Value {
-        let (status, answer) = self.call(method, &format!("/_sandbox/{path}"), Some(body)).await;
-        assert!(status < 300, "{path}: {status} {answer}");
-        answer
-    }
-
     /// Waits until a property of a record has this value.
     pub async fn wait_for_property(&self, object: &str, id: &str, property: &str, value: &str) {
         let what = format!("HubSpot's {object} {id} to have the {property} {value}");
@@ -89,12 +109,6 @@ impl HubSpotPortal {
         .await;
     }
 
-    /// How often a route was called: `POST /crm/v3/objects/{type}/batch/update`.
-    pub async fn calls(&self, route: &str) -> u64 {
-        let log = self.control("GET", "calls", json!({})).await;
-        log["routes"][route]["calls"].as_u64().unwrap_or_default()
-    }
-
     /// Waits until every object was asked for changes several times more, so that whatever is still on its way
     /// would have shown.
     pub async fn wait_for_polls(&self) {
@@ -102,5 +116,40 @@ impl HubSpotPortal {
         let enough = polls().await + 12;
         let wait = Duration::from_secs(60);
         eventually(wait, "some more polls", || async { (polls().await >= enough).then_some(()) }).await;
+    }
+}
+
+/// The Salesforce org of the demo.
+#[derive(Clone, Debug)]
+pub struct SalesforceOrg(SandboxApi);
+
+impl Deref for SalesforceOrg {
+    type Target = SandboxApi;
+
+    fn deref(&self) -> &SandboxApi {
+        &self.0
+    }
+}
+
+impl SalesforceOrg {
+    /// The org at an address, with a token of its own API.
+    #[must_use]
+    pub const fn new(http: reqwest::Client, url: String, token: String) -> Self {
+        Self(SandboxApi { http, url, token })
+    }
+
+    /// Sets fields of a record as one of the org's users would.
+    pub async fn edit(&self, object: &str, id: &str, fields: Value) {
+        let path = format!("/services/data/v62.0/sobjects/{object}/{id}");
+        let (status, answer) = self.call("PATCH", &path, Some(fields)).await;
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    /// Records that a query finds, which has no character that an address must spell otherwise but blanks.
+    pub async fn query(&self, soql: &str) -> Vec<Value> {
+        let soql = soql.replace(' ', "+");
+        let (status, answer) = self.call("GET", &format!("/services/data/v62.0/query?q={soql}"), None).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["records"].as_array().cloned().expect("records")
     }
 }
