@@ -181,6 +181,9 @@ impl Load {
     }
 }
 
+/// By what a changed record is known to come of a change.
+type Trace = fn(&bus::Delivery) -> Option<String>;
+
 /// Receives what comes out: changed records.
 pub(crate) struct Sink {
     received: Arc<AtomicUsize>,
@@ -191,6 +194,11 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) async fn open(bus: &Bus) -> Result<Self> {
+        Self::tracing(bus, |delivery| delivery.message.envelope.cause.clone()).await
+    }
+
+    /// One for changes whose messages are made elsewhere.
+    pub(crate) async fn tracing(bus: &Bus, trace: Trace) -> Result<Self> {
         let config = ConsumerConfig::new(subject::EVENTS, "bench").filtered([subject::ALL_RECORDS]);
         let mut consumer = bus.consumer(config).await?;
         let (received, due, took) = (Arc::<AtomicUsize>::default(), Arc::default(), Arc::default());
@@ -200,7 +208,7 @@ impl Sink {
                 let batch = consumer.next_batch().await?;
                 let now = Instant::now();
                 count.fetch_add(batch.len(), Ordering::Relaxed);
-                note_latencies(&times, &latencies, &batch, now);
+                note_latencies(&times, &latencies, &batch, now, trace);
                 bus::ack_all(batch).await?;
             }
         });
@@ -208,8 +216,27 @@ impl Sink {
     }
 
     fn expect(&self, messages: &[Message], due: Instant) {
+        self.expect_traces(messages.iter().map(|message| message.envelope.id.clone()), due);
+    }
+
+    /// Changes with these traces were due at this moment.
+    pub(crate) fn expect_traces(&self, traces: impl IntoIterator<Item = String>, due: Instant) {
         let mut waiting = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.extend(messages.iter().map(|message| (message.envelope.id.clone(), due)));
+        waiting.extend(traces.into_iter().map(|trace| (trace, due)));
+    }
+
+    /// Waits until everything that is expected has come.
+    pub(crate) async fn wait_for_expected(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let missing = self.due.lock().unwrap_or_else(PoisonError::into_inner).len();
+            if missing == 0 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{missing} changes did not come out");
+            ensure!(!self.task.is_finished(), "the sink ended");
+            sleep(Duration::from_millis(2)).await;
+        }
     }
 
     pub(crate) fn received(&self) -> usize {
@@ -244,11 +271,12 @@ fn note_latencies(
     took: &Mutex<Vec<Duration>>,
     batch: &[bus::Delivery],
     now: Instant,
+    trace: Trace,
 ) {
     let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
     let mut took = took.lock().unwrap_or_else(PoisonError::into_inner);
     for delivery in batch {
-        let cause = delivery.message.envelope.cause.as_ref();
-        took.extend(cause.and_then(|cause| due.remove(cause)).map(|at| now - at));
+        let at = trace(delivery).and_then(|trace| due.remove(&trace));
+        took.extend(at.map(|at| now - at));
     }
 }

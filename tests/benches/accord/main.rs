@@ -8,6 +8,7 @@ mod keys;
 mod lineage;
 mod load;
 mod plan;
+mod salesforce;
 mod servers;
 mod size;
 mod stage;
@@ -15,6 +16,7 @@ mod suggest;
 mod sync;
 mod table;
 mod up;
+mod vendor;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,7 @@ async fn main() -> Result<ExitCode> {
     report.add("plan", async { Ok(vec![plan::measure().await?]) }).await;
     report.add("backfill", async { Ok(vec![up::backfill().await?]) }).await;
     report.add("capture", async { Ok(vec![capture::measure().await?]) }).await;
+    report.add("salesforce", async { salesforce::measure().await }).await;
     report.add("size", async { size::measure().await }).await;
     report.add("up", async { up::measure().await }).await;
     table::print(&report.rows);

@@ -12,6 +12,7 @@ use model::{
 use proto::sync::{
     ActivateRequest, CreateMappingRequest, MappingRequest, Plan, SetFieldRequest, sync_client::SyncClient,
 };
+use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
     time::{Instant, sleep},
@@ -37,7 +38,8 @@ async fn rooms(servers: &Servers) -> Result<(Started, sync_engine::Running)> {
     rooms_with(servers, Guard::new(Endpoint::from_static("http://127.0.0.1:1").connect_lazy())).await
 }
 
-async fn rooms_with(servers: &Servers, guard: Guard) -> Result<(Started, sync_engine::Running)> {
+/// The sync-engine and the audit log, which ask this guard.
+pub(crate) async fn rooms_with(servers: &Servers, guard: Guard) -> Result<(Started, sync_engine::Running)> {
     let started = Started::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let deps = sync_engine::Deps {
@@ -172,6 +174,17 @@ impl Open {
 }
 
 impl Tenant {
+    /// An organization whose rooms are asked at this address.
+    pub(crate) const fn at(
+        organization: OrganizationId,
+        connection: ConnectionId,
+        bus: Bus,
+        channel: Channel,
+        key: SecretString,
+    ) -> Self {
+        Self { organization, connection, bus, channel, credential: Credential::Bearer(key) }
+    }
+
     pub(crate) fn load(&self) -> Load {
         Load::new(self.organization, self.connection)
     }
@@ -202,8 +215,13 @@ impl Tenant {
             at: SystemClock.now(),
         };
         self.say(subject::schema(&self.organization, "refreshed"), kind::SCHEMA_REFRESHED, &body).await?;
-        let mapping = self.create().await?;
-        for (vendor_field, _, field) in FIELDS {
+        self.map(OBJECT, &FIELDS.map(|(vendor_field, _, field)| (vendor_field, field))).await
+    }
+
+    /// A mapping of companies with these pairs of fields.
+    pub(crate) async fn map(&self, vendor_object: &str, fields: &[(&str, &str)]) -> Result<String> {
+        let mapping = self.create(vendor_object).await?;
+        for &(vendor_field, field) in fields {
             let choice = SetFieldRequest {
                 mapping_id: mapping.clone(),
                 field: field.to_owned(),
@@ -242,7 +260,8 @@ impl Tenant {
         self.say(subject::change(&self.organization, VENDOR, OBJECT), kind::BACKFILL_FINISHED, &body).await
     }
 
-    async fn activate(&self, mapping: &str) -> Result<()> {
+    /// Applies the plan.
+    pub(crate) async fn activate(&self, mapping: &str) -> Result<()> {
         let plan_hash = self.reach(mapping, "ready").await?.hash;
         let activate = ActivateRequest { mapping_id: mapping.to_owned(), plan_hash };
         self.sync().activate(self.request(activate)?).await?;
@@ -251,13 +270,13 @@ impl Tenant {
     }
 
     /// Creates the mapping as soon as the sync-engine knows the schema.
-    async fn create(&self) -> Result<String> {
+    async fn create(&self, vendor_object: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let create = CreateMappingRequest {
                 connection_id: self.connection.to_string(),
                 object: "company".to_owned(),
-                vendor_object: OBJECT.to_owned(),
+                vendor_object: vendor_object.to_owned(),
             };
             match self.sync().create_mapping(self.request(create)?).await {
                 Ok(mapping) => return Ok(mapping.into_inner().id),

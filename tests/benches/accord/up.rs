@@ -50,8 +50,18 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
 pub(crate) async fn backfill() -> Result<Row> {
     let directory = TestDirectory::create();
     let count = COMPANIES.to_string();
-    let arguments =
-        ["--demo-companies", &count, "--demo-deals", "1", "--demo-contacts", "0", "--edits-per-minute", "0"];
+    let arguments = [
+        "--demo-companies",
+        &count,
+        "--demo-deals",
+        "1",
+        "--demo-contacts",
+        "0",
+        "--demo-accounts",
+        "0",
+        "--edits-per-minute",
+        "0",
+    ];
     let (demo, _) = Demo::start(&program()?, &directory, &arguments).await?;
     let ready: serde_json::Value =
         serde_json::from_slice(&std::fs::read(directory.path().join("ready.json"))?)?;
