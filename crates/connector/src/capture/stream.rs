@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{Begun, LIVE, Polling, Reader, sweep::SWEEP, wait_or_wake};
 use crate::{
-    Batch, Change, ChangeStream, Cursor, Error, ErrorKind, Subscription, Untold,
+    Batch, Change, ChangeStream, Cursor, Error, ErrorKind, Retry, Subscription, Untold,
     failure::Failure,
     store::{Checkpoint, StreamState},
 };
@@ -119,6 +119,11 @@ impl Reader {
                     self.lose_position(&mut it, &error).await
                 }
                 Failure::Vendor(error) => {
+                    // A token that expired while another one was fetched is renewed by the next call.
+                    let error = match error.kind {
+                        ErrorKind::TokenExpired => error.with_retry(Retry::Backoff),
+                        _ => error,
+                    };
                     let interrupted = self.bridge(&mut it, &error).await;
                     let wait = self.failed(STREAM, &mut it.begun, &error.into()).await;
                     wait_or_wake(wait, &mut sync_now).await;
