@@ -107,7 +107,6 @@ impl Postgres {
             "unix_socket_directories=".to_owned(),
             format!("port={port}"),
             format!("shared_buffers={}MB", self.shared_buffers_mb),
-            "wal_compression=lz4".to_owned(),
             format!("max_connections={}", self.max_connections),
             "max_wal_size=2GB".to_owned(),
             "random_page_cost=1.1".to_owned(),
