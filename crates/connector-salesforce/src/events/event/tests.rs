@@ -337,19 +337,3 @@ proptest! {
         let _ = plan.read(&event);
     }
 }
-
-/// How many events a core decodes, bitmaps and values included. Run with `--ignored --nocapture` in a release build.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn how_fast_events_are_decoded() {
-    let plan = contact();
-    let header =
-        Bytes::header(&["003Dp00000JJkkHIAT"], UPDATED, &[], &[], &["0x04082000", "3-0x06", "5-0x01"]);
-    let email = Bytes::default().some("somebody@example.com").0;
-    let payload = body(header, &name(Some("Jo"), Some("Doe")), &mailing(Some("Main Street 1")), &email);
-    let (begun, count) = (std::time::Instant::now(), 500_000);
-    for _ in 0..count {
-        std::hint::black_box(plan.read(std::hint::black_box(&payload)).unwrap());
-    }
-    println!("{:.0} events a second", f64::from(count) / begun.elapsed().as_secs_f64());
-}
