@@ -382,23 +382,17 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
                 at: change.changed_at,
                 fields: &change.fields,
                 times: &change.field_times,
+                older: None,
             },
             external: external(change),
             lane: change.lane,
             digest,
         };
-        let is_part = change.is_partial && change.kind == ChangeKind::Upserted;
-        if is_part && !unit.part_says_enough(compiled, &change.id, &change.fields) {
-            unit.read(compiled, &change.id);
-            continue;
-        }
         match (change.kind, compiled.mapping.state) {
             (ChangeKind::Deleted, _) => unit.delete(compiled, &change.id, gone, &cause),
+            (ChangeKind::Upserted, _) if change.is_partial => unit.take_part(compiled, arrived, &cause),
             (ChangeKind::Upserted, MappingState::Active) => {
                 unit.arrive(compiled, arrived, &cause);
-                if is_part {
-                    unit.forget_shown(compiled, arrived);
-                }
                 unit.keep_beside(compiled, arrived);
             }
             (ChangeKind::Upserted, _) => unit.stage(compiled, arrived),

@@ -420,6 +420,8 @@ impl Field {
         }
         self.hold(local);
         self.unread = Some(unread);
+        // What was put aside is not there any more.
+        self.deferred = None;
         true
     }
 

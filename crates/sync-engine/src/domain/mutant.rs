@@ -74,6 +74,8 @@ mutants! {
     DeletionUntold,
     /// an answer to a write that is not waited for any more is ignored
     LateIgnored,
+    /// a change that tells too little is forgotten once the record is asked for
+    PartForgotten,
     /// what was refused and is ours no more stays an issue
     RefusedRemembered,
     /// what cannot be read back and need not is written again

@@ -185,7 +185,7 @@ impl<'a> Planner<'a> {
         let mut record = here.cloned().unwrap_or_else(|| self.new_record(there));
         let mut link = there.link.clone();
         if there.staged.was_read() {
-            sync::ask_again(self.mapping, &mut link, there.staged.version);
+            sync::ask_again(self.mapping, &mut link, there.staged.seen());
             sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
         }
         Some(record)
@@ -291,7 +291,7 @@ impl<'a> Planner<'a> {
             }
         }
         if there.staged.was_read() {
-            sync::ask_again(self.mapping, &mut link, there.staged.version);
+            sync::ask_again(self.mapping, &mut link, there.staged.seen());
             effect = sync::observe(self.mapping, &mut link, &mut record, there.staged.seen());
         }
         let next = sync::next_write(self.mapping, &mut link, &record, NO_WRITE);

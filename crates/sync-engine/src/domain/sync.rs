@@ -76,6 +76,9 @@ pub(crate) struct Staged {
     /// When fields were set there, where that is known better than by the record's modification.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) times: BTreeMap<String, Timestamp>,
+    /// The versions of fields that were read at an older one than the record's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) older: BTreeMap<String, i64>,
     /// A deletion there of which ours was not told yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gone: Option<Gone>,
@@ -84,8 +87,14 @@ pub(crate) struct Staged {
 impl Staged {
     /// The same with this deletion, which is newer.
     fn leave(staged: Option<Self>, gone: Gone) -> Self {
-        let (fields, times) = (BTreeMap::new(), BTreeMap::new());
-        let nothing = || Self { version: 0, at: gone.at, fields, times, gone: None };
+        let nothing = || Self {
+            version: 0,
+            at: gone.at,
+            fields: BTreeMap::new(),
+            times: BTreeMap::new(),
+            older: BTreeMap::new(),
+            gone: None,
+        };
         Self { gone: Some(gone), ..staged.unwrap_or_else(nothing) }
     }
 
@@ -94,23 +103,41 @@ impl Staged {
         self.version != 0
     }
 
-    /// What is known of a record from what was staged and what arrives now, in whichever order the two were made: the
-    /// newer one's fields, and those that only the older one has.
+    /// What is known of a record from what was staged and what arrives now, in whichever order the two were made: of each
+    /// field what is newest, at the version and the time that it was read with.
     pub(crate) fn join(staged: Option<Self>, seen: Seen<'_>) -> Self {
-        let (fields, times) = (seen.fields.clone(), seen.times.clone());
-        let now = Self { version: seen.version, at: seen.at, fields, times, gone: None };
+        let now = Self {
+            version: seen.version,
+            at: seen.at,
+            fields: seen.fields.clone(),
+            times: seen.times.clone(),
+            older: seen.older.cloned().unwrap_or_default(),
+            gone: None,
+        };
         let Some(staged) = staged else { return now };
         let gone = staged.gone.filter(|gone| seen.version < gone.version);
-        let (mut older, newer) = if now.version >= staged.version { (staged, now) } else { (now, staged) };
-        older.times.retain(|field, _| !newer.fields.contains_key(field));
-        older.times.extend(newer.times);
-        older.fields.extend(newer.fields);
-        Self { fields: older.fields, times: older.times, gone, ..newer }
+        let (older, mut newer) = if now.version >= staged.version { (staged, now) } else { (now, staged) };
+        for (field, value) in &older.fields {
+            let version = older.seen().version_of(field);
+            if newer.fields.contains_key(field) && newer.seen().version_of(field) >= version {
+                continue;
+            }
+            newer.times.insert(field.clone(), older.times.get(field).copied().unwrap_or(older.at));
+            newer.older.insert(field.clone(), version);
+            newer.fields.insert(field.clone(), value.clone());
+        }
+        Self { gone, ..newer }
     }
 
     /// The same as a change event shows it.
     pub(crate) const fn seen(&self) -> Seen<'_> {
-        Seen { version: self.version, at: self.at, fields: &self.fields, times: &self.times }
+        Seen {
+            version: self.version,
+            at: self.at,
+            fields: &self.fields,
+            times: &self.times,
+            older: Some(&self.older),
+        }
     }
 }
 
@@ -131,6 +158,15 @@ impl Link {
             written: None,
             shown: None,
         }
+    }
+
+    /// Keeps what was seen there for later, with what was kept before.
+    pub(crate) fn stage(&mut self, seen: Seen<'_>) {
+        let staged = Staged::join(self.staged.take(), seen);
+        if staged.version > self.seen_version {
+            (self.seen_version, self.seen_at) = (staged.version, Some(staged.at));
+        }
+        self.staged = Some(staged);
     }
 
     /// Whether something of it was refused, and is not offered until it changes or somebody retries, or waits for a
@@ -218,9 +254,21 @@ pub(crate) struct Seen<'a> {
     pub(crate) fields: &'a BTreeMap<String, Value>,
     /// When fields were set there, where that is known better than by the record's modification.
     pub(crate) times: &'a BTreeMap<String, Timestamp>,
+    /// The versions of fields that were read at an older one than the record's; a change event has none.
+    pub(crate) older: Option<&'a BTreeMap<String, i64>>,
 }
 
 impl Seen<'_> {
+    /// The vendor's version of the record when a field was read.
+    pub(super) fn version_of(&self, field: &str) -> i64 {
+        self.older.and_then(|older| older.get(field)).copied().unwrap_or(self.version)
+    }
+
+    /// The same of the vendor's side of a pair: that of the last of the fields that it is made of.
+    fn version_of_pair(&self, pair: &FieldPair) -> i64 {
+        pair.read_from().into_iter().map(|field| self.version_of(field)).max().unwrap_or(self.version)
+    }
+
     /// When the vendor's side of a pair was set: by the last of the fields that it is made of, and never after the record.
     fn set_at(&self, pair: &FieldPair) -> Timestamp {
         let of = |field: &str| self.times.get(field).filter(|_| !broken!(FieldTimesIgnored)).copied();
@@ -257,7 +305,7 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
     for pair in &mapping.pairs {
         let Some(value) = pair.theirs(seen.fields) else { continue };
         let Some(state) = link.fields.get_mut(&pair.canonical.name) else { continue };
-        let raw = Deferred { value, version: seen.version, at: seen.set_at(pair) };
+        let raw = Deferred { value, version: seen.version_of_pair(pair), at: seen.set_at(pair) };
         let known = state.version;
         observe_field(pair, state, record, &mut effect, raw, &origin);
         if link.write.is_none() && state.version > known {
@@ -268,13 +316,13 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
     effect
 }
 
-/// Has what this version of the vendor's record holds decided by the rules of the mapping as they are now, because they may
-/// be others than when it was seen.
-pub(crate) fn ask_again(mapping: &Compiled, link: &mut Link, version: i64) {
+/// Has what was read of the vendor's record decided by the rules of the mapping as they are now, because they may be
+/// others than when it was seen.
+pub(crate) fn ask_again(mapping: &Compiled, link: &mut Link, seen: Seen<'_>) {
     for pair in mapping.pairs.iter().filter(|pair| pair.direction.inward()) {
         let state = link.fields.get_mut(&pair.canonical.name);
         if let Some(state) = state.filter(|state| state.of == pair.vendor.name) {
-            state.ask_again(version);
+            state.ask_again(seen.version_of_pair(pair));
         }
     }
 }

@@ -26,7 +26,11 @@ enum Step {
     /// Somebody puts a value back there that the field had before.
     PutBackThere(usize),
     Read,
+    /// A stream tells of the last edit of this field, and of nothing else.
+    Tell(usize),
     Deliver(usize),
+    /// Two of what was read or told, in whichever order, that were kept together until now.
+    DeliverJoined(usize, usize),
     ApplyWrite,
     DeliverAnswer(usize),
     /// A person decides what waits for one: the vendor's values stand, or ours.
@@ -39,7 +43,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..FIELDS.len()).prop_map(Step::EditThere),
         1 => (0..FIELDS.len()).prop_map(Step::PutBackThere),
         4 => Just(Step::Read),
+        2 => (0..FIELDS.len()).prop_map(Step::Tell),
         4 => any::<usize>().prop_map(Step::Deliver),
+        2 => any::<(usize, usize)>().prop_map(|(one, other)| Step::DeliverJoined(one, other)),
         4 => Just(Step::ApplyWrite),
         4 => any::<usize>().prop_map(Step::DeliverAnswer),
         1 => any::<bool>().prop_map(Step::Decide),
@@ -187,12 +193,24 @@ impl World {
                 let at = Timestamp::from_millisecond(self.version).unwrap();
                 let times = self.there.iter().filter(|_| self.dated);
                 let times = times.map(|(name, history)| (name.clone(), history.last().unwrap().at)).collect();
-                self.reads.push(Staged { version: self.version, at, fields, times, gone: None });
+                let older = BTreeMap::new();
+                self.reads.push(Staged { version: self.version, at, fields, times, older, gone: None });
+            }
+            Step::Tell(field) => {
+                let (name, entry) = (FIELDS[*field].1.to_owned(), self.latest(FIELDS[*field].1).clone());
+                let (version, at) = (entry.at.as_millisecond(), entry.at);
+                let (times, older) = (BTreeMap::new(), BTreeMap::new());
+                let fields = BTreeMap::from([(name, entry.value)]);
+                self.reads.push(Staged { version, at, fields, times, older, gone: None });
             }
             Step::Deliver(which) if !self.reads.is_empty() => {
-                let read = &self.reads[which % self.reads.len()];
-                let effect = sync::observe(&self.mapping, &mut self.link, &mut self.record, read.seen());
-                self.note(effect);
+                let read = self.reads[which % self.reads.len()].clone();
+                self.deliver(&read);
+            }
+            Step::DeliverJoined(one, other) if !self.reads.is_empty() => {
+                let read = |which: &usize| &self.reads[which % self.reads.len()];
+                let joined = Staged::join(Some(read(one).clone()), read(other).seen());
+                self.deliver(&joined);
             }
             Step::ApplyWrite if !self.queue.is_empty() => {
                 let write = self.queue.remove(0);
@@ -219,6 +237,11 @@ impl World {
             self.writes += 1;
             self.queue.push(write);
         }
+    }
+
+    fn deliver(&mut self, read: &Staged) {
+        let effect = sync::observe(&self.mapping, &mut self.link, &mut self.record, read.seen());
+        self.note(effect);
     }
 
     fn store(&mut self, field: &str, value: Value, ours: bool) {
@@ -363,6 +386,24 @@ proptest! {
         let settled = world.writes;
         world.settle();
         prop_assert_eq!(world.writes, settled);
+    }
+
+    #[test]
+    fn what_is_kept_of_readings_and_parts_is_the_same_in_whichever_order_they_came(
+        steps in proptest::collection::vec(step(), 0..30),
+        order in proptest::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let mut world = World::new(Policy::Crm, str::to_owned);
+        for step in &steps {
+            world.take(step);
+        }
+        let keep = |picks: &[usize]| {
+            let reads = picks.iter().map(|pick| &world.reads[pick % world.reads.len()]).chain(&world.reads);
+            let kept = reads.fold(None, |kept, read| Some(Staged::join(kept, read.seen()))).unwrap();
+            let of = |field: &str| (kept.fields[field].clone(), kept.seen().version_of(field));
+            FIELDS.map(|(_, theirs)| of(theirs))
+        };
+        prop_assert_eq!(keep(&order), keep(&[]));
     }
 
     #[test]

@@ -19,11 +19,11 @@ use crate::{
         cell::Record,
         mapping::{Compiled, MappingState},
         matching,
-        sync::{Link, LinkState},
+        sync::{Link, LinkState, Staged},
     },
     mappings::Mappings,
-    store::{conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
-    unit::{Cause, Outcome, Scope, Unit, Wanted},
+    store::{conflicts::StoredConflict, issues::StoredIssue, parts::Place, revisions::Revision},
+    unit::{Cause, Outcome, Parts, Scope, Unit, Wanted},
 };
 
 /// See the module.
@@ -40,6 +40,8 @@ pub(super) struct Platform {
     pub(super) outbox: VecDeque<Arc<ApplyWrite>>,
     /// The vendors' records that are to be read.
     unread: BTreeSet<(ConnectionId, String)>,
+    /// What is kept of records that came in parts.
+    parts: BTreeMap<Place, Staged>,
     /// All writes that were ever asked for.
     pub(super) asked: Vec<Arc<ApplyWrite>>,
     pub(super) issues: BTreeMap<(LinkId, String), StoredIssue>,
@@ -61,6 +63,7 @@ impl Platform {
             inbox: HashSet::new(),
             outbox: VecDeque::new(),
             unread: BTreeSet::new(),
+            parts: BTreeMap::new(),
             asked: Vec::new(),
             issues: BTreeMap::new(),
             conflicts: Vec::new(),
@@ -220,7 +223,8 @@ impl Platform {
     }
 
     /// Loads what a scope touches, as [`Unit::load`] does from the database.
-    fn unit(&self, now: Timestamp, scope: Scope) -> Unit {
+    fn unit(&self, now: Timestamp, mut scope: Scope) -> Unit {
+        let parts = Parts::held(self.parts.clone(), &mut scope);
         let found: Vec<Option<&Link>> = scope
             .vendor_records
             .iter()
@@ -262,12 +266,27 @@ impl Platform {
         };
         let links = self.links.iter().filter(held).cloned().collect();
         let records = records.iter().map(|place| self.records[*place].clone()).collect();
-        Unit::over(now, self.active(), records, links, keys)
+        Unit::over(now, self.active(), records, links, keys, parts)
     }
 
     fn store(&mut self, outcome: Outcome) {
-        let Outcome { mut records, mut links, revisions, conflicts, issues, cleared, messages, unread } =
-            outcome;
+        let Outcome {
+            mut records,
+            mut links,
+            revisions,
+            conflicts,
+            issues,
+            cleared,
+            messages,
+            unread,
+            parts,
+        } = outcome;
+        for (place, part) in parts {
+            match part {
+                Some(part) => self.parts.insert(place, part),
+                None => self.parts.remove(&place),
+            };
+        }
         // Ids hold chance; what is new is kept in an order that does not depend on it.
         let rank = |link: &Link| (self.system_of(link.mapping), link.vendor_id.clone());
         links.sort_by_cached_key(rank);

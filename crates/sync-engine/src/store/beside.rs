@@ -82,7 +82,8 @@ pub(crate) async fn page(
             let fields = from_json("a vendor's record", row.try_get("fields")?)?;
             let times = from_json("a vendor's record", row.try_get("times")?)?;
             let version = row.try_get("version")?;
-            Ok((row.try_get("vendor_id")?, Staged { version, at, fields, times, gone: None }))
+            let older = BTreeMap::new();
+            Ok((row.try_get("vendor_id")?, Staged { version, at, fields, times, older, gone: None }))
         })
         .collect()
 }

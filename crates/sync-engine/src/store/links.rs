@@ -63,15 +63,18 @@ pub(crate) enum Which {
     NotBeside,
 }
 
-/// Finds links by mapping and vendor id; the answer is in the order of the question.
+/// Finds links by mapping and vendor id, in the order of the question, and whether parts are kept of any of these records.
 pub(crate) async fn find(
     tx: &mut PgConnection,
     wanted: &[(MappingId, String)],
-) -> Result<Vec<Option<Found>>, Error> {
-    let mut found = vec![None; wanted.len()];
+) -> Result<(Vec<Option<Found>>, bool), Error> {
+    let (mut found, mut has_parts) = (vec![None; wanted.len()], false);
     let rows = sqlx::query(
-        "SELECT w.n, l.id, l.record_id FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS w(mapping_id, vendor_id, n) \
-         JOIN links l ON l.mapping_id = w.mapping_id AND l.vendor_id = w.vendor_id",
+        "SELECT w.n, l.id, l.record_id, p.vendor_id IS NOT NULL AS has_part \
+         FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS w(mapping_id, vendor_id, n) \
+         LEFT JOIN links l ON l.mapping_id = w.mapping_id AND l.vendor_id = w.vendor_id \
+         LEFT JOIN parts p ON p.mapping_id = w.mapping_id AND p.vendor_id = w.vendor_id \
+         WHERE l.id IS NOT NULL OR p.vendor_id IS NOT NULL",
     )
     .bind(wanted.iter().map(|(mapping, _)| mapping.uuid()).collect::<Vec<_>>())
     .bind(wanted.iter().map(|(_, id)| id.as_str()).collect::<Vec<_>>())
@@ -79,12 +82,12 @@ pub(crate) async fn find(
     .await?;
     for row in rows {
         let place = usize::try_from(row.try_get::<i64, _>("n")? - 1).unwrap_or_default();
-        found[place] = Some(Found {
-            link: LinkId::from_uuid(row.try_get("id")?),
-            record: row.try_get::<Option<Uuid>, _>("record_id")?.map(RecordId::from_uuid),
-        });
+        let record = row.try_get::<Option<Uuid>, _>("record_id")?.map(RecordId::from_uuid);
+        let link: Option<Uuid> = row.try_get("id")?;
+        found[place] = link.map(|link| Found { link: LinkId::from_uuid(link), record });
+        has_parts |= row.try_get::<bool, _>("has_part")?;
     }
-    Ok(found)
+    Ok((found, has_parts))
 }
 
 /// Which records these links belong to.

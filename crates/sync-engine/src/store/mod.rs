@@ -10,6 +10,7 @@ pub(crate) mod issues;
 pub(crate) mod links;
 pub(crate) mod mappings;
 pub(crate) mod parents;
+pub(crate) mod parts;
 pub(crate) mod plans;
 pub(crate) mod prune;
 pub(crate) mod reconciles;

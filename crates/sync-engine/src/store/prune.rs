@@ -10,7 +10,7 @@ use crate::Error;
 const BATCH: i64 = 1_000;
 
 /// What is forgotten, and how a batch of it is found: $1 is the moment before which, $2 how many.
-const OLD: [(&str, &str); 6] = [
+const OLD: [(&str, &str); 7] = [
     (
         "activity",
         "DELETE FROM activity WHERE ctid = ANY(ARRAY(SELECT ctid FROM activity WHERE minute < $1 LIMIT $2))",
@@ -31,6 +31,10 @@ const OLD: [(&str, &str); 6] = [
     (
         "comparisons",
         "DELETE FROM reconciles WHERE id = ANY(ARRAY(SELECT id FROM reconciles WHERE finished_at < $1 LIMIT $2))",
+    ),
+    (
+        "parts of records that were never read",
+        "DELETE FROM parts WHERE ctid = ANY(ARRAY(SELECT ctid FROM parts WHERE kept_at < $1 LIMIT $2))",
     ),
     (
         "idempotency keys",

@@ -56,7 +56,7 @@ impl Unit {
     }
 
     /// The vendor has this record no more. One that was heard of after this version is there.
-    pub(crate) fn gone(&mut self, mapping: &Compiled, vendor_id: &str, gone: Gone, cause: &Arc<Cause>) {
+    pub(crate) fn gone(&mut self, mapping: &Arc<Compiled>, vendor_id: &str, gone: Gone, cause: &Arc<Cause>) {
         let known = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned())).copied();
         let Some(id) = known else { return };
         let was_synced = self.is_synced(mapping, vendor_id);

@@ -8,14 +8,21 @@ use super::{Arrived, Cause, Unit};
 use crate::domain::{
     cell::Record,
     mapping::{Compiled, MappingState},
-    sync::{self, Effect, Gone, Link, LinkState, Staged},
+    sync::{self, Effect, Gone, Link, LinkState},
 };
 
 impl Unit {
     /// The vendor's record was deleted there. One that nobody saw before is remembered as deleted, so that an older
     /// change that arrives later does not bring it back.
-    pub(crate) fn delete(&mut self, mapping: &Compiled, vendor_id: &str, gone: Gone, cause: &Arc<Cause>) {
+    pub(crate) fn delete(
+        &mut self,
+        mapping: &Arc<Compiled>,
+        vendor_id: &str,
+        gone: Gone,
+        cause: &Arc<Cause>,
+    ) {
         self.forget_beside(mapping, vendor_id, gone);
+        self.merge_kept(mapping, vendor_id, gone.version, cause);
         let id = self.vendor_link(mapping, vendor_id);
         let Some(held) = self.links.get_mut(&id) else { return };
         // Nothing moves here while the mapping is not active.
@@ -64,7 +71,7 @@ impl Unit {
     /// survivor; else it is gone.
     pub(crate) fn follow(
         &mut self,
-        mapping: &Compiled,
+        mapping: &Arc<Compiled>,
         merged: &str,
         survivor: &str,
         gone: Gone,
@@ -115,8 +122,7 @@ impl Unit {
         if !is_ignored {
             link.state = LinkState::Filtered;
         }
-        link.seen_version = link.seen_version.max(arrived.seen.version);
-        link.staged = Some(Staged::join(link.staged.take(), arrived.seen));
+        link.stage(arrived.seen);
         held.dirty = true;
         self.cleared.insert((id, String::new()));
         true

@@ -7,7 +7,11 @@ use model::{CanonicalObject, LinkId, MappingId, OrganizationId, RecordId};
 use sqlx::PgConnection;
 
 use super::{
-    HeldLink, HeldRecord, Scope, Unit, Wanted, beside::Beside, differ::Compared, part::Unread, trace::Trace,
+    HeldLink, HeldRecord, Scope, Unit, Wanted,
+    beside::Beside,
+    differ::Compared,
+    part::{Parts, Unread},
+    trace::Trace,
 };
 use crate::{
     Error,
@@ -22,12 +26,12 @@ impl Unit {
         tx: &mut PgConnection,
         now: Timestamp,
         mappings: Mappings,
-        scope: Scope,
+        mut scope: Scope,
     ) -> Result<Self, Error> {
         let mut unit = Self::empty(now, mappings);
         let wanted: Vec<(MappingId, String)> =
             scope.vendor_records.iter().map(|w| (w.mapping.mapping.id, w.vendor_id.clone())).collect();
-        let mut found = store::links::find(tx, &wanted).await?;
+        let (mut found, mut has_parts) = store::links::find(tx, &wanted).await?;
         let mut creating: Vec<(OrganizationId, CanonicalObject)> = Vec::new();
         for (wanted, found) in scope.vendor_records.iter().zip(&found) {
             let mapping = &wanted.mapping.mapping;
@@ -38,12 +42,17 @@ impl Unit {
         }
         creating.sort_unstable();
         creating.dedup();
-        let mut records: BTreeSet<RecordId> = scope.records.into_iter().collect();
+        let mut records: BTreeSet<RecordId> = scope.records.drain(..).collect();
         if !creating.is_empty() {
             for (organization, object) in &creating {
                 store::records::lock_creation(tx, *organization, *object).await?;
             }
-            found = store::links::find(tx, &wanted).await?;
+            (found, has_parts) = store::links::find(tx, &wanted).await?;
+        }
+        if has_parts {
+            unit.parts = Parts::held(store::parts::of(tx, &wanted).await?, &mut scope);
+        }
+        if !creating.is_empty() {
             records.extend(unit.match_keys(tx, &scope.vendor_records, &found).await?);
         }
         let mut links: BTreeSet<LinkId> = scope.links.into_iter().collect();
@@ -85,6 +94,7 @@ impl Unit {
             compared: Compared::default(),
             beside: Beside::default(),
             unread: Unread::default(),
+            parts: Parts::default(),
             parents_here: HashMap::new(),
             parents_there: HashMap::new(),
             verify: false,

@@ -4,11 +4,14 @@ use bus::Message;
 use jiff::Timestamp;
 use model::{ConnectionId, LinkId, RecordId};
 
-use super::{Key, Unit};
+use super::{Key, Unit, part::Parts};
 use crate::{
-    domain::{cell::Record, sync::Link},
+    domain::{
+        cell::Record,
+        sync::{Link, Staged},
+    },
     mappings::Mappings,
-    store::{conflicts::StoredConflict, issues::StoredIssue, revisions::Revision},
+    store::{conflicts::StoredConflict, issues::StoredIssue, parts::Place, revisions::Revision},
 };
 
 /// What a unit would have stored.
@@ -24,6 +27,8 @@ pub(crate) struct Outcome {
     pub(crate) messages: Vec<Message>,
     /// The vendors' records that are to be read.
     pub(crate) unread: Vec<(ConnectionId, String)>,
+    /// What is kept of records that came in parts; none where it is kept no more.
+    pub(crate) parts: Vec<(Place, Option<Staged>)>,
 }
 
 impl Unit {
@@ -34,8 +39,9 @@ impl Unit {
         records: Vec<Record>,
         links: Vec<Link>,
         keys: Vec<(Key, RecordId)>,
+        parts: Parts,
     ) -> Self {
-        let mut unit = Self::empty(now, mappings);
+        let mut unit = Self { parts, ..Self::empty(now, mappings) };
         for record in records {
             unit.hold(record, false);
         }
@@ -54,7 +60,9 @@ impl Unit {
         self.write_out();
         let records = self.records.into_values().filter(|held| held.dirty).map(|held| held.record);
         let links = self.links.into_values().filter(|held| held.dirty).map(|held| held.link);
+        let parts = self.parts.changes().map(|(place, part)| (place.clone(), part.cloned()));
         Outcome {
+            parts: parts.collect(),
             records: records.collect(),
             links: links.collect(),
             revisions: self.revisions,

@@ -45,6 +45,7 @@ pub(crate) use self::parents::{named, names};
 use beside::Beside;
 use differ::Compared;
 pub(crate) use differ::{Difference, Unsynced};
+pub(crate) use part::Parts;
 use part::Unread;
 use trace::Trace;
 
@@ -139,6 +140,7 @@ pub(crate) struct Unit {
     compared: Compared,
     beside: Beside,
     unread: Unread,
+    parts: Parts,
     /// Records by the vendors' ids that name them, and the other way round, beside those that the unit holds.
     parents_here: HashMap<Named<String>, RecordId>,
     parents_there: HashMap<Named<RecordId>, String>,
@@ -163,17 +165,17 @@ impl Unit {
         self.adopt(mapping, arrived);
         let id = self.vendor_link(mapping, arrived.vendor_id);
         self.remember_shown(mapping, arrived);
-        let Some(held) = self.links.get_mut(&id) else { return };
         let seen = arrived.seen;
-        let is_gone = held.link.state == LinkState::Detached && held.link.record.is_none();
-        if is_gone && seen.version < held.link.seen_version {
+        let is_gone = |link: &Link| link.state == LinkState::Detached && link.record.is_none();
+        if self.link(id).is_some_and(|link| is_gone(link) && seen.version < link.seen_version) {
             return;
         }
-        if seen.version > held.link.seen_version {
-            held.link.seen_version = seen.version;
-            held.link.seen_at = Some(seen.at);
+        let parts = self.parts_of(mapping, arrived);
+        let Some(held) = self.links.get_mut(&id) else { return };
+        if let Some(parts) = parts {
+            held.link.stage(parts.seen());
         }
-        held.link.staged = Some(Staged::join(held.link.staged.take(), seen));
+        held.link.stage(seen);
         held.dirty = true;
         if held.link.record.is_none() && held.link.state != LinkState::Ignored {
             // What several records matched is asked again with the rest.
@@ -194,9 +196,11 @@ impl Unit {
     fn merge(&mut self, mapping: &Arc<Compiled>, arrived: Arrived<'_>, cause: &Arc<Cause>) {
         let compared = arrived;
         let was_synced = self.is_synced(mapping, arrived.vendor_id);
-        let staged =
-            self.take_staged(mapping, arrived.vendor_id, cause).map(|s| Staged::join(Some(s), arrived.seen));
-        let seen = staged.as_ref().map_or(arrived.seen, Staged::seen);
+        let staged = self.take_staged(mapping, arrived.vendor_id, cause);
+        let earlier = [staged, self.parts_of(mapping, arrived)].into_iter().flatten();
+        let earlier = earlier.reduce(|staged, parts| Staged::join(Some(staged), parts.seen()));
+        let joined = earlier.map(|earlier| Staged::join(Some(earlier), arrived.seen));
+        let seen = joined.as_ref().map_or(arrived.seen, Staged::seen);
         if self.leaves_out(mapping, Arrived { seen, ..arrived }) {
             return;
         }
@@ -240,7 +244,7 @@ impl Unit {
     fn arrive_again(&mut self, mapping: &Arc<Compiled>, vendor_id: &str, seen: Seen<'_>, cause: &Arc<Cause>) {
         let known = self.by_vendor.get(&(mapping.mapping.id, vendor_id.to_owned()));
         if let Some(held) = known.and_then(|id| self.links.get_mut(id)) {
-            sync::ask_again(mapping, &mut held.link, seen.version);
+            sync::ask_again(mapping, &mut held.link, seen);
             held.dirty = true;
         }
         let arrived = Arrived { vendor_id, seen, external: None, lane: Lane::Backfill, digest: None };
@@ -294,8 +298,12 @@ impl Unit {
         if let Some(vendor_id) = &held.link.vendor_id {
             self.by_vendor.insert((held.link.mapping, vendor_id.clone()), link_id);
         }
+        let vendor_id = held.link.vendor_id.clone();
         self.check.insert(link_id, Arc::clone(cause));
         self.take(mapping, link_id, record_id, effect, cause);
+        if let Some(vendor_id) = vendor_id {
+            self.merge_kept(mapping, &vendor_id, i64::MAX, cause);
+        }
     }
 
     /// What an answer means that made a record which is linked to another one here already.
@@ -556,6 +564,7 @@ impl Unit {
         self.messages.extend(self.unread.messages(self.now)?);
         bus::outbox::enqueue(tx, &self.messages).await?;
         self.compared.store(tx, self.now).await?;
+        self.parts.store(tx).await?;
         if self.verify && !store::mappings::hold(tx, &self.mappings.heads()).await? {
             return Err(Error::Moved);
         }

@@ -9,7 +9,7 @@ use crate::domain::{
     cell::Record,
     mapping::{Compiled, MappingState},
     matching,
-    sync::{LinkState, Staged, Trouble},
+    sync::{LinkState, Trouble},
 };
 
 enum Matches {
@@ -50,8 +50,7 @@ impl Unit {
                 let id = self.vendor_link(mapping, arrived.vendor_id);
                 let held = self.links.get_mut(&id)?;
                 held.link.state = LinkState::Ambiguous;
-                held.link.seen_version = held.link.seen_version.max(arrived.seen.version);
-                held.link.staged = Some(Staged::join(held.link.staged.take(), arrived.seen));
+                held.link.stage(arrived.seen);
                 held.dirty = true;
                 self.trouble(mapping, id, Trouble::ambiguous());
                 return None;
