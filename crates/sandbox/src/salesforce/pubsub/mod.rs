@@ -62,6 +62,8 @@ pub struct StreamSettings {
     pub gap_percent: u8,
     /// The share of responses, in percent, whose events are delivered a second time.
     pub duplicate_percent: u8,
+    /// Replay ids lose their ends on the way out: nobody can resume from one of those.
+    pub damaged_replay_ids: bool,
     /// An automated process follows each change of an address with its coordinates, a second later.
     pub geocode: bool,
 }
@@ -80,6 +82,7 @@ impl Default for StreamSettings {
             diff_min_chars: 1_000,
             gap_percent: 0,
             duplicate_percent: 0,
+            damaged_replay_ids: false,
             geocode: false,
         }
     }

@@ -261,7 +261,7 @@ impl Subscription {
         if !started.repeating {
             started.position = seen.unwrap_or(last);
         }
-        Some(self.response(events, last))
+        Some(self.response(sim, events, last))
     }
 
     fn keepalive(&mut self, sim: &mut Sim) -> Step {
@@ -272,13 +272,18 @@ impl Subscription {
         if let Some(started) = &mut self.started {
             started.position = mark;
         }
-        Step::Send(self.response(Vec::new(), mark))
+        Step::Send(self.response(sim, Vec::new(), mark))
     }
 
-    fn response(&self, events: Vec<ConsumerEvent>, latest: Position) -> FetchResponse {
+    fn response(&self, sim: &Sim, mut events: Vec<ConsumerEvent>, latest: Position) -> FetchResponse {
+        let mut latest_replay_id = latest.replay_id();
+        if sim.events.settings.damaged_replay_ids {
+            let told = events.iter_mut().map(|event| &mut event.replay_id);
+            told.chain([&mut latest_replay_id]).for_each(|id| id.truncate(id.len() / 2));
+        }
         FetchResponse {
             events,
-            latest_replay_id: latest.replay_id(),
+            latest_replay_id,
             rpc_id: self.rpc_id.to_string(),
             pending_num_requested: i32::try_from(self.owed).unwrap_or(i32::MAX),
         }

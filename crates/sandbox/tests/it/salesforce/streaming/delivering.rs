@@ -312,6 +312,20 @@ async fn running_streams_are_cut_or_fall_silent_at_once() {
 }
 
 #[tokio::test]
+async fn a_replay_id_that_was_damaged_on_its_way_is_none_to_resume_from() {
+    let org = org().await;
+    org.gaps(1);
+    let whole = org.earliest(ACCOUNTS).await.events(1).await.remove(0).replay_id;
+    org.control("stream/settings", json!({"damaged_replay_ids": true}));
+    let damaged = org.earliest(ACCOUNTS).await.events(1).await.remove(0).replay_id;
+    assert_eq!(damaged[..], whole[..whole.len() / 2]);
+    org.control("stream/settings", json!({"damaged_replay_ids": false, "keepalive_ms": 100}));
+    let status = org.after(ACCOUNTS, &damaged).await.end().await;
+    assert_eq!(refused(&status).1, "subscription.fetch.replayid.corrupted");
+    assert!(org.after(ACCOUNTS, &whole).await.response().await.is_ok());
+}
+
+#[tokio::test]
 async fn faults_and_moves_can_be_ordered_over_http() {
     let org = org().await;
     let order = json!({"rpc": "get_topic", "kind": "resource_exhausted"});
