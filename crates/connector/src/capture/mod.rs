@@ -179,7 +179,8 @@ impl Reader {
         }
     }
 
-    /// Polls for changes, until then or for good; between the polls, looks again at what may have come late.
+    /// Polls for changes, for good, or until then or until somebody asked for a poll; between the polls, looks again at
+    /// what may have come late.
     ///
     /// # Errors
     /// The lease is lost.
@@ -188,21 +189,27 @@ impl Reader {
         let mut sync_now = self.link.sync_now.subscribe();
         let mut pause = config.poll_interval_min;
         let mut manual = false;
-        while until.is_none_or(|until| Instant::now() < until) {
+        loop {
             polling.begun.go_on(if manual { MANUAL } else { POLL }, self.core.now());
-            match self.poll(polling).await {
-                Ok(read) if read > 0 => pause = config.poll_interval_min,
-                Ok(_) => pause = (pause * 3 / 2).clamp(config.poll_interval_min, config.poll_interval),
-                Err(Failure::LeaseLost) => return Err(Failure::LeaseLost),
-                Err(failure) => {
-                    let wait = self.failed(LIVE, &mut polling.begun, &failure).await;
-                    manual = wait_or_wake(wait, &mut sync_now).await;
-                    continue;
+            let wait = match self.poll(polling).await {
+                Ok(read) => {
+                    let longer = (pause * 3 / 2).clamp(config.poll_interval_min, config.poll_interval);
+                    pause = if read > 0 { config.poll_interval_min } else { longer };
+                    pause
                 }
+                Err(Failure::LeaseLost) => return Err(Failure::LeaseLost),
+                Err(failure) => self.failed(LIVE, &mut polling.begun, &failure).await,
+            };
+            // Whoever asked for a poll may know that it is time.
+            if manual && until.is_some() {
+                return Ok(());
             }
-            manual = wait_or_wake(pause, &mut sync_now).await;
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            manual = wait_or_wake(left.map_or(wait, |left| wait.min(left)), &mut sync_now).await;
+            if !manual && until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     async fn poll(&self, polling: &mut Polling) -> Result<u64, Failure> {

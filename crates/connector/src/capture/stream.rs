@@ -7,7 +7,7 @@ use std::{convert::Infallible, time::Duration};
 use jiff::Timestamp;
 use model::Lane;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, sleep_until},
 };
@@ -124,10 +124,7 @@ impl Reader {
                         ErrorKind::TokenExpired => error.with_retry(Retry::Backoff),
                         _ => error,
                     };
-                    let interrupted = self.bridge(&mut it, &error).await;
-                    let wait = self.failed(STREAM, &mut it.begun, &error.into()).await;
-                    wait_or_wake(wait, &mut sync_now).await;
-                    interrupted
+                    self.bridge(&mut it, error, &mut sync_now).await
                 }
                 failure => Err(failure),
             };
@@ -273,14 +270,23 @@ impl Reader {
         Ok(())
     }
 
-    /// The stream broke off. It goes on where it was; when it stays away, what changes meanwhile is asked for.
-    async fn bridge(&self, it: &mut Follower, error: &Error) -> Result<(), Failure> {
-        self.say_followed(StreamState::Interrupted, Some(&error.message)).await?;
-        if it.open_at.elapsed() > self.core.config.poll_interval {
-            self.catch_up_from(it);
-            self.poll(&mut it.polling).await?;
+    /// The stream broke off. It goes on where it was, after a while; when it stays away for longer than a poll would be
+    /// waited for, what changes meanwhile is asked for.
+    async fn bridge(
+        &self,
+        it: &mut Follower,
+        error: Error,
+        sync_now: &mut watch::Receiver<u64>,
+    ) -> Result<(), Failure> {
+        let said = self.say_followed(StreamState::Interrupted, Some(&error.message)).await;
+        let wait = self.failed(STREAM, &mut it.begun, &error.into()).await;
+        if it.open_at.elapsed() + wait <= self.core.config.poll_interval {
+            wait_or_wake(wait, sync_now).await;
+            return said;
         }
-        Ok(())
+        self.catch_up_from(it);
+        self.poll_until(&mut it.polling, Some(Instant::now() + wait)).await?;
+        said
     }
 
     /// The account has no stream: it is polled, and asked again now and then.

@@ -12,7 +12,7 @@ use testkit::eventually;
 
 use crate::{
     acme::{Fault, STREAMING},
-    world::{Replica, SOON, World},
+    world::{Replica, SOON, World, about},
 };
 
 /// A world whose 30 companies are read and followed.
@@ -236,6 +236,23 @@ async fn a_stream_that_stays_away_is_bridged_by_asking() {
     let change = world.wait_for_change("000001", "phone", "1").await;
     assert!(!change.is_partial, "it was read while the stream was away");
     wait_until(&world, "following").await;
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_for_long_is_bridged_by_asking_until_somebody_has_it_tried_again() {
+    let (world, mut replica, id) = followed().await;
+    world.acme.fault("/stream", Fault::Status(508));
+    wait_until(&world, "interrupted").await;
+    for phone in ["1", "2"] {
+        world.acme.edit("companies", "000001", "phone", phone);
+        assert!(!world.wait_for_change("000001", "phone", phone).await.is_partial, "it was asked for");
+    }
+    assert_eq!(followed_as(&world).await.as_deref(), Some("interrupted"));
+    replica.api.sync_now(about("owner", id)).await.unwrap();
+    wait_until(&world, "following").await;
+    world.acme.edit("companies", "000001", "phone", "3");
+    assert!(world.wait_for_change("000001", "phone", "3").await.is_partial, "it was pushed");
     replica.stop().await;
 }
 

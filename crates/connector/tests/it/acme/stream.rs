@@ -8,7 +8,7 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use connector::{Batch, Body, Change, ChangeStream, Error, ErrorKind, Session, Untold};
+use connector::{Batch, Body, Change, ChangeStream, Error, ErrorKind, Retry, Session, Untold};
 use model::{ChangeKind, Value};
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
@@ -160,6 +160,10 @@ impl ChangeStream for AcmeStream {
 pub(super) fn refusal(status: u16, body: &[u8]) -> Option<Error> {
     let error = |kind, words: &str| Some(Error::new(kind, "subscribe", words));
     match status {
+        508 => Some(
+            Error::new(ErrorKind::Unavailable, "subscribe", "enough of Acme's stream for now")
+                .with_retry(Retry::After(Duration::from_secs(600))),
+        ),
         410 => error(ErrorKind::PositionLost, "Acme does not know the position any more"),
         501 => error(ErrorKind::NoStream, &String::from_utf8_lossy(body)),
         _ => None,
