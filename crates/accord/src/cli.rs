@@ -212,6 +212,15 @@ pub(crate) struct Salesforce {
         default_value = connector_salesforce::PUBSUB_URL
     )]
     pub(crate) pubsub_url: Url,
+    /// Seconds of silence after which a stream of change events counts as dead and is opened anew. Salesforce sends a sign
+    /// of life every 270 at the latest.
+    #[arg(
+        long = "salesforce-silence-seconds",
+        env = "ACCORD_SALESFORCE_SILENCE_SECONDS",
+        default_value_t = connector_salesforce::LONGEST_SILENCE.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=3_600)
+    )]
+    pub(crate) silence_seconds: u64,
 }
 
 /// A language model that ranks the candidates of mapping suggestions which the embedded matcher is unsure of. It is told

@@ -185,6 +185,7 @@ mod tests {
             client_secret: "s3cret".into(),
             login_url: login_url.map(|url| url.parse().unwrap()),
             pubsub_url: crate::PUBSUB_URL.parse().unwrap(),
+            longest_silence: crate::LONGEST_SILENCE,
             pubsub_authority: None,
             bulk_from: crate::BULK_FROM,
         }

@@ -18,6 +18,6 @@ mod write;
 
 pub use self::{
     bulk::BULK_FROM,
-    config::{Config, PUBSUB_URL},
+    config::{Config, LONGEST_SILENCE, PUBSUB_URL},
     connector::Salesforce,
 };

@@ -122,6 +122,7 @@ impl Org {
             login_url: Some(sandbox.url.clone()),
             pubsub_url: format!("http://127.0.0.1:{}", sandbox.next_port).parse()?,
             pubsub_authority: None,
+            longest_silence: connector_salesforce::LONGEST_SILENCE,
             // By pages, however many records there are.
             bulk_from: u64::MAX,
         };

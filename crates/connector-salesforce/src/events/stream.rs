@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::{ChangeKind, ObjectSchema};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tonic::Streaming;
 
@@ -28,8 +28,6 @@ use super::{
 };
 use crate::{client::Client, config::Config, deleted, objects::MERGED};
 
-/// Salesforce sends a sign of life every 270 seconds at the latest.
-const LONGEST_SILENCE: Duration = Duration::from_secs(275);
 /// A statement may have run so long before its transaction was committed, and stamps tell when it ran.
 const LONGEST_TRANSACTION: SignedDuration = SignedDuration::from_mins(15);
 /// Events are kept for 72 hours: what a stream left out is not older.
@@ -62,7 +60,9 @@ pub(crate) async fn subscribe(
     if !may_subscribe {
         return Err(not_selected(object));
     }
-    let (more, incoming) = pubsub.subscribe(&topic, behind).await?;
+    // The answer may begin with the first sign of life only.
+    let opened = timeout(config.longest_silence, pubsub.subscribe(&topic, behind)).await;
+    let (more, incoming) = opened.map_err(|_| silent())??;
     Ok(Box::new(Events {
         pubsub,
         session: session.clone(),
@@ -75,6 +75,7 @@ pub(crate) async fn subscribe(
         received: None,
         read: None,
         heard: Instant::now(),
+        longest_silence: config.longest_silence,
         committed: None,
     }))
 }
@@ -102,6 +103,7 @@ struct Events {
     received: Option<FetchResponse>,
     read: Option<Batch>,
     heard: Instant,
+    longest_silence: Duration,
     /// When the last transaction was committed that was read.
     committed: Option<Timestamp>,
 }
@@ -126,7 +128,7 @@ impl ChangeStream for Events {
 
 impl Events {
     async fn receive(&mut self) -> Result<FetchResponse, Error> {
-        let received = timeout_at(self.heard + LONGEST_SILENCE, self.incoming.message()).await;
+        let received = timeout_at(self.heard + self.longest_silence, self.incoming.message()).await;
         let received = received.map_err(|_| silent())?;
         let received = received.map_err(|status| of_status(&status, &self.object.name))?;
         let response = received.ok_or_else(unavailable)?;

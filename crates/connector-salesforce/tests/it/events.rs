@@ -3,7 +3,7 @@ use model::{ChangeKind, Value};
 use sandbox::salesforce::{Edition, Rpc, Settings, StreamFault, StreamFaultKind, StreamSettings};
 use serde_json::json;
 
-use crate::org::{Org, connected, connected_with, fields, next, told};
+use crate::org::{Org, connected, connected_as, connected_with, fields, next, told};
 
 const BULK_FROM: u64 = connector_salesforce::BULK_FROM;
 
@@ -244,6 +244,42 @@ async fn ends_of_a_stream_are_told_apart() {
         assert_eq!(ended.kind, expected, "{kind:?}: {ended}");
         assert!(ended.is_transient(), "the stream can be opened again after {kind:?}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_is_dead_and_so_is_one_that_never_says_anything() {
+    let stream = StreamSettings { keepalive_ms: 100, ..StreamSettings::default() };
+    let silence = std::time::Duration::from_secs(1);
+    let settings = Settings { stream, ..Settings::default() };
+    let org = connected_as(settings, |config| config.longest_silence = silence).await;
+    let (mut stream, schema) = followed(&org, &["Name"]).await;
+    let quiet_until = tokio::time::Instant::now() + 2 * silence;
+    while tokio::time::Instant::now() < quiet_until {
+        assert!(next(&mut stream).await.unwrap().changes.is_empty(), "signs of life keep it");
+    }
+    org.sandbox.cut_streams(StreamFaultKind::Silence);
+    let ended = loop {
+        // What was on its way still comes.
+        if let Err(error) = next(&mut stream).await {
+            break error;
+        }
+    };
+    assert_eq!((ended.kind, ended.is_transient()), (ErrorKind::Unavailable, true), "{ended}");
+    assert!(ended.message.contains("silent"), "{ended}");
+
+    let fault = StreamFault {
+        rpc: Some(Rpc::Subscribe),
+        kind: StreamFaultKind::Silence,
+        after_events: 0,
+        times: Some(1),
+        probability: None,
+    };
+    org.sandbox.add_stream_fault(fault);
+    let names = fields(&["Name"]);
+    let opening = tokio::time::timeout(10 * silence, org.subscribe(&schema, &names, None)).await;
+    let refused = opening.expect("it waits for good").err().expect("nobody answered");
+    assert!(refused.kind == ErrorKind::Unavailable && refused.message.contains("silent"), "{refused}");
+    assert!(org.subscribe(&schema, &names, None).await.is_ok());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use connector::{
     AuthorizeRequest, Batch, Change, ChangeStream, Connector, Cursor, Error, Fetch, Grant, Page, Session,
     Subscription, http::Client,
 };
-use connector_salesforce::{BULK_FROM, Config, Salesforce};
+use connector_salesforce::{BULK_FROM, Config, LONGEST_SILENCE, Salesforce};
 use jiff::Timestamp;
 use model::ObjectSchema;
 use sandbox::salesforce::{self, Fault, FaultKind, FaultMatch, Handle, Settings};
@@ -30,18 +30,25 @@ pub(crate) async fn connected() -> Org {
 }
 
 pub(crate) async fn connected_with(settings: Settings, bulk_from: u64) -> Org {
+    connected_as(settings, |config| config.bulk_from = bulk_from).await
+}
+
+/// By a configuration that differs so from the usual one.
+pub(crate) async fn connected_as(settings: Settings, differs: impl FnOnce(&mut Config)) -> Org {
     let (client_id, client_secret) = (settings.client_id.clone(), settings.client_secret.as_str().into());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sandbox = salesforce::start(settings, listener).await.unwrap();
     let events = sandbox.serve_events(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
-    let config = Config {
+    let mut config = Config {
         client_id,
         client_secret,
         login_url: Some(sandbox.url().parse().unwrap()),
         pubsub_url: events.url.parse().unwrap(),
         pubsub_authority: events.certificate,
-        bulk_from,
+        longest_silence: LONGEST_SILENCE,
+        bulk_from: BULK_FROM,
     };
+    differs(&mut config);
     let salesforce = Arc::new(Salesforce::try_new(config).unwrap().without_limits());
     let grant = consent(&sandbox, &salesforce).await;
     let session = session(&sandbox, &salesforce, &grant);
