@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::eventually;
 use tests::{House, Start};
 
@@ -10,19 +10,13 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// Calls by which records are written at the vendors.
 async fn writes(house: &House) -> (u64, u64) {
-    let of = |log: Value, is_write: fn(&str) -> bool| {
-        let routes = log["routes"].as_object().cloned().unwrap_or_default();
-        let calls = routes.iter().filter(|(route, _)| is_write(route));
-        calls.map(|(_, count)| count["calls"].as_u64().unwrap_or_default()).sum()
-    };
-    let hubspot = of(house.hubspot().control("GET", "calls", json!({})).await, |route| {
-        route.contains("/batch/update") || route.contains("/batch/create") || route.contains("/batch/upsert")
+    let log = house.hubspot().control("GET", "calls", json!({})).await;
+    let routes = log["routes"].as_object().expect("routes").iter();
+    let writes = routes.filter(|(route, _)| {
+        ["/batch/update", "/batch/create", "/batch/upsert"].iter().any(|write| route.contains(write))
     });
-    let salesforce = of(house.salesforce().control("GET", "calls", json!({})).await, |route| {
-        let (method, path) = route.split_once(' ').unwrap_or_default();
-        path.contains("/composite") && (method == "PATCH" || path.ends_with("/composite"))
-    });
-    (hubspot, salesforce)
+    let hubspot = writes.filter_map(|(_, count)| count["calls"].as_u64()).sum();
+    (hubspot, house.salesforce().writes().await)
 }
 
 /// A company of HubSpot's with its record here and its account in Salesforce.

@@ -22,6 +22,7 @@ mod reconcile;
 mod resume;
 mod rules;
 mod salesforce;
+mod salesforce_objects;
 mod secrets;
 mod services;
 mod tidy;

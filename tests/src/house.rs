@@ -37,6 +37,8 @@ pub struct Start {
     pub poll_seconds: u64,
     /// Seconds between two looks at associations.
     pub association_seconds: u64,
+    /// Seconds for which Salesforce's events may be silent.
+    pub silence_seconds: u64,
 }
 
 impl Default for Start {
@@ -49,6 +51,7 @@ impl Default for Start {
             edits_per_minute: 0,
             poll_seconds: 1,
             association_seconds: 300,
+            silence_seconds: 275,
         }
     }
 }
@@ -300,8 +303,35 @@ impl House {
 
     /// The id of the HubSpot connection.
     pub async fn connection(&self) -> String {
+        self.connection_to("hubspot").await
+    }
+
+    /// The id of the connection to a vendor.
+    pub async fn connection_to(&self, vendor: &str) -> String {
         let connections = self.ok("GET", "/api/v1/connections", None).await;
-        connections["data"][0]["id"].as_str().expect("the demo is connected").to_owned()
+        let connections = connections["data"].as_array().expect("a list");
+        let found = connections.iter().find(|connection| connection["vendor"] == vendor);
+        found.and_then(|connection| connection["id"].as_str()).expect("the demo is connected").to_owned()
+    }
+
+    /// How an object's stream of changes is: `following`, `interrupted`, `lost`.
+    pub async fn stream_state(&self, connection: &str, object: &str) -> Option<String> {
+        let progress = self.ok("GET", &format!("/api/v1/connections/{connection}/progress"), None).await;
+        let objects = progress["objects"].as_array().expect("a list");
+        let found = objects.iter().find(|one| one["vendor_object"] == object)?;
+        found["stream"]["state"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until the streams of these objects are followed.
+    pub async fn wait_for_streams(&self, connection: &str, objects: &[&str]) {
+        for object in objects {
+            eventually(
+                Duration::from_secs(60),
+                &format!("the stream of {object} to be followed"),
+                || async { (self.stream_state(connection, object).await? == "following").then_some(()) },
+            )
+            .await;
+        }
     }
 
     /// The id of the mapping of a canonical object.
@@ -405,6 +435,7 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .args(["--edits-per-minute", &start.edits_per_minute.to_string()])
         .args(["--poll-seconds", &start.poll_seconds.to_string()])
         .args(["--association-seconds", &start.association_seconds.to_string()])
+        .args(["--salesforce-silence-seconds", &start.silence_seconds.to_string()])
         .arg("--data-dir")
         .arg(directory.path().join("data"))
         .arg("--ready-file")

@@ -145,6 +145,18 @@ impl SalesforceOrg {
         assert_eq!(status, 204, "{answer}");
     }
 
+    /// How many calls wrote records.
+    pub async fn writes(&self) -> u64 {
+        let log = self.control("GET", "calls", json!({})).await;
+        let routes = log["routes"].as_object().expect("routes").iter();
+        let writes = routes.filter(|(route, _)| {
+            let (method, path) = route.split_once(' ').unwrap_or_default();
+            path.contains("/composite")
+                && (matches!(method, "PATCH" | "DELETE") || path.ends_with("/composite"))
+        });
+        writes.filter_map(|(_, count)| count["calls"].as_u64()).sum()
+    }
+
     /// Records that a query finds, which has no character that an address must spell otherwise but blanks.
     pub async fn query(&self, soql: &str) -> Vec<Value> {
         let soql = soql.replace(' ', "+");

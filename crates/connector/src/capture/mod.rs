@@ -119,7 +119,9 @@ impl Reader {
     async fn read_live(&self, mut polling: Polling, stream: Option<Checkpoint>) {
         match stream {
             Some(stream) => self.follow_or_poll(polling, stream).await,
-            None => drop(self.poll_until(&mut polling, None).await),
+            None => {
+                drop(self.poll_until(&mut polling, &mut self.link.sync_now.subscribe(), None).await);
+            }
         }
     }
 
@@ -184,9 +186,13 @@ impl Reader {
     ///
     /// # Errors
     /// The lease is lost.
-    async fn poll_until(&self, polling: &mut Polling, until: Option<Instant>) -> Result<(), Failure> {
+    async fn poll_until(
+        &self,
+        polling: &mut Polling,
+        sync_now: &mut watch::Receiver<u64>,
+        until: Option<Instant>,
+    ) -> Result<(), Failure> {
         let config = &self.core.config;
-        let mut sync_now = self.link.sync_now.subscribe();
         let mut pause = config.poll_interval_min;
         let mut manual = false;
         loop {
@@ -205,7 +211,7 @@ impl Reader {
                 return Ok(());
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            manual = wait_or_wake(left.map_or(wait, |left| wait.min(left)), &mut sync_now).await;
+            manual = wait_or_wake(left.map_or(wait, |left| wait.min(left)), sync_now).await;
             if !manual && until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(());
             }

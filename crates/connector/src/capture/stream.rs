@@ -33,6 +33,8 @@ pub(super) const READ_TOGETHER: usize = 200;
 /// How an object is followed.
 struct Follower {
     polling: Polling,
+    /// When somebody does not want to wait.
+    sync_now: watch::Receiver<u64>,
     /// How far the stream is, as stored.
     stream: Checkpoint,
     /// Whether its position was lost, and people were told.
@@ -106,9 +108,9 @@ struct Open {
 impl Reader {
     /// Follows the stream; polls where the account has none, and while it cannot be opened.
     pub(super) async fn follow_or_poll(&self, polling: Polling, stream: Checkpoint) {
-        let mut sync_now = self.link.sync_now.subscribe();
+        let sync_now = self.link.sync_now.subscribe();
         let (now, begun) = (Instant::now(), Begun::new(STREAM, self.core.now()));
-        let mut it = Follower { polling, stream, lost: false, open_at: now, begun, tell_at: now };
+        let mut it = Follower { polling, sync_now, stream, lost: false, open_at: now, begun, tell_at: now };
         loop {
             let Err(failure) = self.follow(&mut it).await;
             let dealt = match failure {
@@ -124,7 +126,7 @@ impl Reader {
                         ErrorKind::TokenExpired => error.with_retry(Retry::Backoff),
                         _ => error,
                     };
-                    self.bridge(&mut it, error, &mut sync_now).await
+                    self.bridge(&mut it, error).await
                 }
                 failure => Err(failure),
             };
@@ -154,13 +156,12 @@ impl Reader {
         } else if !it.lost {
             self.say_followed(StreamState::CatchingUp, None).await?;
         }
-        let mut sync_now = self.link.sync_now.subscribe();
         let mut poll_at = Instant::now();
         loop {
             let batch = tokio::select! {
                 batch = source.next() => Some(batch?),
                 () = sleep_until(poll_at), if open.settled_at.is_some() => None,
-                _ = sync_now.changed() => None,
+                _ = it.sync_now.changed() => None,
                 () = sleep_until(it.tell_at), if it.begun.run.published > 0 => {
                     self.tell_streamed(it).await?;
                     continue;
@@ -272,20 +273,15 @@ impl Reader {
 
     /// The stream broke off. It goes on where it was, after a while; when it stays away for longer than a poll would be
     /// waited for, what changes meanwhile is asked for.
-    async fn bridge(
-        &self,
-        it: &mut Follower,
-        error: Error,
-        sync_now: &mut watch::Receiver<u64>,
-    ) -> Result<(), Failure> {
+    async fn bridge(&self, it: &mut Follower, error: Error) -> Result<(), Failure> {
         let said = self.say_followed(StreamState::Interrupted, Some(&error.message)).await;
         let wait = self.failed(STREAM, &mut it.begun, &error.into()).await;
         if it.open_at.elapsed() + wait <= self.core.config.poll_interval {
-            wait_or_wake(wait, sync_now).await;
+            wait_or_wake(wait, &mut it.sync_now).await;
             return said;
         }
         self.catch_up_from(it);
-        self.poll_until(&mut it.polling, Some(Instant::now() + wait)).await?;
+        self.poll_until(&mut it.polling, &mut it.sync_now, Some(Instant::now() + wait)).await?;
         said
     }
 
@@ -294,7 +290,8 @@ impl Reader {
         self.catch_up_from(it);
         self.say_followed(StreamState::Polled, Some(&error.message)).await?;
         self.core.part_succeeded(&self.link, &self.part(STREAM)).await?;
-        self.poll_until(&mut it.polling, Some(Instant::now() + self.core.config.no_stream_pause)).await
+        let again_at = Instant::now() + self.core.config.no_stream_pause;
+        self.poll_until(&mut it.polling, &mut it.sync_now, Some(again_at)).await
     }
 
     /// The vendor does not know the position any more: people are told, until what was changed since is read.
