@@ -8,6 +8,7 @@ use model::{
 };
 use sandbox::salesforce::{Fault, FaultKind, FaultMatch, Settings};
 use serde_json::json;
+use testkit::eventually;
 
 use crate::org::{Org, connected, connected_with, fault, fields, told};
 
@@ -115,11 +116,10 @@ async fn what_another_changes_while_we_write_is_never_covered_unseen() {
     let write = [guarded(&id, "Site", "ours", "a")];
     let writing = org.salesforce.write(&org.session, &schema, &write);
     let meddling = async {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-        while org.calls_of("/composite/sobjects/Account") == 0 {
-            assert!(tokio::time::Instant::now() < deadline, "the record is not looked at");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually(Duration::from_secs(10), "the record to be looked at", || async {
+            (org.calls_of("/composite/sobjects/Account") > 0).then_some(())
+        })
+        .await;
         org.sandbox.edit("Account", &id, json!({"Site": "theirs"})).unwrap();
     };
     let (mut outcomes, ()) = tokio::join!(writing, meddling);

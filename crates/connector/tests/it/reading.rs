@@ -44,18 +44,32 @@ async fn history_and_edits_arrive_and_a_restart_resumes_without_reading_again() 
     replica.stop().await;
 }
 
+/// Lets pass one search after the other until the first hundred of 500 records are here.
+async fn read_the_first_pages(world: &World) {
+    eventually(SOON, "the first pages", || async {
+        let served = world.acme.lock().served;
+        if served < 100 {
+            world.acme.let_one_pass();
+        }
+        (served >= 100).then_some(())
+    })
+    .await;
+    eventually(SOON, "the first records", || async { (world.changes().len() >= 100).then_some(()) }).await;
+}
+
 #[tokio::test]
 async fn a_kill_in_the_middle_of_the_backfill_loses_nothing() {
     let world = World::new(FAST).await;
     world.acme.seed("deals", 500, 3);
-    world.acme.lock().latency = Duration::from_millis(20);
-    let mut first = world.start().await;
+    world.acme.hold("/search");
+    let mut first = world.start_with(world.patient()).await;
     let id = first.connect(&world.acme).await;
     world.capture(id, "deals", &["name"], true).await;
-    eventually(SOON, "the first pages", || async { (world.changes().len() >= 100).then_some(()) }).await;
+    read_the_first_pages(&world).await;
     world.nats.restart().await;
     // Dropping the tasks is as sudden as a kill, as far as the database and the bus can tell.
     first.stop().await;
+    world.acme.release();
     world.acme.lock().served = 0;
     let second = world.start().await;
     world.wait_for("the end", kind::BACKFILL_FINISHED, |_: &CaptureProgress| true).await;
@@ -107,15 +121,16 @@ async fn fields_are_dated_before_their_changes_are_told_and_a_failure_of_that_lo
 async fn a_reading_that_fails_in_the_middle_is_told_as_far_as_it_came() {
     let world = World::new(FAST).await;
     world.acme.seed("companies", 500, 3);
-    world.acme.lock().latency = Duration::from_millis(100);
-    let mut config = world.config();
+    world.acme.hold("/search");
+    let mut config = world.patient();
     config.poll_interval = Duration::from_secs(600);
     config.poll_interval_min = Duration::from_secs(600);
     let mut replica = world.start_with(config).await;
     let id = replica.connect(&world.acme).await;
     world.capture(id, "companies", &["name"], true).await;
-    eventually(SOON, "the first pages", || async { (world.changes().len() >= 100).then_some(()) }).await;
+    read_the_first_pages(&world).await;
     world.acme.fault("/search", Fault::Status(403));
+    world.acme.release();
     let run = |run: &SyncRunFinished| run.run == "backfill";
     let failed = world.wait_for("the failed run", kind::SYNC_RUN_FINISHED, run).await;
     assert_eq!(failed.error.as_deref(), Some("permission_missing"));

@@ -99,6 +99,14 @@ impl World {
         config
     }
 
+    /// For stories that hold calls at the vendor.
+    pub(crate) fn patient(&self) -> Config {
+        let mut config = self.config();
+        config.call_timeout = SOON;
+        config.refresh_patience = 2 * SOON;
+        config
+    }
+
     pub(crate) async fn start(&self) -> Replica {
         self.start_with(self.config()).await
     }

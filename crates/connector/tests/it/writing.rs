@@ -79,15 +79,21 @@ async fn writes_are_made_in_batches_and_a_bad_one_stops_no_neighbour() {
 #[tokio::test]
 async fn where_the_field_for_our_id_cannot_be_made_only_creates_are_refused() {
     let world = World::new(FAST).await;
-    let mut replica = world.start().await;
+    let mut replica = world.start_with(world.patient()).await;
     let id = replica.connect(&world.acme).await;
-    world.acme.lock().latency = Duration::from_secs(1);
+    world.acme.hold("/write");
     let first = ask(&world, id, update("x"), "one").await;
     eventually(SOON, "the first write", || async { world.acme.calls("/write").first().copied() }).await;
     // What is asked for meanwhile is made together.
     world.acme.fault("/prepare", Fault::Status(403));
     let creating = ask(&world, id, create("rec_1"), "two").await;
     let updating = ask(&world, id, update("y"), "three").await;
+    let durable = format!("connector-acme-{}", subject::partition(&id));
+    eventually(SOON, "all to be taken", || async {
+        (world.bus.pending(subject::WRITES, &durable).await.unwrap().waiting == 0).then_some(())
+    })
+    .await;
+    world.acme.release();
     let WriteOutcome::Rejected { category, .. } = answer(&world, creating).await else { panic!("created") };
     assert_eq!(category, IssueCategory::Permission);
     assert!(matches!(answer(&world, updating).await, WriteOutcome::Applied { .. }));

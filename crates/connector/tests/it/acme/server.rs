@@ -17,7 +17,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use model::{Clock, SystemClock};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 use url::Url;
 
 use super::stream::Pushes;
@@ -63,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) refresh: Option<String>,
     pub(crate) expires_in: u64,
     pub(crate) rotate: bool,
-    pub(crate) refresh_delay: Duration,
+    /// How long a call takes, for stories about rates and about calls at the same time.
     pub(crate) latency: Duration,
     pub(crate) refreshes: usize,
     /// Records that searches handed out.
@@ -71,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) revoked: usize,
     pub(crate) prepared: Vec<String>,
     pub(crate) pushes: Pushes,
+    gate: Option<(&'static str, Arc<Semaphore>)>,
     pub(crate) faults: VecDeque<(&'static str, Fault)>,
     pub(crate) calls: Vec<(String, Instant)>,
     counter: u64,
@@ -202,6 +206,37 @@ impl Acme {
         inner.records.get_mut(object).unwrap().get_mut(id).unwrap().archived = at;
     }
 
+    /// From now on calls of paths that begin like this wait at the gate. A token is made before its answer waits.
+    pub(crate) fn hold(&self, path: &'static str) {
+        self.lock().gate = Some((path, Arc::new(Semaphore::new(0))));
+    }
+
+    /// Lets one call pass the gate, unless one still may.
+    pub(crate) fn let_one_pass(&self) {
+        if let Some((_, gate)) = self.lock().gate.as_ref().filter(|(_, gate)| gate.available_permits() == 0) {
+            gate.add_permits(1);
+        }
+    }
+
+    /// Opens the gate for good.
+    pub(crate) fn release(&self) {
+        if let Some((_, gate)) = self.lock().gate.take() {
+            gate.close();
+        }
+    }
+
+    async fn passes(&self, path: &str) {
+        let gate = {
+            let inner = self.lock();
+            let gate = inner.gate.as_ref().filter(|(held, _)| path.starts_with(held));
+            gate.map(|(_, gate)| Arc::clone(gate))
+        };
+        if let Some(gate) = gate {
+            // One that is closed stands open.
+            gate.acquire().await.map(SemaphorePermit::forget).ok();
+        }
+    }
+
     pub(crate) fn expire_access(&self) {
         self.lock().access.clear();
     }
@@ -264,15 +299,20 @@ async fn front(State(acme): State<Acme>, request: Request, next: Next) -> Respon
             .and_then(|token| token.strip_prefix("Bearer "))
             .is_some_and(|token| inner.access.contains(token))
     };
-    let (fault, latency) = {
+    let is_token = path.starts_with("/token");
+    let latency = {
         let mut inner = acme.lock();
         inner.calls.push((path.clone(), Instant::now()));
-        if !path.starts_with("/token") && !authorized(&inner, request.headers()) {
+        if !is_token && !authorized(&inner, request.headers()) {
             return StatusCode::UNAUTHORIZED.into_response();
         }
-        (inner.take_fault(&path), inner.latency)
+        inner.latency
     };
     tokio::time::sleep(latency).await;
+    if !is_token {
+        acme.passes(&path).await;
+    }
+    let fault = acme.lock().take_fault(&path);
     match fault {
         None => next.run(request).await,
         Some(Fault::Status(status)) => StatusCode::from_u16(status).unwrap().into_response(),
@@ -295,9 +335,9 @@ fn cut() -> Response {
 }
 
 async fn token(State(acme): State<Acme>, Form(form): Form<HashMap<String, String>>) -> Response {
-    let delay = acme.lock().refresh_delay;
     let granted = acme.lock().grant(&form);
-    tokio::time::sleep(delay).await;
+    // The old token is gone while nobody has the new one.
+    acme.passes("/token").await;
     match granted {
         Some(grant) => Json(grant).into_response(),
         None => (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_grant"}))).into_response(),
