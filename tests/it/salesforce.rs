@@ -163,13 +163,18 @@ fn edit() -> Step {
 }
 
 /// A fault of calls strikes reads by id, which events that only tell ids lead to, and writes.
-fn fault_of_calls(name: &'static str, kind: &str, status: &'static str, path: &'static str) -> Row {
+fn fault_of_calls(
+    name: &'static str,
+    kind: &str,
+    status: &'static str,
+    (path, times): (&'static str, u64),
+) -> Row {
     let fault = json!({ "match": { "path_prefix": DATA }, "kind": kind });
     let steps = vec![
         post("stream/settings", json!({ "gap_percent": 100 })),
         post("faults", fault),
         edit(),
-        Step::See(Sign::Calls { path, status, times: 2 }),
+        Step::See(Sign::Calls { path, status, times }),
         delete("faults"),
         post("stream/settings", json!({ "gap_percent": 0 })),
     ];
@@ -237,8 +242,9 @@ fn rows() -> Vec<Row> {
     let expired = Sign::Calls { path: "/services/oauth2/token", status: "200", times: 1 };
     let damaged = |is: bool| post("stream/settings", json!({ "damaged_replay_ids": is }));
     vec![
-        fault_of_calls("REQUEST_LIMIT_EXCEEDED", "concurrent_limit", "403", DATA),
-        fault_of_calls("503", "503", "503", CREATE),
+        fault_of_calls("REQUEST_LIMIT_EXCEEDED", "concurrent_limit", "403", (DATA, 2)),
+        // A call is repeated three times before it has failed.
+        fault_of_calls("503", "503", "503", (CREATE, 5)),
         Row {
             name: "cut stream",
             steps: vec![
