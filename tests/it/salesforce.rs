@@ -370,6 +370,11 @@ fn answers(calls: &Value, path: &str, status: &str) -> u64 {
     of_path.filter_map(|(_, count)| count["by_status"][status].as_u64()).sum()
 }
 
+#[expect(clippy::print_stdout, reason = "how long a fault takes to be made good is worth reading")]
+fn tell(row: &Row, what: &str, lasted: Duration) {
+    println!("{}: {what} after {:.1} s", row.name, lasted.as_secs_f64());
+}
+
 /// Waits for a sign, and says how long it took.
 async fn see(house: &House, org: &Org, row: &Row, sign: &Sign, before: &Value) {
     let began = Instant::now();
@@ -396,13 +401,13 @@ async fn see(house: &House, org: &Org, row: &Row, sign: &Sign, before: &Value) {
         shows.then_some(())
     })
     .await;
-    println!("{}: {what} after {:.1} s", row.name, began.elapsed().as_secs_f64());
+    tell(row, &what, began.elapsed());
 }
 
 /// Waits until both sides are equal in all that counts; says how long it took.
 async fn equal(house: &House, org: &Org, row: &Row, counts: fn(&str) -> bool) {
     match wait_until_equal(house, org, counts).await {
-        Ok(lasted) => println!("{}: equal after {:.1} s", row.name, lasted.as_secs_f64()),
+        Ok(lasted) => tell(row, "equal", lasted),
         Err(found) => panic!("{}: {found:#?}\n{}", row.name, house.log()),
     }
 }
