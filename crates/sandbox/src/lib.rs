@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod calls;
 mod clock;
 mod names;
 mod page;
+mod paths;
+mod serving;
 mod statefile;
 mod wiretap;
 

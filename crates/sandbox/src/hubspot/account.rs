@@ -31,7 +31,7 @@ pub(crate) fn daily_usage(sim: &mut Sim, call: &Call) -> Outcome {
     if !call.caller.as_ref().is_some_and(|caller| caller.private) {
         return Err(Failure::new(StatusCode::FORBIDDEN, "BANNED", "only private apps may read their usage"));
     }
-    let usage = sim.calls.total_calls();
+    let usage = sim.calls.total();
     Reply::ok(&json!({"results": [{"name": "private-apps-api-calls-daily", "usageLimit": 250_000,
         "currentUsage": usage, "fetchStatus": "SUCCESS", "collectedAt": iso(call.now_ms)}]}))
 }

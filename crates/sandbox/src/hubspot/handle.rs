@@ -1,20 +1,14 @@
 //! Starting the simulator, and holding it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::Method;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
 use super::call::Call;
-use super::calls::CallLog;
 use super::clock::Clock;
 use super::errors::Failure;
 use super::faults::{Fault, Faults};
@@ -24,11 +18,10 @@ use super::portal::Portal;
 use super::routes::ROUTES;
 use super::server::{Shared, router};
 use super::sim::{Dials, Sim};
-use super::wiretap::{Scissors, Wires};
 use super::{Settings, living};
-
-/// How long a shutdown waits for clients that are in the middle of a call.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
+use crate::calls::CallLog;
+use crate::paths::params_of;
+use crate::serving::{ControlError, read};
 
 /// A running simulator. Clones share it; it ends with [`Handle::shutdown`] or with the runtime.
 #[derive(Debug, Clone)]
@@ -37,17 +30,6 @@ pub struct Handle {
     url: String,
     access_token: String,
     portal_id: u64,
-    done: CancellationToken,
-}
-
-/// A control call that the simulator refused.
-#[derive(Debug, thiserror::Error)]
-#[error("control the HubSpot sandbox: {status} {body}")]
-pub struct ControlError {
-    /// The HTTP status the control API would have answered with.
-    pub status: u16,
-    /// The vendor-style error body.
-    pub body: Value,
 }
 
 impl From<Failure> for ControlError {
@@ -74,12 +56,11 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Handle, 
         String::new()
     };
     sim.save();
-    let stop = CancellationToken::new();
-    let done = CancellationToken::new();
-    let shared = Shared { sim: Arc::new(Mutex::new(sim)), stop };
+    let shared = Shared::new(sim);
     tokio::spawn(living::live(shared.clone()));
-    tokio::spawn(run(shared.clone(), listener, done.clone()));
-    Ok(Handle { shared, url, access_token, portal_id, done })
+    let close = |sim: &mut Sim| sim.journal.take().map_or(Ok(()), |journal| journal.close(sim));
+    tokio::spawn(shared.clone().serve("HubSpot", listener, router(shared.clone()), close));
+    Ok(Handle { shared, url, access_token, portal_id })
 }
 
 fn build(settings: Settings) -> Sim {
@@ -101,32 +82,6 @@ fn build(settings: Settings) -> Sim {
     }
 }
 
-async fn run(shared: Shared, listener: TcpListener, done: CancellationToken) {
-    let service = router(shared.clone()).into_make_service_with_connect_info::<Scissors>();
-    let (stop, stopped) = (shared.stop.clone(), shared.stop.clone());
-    let serving = axum::serve(Wires(listener), service)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .into_future();
-    let patience = async move {
-        stopped.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        served = serving => if let Err(error) = served {
-            tracing::error!(%error, "the HubSpot sandbox stopped serving");
-        },
-        () = patience => {}
-    }
-    let mut sim = shared.lock();
-    if let Some(journal) = sim.journal.take()
-        && let Err(error) = journal.close(&sim)
-    {
-        tracing::error!(%error, "the sandbox's state file could not be rewritten");
-    }
-    drop(sim);
-    done.cancel();
-}
-
 impl Handle {
     /// The origin of the API, the authorize page and the control API, without a trailing slash.
     pub fn url(&self) -> &str {
@@ -146,8 +101,7 @@ impl Handle {
 
     /// Stops serving, ends held connections and rewrites the state file.
     pub async fn shutdown(&self) {
-        self.shared.stop.cancel();
-        self.done.cancelled().await;
+        self.shared.shutdown().await;
     }
 
     /// Any control call by method and path (`POST`, `/_sandbox/seed`), answered in process.
@@ -157,12 +111,7 @@ impl Handle {
     pub fn control(&self, method: &str, path: &str, body: Value) -> Result<Value, ControlError> {
         let mut call = control_call(method, path, &body)?;
         let Some((outcome, _)) = self.shared.perform(&mut call, None) else { return Ok(Value::Null) };
-        let reply = outcome?;
-        if reply.body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&reply.body)
-            .map_err(|error| ControlError { status: 500, body: json!({"message": error.to_string()}) })
+        read(&outcome?.body)
     }
 
     /// Plants `count` realistic records of an object (`companies`, `deals`, `contacts`).
@@ -279,39 +228,22 @@ impl Handle {
 fn control_call(method: &str, path: &str, body: &Value) -> Result<Call, ControlError> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let method = method.parse::<Method>().map_err(|_| Sim::unknown_path())?;
+    let segments: Vec<&str> = path.split('/').collect();
     let (route, params) = ROUTES
         .iter()
         .filter(|route| route.path.starts_with("/_sandbox/") && route.method == method)
-        .find_map(|route| params_of(route.path, path).map(|params| (route, params)))
+        .find_map(|route| params_of(route.path, &segments).map(|params| (route, params)))
         .ok_or_else(Sim::unknown_path)?;
     let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
     Ok(Call {
         route,
         path: path.to_owned(),
         dated: false,
-        params,
+        params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         query: serde_urlencoded::from_str(query).unwrap_or_default(),
         bearer: None,
         body,
         now_ms: 0,
         caller: None,
     })
-}
-
-fn params_of(pattern: &str, path: &str) -> Option<HashMap<String, String>> {
-    let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
-    if pattern.len() != path.len() {
-        return None;
-    }
-    let mut params = HashMap::new();
-    for (expected, given) in pattern.into_iter().zip(path) {
-        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => {
-                params.insert(name.to_owned(), given.to_owned());
-            }
-            None if expected == given => {}
-            None => return None,
-        }
-    }
-    Some(params)
 }

@@ -1,7 +1,5 @@
 //! A portal that lives: now and then its users change a record.
 
-use std::time::Duration;
-
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -11,33 +9,17 @@ use super::portal::{Changes, Portal};
 use super::record::Source;
 use super::seed::{COMPANIES, amount, deal_values, phone};
 use super::server::Shared;
+use super::sim::Sim;
 
-const MINUTE_MS: u64 = 60_000;
-/// How often the setting is looked at while nobody edits.
-const IDLE: Duration = Duration::from_millis(500);
 const DEALS: usize = 2;
 
 /// Edits records at the set pace until the simulator stops.
 pub(crate) async fn live(shared: Shared) {
     let mut rng = StdRng::seed_from_u64(shared.lock().settings.seed ^ 0x11fe);
-    loop {
-        let pace = shared.lock().settings.living_edits_per_minute;
-        let pause = match pace {
-            0 => IDLE,
-            pace => Duration::from_millis((MINUTE_MS / u64::from(pace)).max(1)),
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = shared.stop.cancelled() => return,
-        }
-        if pace > 0 {
-            edit_once(&shared, &mut rng);
-        }
-    }
+    shared.live(|sim| sim.settings.living_edits_per_minute, |sim| edit_once(sim, &mut rng)).await;
 }
 
-fn edit_once(shared: &Shared, rng: &mut StdRng) {
-    let mut sim = shared.lock();
+fn edit_once(sim: &mut Sim, rng: &mut StdRng) {
     let (now_ms, delay) = (sim.clock.now_ms(), sim.settings.index_delay_ms);
     let Some(portal) = sim.portals.first_mut() else { return };
     portal.objects.iter_mut().for_each(|object| object.refresh_index(now_ms));

@@ -6,7 +6,6 @@ mod associations;
 mod auth;
 mod batch;
 mod call;
-mod calls;
 mod consent;
 mod control;
 mod definition;
@@ -37,10 +36,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock, names, wiretap};
+use crate::{clock, names};
 
+pub use crate::serving::ControlError;
 pub use faults::{Fault, FaultKind, FaultMatch};
-pub use handle::{ControlError, Handle, start};
+pub use handle::{Handle, start};
 
 /// The subscription of the simulated portal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,55 +1,31 @@
 //! The HTTP side: routes from the table, faults, the call log, headers of every answer.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, RawPathParams, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use serde::Serialize;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::call::{Call, Outcome, Reply};
-use super::calls::Entry;
 use super::errors::Failure;
 use super::faults::{Fault, FaultKind};
 use super::limits::Headers;
 use super::routes::{Class, ROUTES, Route};
 use super::sim::Sim;
-use super::wiretap::Scissors;
+use crate::calls::Entry;
+use crate::clock::iso;
+use crate::serving;
+use crate::wiretap::Scissors;
 
 const BODY_MOST: usize = 16 * 1024 * 1024;
-const SLOW_MS: u64 = 1_000;
-const HANG_MS: u64 = 30_000;
-/// How long the first half of a cut body has to leave the process.
-const CUT_AFTER: Duration = Duration::from_millis(20);
-
 /// The simulator as its tasks share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    pub(crate) sim: Arc<Mutex<Sim>>,
-    pub(crate) stop: CancellationToken,
-}
-
-impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Sim> {
-        self.sim.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits, unless the simulator stops first.
-    async fn wait(&self, ms: u64) {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(ms)) => {}
-            () = self.stop.cancelled() => {}
-        }
-    }
-}
+pub(crate) type Shared = serving::Shared<Sim>;
 
 /// The router, built from the route table.
 pub(crate) fn router(shared: Shared) -> Router {
@@ -97,22 +73,18 @@ async fn serve(
         return plain(Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "VALIDATION_ERROR", message)));
     };
     let fault = shared.strike(route, &parts.method, &parts.uri);
-    if let Some(slow) = fault.as_ref().filter(|fault| fault.kind == FaultKind::Slow) {
-        shared.wait(slow.delay_ms.unwrap_or(SLOW_MS)).await;
+    let (kind, delay_ms) = fault.map(|fault| (fault.kind, fault.delay_ms)).unzip();
+    let delay_ms = delay_ms.flatten();
+    if kind == Some(FaultKind::Slow) {
+        shared.dawdle(delay_ms).await;
     }
     let mut call = read_call(route, dated, params, &parts.uri, &parts.headers, body);
-    let Some((outcome, headers)) = shared.perform(&mut call, fault.as_ref()) else {
-        scissors.cut();
-        return Response::new(Body::empty());
+    let Some((outcome, headers)) = shared.perform(&mut call, kind) else {
+        return serving::hang_up(&scissors);
     };
-    match fault.map(|fault| (fault.kind, fault.delay_ms)) {
-        Some((FaultKind::TimeoutAfterApply, delay_ms)) => {
-            shared.wait(delay_ms.unwrap_or(HANG_MS)).await;
-            scissors.cut();
-            Response::new(Body::empty())
-        }
-        Some((FaultKind::CutMidBody, _)) => cut(respond(outcome, headers)).await,
-        Some((FaultKind::Gateway, _)) => bad_gateway(),
+    match kind {
+        Some(FaultKind::TimeoutAfterApply) => shared.hang(delay_ms, &scissors).await,
+        Some(FaultKind::CutMidBody) => serving::cut(respond(outcome, headers)).await,
         _ => respond(outcome, headers),
     }
 }
@@ -156,13 +128,12 @@ impl Shared {
     }
 
     /// Runs a call under its fault. None means that the connection ends without an answer.
-    pub(crate) fn perform(&self, call: &mut Call, fault: Option<&Fault>) -> Option<(Outcome, Headers)> {
+    pub(crate) fn perform(&self, call: &mut Call, fault: Option<FaultKind>) -> Option<(Outcome, Headers)> {
         let mut sim = self.lock();
         call.now_ms = sim.clock.now_ms();
-        let kind = fault.map(|fault| fault.kind);
-        let answer = match kind {
+        let answer = match fault {
             Some(FaultKind::DropConnection) => None,
-            Some(FaultKind::Gateway) => Some((Reply::empty(), Headers::new())),
+            Some(FaultKind::Gateway) => Some((Ok(bad_gateway()), Headers::new())),
             Some(kind) => match kind.answer() {
                 Some(failure) => Some((Err(failure), Headers::new())),
                 None => Some(sim.run(call)),
@@ -170,32 +141,36 @@ impl Shared {
             None => Some(sim.run(call)),
         };
         if call.route.class != Class::Control {
-            sim.log(call, kind, answer.as_ref().map(|(outcome, _)| outcome));
+            sim.log(call, fault, answer.as_ref().map(|(outcome, _)| outcome));
         }
         answer
     }
+}
+
+/// Whose call it was.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Client {
+    app_id: Option<u64>,
 }
 
 impl Sim {
     fn log(&mut self, call: &Call, fault: Option<FaultKind>, outcome: Option<&Outcome>) {
         let status = match (fault, outcome) {
             (Some(FaultKind::TimeoutAfterApply | FaultKind::DropConnection), _) | (_, None) => 0,
-            (Some(FaultKind::Gateway), _) => 502,
             (_, Some(Ok(reply))) => reply.status.as_u16(),
             (_, Some(Err(failure))) => failure.status.as_u16(),
         };
         let secret = call.route.path.ends_with("{token}");
-        let entry = Entry {
-            at: String::new(),
+        self.calls.record(Entry {
+            at: iso(call.now_ms),
             method: call.route.method.to_string(),
             path: if secret { call.route.path.to_owned() } else { call.path.clone() },
             route: call.route.path,
-            class: call.route.class,
+            class: call.route.class.word(),
             status,
-            app_id: call.caller.as_ref().map(|caller| caller.app_id),
-            fault: fault.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned)),
-        };
-        self.calls.record(call.now_ms, entry);
+            client: Client { app_id: call.caller.as_ref().map(|caller| caller.app_id) },
+            fault: fault.and_then(|kind| serde_json::to_value(kind).ok()),
+        });
     }
 }
 
@@ -211,37 +186,12 @@ fn respond(outcome: Outcome, headers: Headers) -> Response {
             (Reply { status: failure.status, content_type, body, location: None }, failure.headers)
         }
     };
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = reply.status;
-    let map = response.headers_mut();
-    map.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     let location = reply.location.map(|to| ("location", to));
     let correlation = [("x-hubspot-correlation-id", correlation)];
-    for (name, value) in headers.into_iter().chain(extra).chain(location).chain(correlation) {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            map.insert(HeaderName::from_static(name), value);
-        }
-    }
-    response
+    let headers = headers.into_iter().chain(extra).chain(location).chain(correlation);
+    serving::answer((reply.status, reply.content_type, reply.body), headers)
 }
 
-fn bad_gateway() -> Response {
-    let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
-                <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>";
-    respond(Ok(Reply::html(StatusCode::BAD_GATEWAY, page.to_owned())), Vec::new())
-}
-
-/// Promises the whole body and sends half of it.
-async fn cut(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len().max(2)));
-    let half = whole.slice(..whole.len() / 2);
-    let end = async {
-        tokio::time::sleep(CUT_AFTER).await;
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
-    };
-    let first = futures::stream::iter([Ok::<Bytes, std::io::Error>(half)]);
-    let body = Body::from_stream(futures::StreamExt::chain(first, futures::stream::once(end)));
-    Response::from_parts(parts, body)
+fn bad_gateway() -> Reply {
+    Reply::html(StatusCode::BAD_GATEWAY, serving::bad_gateway("cloudflare"))
 }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::Settings;
 use super::auth::{Auth, Caller};
 use super::call::{Call, Outcome};
-use super::calls::CallLog;
 use super::clock::Clock;
 use super::errors::Failure;
 use super::faults::Faults;
@@ -15,6 +14,8 @@ use super::journal::Journal;
 use super::limits::{Headers, Limits};
 use super::portal::Portal;
 use super::routes::{Access, Class, Mode};
+use super::server::Client;
+use crate::calls::CallLog;
 
 /// Behaviour that only the control API turns.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -37,7 +38,7 @@ pub(crate) struct Sim {
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) faults: Faults,
-    pub(crate) calls: CallLog,
+    pub(crate) calls: CallLog<Client>,
     pub(crate) journal: Option<Journal>,
     pub(crate) rng: StdRng,
 }

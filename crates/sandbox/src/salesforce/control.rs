@@ -457,6 +457,6 @@ pub(crate) fn calls(sim: &mut Sim, call: &Call) -> Outcome {
 
 /// `DELETE /_sandbox/calls`
 pub(crate) fn clear_calls(sim: &mut Sim, _call: &Call) -> Outcome {
-    sim.calls = super::calls::CallLog::default();
+    sim.calls = crate::calls::CallLog::default();
     Reply::empty(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,5 @@
 //! Starting the simulator, and holding it.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,11 +8,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::auth::Auth;
 use super::call::Call;
-use super::calls::CallLog;
 use super::errors::{Failure, Words};
 use super::faults::{Fault, Faults};
 use super::limits::Allocation;
@@ -26,11 +23,10 @@ use super::sim::Dials;
 use super::sim::Sim;
 use super::state::State;
 use super::{Environment, Settings, living};
+use crate::calls::CallLog;
 use crate::clock::Clock;
-use crate::wiretap::{Scissors, Wires};
+use crate::serving::{ControlError, read};
 
-/// How long a shutdown waits for clients that are in the middle of a call.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How often time alone is given its due: late commits, the recycle bin.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -41,17 +37,6 @@ pub struct Handle {
     url: String,
     access_token: String,
     organization_id: String,
-    done: CancellationToken,
-}
-
-/// A control call that the simulator refused.
-#[derive(Debug, thiserror::Error)]
-#[error("control the Salesforce sandbox: {status} {body}")]
-pub struct ControlError {
-    /// The HTTP status the control API would have answered with.
-    pub status: u16,
-    /// The vendor-style error body.
-    pub body: Value,
 }
 
 impl From<Failure> for ControlError {
@@ -83,12 +68,12 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Handle, 
         String::new()
     };
     sim.save();
-    let (stop, done) = (CancellationToken::new(), CancellationToken::new());
-    let shared = Shared { sim: Arc::new(Mutex::new(sim)), stop };
+    let shared = Shared::new(sim);
     tokio::spawn(living::live(shared.clone()));
     tokio::spawn(tick(shared.clone()));
-    tokio::spawn(run(shared.clone(), listener, done.clone()));
-    Ok(Handle { shared, url, access_token, organization_id, done })
+    let close = |sim: &mut Sim| sim.state.take().map_or(Ok(()), |state| state.close(sim));
+    tokio::spawn(shared.clone().serve("Salesforce", listener, router(shared.clone()), close));
+    Ok(Handle { shared, url, access_token, organization_id })
 }
 
 fn build(settings: Settings, origin: &str) -> Sim {
@@ -119,42 +104,12 @@ fn build(settings: Settings, origin: &str) -> Sim {
 
 /// Gives time its due while nobody calls.
 async fn tick(shared: Shared) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(TICK) => {}
-            () = shared.stop.cancelled() => return,
-        }
+    while shared.wait(TICK).await {
         let mut sim = shared.lock();
         let now_ms = sim.clock.now_ms();
         sim.org.tick(now_ms);
         sim.save();
     }
-}
-
-async fn run(shared: Shared, listener: TcpListener, done: CancellationToken) {
-    let service = router(shared.clone()).into_make_service_with_connect_info::<Scissors>();
-    let (stop, stopped) = (shared.stop.clone(), shared.stop.clone());
-    let serving = axum::serve(Wires(listener), service)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .into_future();
-    let patience = async move {
-        stopped.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        served = serving => if let Err(error) = served {
-            tracing::error!(%error, "the Salesforce sandbox stopped serving");
-        },
-        () = patience => {}
-    }
-    let mut sim = shared.lock();
-    if let Some(state) = sim.state.take()
-        && let Err(error) = state.close(&mut sim)
-    {
-        tracing::error!(%error, "the sandbox's state file could not be rewritten");
-    }
-    drop(sim);
-    done.cancel();
 }
 
 impl Handle {
@@ -175,8 +130,7 @@ impl Handle {
 
     /// Stops serving and ends held connections.
     pub async fn shutdown(&self) {
-        self.shared.stop.cancel();
-        self.done.cancelled().await;
+        self.shared.shutdown().await;
     }
 
     /// Any control call by method and path (`POST`, `/_sandbox/seed`), answered in process.
@@ -186,12 +140,7 @@ impl Handle {
     pub fn control(&self, method: &str, path: &str, body: Value) -> Result<Value, ControlError> {
         let mut call = control_call(method, path, &body)?;
         let Some(outcome) = self.shared.perform(&mut call, None) else { return Ok(Value::Null) };
-        let reply = outcome?;
-        if reply.body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&reply.body)
-            .map_err(|error| ControlError { status: 500, body: json!({"message": error.to_string()}) })
+        read(&outcome?.body)
     }
 
     /// Plants `count` realistic records of an object (`Account`, `Contact`, `Opportunity`, `Lead`).

@@ -1,7 +1,5 @@
 //! An org that lives: now and then its users change a record.
 
-use std::time::Duration;
-
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -11,13 +9,11 @@ use super::id::Id;
 use super::org::{Org, Touch, Transaction};
 use super::seed::{amount, cells, opportunity_values, phone};
 use super::server::Shared;
+use super::sim::Sim;
 use crate::names::CITIES;
 
 /// What the web interface of the vendor calls itself in change events.
 pub(crate) const INTERFACE: &str = "com/salesforce/api/soap/67.0;client=SfdcInternalAPI/";
-const MINUTE_MS: u64 = 60_000;
-/// How often the setting is looked at while nobody edits.
-const IDLE: Duration = Duration::from_millis(500);
 const STAGES: [&str; 6] = [
     "Qualification",
     "Needs Analysis",
@@ -30,23 +26,11 @@ const STAGES: [&str; 6] = [
 /// Edits records at the set pace until the simulator stops.
 pub(crate) async fn live(shared: Shared) {
     let mut rng = StdRng::seed_from_u64(shared.lock().settings.seed ^ 0x11fe);
-    loop {
-        let pace = shared.lock().settings.living_edits_per_minute;
-        let pause = match pace {
-            0 => IDLE,
-            pace => Duration::from_millis((MINUTE_MS / u64::from(pace)).max(1)),
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = shared.stop.cancelled() => return,
-        }
-        if pace > 0 {
-            let mut sim = shared.lock();
-            let now_ms = sim.clock.now_ms();
-            edit_once(&mut sim.org, now_ms, &mut rng);
-            sim.save();
-        }
-    }
+    let edit = |sim: &mut Sim| {
+        edit_once(&mut sim.org, sim.clock.now_ms(), &mut rng);
+        sim.save();
+    };
+    shared.live(|sim| sim.settings.living_edits_per_minute, edit).await;
 }
 
 fn edit_once(org: &mut Org, now_ms: i64, rng: &mut StdRng) {

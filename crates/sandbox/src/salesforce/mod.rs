@@ -4,7 +4,6 @@
 mod auth;
 mod bulk;
 mod call;
-mod calls;
 mod collections;
 mod composite;
 mod consent;
@@ -42,8 +41,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::serving::ControlError;
 pub use faults::{Fault, FaultKind, FaultMatch};
-pub use handle::{ControlError, Handle, start};
+pub use handle::{Handle, start};
 pub use pubsub::{EventService, Rpc, StreamFault, StreamFaultKind, StreamSettings, wire};
 
 /// The edition of the simulated org.

@@ -11,6 +11,7 @@ use super::sim::Sim;
 use super::{
     bulk, collections, composite, control, describe, limits, oauth, query, replication, rows, tooling,
 };
+use crate::paths::params_of;
 
 /// Whose call it is, and how the call log groups it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,33 +167,4 @@ pub(crate) fn find(method: &Method, path: &str) -> Match {
         }
         None => Match::Methods(fitting.iter().map(|(_, route, _)| route.method.as_str()).collect()),
     }
-}
-
-fn params_of(pattern: &'static str, path: &[&str]) -> Option<HashMap<&'static str, String>> {
-    let mut params = HashMap::new();
-    let mut given = path.iter();
-    for expected in pattern.split('/') {
-        let given = *given.next()?;
-        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => {
-                params.insert(name, decode(given)?);
-            }
-            None if expected == given => {}
-            None => return None,
-        }
-    }
-    given.next().is_none().then_some(params)
-}
-
-/// Undoes percent-encoding; None when the bytes are not text.
-pub(crate) fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = (*first == b'%').then(|| after.get(..2)).flatten();
-        let value = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(value.unwrap_or(*first));
-        rest = if value.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).ok()
 }

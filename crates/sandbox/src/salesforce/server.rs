@@ -1,54 +1,30 @@
 //! The HTTP side: routes from the table, faults, the call log, headers of every answer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
+use serde::Serialize;
 
 use super::call::{Call, JSON, Outcome, Reply};
-use super::calls::Entry;
 use super::errors::{Failure, Words};
 use super::faults::{Fault, FaultKind};
 use super::routes::{Class, Match, find};
 use super::sim::Sim;
+use crate::calls::Entry;
 use crate::clock::iso;
+use crate::serving;
 use crate::wiretap::Scissors;
 
 const BODY_MOST: usize = 50 * 1024 * 1024;
 /// The longest request target that is read.
 const URI_MOST: usize = 16_384;
-const SLOW_MS: u64 = 1_000;
-const HANG_MS: u64 = 30_000;
-/// How long the first half of a cut body has to leave the process.
-const CUT_AFTER: Duration = Duration::from_millis(20);
-
 /// The simulator as its tasks share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    pub(crate) sim: Arc<Mutex<Sim>>,
-    pub(crate) stop: CancellationToken,
-}
+pub(crate) type Shared = serving::Shared<Sim>;
 
 impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Sim> {
-        self.sim.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits, unless the simulator stops first.
-    async fn wait(&self, ms: u64) {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(ms)) => {}
-            () = self.stop.cancelled() => {}
-        }
-    }
-
     fn strike(&self, call: &Call) -> Option<Fault> {
         if call.route.class == Class::Control {
             return None;
@@ -75,6 +51,12 @@ impl Shared {
     }
 }
 
+/// What the client calls itself in `Sforce-Call-Options`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Client {
+    client: Option<String>,
+}
+
 impl Sim {
     fn log(&mut self, call: &Call, fault: Option<FaultKind>, outcome: Option<&Outcome>) {
         let status = match (fault, outcome) {
@@ -89,8 +71,8 @@ impl Sim {
             route: call.route.path,
             class: call.route.class.word(),
             status,
-            client: call.option("sforce-call-options", "client").map(str::to_owned),
-            fault: fault.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned)),
+            client: Client { client: call.option("sforce-call-options", "client").map(str::to_owned) },
+            fault: fault.and_then(|kind| serde_json::to_value(kind).ok()),
         });
     }
 }
@@ -118,22 +100,16 @@ async fn serve(
         Err(failure) => return respond(Err(failure)),
     };
     let fault = shared.strike(&call);
-    if let Some(slow) = fault.as_ref().filter(|fault| fault.kind == FaultKind::Slow) {
-        shared.wait(slow.delay_ms.unwrap_or(SLOW_MS)).await;
+    let (kind, delay_ms) = fault.map(|fault| (fault.kind, fault.delay_ms)).unzip();
+    let delay_ms = delay_ms.flatten();
+    if kind == Some(FaultKind::Slow) {
+        shared.dawdle(delay_ms).await;
     }
-    let kind = fault.as_ref().map(|fault| fault.kind);
-    let Some(outcome) = shared.perform(&mut call, kind) else {
-        scissors.cut();
-        return Response::new(Body::empty());
-    };
+    let Some(outcome) = shared.perform(&mut call, kind) else { return serving::hang_up(&scissors) };
     let response = dated(respond(outcome), call.now_ms);
     match kind {
-        Some(FaultKind::TimeoutAfterApply) => {
-            shared.wait(fault.and_then(|fault| fault.delay_ms).unwrap_or(HANG_MS)).await;
-            scissors.cut();
-            Response::new(Body::empty())
-        }
-        Some(FaultKind::CutMidBody) => cut(response).await,
+        Some(FaultKind::TimeoutAfterApply) => shared.hang(delay_ms, &scissors).await,
+        Some(FaultKind::CutMidBody) => serving::cut(response).await,
         _ => response,
     }
 }
@@ -174,16 +150,7 @@ fn respond(outcome: Outcome) -> Response {
         };
         Reply { status: failure.status, content_type, body: body.into(), headers: failure.headers }
     });
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = reply.status;
-    let map = response.headers_mut();
-    map.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    for (name, value) in reply.headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            map.insert(HeaderName::from_static(name), value);
-        }
-    }
-    response
+    serving::answer((reply.status, reply.content_type, reply.body), reply.headers)
 }
 
 /// With the time of the simulator's clock, by which its records are stamped.
@@ -197,22 +164,5 @@ fn dated(mut response: Response, now_ms: i64) -> Response {
 }
 
 fn bad_gateway() -> Reply {
-    let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
-                <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>sfdcedge</center>\r\n</body>\r\n</html>";
-    Reply::html(StatusCode::BAD_GATEWAY, page.to_owned())
-}
-
-/// Promises the whole body and sends half of it.
-async fn cut(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len().max(2)));
-    let half = whole.slice(..whole.len() / 2);
-    let end = async {
-        tokio::time::sleep(CUT_AFTER).await;
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
-    };
-    let first = futures::stream::iter([Ok::<Bytes, std::io::Error>(half)]);
-    let body = Body::from_stream(futures::StreamExt::chain(first, futures::stream::once(end)));
-    Response::from_parts(parts, body)
+    Reply::html(StatusCode::BAD_GATEWAY, serving::bad_gateway("sfdcedge"))
 }

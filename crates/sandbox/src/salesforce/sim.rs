@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::auth::{Auth, Caller};
 use super::bulk::Job;
 use super::call::{Call, Outcome};
-use super::calls::CallLog;
 use super::describe::{NEWEST, OLDEST};
 use super::errors::Failure;
 use super::faults::Faults;
@@ -17,8 +16,10 @@ use super::org::Org;
 use super::pubsub::Events;
 use super::query::Cursors;
 use super::routes::Class;
+use super::server::Client;
 use super::state::State;
 use super::{Edition, Settings};
+use crate::calls::CallLog;
 use crate::clock::Clock;
 
 /// Behaviour that only the control API turns.
@@ -43,7 +44,7 @@ pub(crate) struct Sim {
     pub(crate) org: Org,
     pub(crate) auth: Auth,
     pub(crate) faults: Faults,
-    pub(crate) calls: CallLog,
+    pub(crate) calls: CallLog<Client>,
     pub(crate) allocation: Allocation,
     pub(crate) cursors: Cursors,
     pub(crate) jobs: Vec<Job>,
