@@ -8,7 +8,6 @@ use model::{ApplyWrite, IssueCategory, WriteKind, WriteOutcome};
 
 use crate::{
     client::{Answer, Client},
-    error::again,
     objects::deletion,
     read::BATCH_SIZE,
     wire::{Batch, BatchIds, BatchRead, RecordId},
@@ -67,5 +66,5 @@ fn refusal(error: &Error) -> Result<WriteOutcome, Error> {
         let (category, message) = (error.kind.category(), error.message.clone());
         return Ok(WriteOutcome::Rejected { category, message, field: None });
     }
-    Err(again(error))
+    Err(error.again())
 }

@@ -139,8 +139,8 @@ fn token_request(config: &Config, action: &str, mut fields: Vec<(&'static str, S
 pub(crate) fn read_grant(response: &Response) -> Result<Grant, Error> {
     const OPERATION: &str = "get tokens from HubSpot";
     error::check(response).map_err(|error| Error { operation: OPERATION, ..error })?;
-    let tokens: wire::Tokens =
-        serde_json::from_slice(&response.body).map_err(|error| error::unreadable(OPERATION, error))?;
+    let tokens: wire::Tokens = serde_json::from_slice(&response.body)
+        .map_err(|error| Error::unreadable("HubSpot", OPERATION, &error))?;
     Ok(Grant {
         access_token: tokens.access_token,
         refresh_token: tokens.refresh_token,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{ApiVersion, Paths},
-    error, wire,
+    wire,
 };
 
 /// The rate class of searches, which have a limit of their own.
@@ -27,7 +27,8 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads the body; what it holds may borrow from it.
     pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|source| error::unreadable(self.operation, source))
+        serde_json::from_slice(&self.body)
+            .map_err(|source| Error::unreadable("HubSpot", self.operation, &source))
     }
 }
 

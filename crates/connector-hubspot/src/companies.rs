@@ -105,7 +105,7 @@ pub(crate) async fn set(
         Ok(current) => current,
         Err(error) => {
             return wishes.iter().for_each(|wish| {
-                outcomes.insert(wish.at, Err(crate::error::again(&error)));
+                outcomes.insert(wish.at, Err(error.again()));
             });
         }
     };
@@ -191,7 +191,7 @@ fn settle(wish: &Wish<'_>, result: Result<(), &Error>, outcomes: &mut BTreeMap<u
             outcomes.insert(wish.at, Ok(refused));
         }
         Err(error) => {
-            outcomes.insert(wish.at, Err(crate::error::again(error)));
+            outcomes.insert(wish.at, Err(error.again()));
         }
     }
 }

@@ -240,7 +240,7 @@ impl Connector for HubSpot {
     ) -> Vec<Result<WriteOutcome, Error>> {
         match known(&schema.name) {
             Ok(object) => write::write(self.client(session), &object, schema, writes).await,
-            Err(error) => writes.iter().map(|_| Err(crate::error::again(&error))).collect(),
+            Err(error) => writes.iter().map(|_| Err(error.again())).collect(),
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::{
     archive::archive,
     client::{Answer, Client},
     companies,
-    error::again,
     history::{Entry, HISTORY_BATCH_SIZE},
     objects::{COMPANY, Decoder, Object, RECORD_ID, merged_ids, time_from_wire, value_to_wire},
     read::BATCH_SIZE,
@@ -198,7 +197,7 @@ impl<'a> Batches<'a> {
     ) {
         let answer: Batch<'_> = match answer.read() {
             Ok(answer) => answer,
-            Err(error) => return batch.iter().for_each(|plan| self.settle(plan.at, Err(again(&error)))),
+            Err(error) => return batch.iter().for_each(|plan| self.settle(plan.at, Err(error.again()))),
         };
         let applied = times(&answer);
         let blamed: BTreeMap<&str, &str> = answer
@@ -244,10 +243,10 @@ impl<'a> Batches<'a> {
             inputs: chunk.iter().map(|plan| RecordId { id: plan.key }).collect(),
         };
         let answer = self.client.batch_read(&self.object.name, &batch).await;
-        let read = answer.as_ref().map_err(again).and_then(Answer::read::<Batch<'_>>);
+        let read = answer.as_ref().map_err(|error| error.again()).and_then(Answer::read::<Batch<'_>>);
         let batch = match read {
             Ok(batch) => batch,
-            Err(error) => return chunk.iter().for_each(|plan| self.settle(plan.at, Err(again(&error)))),
+            Err(error) => return chunk.iter().for_each(|plan| self.settle(plan.at, Err(error.again()))),
         };
         for plan in chunk {
             let outcome = match batch.results.iter().find(|record| is_of(record, plan)) {
@@ -325,7 +324,7 @@ fn refusal(error: &Error) -> Outcome {
     if is_about_one(error) || error.kind == ErrorKind::Permission {
         Ok(rejected(error.kind.category(), error.message.clone(), error.field.as_deref().map(str::to_owned)))
     } else {
-        Err(again(error))
+        Err(error.again())
     }
 }
 

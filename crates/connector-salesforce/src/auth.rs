@@ -89,8 +89,8 @@ fn token_request(config: &Config, action: &str, mut fields: Vec<(&'static str, S
 pub(crate) fn read_grant(config: &Config, response: &Response) -> Result<Grant, Error> {
     const OPERATION: &str = "get tokens from Salesforce";
     error::check(response).map_err(|error| Error { operation: OPERATION, ..error })?;
-    let tokens: wire::Tokens =
-        serde_json::from_slice(&response.body).map_err(|source| error::unreadable(OPERATION, &source))?;
+    let tokens: wire::Tokens = serde_json::from_slice(&response.body)
+        .map_err(|source| Error::unreadable("Salesforce", OPERATION, &source))?;
     Ok(Grant {
         access_token: tokens.access_token,
         refresh_token: tokens.refresh_token,

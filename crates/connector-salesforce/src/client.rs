@@ -5,7 +5,7 @@ use connector::{Body, Error, ErrorKind, Host, Request, Session};
 use http::{HeaderMap, Method, header::DATE};
 use serde::{Deserialize, Serialize};
 
-use crate::{error, wire};
+use crate::wire;
 
 /// Winter '26, which every organization has.
 const VERSION: &str = "v65.0";
@@ -29,7 +29,8 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads the body; what it holds may borrow from it.
     pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|source| error::unreadable(self.operation, &source))
+        serde_json::from_slice(&self.body)
+            .map_err(|source| Error::unreadable("Salesforce", self.operation, &source))
     }
 
     pub(crate) fn body(&self) -> &[u8] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Error, ErrorKind, Response, Retry};
+use connector::{Error, ErrorKind, Response, Retry, with_words};
 
 use crate::wire::{Failure, OAuthFailure};
 
@@ -14,8 +14,6 @@ const AFTER_DAILY: Duration = Duration::from_secs(900);
 const AFTER_CONCURRENT: Duration = Duration::from_secs(5);
 /// 3,600 logins an hour are allowed per user.
 const AFTER_LOGINS: Duration = Duration::from_secs(60);
-/// Vendor's words beyond this length are cut.
-const LONGEST_WORDS: usize = 240;
 
 /// Whether an answer is a failure, and which.
 pub(crate) fn check(response: &Response) -> Result<(), Error> {
@@ -49,14 +47,6 @@ pub(crate) fn check(response: &Response) -> Result<(), Error> {
         }
         status => said(ErrorKind::Protocol, &format!("Salesforce answered {status}")),
     }
-}
-
-/// An answer that does not read as Salesforce documents it.
-pub(crate) fn unreadable(operation: &'static str, source: &serde_json::Error) -> Error {
-    // The parser's words may quote the body, so only where it stumbled is told.
-    let (line, column) = (source.line(), source.column());
-    let message = format!("Salesforce's answer does not read as documented (line {line}, column {column})");
-    Error::new(ErrorKind::Protocol, operation, message)
 }
 
 /// Why the token endpoint refuses.
@@ -127,7 +117,7 @@ pub(crate) fn read(failure: &Failure) -> Error {
 
 fn of_code(failure: &Failure) -> (ErrorKind, String) {
     let plain = |kind, message: &str| (kind, message.to_owned());
-    let said = |kind, otherwise: &str| (kind, words(otherwise, &failure.message));
+    let said = |kind, otherwise: &str| (kind, with_words(otherwise, &failure.message));
     match failure.code.as_str() {
         "INVALID_SESSION_ID" | "INVALID_AUTH_HEADER" => {
             plain(ErrorKind::TokenExpired, "Salesforce does not accept the access token")
@@ -170,7 +160,7 @@ fn of_code(failure: &Failure) -> (ErrorKind, String) {
         ),
         "INVALID_FIELD" | "INVALID_TYPE" | "INVALID_QUERY_FILTER_OPERATOR" => {
             let otherwise = "Salesforce does not have this field or object any more";
-            (ErrorKind::SchemaDrift, words(otherwise, without_query(&failure.message)))
+            (ErrorKind::SchemaDrift, with_words(otherwise, without_query(&failure.message)))
         }
         "ENTITY_IS_DELETED" => plain(ErrorKind::NotFound, "the record was deleted in Salesforce"),
         "NOT_FOUND" if failure.message.contains("external ID") => plain(
@@ -218,13 +208,13 @@ fn refused(failure: &Failure) -> String {
         "CANNOT_UPDATE_CONVERTED_LEAD" => "the lead is converted: Salesforce lets nobody change it any more",
         "JSON_PARSER_ERROR" => "Salesforce does not take the value for a field of this type",
         "FIELD_CUSTOM_VALIDATION_EXCEPTION" => {
-            return words("a validation rule in Salesforce refuses the record", &failure.message);
+            return with_words("a validation rule in Salesforce refuses the record", &failure.message);
         }
         "REQUIRED_FIELD_MISSING" => return required(failure),
         "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" => {
-            return words("automation in Salesforce refuses the record", &failure.message);
+            return with_words("automation in Salesforce refuses the record", &failure.message);
         }
-        _ => return words("Salesforce refuses the record", &failure.message),
+        _ => return with_words("Salesforce refuses the record", &failure.message),
     };
     text.to_owned()
 }
@@ -236,33 +226,10 @@ fn required(failure: &Failure) -> String {
     format!("fields that Salesforce requires are missing: {}", failure.fields.join(", "))
 }
 
-/// The vendor's words without what may be a value: nothing quoted, no address, no long number.
-pub(crate) fn words(otherwise: &str, said: &str) -> String {
-    let unquoted: String = said.split(['"', '“', '”']).step_by(2).collect::<Vec<_>>().join("…");
-    let telling = |word: &&str| word.contains('@') || word.chars().filter(char::is_ascii_digit).count() > 5;
-    let safe: Vec<&str> =
-        unquoted.split_whitespace().map(|word| if telling(&word) { "…" } else { word }).collect();
-    let safe: String = safe.join(" ").chars().take(LONGEST_WORDS).collect();
-    let safe = safe.trim_end_matches([':', '.', ',', ' ']);
-    if safe.is_empty() { otherwise.to_owned() } else { format!("{otherwise}: {safe}") }
-}
-
-/// The same failure for another write of its call.
-pub(crate) fn again(error: &Error) -> Error {
-    Error {
-        kind: error.kind,
-        retry: error.retry,
-        operation: error.operation,
-        message: error.message.clone(),
-        code: error.code.clone(),
-        field: error.field.clone(),
-        source: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use connector::conformance::every_documented_error_is_understood;
 
     use super::*;
 
@@ -270,45 +237,10 @@ mod tests {
         Response { status, headers: http::HeaderMap::new(), body: body.into() }
     }
 
-    /// One row of `fixtures/errors.json`.
-    #[derive(serde::Deserialize)]
-    struct Row {
-        name: String,
-        status: u16,
-        body: serde_json::Value,
-        kind: String,
-        /// `never`, `backoff`, or seconds.
-        retry: serde_json::Value,
-        #[serde(default)]
-        field: Option<String>,
-        #[serde(default)]
-        says: String,
-    }
-
     #[test]
     fn every_documented_error_body_has_its_kind_and_retry() {
-        let rows: Vec<Row> = serde_json::from_str(include_str!("../fixtures/errors.json")).unwrap();
-        assert!(rows.len() >= 30, "{} rows", rows.len());
-        for row in rows {
-            let body = match &row.body {
-                serde_json::Value::String(html) => html.clone(),
-                json => json.to_string(),
-            };
-            let error = check(&answer(row.status, body)).unwrap_err();
-            let name = &row.name;
-            assert_eq!(error.kind.code(), row.kind, "{name}");
-            let retry = match &row.retry {
-                serde_json::Value::Number(seconds) => {
-                    Retry::After(Duration::from_secs(seconds.as_u64().unwrap()))
-                }
-                word if word == "backoff" => Retry::Backoff,
-                _ => Retry::Never,
-            };
-            assert_eq!(error.retry, retry, "{name}");
-            assert_eq!(error.field.as_deref(), row.field.as_deref(), "{name}");
-            assert!(error.message.contains(&row.says), "{name}: {}", error.message);
-            assert!(!error.message.contains("s3cret"), "{name} tells a value: {}", error.message);
-        }
+        let table = include_str!("../fixtures/errors.json");
+        assert!(every_documented_error_is_understood(table, check) >= 30);
     }
 
     proptest::proptest! {

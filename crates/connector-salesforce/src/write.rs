@@ -17,7 +17,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::{
     client::{Client, data},
     deleted,
-    error::{again, read as read_failure},
+    error::read as read_failure,
     objects::{RECORD_ID, value_to_wire},
     read::{IDS_PER_CALL, Lacking, Reader},
     wire::{Collection, Composite, CompositeAnswer, Failure, Part, Saved, Values},
@@ -151,7 +151,7 @@ impl<'a> Writer<'a> {
     }
 
     fn fail(&mut self, batch: &[Planned<'_>], error: &Error) {
-        batch.iter().for_each(|plan| self.settle(plan.at, refusal(again(error))));
+        batch.iter().for_each(|plan| self.settle(plan.at, refusal(error.again())));
     }
 
     /// Creates by upserting with our record id, so that making it twice makes one record.
@@ -176,7 +176,7 @@ impl<'a> Writer<'a> {
             }
             let message = "others keep changing the record in Salesforce";
             let error = Error::new(ErrorKind::Unavailable, "update Salesforce records", message);
-            seen.iter().for_each(|(plan, _)| self.settle(plan.at, Err(again(&error))));
+            seen.iter().for_each(|(plan, _)| self.settle(plan.at, Err(error.again())));
         } else {
             plain.extend(seen.into_iter().map(|(plan, _)| plan));
         }
@@ -330,7 +330,7 @@ impl<'a> Writer<'a> {
                         .iter()
                         .find(|change| change.id == *id)
                         .map_or_else(missing, |stored| applied(plan, stored))),
-                    Err(error) => Err(again(error)),
+                    Err(error) => Err(error.again()),
                 };
                 self.settle(plan.at, outcome);
             }
@@ -357,7 +357,7 @@ impl<'a> Writer<'a> {
                     continue;
                 }
                 Err(error) => {
-                    chunk.iter().for_each(|(at, _)| self.settle(*at, refusal(again(&error))));
+                    chunk.iter().for_each(|(at, _)| self.settle(*at, refusal(error.again())));
                     continue;
                 }
             };
@@ -366,7 +366,7 @@ impl<'a> Writer<'a> {
                 let failure = (!deleted.success).then(|| first(deleted.errors));
                 let outcome = match (failure, &versions) {
                     (Some(failure), _) if failure.kind != ErrorKind::NotFound => refusal(failure),
-                    (_, Err(error)) => Err(again(error)),
+                    (_, Err(error)) => Err(error.again()),
                     (_, Ok(versions)) => Ok(WriteOutcome::Applied {
                         vendor_id: (*id).to_owned(),
                         version: versions.get(*id).copied().unwrap_or_default(),

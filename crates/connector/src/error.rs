@@ -165,6 +165,29 @@ impl Error {
         self
     }
 
+    /// An answer that does not read as the vendor documents it.
+    #[must_use]
+    pub fn unreadable(vendor: &str, operation: &'static str, source: &serde_json::Error) -> Self {
+        // The parser's words may quote the body, so only where it stumbled is told.
+        let (line, column) = (source.line(), source.column());
+        let message = format!("{vendor}'s answer does not read as documented (line {line}, column {column})");
+        Self::new(ErrorKind::Protocol, operation, message)
+    }
+
+    /// The same failure for another write of its call, without the cause.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            kind: self.kind,
+            retry: self.retry,
+            operation: self.operation,
+            message: self.message.clone(),
+            code: self.code.clone(),
+            field: self.field.clone(),
+            source: None,
+        }
+    }
+
     /// Whether the same call may succeed later, without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -35,3 +35,4 @@ pub use contract::{
 pub use error::{Error, ErrorKind, Retry};
 pub use runtime::{Deps, Running, StartError, start};
 pub use session::Session;
+pub use words::with_words;

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use model::{ApplyWrite, Value, WriteKind};
 
 const LEFT_OUT: &str = "…";
+/// A vendor's words beyond this length are cut.
+const LONGEST_WORDS: usize = 240;
 
 /// A value of more words than this is text, whose single words tell nothing; a name or an address is shorter.
 const WORDS_OF_A_NAME: usize = 6;
@@ -12,6 +14,19 @@ const WORDS_OF_A_NAME: usize = 6;
 /// Takes U+0000 out of a vendor's text: the database takes it in none.
 pub(crate) fn storable(text: &mut String) {
     text.retain(|letter| letter != '\0');
+}
+
+/// What went wrong, with the vendor's words on it. Of those is left out what may be a value: nothing quoted, no address,
+/// no long number.
+#[must_use]
+pub fn with_words(otherwise: &str, said: &str) -> String {
+    let unquoted: String = said.split(['"', '“', '”']).step_by(2).collect::<Vec<_>>().join(LEFT_OUT);
+    let telling = |word: &&str| word.contains('@') || word.chars().filter(char::is_ascii_digit).count() > 5;
+    let safe: Vec<&str> =
+        unquoted.split_whitespace().map(|word| if telling(&word) { LEFT_OUT } else { word }).collect();
+    let safe: String = safe.join(" ").chars().take(LONGEST_WORDS).collect();
+    let safe = safe.trim_end_matches([':', '.', ',', ' ']);
+    if safe.is_empty() { otherwise.to_owned() } else { format!("{otherwise}: {safe}") }
 }
 
 /// The message without the values of this write, and without the words of those that are short enough to be names.

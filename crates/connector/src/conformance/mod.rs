@@ -1,6 +1,7 @@
 //! What every connector must do, as checks that run against its vendor's sandbox. A vendor crate implements [`Driver`]
 //! for its sandbox and calls [`run`], or each check from a test of its own. A check panics with what it missed.
 
+mod errors;
 mod reading;
 mod tokens;
 mod writing;
@@ -12,6 +13,7 @@ use model::{ObjectSchema, WriteKind};
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
+pub use errors::every_documented_error_is_understood;
 pub use reading::{
     a_moment_with_more_records_than_a_page_is_read_whole, a_restored_record_is_no_longer_among_the_deleted,
     deletions_are_listed_once, edits_follow_the_cursor, every_record_is_read_once,
