@@ -63,7 +63,7 @@ fn oauth(failure: &Failure) -> Option<Error> {
         "BAD_REFRESH_TOKEN" | "invalid_grant" => (
             ErrorKind::AccessRevoked,
             "HubSpot no longer accepts this connection: the app was removed in HubSpot's Connected Apps settings, or \
-             the user who connected it lost access; connect HubSpot again",
+             the user who connected it lost access",
         ),
         "BAD_AUTH_CODE" | "EXPIRED_AUTH_CODE" | "BAD_REDIRECT_URI" | "MISMATCH_REDIRECT_URI_AUTH_CODE" => (
             ErrorKind::AccessRevoked,

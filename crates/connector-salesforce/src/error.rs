@@ -81,7 +81,7 @@ fn oauth(failure: &OAuthFailure) -> Error {
     Error::new(kind, CALL, message).with_code(failure.error.as_str())
 }
 
-/// Why a grant is dead, and what somebody must do.
+/// Why a grant is dead.
 fn dead_grant(failure: &OAuthFailure) -> String {
     let described = failure.error_description.to_ascii_lowercase();
     let why = match failure.error.as_str() {
@@ -98,7 +98,7 @@ fn dead_grant(failure: &OAuthFailure) -> String {
         _ if described.contains("code") => "the authorization was used or has expired",
         _ => "the access was revoked, the app was blocked, or its refresh token expired by the app's policy",
     };
-    format!("Salesforce no longer accepts this connection: {why}; connect Salesforce again")
+    format!("Salesforce no longer accepts this connection: {why}")
 }
 
 /// A failure of a call or of one record of a call, by Salesforce's code.

@@ -68,7 +68,7 @@ pub(crate) fn next_step(connection: &Connection, label: &str) -> String {
         ConnectionState::Active => String::new(),
         ConnectionState::Paused => "Resume the connection when reading and writing shall go on.".to_owned(),
         ConnectionState::ReauthRequired => {
-            format!("Connect {label} again: Accord no longer has access to this account.")
+            format!("Connect {label} again: reading and writing then go on where they stopped.")
         }
         ConnectionState::Disconnected => format!("Connect {label} to start again."),
         ConnectionState::Error => match connection.reason.as_deref() {

@@ -68,7 +68,7 @@ async fn access_that_was_taken_away_in_hubspot_is_recognized() {
     let refresh = portal.hubspot.refresh_request(portal.grant.refresh_token.as_ref().unwrap());
     let error = portal.session.send(refresh).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::AccessRevoked);
-    assert!(error.message.contains("connect HubSpot again"), "{error}");
+    assert!(error.message.contains("the app was removed"), "{error}");
 }
 
 #[tokio::test]
