@@ -61,7 +61,7 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
         "sign-in-refused" => SignInPage::sample_refused(bare()),
         "integrations" => IntegrationsPage::sample({
             let mut shell = owner("Integrations", Nav::Integrations);
-            shell.flash = Some(Flash::good("HubSpot is connected. Next: open its card and map the fields."));
+            shell.flash = Some(Flash::good("HubSpot is connected."));
             shell
         }),
         "integrations-both" => IntegrationsPage::sample_both(owner("Integrations", Nav::Integrations)),
@@ -69,6 +69,7 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
         "integrations-viewer" => IntegrationsPage::sample_new(shell("Integrations", Nav::Integrations, Role::Viewer)),
         "connect" => ConnectPage::sample(owner("Connect HubSpot", Nav::Integrations)),
         "connect-logins" => ConnectPage::sample_logins(owner("Connect Salesforce", Nav::Integrations)),
+        "connect-again" => ConnectPage::sample_again(owner("Connect Salesforce", Nav::Integrations)),
         "connect-refused" => ConnectPage::sample_refused(owner("Connect Salesforce", Nav::Integrations)),
         "leaving" => LeavingPage::sample(owner("To HubSpot", Nav::Integrations)),
         "disconnect" => DisconnectPage::sample(owner("Disconnect HubSpot", Nav::Integrations)),

@@ -110,7 +110,7 @@ pub(crate) fn state(name: &str) -> Markup {
         "active" => (Good, "Active"),
         "paused" => (Warn, "Paused"),
         "error" => (Bad, "Failing"),
-        "reauth_required" => (Bad, "Reconnect needed"),
+        "reauth_required" => (Bad, "Reconnect required"),
         "disconnected" => (Quiet, "Disconnected"),
         "draft" => (Quiet, "Draft"),
         "auto_mapped" => (Good, "Auto-mapped"),

@@ -35,8 +35,8 @@ const ONLY_MANAGERS: &str = "Only an Owner or Admin can connect and disconnect i
 pub(crate) struct ConnectPage {
     shell: Shell,
     vendor: Vendor,
-    /// The connection that is authorized again; empty for a new one.
-    connection: String,
+    /// The connection that is authorized again; none for a new one.
+    again: Option<Connection>,
     /// What was chosen before.
     site: String,
     own_site: String,
@@ -47,11 +47,16 @@ respond::page_response!(ConnectPage);
 
 impl ConnectPage {
     pub(crate) fn sample(shell: Shell) -> Self {
-        Self::new(shell, sample::hubspot(), String::new())
+        Self::new(shell, sample::hubspot(), None)
     }
 
     pub(crate) fn sample_logins(shell: Shell) -> Self {
-        Self::new(shell, sample::salesforce(), String::new())
+        Self::new(shell, sample::salesforce(), None)
+    }
+
+    pub(crate) fn sample_again(shell: Shell) -> Self {
+        let lost = Connection { state: "reauth_required".to_owned(), ..sample::salesforce_connection() };
+        Self::new(shell, sample::salesforce(), Some(lost))
     }
 
     pub(crate) fn sample_refused(shell: Shell) -> Self {
@@ -61,8 +66,8 @@ impl ConnectPage {
         Self { site, own_site, refused, ..Self::sample_logins(shell) }
     }
 
-    fn new(shell: Shell, vendor: Vendor, connection: String) -> Self {
-        Self { shell, vendor, connection, site: String::new(), own_site: String::new(), refused: None }
+    fn new(shell: Shell, vendor: Vendor, again: Option<Connection>) -> Self {
+        Self { shell, vendor, again, site: String::new(), own_site: String::new(), refused: None }
     }
 
     fn is_own_site(&self) -> bool {
@@ -80,7 +85,7 @@ impl ConnectPage {
     }
 
     fn has_own_site(&self) -> bool {
-        self.connection.is_empty() && !self.vendor.logins.is_empty() && !self.vendor.own_login.is_empty()
+        self.again.is_none() && !self.vendor.logins.is_empty() && !self.vendor.own_login.is_empty()
     }
 }
 
@@ -131,20 +136,19 @@ pub(crate) async fn confirm(
     Query(again): Query<Again>,
 ) -> Result<ConnectPage, Failure> {
     visitor.must(Scope::ConnectionsManage, ONLY_MANAGERS)?;
-    page(&app, &visitor, &vendor, again.connection).await
+    page(&app, &visitor, &vendor, &again.connection).await
 }
 
-async fn page(
-    app: &App,
-    visitor: &Visitor,
-    vendor: &str,
-    connection: String,
-) -> Result<ConnectPage, Failure> {
+async fn page(app: &App, visitor: &Visitor, vendor: &str, connection: &str) -> Result<ConnectPage, Failure> {
+    let again = match connection {
+        "" => None,
+        connection => Some(connection::find(app, visitor, vendor, connection).await?),
+    };
     let vendors = app.rooms().connections().list_vendors(visitor.ask(ListVendorsRequest {})?).await?;
     let vendor = vendors.into_inner().vendors.into_iter().find(|served| served.name == vendor);
     let vendor = vendor.ok_or_else(Failure::not_found)?;
     let shell = visitor.shell(format!("Connect {}", vendor.label), Nav::Integrations);
-    Ok(ConnectPage::new(shell, vendor, connection))
+    Ok(ConnectPage::new(shell, vendor, again))
 }
 
 /// What to connect: an existing connection again or a new one, and where to sign in.
@@ -200,7 +204,7 @@ async fn ask_again(
     refused: Failure,
 ) -> Result<Response, Failure> {
     let Wish { connection, site, own_site } = wish;
-    let (status, page) = (refused.status, page(app, visitor, vendor, connection).await?);
+    let (status, page) = (refused.status, page(app, visitor, vendor, &connection).await?);
     Ok(respond::page_with(status, &ConnectPage { site, own_site, refused: Some(refused), ..page }))
 }
 
@@ -230,8 +234,7 @@ pub(crate) async fn come_back(
     };
     let vendor = ui::vendor(&confirmed.connection.unwrap_or_default().vendor);
     let path = respond::local_path(&confirmed.return_path).unwrap_or(INTEGRATIONS);
-    let text = format!("{vendor} is connected. Next: open its card and map the fields.");
-    Ok(respond::redirect(path, &Flash::good(text)))
+    Ok(respond::redirect(path, &Flash::good(format!("{vendor} is connected."))))
 }
 
 /// `GET /settings/integrations/{vendor}/{connection}/disconnect`.

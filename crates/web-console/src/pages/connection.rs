@@ -43,6 +43,8 @@ pub(crate) struct Body {
     connection: Connection,
     steps: [Step; 3],
     pairs: Vec<PairRow>,
+    /// Pairs that few want: neither mapped nor recommended.
+    further: Vec<PairRow>,
     progress: Vec<ObjectProgress>,
     streams: Vec<stream::Row>,
     issues: Vec<Issue>,
@@ -100,14 +102,13 @@ impl Body {
     fn new(shell: Shell, people: &People, facts: Facts) -> Self {
         let Facts { connection, pairs, mappings, progress, issues, conflicts, entries } = facts;
         let steps = steps(&connection, &mappings);
-        let mut pairs: Vec<PairRow> = pairs
-            .into_iter()
-            .map(|pair| {
-                let mapping = mappings.iter().find(|mapping| mapping.id == pair.mapping_id).cloned();
-                PairRow { pair, mapping }
-            })
-            .collect();
-        pairs.sort_by_key(|row| (row.mapping.is_none(), !row.pair.recommended));
+        let rows = pairs.into_iter().map(|pair| {
+            let mapping = mappings.iter().find(|mapping| mapping.id == pair.mapping_id).cloned();
+            PairRow { pair, mapping }
+        });
+        let (mut pairs, further): (Vec<_>, Vec<_>) =
+            rows.partition(|row| row.mapping.is_some() || row.pair.recommended);
+        pairs.sort_by_key(|row| row.mapping.is_none());
         Self {
             vendor: ui::vendor(&connection.vendor),
             base: format!("/settings/integrations/{}/{}", connection.vendor, connection.id),
@@ -124,6 +125,7 @@ impl Body {
             connection,
             steps,
             pairs,
+            further,
             progress,
             issues,
             conflicts,
@@ -135,9 +137,17 @@ impl Body {
         self.connection.state != "disconnected"
     }
 
-    /// Whether the vendor pushes the changes of an object.
-    fn is_pushed(&self) -> bool {
-        self.streams.iter().any(|stream| !stream.is_polled())
+    /// How the vendor's changes arrive, in words.
+    fn arrival(&self) -> String {
+        if !stream::is_followed(&self.connection) {
+            "stopped".to_owned()
+        } else if self.progress.is_empty() {
+            "not before fields are mapped".to_owned()
+        } else if self.streams.iter().any(|stream| !stream.is_polled()) {
+            format!("pushed by {}", self.vendor)
+        } else {
+            format!("looked for every {} s", self.connection.poll_interval_seconds)
+        }
     }
 
     /// Objects whose history is being read.
@@ -156,7 +166,7 @@ fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
         _ => "todo",
     };
     let map_text = match (mapped, mappings.is_empty()) {
-        (true, _) => "Fields are mapped and confirmed",
+        (true, _) => "Fields are mapped",
         (false, true) => "Choose a pair of objects below",
         (false, false) => "Review the mapping, then its plan",
     };
@@ -174,10 +184,10 @@ fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
         Step {
             class: class(authorized && active > 0, authorized && mapped),
             name: "Sync",
-            text: if active > 0 {
-                format!("{} in step", ui::count(&active, "pair", "pairs"))
-            } else {
-                "Begins when a mapping is activated".to_owned()
+            text: match (active, authorized) {
+                (0, _) => "Begins when a mapping is activated".to_owned(),
+                (_, true) => format!("{} in step", ui::count(&active, "pair", "pairs")),
+                (_, false) => "Goes on once it is connected again".to_owned(),
             },
         },
     ]

@@ -90,10 +90,10 @@ fn success(object: &ObjectHealth) -> String {
 /// What is left of one of the vendor's limits.
 fn left(limit: &VendorLimit) -> String {
     let span = match limit.window_seconds {
-        86_400 => "the day".to_owned(),
-        seconds => format!("{seconds} s"),
+        86_400 => "of the day".to_owned(),
+        seconds => format!("in {seconds} s"),
     };
-    format!("{} of {} left of {span}", ui::number(&limit.remaining), ui::number(&limit.calls))
+    format!("{} of {} left {span}", ui::number(&limit.remaining), ui::number(&limit.calls))
 }
 
 fn changes(health: &GetSyncHealthResponse) -> Chart {

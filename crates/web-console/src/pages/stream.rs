@@ -2,10 +2,13 @@ use proto::connections::{Connection, ObjectProgress, ObjectStream};
 
 use crate::ui;
 
-/// Positions up to so many letters are shown whole.
-const SHORT: usize = 12;
 /// The state of every stream of a connection that does not work.
 const STOPPED: &str = "stopped";
+
+/// Whether changes of the connection arrive at all.
+pub(crate) fn is_followed(connection: &Connection) -> bool {
+    matches!(&*connection.state, "active" | "error")
+}
 
 /// How the changes of one object arrive, where the vendor pushes them.
 pub(crate) struct Row {
@@ -18,7 +21,7 @@ pub(crate) struct Row {
 impl Row {
     /// The objects whose changes the vendor pushes, or could; none where it is only asked.
     pub(crate) fn all(progress: &[ObjectProgress], connection: &Connection) -> Vec<Self> {
-        let works = matches!(&*connection.state, "active" | "error");
+        let works = is_followed(connection);
         let row = |object: &ObjectProgress| {
             let mut stream = object.stream.clone()?;
             if !works {
@@ -35,11 +38,6 @@ impl Row {
     /// Whether the vendor pushes nothing of it, so that it is asked.
     pub(crate) fn is_polled(&self) -> bool {
         self.stream.state == "polled"
-    }
-
-    /// The end of the position, when all of it is too long to read.
-    pub(crate) fn short_position(&self) -> Option<&str> {
-        (self.stream.position.len() > SHORT).then(|| ui::short(&self.stream.position))
     }
 }
 
@@ -74,7 +72,7 @@ mod tests {
             assert_eq!(rows.len(), 5);
             assert_eq!(rows.iter().any(|row| row.stream.state == "following"), works, "{state}");
             assert_eq!(rows.iter().all(|row| row.stream.state == STOPPED && row.text.is_empty()), !works);
-            assert_eq!(rows[0].short_position(), Some("kAAA=="), "where it goes on stays known");
+            assert_eq!(rows[0].stream.position, "AAAAAAAUqWkAAA==", "where it goes on stays known");
         }
         assert!(Row::all(&sample::progress(), &sample::connection("active")).is_empty());
     }

@@ -42,11 +42,13 @@ fn blank() -> Markup {
 }
 
 /// A number with its whole part in groups of three: `1,250,000.50`. Four digits stand together, because a year does.
+/// The `.0` of a float is left out.
 fn grouped(number: &str) -> String {
     let (sign, rest) = number.strip_prefix('-').map_or(("", number), |rest| ("−", rest));
     let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(whole, part)| (whole, Some(part)));
     let Ok(whole) = whole.parse::<u64>() else { return number.to_owned() };
     let whole = if whole < 10_000 { whole.to_string() } else { super::number(&whole) };
+    let fraction = fraction.filter(|fraction| *fraction != "0");
     fraction.map_or_else(|| format!("{sign}{whole}"), |fraction| format!("{sign}{whole}.{fraction}"))
 }
 
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn numbers_are_grouped_and_stay_exact() {
         for (number, text) in
-            [("1250000.50", "1,250,000.50"), ("1988", "1988"), ("-12", "−12"), ("0.1", "0.1")]
+            [("1250000.50", "1,250,000.50"), ("1988", "1988"), ("-12", "−12"), ("0.1", "0.1"), ("2.0", "2")]
         {
             assert_eq!(grouped(number), text);
         }
