@@ -47,6 +47,7 @@ async fn integrations_show_hubspot_active(house: &House, chrome: &Chrome) {
 }
 
 async fn a_new_pair_is_reviewed_field_by_field(house: &House, chrome: &Chrome) {
+    chrome.click("#further > summary").await;
     chrome.click("#map-partner-companies").await;
     chrome.wait_for_url("/mappings/").await;
     chrome.click("#suggest").await;
@@ -302,7 +303,7 @@ async fn hubspot_is_disconnected_and_connected_again(house: &House, chrome: &Chr
     chrome.shoot("18-disconnected").await;
 
     chrome.click("#connect-hubspot").await;
-    chrome.wait_for_text("main", "whole organization").await;
+    chrome.wait_for_text("main", "It has to be the same one").await;
     chrome.click("#go").await;
     chrome.wait_for_text("main", "Choose an account").await;
     assert!(

@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod browser;
+mod browser_salesforce;
 mod budget;
 mod conflict;
 mod crash;

@@ -420,7 +420,7 @@ async fn after_each_fault_of_salesforce_nothing_is_missing_doubled_or_stale() {
         deals: 5,
         accounts: 40,
         poll_seconds: 30,
-        silence_seconds: 6,
+        settings: vec![("ACCORD_SALESFORCE_SILENCE_SECONDS", "6".to_owned())],
         ..Start::default()
     };
     let house = House::start(start).await;

@@ -37,8 +37,8 @@ pub struct Start {
     pub poll_seconds: u64,
     /// Seconds between two looks at associations.
     pub association_seconds: u64,
-    /// Seconds for which Salesforce's events may be silent.
-    pub silence_seconds: u64,
+    /// Settings by their environment variables, for a vendor's simulator that is not the demo's.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Default for Start {
@@ -51,7 +51,7 @@ impl Default for Start {
             edits_per_minute: 0,
             poll_seconds: 1,
             association_seconds: 300,
-            silence_seconds: 275,
+            settings: Vec::new(),
         }
     }
 }
@@ -435,13 +435,13 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .args(["--edits-per-minute", &start.edits_per_minute.to_string()])
         .args(["--poll-seconds", &start.poll_seconds.to_string()])
         .args(["--association-seconds", &start.association_seconds.to_string()])
-        .args(["--salesforce-silence-seconds", &start.silence_seconds.to_string()])
         .arg("--data-dir")
         .arg(directory.path().join("data"))
         .arg("--ready-file")
         .arg(directory.path().join("ready.json"))
         .env_remove("DATABASE_URL")
         .env_remove("NATS_URL")
+        .envs(start.settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(terminal)
