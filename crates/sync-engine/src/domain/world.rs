@@ -196,13 +196,7 @@ impl World {
                 let older = BTreeMap::new();
                 self.reads.push(Staged { version: self.version, at, fields, times, older, gone: None });
             }
-            Step::Tell(field) => {
-                let (name, entry) = (FIELDS[*field].1.to_owned(), self.latest(FIELDS[*field].1).clone());
-                let (version, at) = (entry.at.as_millisecond(), entry.at);
-                let (times, older) = (BTreeMap::new(), BTreeMap::new());
-                let fields = BTreeMap::from([(name, entry.value)]);
-                self.reads.push(Staged { version, at, fields, times, older, gone: None });
-            }
+            Step::Tell(field) => self.tell(FIELDS[*field].1),
             Step::Deliver(which) if !self.reads.is_empty() => {
                 let read = self.reads[which % self.reads.len()].clone();
                 self.deliver(&read);
@@ -237,6 +231,13 @@ impl World {
             self.writes += 1;
             self.queue.push(write);
         }
+    }
+
+    fn tell(&mut self, field: &str) {
+        let Entry { value, at, .. } = self.latest(field).clone();
+        let (times, older) = (BTreeMap::new(), BTreeMap::new());
+        let fields = BTreeMap::from([(field.to_owned(), value)]);
+        self.reads.push(Staged { version: at.as_millisecond(), at, fields, times, older, gone: None });
     }
 
     fn deliver(&mut self, read: &Staged) {
