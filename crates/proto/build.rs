@@ -4,11 +4,12 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "accord/identity/v1/identity.proto",
     "accord/connections/v1/connections.proto",
     "accord/sync/v1/sync.proto",
     "accord/audit/v1/audit.proto",
+    "accord/attribution/v1/attribution.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,6 +18,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("accord.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().include_file("mod.rs").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .include_file("mod.rs")
+        .enum_attribute(
+            "accord.attribution.v1.CommissionAnswer.answer",
+            "#[expect(clippy::large_enum_variant, reason = \"refusals are the rare ones\")]",
+        )
+        .compile_fds(descriptors)?;
     Ok(())
 }

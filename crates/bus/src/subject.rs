@@ -32,8 +32,22 @@ pub const ALL_WRITTEN: &str = "written.>";
 pub const ALL_RECORDS: &str = "record.>";
 
 /// The first tokens of the subjects in [`EVENTS`].
-pub const EVENT_NOUNS: [&str; 10] =
-    ["record", "deal", "connection", "mapping", "schema", "conflict", "sync", "token", "identity", "capture"];
+pub const EVENT_NOUNS: [&str; 14] = [
+    "record",
+    "deal",
+    "connection",
+    "mapping",
+    "schema",
+    "conflict",
+    "sync",
+    "token",
+    "identity",
+    "capture",
+    "attribution",
+    "commission",
+    "partner",
+    "payout",
+];
 
 /// Ephemeral: a key, session or role was revoked; caches that answered from it must forget. No stream keeps it.
 pub const CACHE_IDENTITY_REVOKED: &str = "cache.identity.revoked";

@@ -9,11 +9,12 @@ use proto::{
     from_wire_time,
     identity::{
         self as wire, CheckRequest, CheckResponse, EndOtherSessionsRequest, EndOtherSessionsResponse,
-        InviteUserRequest, InviteUserResponse, ListKeysRequest, ListKeysResponse, ListUsersRequest,
-        ListUsersResponse, MintApiKeyRequest, MintIntegrationKeyRequest, RemoveUserRequest,
-        RemoveUserResponse, RevokeKeyRequest, RotateIntegrationKeyRequest, SetPasswordRequest,
-        SetPasswordResponse, SetRoleRequest, SignInWithLinkRequest, SignInWithPasswordRequest,
-        SignOutRequest, SignOutResponse, WhoAmIRequest, WhoAmIResponse, identity_server::Identity,
+        FindOrganizationRequest, FindOrganizationResponse, InviteUserRequest, InviteUserResponse,
+        ListKeysRequest, ListKeysResponse, ListUsersRequest, ListUsersResponse, MintApiKeyRequest,
+        MintIntegrationKeyRequest, RemoveUserRequest, RemoveUserResponse, RevokeKeyRequest,
+        RotateIntegrationKeyRequest, SetPasswordRequest, SetPasswordResponse, SetRoleRequest,
+        SignInWithLinkRequest, SignInWithPasswordRequest, SignOutRequest, SignOutResponse, WhoAmIRequest,
+        WhoAmIResponse, identity_server::Identity,
     },
     to_wire_time,
 };
@@ -94,6 +95,14 @@ impl Identity for Grpc {
         let CheckRequest { credential, passive } = request.into_inner();
         let checked = self.0.check(&credential.into(), passive).await?;
         Ok(Response::new(checked.response.clone()))
+    }
+
+    async fn find_organization(
+        &self,
+        request: Request<FindOrganizationRequest>,
+    ) -> Answer<FindOrganizationResponse> {
+        let found = self.0.find_organization(&request.get_ref().slug).await?;
+        Ok(Response::new(FindOrganizationResponse { organization_id: found.to_string() }))
     }
 
     async fn sign_in_with_link(&self, request: Request<SignInWithLinkRequest>) -> Answer<wire::Session> {

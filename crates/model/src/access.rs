@@ -36,11 +36,15 @@ impl Role {
     /// What this role may do.
     #[must_use]
     pub fn scopes(self) -> BTreeSet<Scope> {
-        use Scope::{AuditRead, ConnectionsRead, MappingsRead, RecordsRead, RecordsWrite};
+        use Scope::{
+            AuditRead, CommissionsRead, ConnectionsRead, MappingsRead, PartnersRead, RecordsRead, RecordsWrite,
+        };
+        let reads =
+            [RecordsRead, ConnectionsRead, MappingsRead, AuditRead, PartnersRead, CommissionsRead];
         match self {
             Self::Owner | Self::Admin => Scope::ALL.into(),
-            Self::Member => [RecordsRead, RecordsWrite, ConnectionsRead, MappingsRead, AuditRead].into(),
-            Self::Viewer => [RecordsRead, ConnectionsRead, MappingsRead, AuditRead].into(),
+            Self::Member => reads.into_iter().chain([RecordsWrite]).collect(),
+            Self::Viewer => reads.into(),
         }
     }
 }
@@ -80,6 +84,22 @@ pub enum Scope {
     KeysManage,
     /// Invite people and change their roles.
     UsersManage,
+    /// Record conversion events and corrections of them. Alone it reaches no partner, program or payout.
+    EventsWrite,
+    /// Record clicks that somebody else redirected.
+    ClicksWrite,
+    /// See partners, links and programs.
+    PartnersRead,
+    /// Create, revoke and reinstate partners and their links.
+    PartnersWrite,
+    /// Change programs, their terms and their model.
+    ProgramsWrite,
+    /// See events, attributions, commissions, payouts and the ledger.
+    CommissionsRead,
+    /// Approve, reverse, hold and release commissions; flag clicks.
+    CommissionsWrite,
+    /// Run and settle payouts.
+    PayoutsWrite,
 }
 
 /// A text that names no role or scope.
@@ -89,7 +109,7 @@ pub struct UnknownScope;
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 17] = [
         Self::RecordsRead,
         Self::RecordsWrite,
         Self::ConnectionsRead,
@@ -99,6 +119,14 @@ impl Scope {
         Self::AuditRead,
         Self::KeysManage,
         Self::UsersManage,
+        Self::EventsWrite,
+        Self::ClicksWrite,
+        Self::PartnersRead,
+        Self::PartnersWrite,
+        Self::ProgramsWrite,
+        Self::CommissionsRead,
+        Self::CommissionsWrite,
+        Self::PayoutsWrite,
     ];
 
     /// Its name, `records:read`.
@@ -114,6 +142,14 @@ impl Scope {
             Self::AuditRead => "audit:read",
             Self::KeysManage => "keys:manage",
             Self::UsersManage => "users:manage",
+            Self::EventsWrite => "events:write",
+            Self::ClicksWrite => "clicks:write",
+            Self::PartnersRead => "partners:read",
+            Self::PartnersWrite => "partners:write",
+            Self::ProgramsWrite => "programs:write",
+            Self::CommissionsRead => "commissions:read",
+            Self::CommissionsWrite => "commissions:write",
+            Self::PayoutsWrite => "payouts:write",
         }
     }
 }

@@ -71,6 +71,28 @@ pub mod kind {
     pub const SYNC_RUN_FINISHED: &str = "sync.run_finished";
     /// [`crate::AccessChanged`].
     pub const ACCESS_CHANGED: &str = "identity.access_changed";
+    /// [`crate::AttributionChanged`] of an event that was not attributed before.
+    pub const ATTRIBUTION_CREATED: &str = "attribution.created";
+    /// [`crate::AttributionChanged`] of one that was.
+    pub const ATTRIBUTION_REPLACED: &str = "attribution.replaced";
+    /// [`crate::CommissionChanged`].
+    pub const COMMISSION_ACCRUED: &str = "commission.accrued";
+    /// [`crate::CommissionChanged`].
+    pub const COMMISSION_APPROVED: &str = "commission.approved";
+    /// [`crate::CommissionChanged`].
+    pub const COMMISSION_PAID: &str = "commission.paid";
+    /// [`crate::CommissionChanged`].
+    pub const COMMISSION_REVERSED: &str = "commission.reversed";
+    /// [`crate::CommissionChanged`] whose amount is another now.
+    pub const COMMISSION_ADJUSTED: &str = "commission.adjusted";
+    /// [`crate::PartnerChanged`].
+    pub const PARTNER_CREATED: &str = "partner.created";
+    /// [`crate::PartnerChanged`].
+    pub const PARTNER_ACTIVATED: &str = "partner.activated";
+    /// [`crate::PartnerChanged`].
+    pub const PARTNER_REVOKED: &str = "partner.revoked";
+    /// [`crate::PayoutCreated`].
+    pub const PAYOUT_CREATED: &str = "payout.created";
 }
 
 /// A canonical record changed. Public: sibling products subscribe to `record.{org}.{object}`.

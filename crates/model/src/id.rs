@@ -134,6 +134,38 @@ id!(
     /// A signed-in session.
     SessionId, "sess"
 );
+id!(
+    /// A partner program: where its links lead, and the terms on which it pays.
+    ProgramId, "prog"
+);
+id!(
+    /// A partner, who brings customers.
+    PartnerId, "ptnr"
+);
+id!(
+    /// A conversion event.
+    ConversionId, "evt"
+);
+id!(
+    /// A user's click was tied to the user.
+    IdentifyId, "ident"
+);
+id!(
+    /// The share of one click in one conversion event.
+    AttributionId, "attr"
+);
+id!(
+    /// What one rule pays for one attribution.
+    CommissionId, "comm"
+);
+id!(
+    /// An entry of the commission ledger.
+    LedgerEntryId, "entry"
+);
+id!(
+    /// A payment to a partner.
+    PayoutId, "pay"
+);
 
 fn uuid_v7(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();

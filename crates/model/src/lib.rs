@@ -6,6 +6,7 @@ mod canonical;
 mod change;
 mod clock;
 pub mod digest;
+mod earning;
 mod events;
 mod field;
 mod id;
@@ -20,6 +21,7 @@ pub use canonical::{CanonicalObject, UnknownObject};
 pub use change::{ChangeEvent, ChangeKind, Lane};
 pub use clock::{Clock, SystemClock};
 pub use digest::Digests;
+pub use earning::{AttributedTouch, AttributionChanged, CommissionChanged, PartnerChanged, PayoutCreated};
 pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
     ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, PausedField, ReadRequested,
@@ -28,7 +30,8 @@ pub use events::{
 };
 pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{
-    ApiKeyId, ConnectionId, IntegrationKeyId, InvalidId, LinkId, MappingId, OrganizationId, RecordId,
+    ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, IdentifyId, IntegrationKeyId,
+    InvalidId, LedgerEntryId, LinkId, MappingId, OrganizationId, PartnerId, PayoutId, ProgramId, RecordId,
     SessionId, UserId, WriteId,
 };
 pub use parts::SchemaPart;

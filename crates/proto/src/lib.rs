@@ -9,7 +9,8 @@ pub use audit_line::AuditLine;
 pub use convert::{InvalidWireValue, field_type, from_wire_time, to_wire_time};
 
 pub use accord::{
-    audit::v1 as audit, connections::v1 as connections, identity::v1 as identity, sync::v1 as sync, v1,
+    attribution::v1 as attribution, audit::v1 as audit, connections::v1 as connections,
+    identity::v1 as identity, sync::v1 as sync, v1,
 };
 
 /// The largest answer of a room that its callers take, in bytes: a page of long texts is more than gRPC's usual 4 MiB.

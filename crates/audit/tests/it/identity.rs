@@ -45,6 +45,7 @@ identity! {
     sign_in_with_password: SignInWithPasswordRequest -> Session,
     sign_out: SignOutRequest -> SignOutResponse,
     who_am_i: WhoAmIRequest -> WhoAmIResponse,
+    find_organization: FindOrganizationRequest -> FindOrganizationResponse,
     list_users: ListUsersRequest -> ListUsersResponse,
     invite_user: InviteUserRequest -> InviteUserResponse,
     set_role: SetRoleRequest -> User,

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use bus::{Bus, outbox::Waker, subject};
 use chassis::guard::{AnswerCache, Guard};
 use jiff::Timestamp;
-use model::Clock;
+use model::{Clock, OrganizationId};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -22,9 +22,9 @@ pub(crate) use self::{
 };
 use crate::{
     config::Config,
-    error::Error,
+    error::{Error, Refusal},
     publisher::{self, Fact},
-    store,
+    store::{self, organizations},
 };
 
 /// Password hashes at once; each takes 19 MiB and a core.
@@ -84,6 +84,17 @@ impl Service {
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
         Ok(self.pool.begin().await?)
+    }
+
+    /// The organization with this slug.
+    pub(crate) async fn find_organization(&self, slug: &str) -> Result<OrganizationId, Error> {
+        // No slug has a control character, and the database takes not all of them.
+        let found = match slug.chars().any(char::is_control) {
+            true => None,
+            false => organizations::by_slug(&self.pool, slug).await?,
+        };
+        let missing = || Refusal::not_found("organization_not_found", "No organization has this slug.");
+        Ok(found.ok_or_else(missing)?)
     }
 
     /// Commits a change together with what it publishes, and then makes every cache forget these credentials.

@@ -33,6 +33,15 @@ pub(crate) async fn slugs(pool: &PgPool) -> Result<Vec<String>, Error> {
     Ok(sqlx::query_scalar("SELECT slug FROM organizations ORDER BY slug").fetch_all(pool).await?)
 }
 
+/// The organization with this slug.
+pub(crate) async fn by_slug(pool: &PgPool, slug: &str) -> Result<Option<OrganizationId>, Error> {
+    let id: Option<Uuid> = sqlx::query_scalar("SELECT id FROM organizations WHERE slug = $1")
+        .bind(slug)
+        .fetch_optional(pool)
+        .await?;
+    Ok(id.map(OrganizationId::from_uuid))
+}
+
 /// Its name.
 pub(crate) async fn name(pool: &PgPool, id: OrganizationId) -> Result<Option<String>, Error> {
     let row: Option<(String,)> = sqlx::query_as("SELECT name FROM organizations WHERE id = $1")

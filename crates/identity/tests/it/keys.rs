@@ -4,8 +4,8 @@ use chassis::guard::forward;
 use model::{Role, Scope};
 use proto::{
     identity::{
-        CheckRequest, ListKeysRequest, MintApiKeyRequest, MintIntegrationKeyRequest, RevokeKeyRequest,
-        RotateIntegrationKeyRequest, WhoAmIRequest,
+        CheckRequest, FindOrganizationRequest, ListKeysRequest, MintApiKeyRequest, MintIntegrationKeyRequest,
+        RevokeKeyRequest, RotateIntegrationKeyRequest, WhoAmIRequest,
     },
     to_wire_time,
 };
@@ -284,4 +284,19 @@ async fn the_last_use_is_written_down_at_most_once_a_minute() {
         eventually(SOON, "the later use is noted", || async { last_used().await.filter(|at| *at != first) })
             .await;
     assert_eq!(second.seconds - first.seconds, 60);
+}
+
+#[tokio::test]
+async fn an_organization_is_found_by_its_slug_and_by_nothing_else() {
+    let house = house().await;
+    let find = |slug: &str| {
+        let (mut client, slug) = (house.client(), slug.to_owned());
+        async move { client.find_organization(FindOrganizationRequest { slug }).await }
+    };
+    let found = find("northwind-traders").await.unwrap().into_inner();
+    assert_eq!(found.organization_id, house.organization().to_string());
+    for slug in ["", "Northwind-Traders", "contoso", "northwind%", "a\0b"] {
+        let answer = find(slug).await.map(drop);
+        assert_eq!(refused(answer), (Code::NotFound, "organization_not_found".to_owned()), "{slug}");
+    }
 }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use model::{
-    AccessChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped, ConflictRecorded,
-    ConnectionChanged, FieldAdded, MappingChanged, ReadRequested, RecordChanged, SchemaDriftDetected,
-    SchemaRefreshed, SyncRunFinished, VerifyRequested, kind,
+    AccessChanged, AttributionChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped,
+    CommissionChanged, ConflictRecorded, ConnectionChanged, FieldAdded, MappingChanged, PartnerChanged,
+    PayoutCreated, ReadRequested, RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
+    VerifyRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -57,6 +58,17 @@ fn all() -> BTreeMap<String, Value> {
         described::<VerifyRequested>(kind::VERIFY_REQUESTED),
         described::<SyncRunFinished>(kind::SYNC_RUN_FINISHED),
         described::<AccessChanged>(kind::ACCESS_CHANGED),
+        described::<AttributionChanged>(kind::ATTRIBUTION_CREATED),
+        described::<AttributionChanged>(kind::ATTRIBUTION_REPLACED),
+        described::<CommissionChanged>(kind::COMMISSION_ACCRUED),
+        described::<CommissionChanged>(kind::COMMISSION_APPROVED),
+        described::<CommissionChanged>(kind::COMMISSION_PAID),
+        described::<CommissionChanged>(kind::COMMISSION_REVERSED),
+        described::<CommissionChanged>(kind::COMMISSION_ADJUSTED),
+        described::<PartnerChanged>(kind::PARTNER_CREATED),
+        described::<PartnerChanged>(kind::PARTNER_ACTIVATED),
+        described::<PartnerChanged>(kind::PARTNER_REVOKED),
+        described::<PayoutCreated>(kind::PAYOUT_CREATED),
     ])
 }
 

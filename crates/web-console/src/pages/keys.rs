@@ -42,8 +42,8 @@ pub(crate) struct KeysPage {
 respond::page_response!(KeysPage);
 
 impl KeysPage {
-    fn scopes(&self) -> [Scope; 9] {
-        Scope::ALL
+    fn scopes(&self) -> &'static [Scope] {
+        &Scope::ALL
     }
 
     fn sample_with(shell: Shell, secret: Option<(String, String)>) -> Self {

@@ -177,6 +177,12 @@ impl Identity for Rooms {
     async fn who_am_i(&self, request: Request<idy::WhoAmIRequest>) -> Answer<idy::WhoAmIResponse> {
         Ok(Response::new(sample::who_am_i(self.enter(&request, None, "")?)))
     }
+    async fn find_organization(
+        &self,
+        _request: Request<idy::FindOrganizationRequest>,
+    ) -> Answer<idy::FindOrganizationResponse> {
+        Err(Status::not_found("the console asks for no organization"))
+    }
     async fn list_users(&self, request: Request<idy::ListUsersRequest>) -> Answer<idy::ListUsersResponse> {
         self.enter(&request, Some(Scope::UsersManage), "")?;
         Ok(Response::new(idy::ListUsersResponse { users: Role::ALL.map(sample::user).to_vec() }))

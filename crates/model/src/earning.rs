@@ -1,0 +1,99 @@
+//! What the attribution room says: attributions, commissions, partners, payouts.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{AttributionId, CommissionId, ConversionId, PartnerId, PayoutId, ProgramId};
+
+/// A conversion event is attributed, for the first time or otherwise than before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttributionChanged {
+    /// The conversion event.
+    pub event: ConversionId,
+    /// Its type, as it was sent: `opportunity_won`.
+    pub event_type: String,
+    /// `attributed`, `no_identity`, `no_click`, `outside_window` or `already_attributed`.
+    pub status: String,
+    /// The model, when it is attributed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The clicks that brought it, with weights that are 1 together.
+    pub touches: Vec<AttributedTouch>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The share of one click.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttributedTouch {
+    /// The share.
+    pub attribution: AttributionId,
+    /// The click.
+    pub click: String,
+    /// Whose link was clicked.
+    pub partner: PartnerId,
+    /// The program of the link.
+    pub program: ProgramId,
+    /// The share of `of`.
+    pub weight: i64,
+    /// The whole.
+    pub of: i64,
+}
+
+/// A commission was accrued, approved, paid, reversed, or its amount was corrected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CommissionChanged {
+    /// The commission.
+    pub commission: CommissionId,
+    /// The conversion event that it is for.
+    pub event: ConversionId,
+    /// Who earns it.
+    pub partner: PartnerId,
+    /// The program whose rule pays.
+    pub program: ProgramId,
+    /// What it is now, in major units: `900.00`.
+    pub amount: String,
+    /// What it was before, where it was something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// ISO 4217.
+    pub currency: String,
+    /// `accrued`, `approved`, `paid` or `reversed`.
+    pub status: String,
+    /// Why it stands so.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A partner was created, activated or revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartnerChanged {
+    /// The partner.
+    pub partner: PartnerId,
+    /// `active` or `revoked`.
+    pub status: String,
+    /// What the person who decided it noted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A payout was written down; its money has not moved yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PayoutCreated {
+    /// The payout.
+    pub payout: PayoutId,
+    /// Who is paid.
+    pub partner: PartnerId,
+    /// In major units.
+    pub amount: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// How many commissions it pays or takes back.
+    pub commissions: u64,
+    /// When.
+    pub at: Timestamp,
+}
