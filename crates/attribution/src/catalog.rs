@@ -1,0 +1,67 @@
+//! Programs and partners of each organization, remembered as long as nobody changes them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use model::OrganizationId;
+use sqlx::{PgConnection, PgPool};
+
+use crate::{Error, domain::terms::Book, store};
+
+/// What an organization's catalog was at one version.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) version: i64,
+    pub(crate) book: Book,
+}
+
+/// The catalogs that were read.
+#[derive(Debug)]
+pub(crate) struct Catalogs {
+    pool: PgPool,
+    known: Mutex<HashMap<OrganizationId, Arc<Catalog>>>,
+}
+
+impl Catalogs {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self { pool, known: Mutex::default() }
+    }
+
+    /// The catalog as it stands.
+    pub(crate) async fn current(&self, organization: OrganizationId) -> Result<Arc<Catalog>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        let mut found = self.within(&mut connection, &[organization]).await?;
+        found.remove(&organization).ok_or_else(|| Error::Stored("a catalog is missing".to_owned()))
+    }
+
+    /// The catalogs of these organizations as the connection's transaction sees them.
+    pub(crate) async fn within(
+        &self,
+        connection: &mut PgConnection,
+        organizations: &[OrganizationId],
+    ) -> Result<HashMap<OrganizationId, Arc<Catalog>>, Error> {
+        let versions = store::catalog::versions(connection, organizations).await?;
+        let mut found = HashMap::with_capacity(organizations.len());
+        for &organization in organizations {
+            let version = versions.get(&organization).copied().unwrap_or_default();
+            let known = self.known().get(&organization).filter(|known| known.version == version).cloned();
+            let catalog = match known {
+                Some(known) => known,
+                None => {
+                    let book = store::catalog::book(connection, organization).await?;
+                    let catalog = Arc::new(Catalog { version, book });
+                    self.known().insert(organization, Arc::clone(&catalog));
+                    catalog
+                }
+            };
+            found.insert(organization, catalog);
+        }
+        Ok(found)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Arc<Catalog>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,87 @@
+//! Clicks are recorded in gatherings, as facts are: all that wait, in one statement.
+
+use std::sync::Arc;
+
+use model::Clock;
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Error,
+    store::clicks::{self, Landing, NewClick},
+    text,
+};
+
+/// The most clicks of one statement.
+const MOST: usize = 500;
+const QUEUE: usize = 4_096;
+
+type Reply = oneshot::Sender<Result<Option<Landing>, Error>>;
+
+/// Records clicks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Clicker(mpsc::Sender<(NewClick, Reply)>);
+
+impl Clicker {
+    /// Starts the task that records.
+    pub(crate) fn spawn(
+        pool: PgPool,
+        clock: Arc<dyn Clock>,
+        shutdown: CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        tasks.spawn(record(pool, clock, queue, shutdown));
+        Self(sender)
+    }
+
+    /// Records a click; the answer comes after it is stored. None: there is no such link, or it is closed.
+    pub(crate) async fn run(&self, click: NewClick) -> Result<Option<Landing>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send((click, reply)).await.map_err(|_| Error::Ending)?;
+        answer.await.unwrap_or(Err(Error::Ending))
+    }
+}
+
+async fn record(
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+    mut queue: mpsc::Receiver<(NewClick, Reply)>,
+    shutdown: CancellationToken,
+) {
+    let mut gathered = Vec::with_capacity(MOST);
+    loop {
+        let waited = shutdown.run_until_cancelled(queue.recv_many(&mut gathered, MOST)).await;
+        if waited.is_none() {
+            // What was handed in before the end is recorded.
+            while gathered.len() < MOST
+                && let Ok(next) = queue.try_recv()
+            {
+                gathered.push(next);
+            }
+        }
+        if gathered.is_empty() {
+            return;
+        }
+        let (new, replies): (Vec<NewClick>, Vec<Reply>) = gathered.drain(..).unzip();
+        let landings = store(&pool, &new, clock.as_ref()).await;
+        if let Err(error) = &landings {
+            tracing::error!(%error, clicks = new.len(), "recording clicks failed");
+        }
+        let mut landings = landings.map(Vec::into_iter);
+        for reply in replies {
+            let answer = match &mut landings {
+                Ok(landings) => Ok(landings.next().flatten()),
+                Err(_) => Err(Error::Unavailable),
+            };
+            // Who asked may have gone; the click is recorded all the same.
+            let _gone = reply.send(answer);
+        }
+    }
+}
+
+async fn store(pool: &PgPool, new: &[NewClick], clock: &dyn Clock) -> Result<Vec<Option<Landing>>, Error> {
+    let mut connection = pool.acquire().await?;
+    clicks::insert(&mut connection, &new.iter().collect::<Vec<_>>(), text::micros(clock.now())).await
+}

@@ -1,0 +1,20 @@
+/// How the attribution room runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The Postgres address, `postgres://user:password@host:port/database`.
+    pub database_url: String,
+    /// The most database connections at once.
+    pub max_connections: u32,
+    /// How many transactions of facts are under way at once. The facts of one customer are always in one of them.
+    pub writers: usize,
+    /// How often commissions whose hold period is over are looked for, in seconds.
+    pub maturity_seconds: u64,
+}
+
+impl Config {
+    /// The usual settings on this database.
+    #[must_use]
+    pub fn new(database_url: impl Into<String>) -> Self {
+        Self { database_url: database_url.into(), max_connections: 10, writers: 2, maturity_seconds: 60 }
+    }
+}

@@ -1,0 +1,148 @@
+//! Requests in.
+
+mod deciding;
+mod paying;
+mod reading;
+mod recording;
+mod setup;
+
+use std::sync::Arc;
+
+use bus::outbox::Waker;
+use chassis::guard::{Authorized, Guard};
+use jiff::Timestamp;
+use model::{Clock, OrganizationId, Scope};
+use proto::attribution::{self as wire, attribution_server::Attribution};
+use sqlx::PgPool;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use crate::{catalog::Catalogs, clicking::Clicker, error::Refusal, text, writer::Writers};
+
+/// The gRPC service `accord.attribution.v1.Attribution`.
+#[derive(Clone)]
+pub struct Service {
+    pool: PgPool,
+    writers: Writers,
+    clicker: Clicker,
+    catalogs: Arc<Catalogs>,
+    guard: Guard,
+    clock: Arc<dyn Clock>,
+    waker: Waker,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+/// Who asks.
+struct Asker {
+    organization: OrganizationId,
+    actor: String,
+    credential_id: String,
+}
+
+impl Service {
+    pub(crate) const fn new(
+        pool: PgPool,
+        writers: Writers,
+        clicker: Clicker,
+        catalogs: Arc<Catalogs>,
+        guard: Guard,
+        clock: Arc<dyn Clock>,
+        waker: Waker,
+    ) -> Self {
+        Self { pool, writers, clicker, catalogs, guard, clock, waker }
+    }
+
+    async fn asker(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {
+        let Authorized { caller, credential_id, .. } = self.guard.authorize(metadata, scope).await?;
+        Ok(Asker { organization: caller.organization, actor: caller.actor.to_string(), credential_id })
+    }
+
+    fn now(&self) -> Timestamp {
+        text::micros(self.clock.now())
+    }
+}
+
+/// An id of a request.
+fn id<T: std::str::FromStr>(code: &'static str, what: &str, text: &str) -> Result<T, Refusal> {
+    // A text that is no such id names nothing that there is.
+    text.parse().map_err(|_| Refusal::missing(code, format!("There is no such {what}.")))
+}
+
+/// The organization of a request that needs no credential.
+fn slug(text: &str) -> Result<Option<OrganizationId>, Refusal> {
+    let wrong = |_| {
+        Refusal::invalid(
+            "organization_id",
+            "organization_id_invalid",
+            "organization_id is of the form org_….",
+        )
+    };
+    (!text.is_empty()).then(|| text.parse().map_err(wrong)).transpose()
+}
+
+/// Serves each call by the method of the same name, which gets the caller and the message.
+macro_rules! serve {
+    (guarded { $($method:ident($request:ident) -> $response:ident needs $scope:ident;)* }
+     open { $($free:ident($free_request:ident) -> $free_response:ident;)* }) => {
+        #[tonic::async_trait]
+        impl Attribution for Service {
+            $(async fn $method(
+                &self,
+                request: Request<wire::$request>,
+            ) -> Result<Response<wire::$response>, Status> {
+                let asker = self.asker(request.metadata(), Scope::$scope).await?;
+                Ok(Response::new(self.$method(&asker, request.into_inner()).await?))
+            })*
+            $(async fn $free(
+                &self,
+                request: Request<wire::$free_request>,
+            ) -> Result<Response<wire::$free_response>, Status> {
+                Ok(Response::new(self.$free(request.into_inner()).await?))
+            })*
+        }
+    };
+}
+
+serve! {
+    guarded {
+    record_events(RecordEventsRequest) -> RecordEventsResponse needs EventsWrite;
+    correct_event(CorrectEventRequest) -> CorrectEventResponse needs EventsWrite;
+    record_click(RecordClickRequest) -> RecordClickResponse needs ClicksWrite;
+    create_partner(CreatePartnerRequest) -> Partner needs PartnersWrite;
+    decide_partner(DecidePartnerRequest) -> Partner needs PartnersWrite;
+    list_partners(ListPartnersRequest) -> ListPartnersResponse needs PartnersRead;
+    get_partner(GetPartnerRequest) -> Partner needs PartnersRead;
+    create_program(Program) -> Program needs ProgramsWrite;
+    update_program(UpdateProgramRequest) -> Program needs ProgramsWrite;
+    list_programs(ListProgramsRequest) -> ListProgramsResponse needs PartnersRead;
+    get_program(GetProgramRequest) -> Program needs PartnersRead;
+    create_link(CreateLinkRequest) -> Link needs PartnersWrite;
+    list_links(ListLinksRequest) -> ListLinksResponse needs PartnersRead;
+    list_commissions(ListCommissionsRequest) -> ListCommissionsResponse needs CommissionsRead;
+    approve_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
+    reverse_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
+    hold_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
+    release_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
+    decide_click(DecideClickRequest) -> DecideClickResponse needs CommissionsWrite;
+    list_events(ListEventsRequest) -> ListEventsResponse needs CommissionsRead;
+    list_attributions(ListAttributionsRequest) -> ListAttributionsResponse needs CommissionsRead;
+    get_dashboard(DashboardRequest) -> Dashboard needs CommissionsRead;
+    get_timeseries(TimeseriesRequest) -> TimeseriesResponse needs CommissionsRead;
+    list_balances(ListBalancesRequest) -> ListBalancesResponse needs CommissionsRead;
+    list_entries(ListEntriesRequest) -> ListEntriesResponse needs CommissionsRead;
+    verify(VerifyRequest) -> VerifyResponse needs CommissionsRead;
+    run_payouts(RunPayoutsRequest) -> RunPayoutsResponse needs PayoutsWrite;
+    settle_payout(SettlePayoutRequest) -> Payout needs PayoutsWrite;
+    list_payouts(ListPayoutsRequest) -> ListPayoutsResponse needs CommissionsRead;
+    preview_model(ChangeModelRequest) -> ModelDifference needs ProgramsWrite;
+    change_model(ChangeModelRequest) -> ModelDifference needs ProgramsWrite;
+    }
+    open {
+    identify(IdentifyRequest) -> IdentifyResponse;
+    follow_link(FollowLinkRequest) -> FollowLinkResponse;
+    }
+}

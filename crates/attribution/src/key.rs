@@ -1,0 +1,62 @@
+//! What a repeat of an event is recognized by.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Keys of the metadata that name the CRM's record, in the order in which they are asked.
+const RECORD_IDS: [&str; 7] =
+    ["deal_id", "hubspot_deal_id", "opportunity_id", "record_id", "crm_record_id", "lead_id", "external_id"];
+
+/// What an event says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named<'a> {
+    pub(crate) external: &'a str,
+    pub(crate) idempotency: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) user_id: &'a str,
+    pub(crate) value: Option<i64>,
+    pub(crate) currency: &'static str,
+    /// As it was sent; none where it was not.
+    pub(crate) ts: Option<Timestamp>,
+    /// The API key it was sent with.
+    pub(crate) credential: &'a str,
+}
+
+/// The key of an event; none where nothing tells a repeat from another event.
+pub(crate) fn of(named: &Named<'_>, metadata: &Value) -> Option<Uuid> {
+    if !named.external.is_empty() {
+        return Some(external(named.external));
+    }
+    if !named.idempotency.is_empty() {
+        return Some(digest(&["idempotency", named.idempotency]));
+    }
+    let record = RECORD_IDS.iter().find_map(|name| match metadata.get(name)? {
+        Value::String(id) if !id.is_empty() => Some((name, id.clone())),
+        Value::Number(id) => Some((name, id.to_string())),
+        _ => None,
+    });
+    if let Some((name, id)) = record {
+        return Some(digest(&["record", name, &id, named.kind]));
+    }
+    let ts = named.ts?.to_string();
+    let value = named.value.map(|value| value.to_string()).unwrap_or_default();
+    Some(digest(&["fields", named.credential, named.user_id, named.kind, &value, named.currency, &ts]))
+}
+
+/// The key of an event with this id of its sender's.
+pub(crate) fn external(id: &str) -> Uuid {
+    digest(&["external", id])
+}
+
+fn digest(parts: &[&str]) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod catalog;
+mod clicking;
+mod config;
+mod domain;
+mod error;
+mod grpc;
+mod key;
+mod maturity;
+mod publisher;
+mod room;
+mod store;
+mod terms;
+mod text;
+mod verify;
+mod writer;
+
+pub use config::Config;
+pub use error::{Error, Refusal};
+pub use grpc::Service;
+pub use room::{Deps, Running, SCHEMA, open, start};
+pub use verify::{Difference, Verification, organizations, verify};

@@ -1,0 +1,104 @@
+//! What leaves this room, through the outbox, in the transaction of what it tells.
+
+use bus::{Message, subject};
+use jiff::Timestamp;
+use model::{
+    AttributedTouch, AttributionChanged, CommissionChanged, OrganizationId, PartnerChanged, PayoutCreated,
+    kind,
+};
+use serde::Serialize;
+
+use crate::{
+    Error,
+    domain::outcome::{CommissionStatus as Status, Position},
+    store::standing::{CommissionRow, Opened},
+    text,
+};
+
+const SOURCE: &str = "attribution";
+
+fn message<T: Serialize>(
+    organization: OrganizationId,
+    kind: &'static str,
+    at: Timestamp,
+    body: &T,
+) -> Result<Message, Error> {
+    let (noun, rest) = kind.split_once('.').unwrap_or((kind, ""));
+    let subject = subject::event(noun, &organization, rest);
+    Ok(Message::json(subject, kind, SOURCE, organization, at, body)?)
+}
+
+/// An event is attributed for the first time, or otherwise than before.
+pub(crate) fn attributed(set: &Opened, event_type: &str, at: Timestamp) -> Result<Message, Error> {
+    let first = set.standing.generation == 1;
+    let kind = if first { kind::ATTRIBUTION_CREATED } else { kind::ATTRIBUTION_REPLACED };
+    let touches = set.standing.touches.iter().map(|touch| AttributedTouch {
+        attribution: touch.id,
+        click: touch.click.to_string(),
+        partner: touch.partner,
+        program: touch.program,
+        weight: touch.weight.numerator,
+        of: touch.weight.denominator,
+    });
+    let body = AttributionChanged {
+        event: set.event,
+        event_type: event_type.to_owned(),
+        status: set.standing.status.name().to_owned(),
+        model: set.standing.model.map(|model| model.name().to_owned()),
+        touches: touches.collect(),
+        at,
+    };
+    message(set.organization, kind, at, &body)
+}
+
+/// A commission stands otherwise; none where only what does not concern others changed.
+pub(crate) fn commission(
+    before: Option<Position>,
+    row: &CommissionRow,
+    at: Timestamp,
+) -> Result<Option<Message>, Error> {
+    let is = row.is.position;
+    let was = before.filter(|before| before.status != Status::Reversed);
+    let kind = match was {
+        Some(was) if was.status == is.status && was.due == is.due => return Ok(None),
+        Some(was) if was.status == is.status => kind::COMMISSION_ADJUSTED,
+        _ => match is.status {
+            Status::Accrued => kind::COMMISSION_ACCRUED,
+            Status::Approved => kind::COMMISSION_APPROVED,
+            Status::Paid => kind::COMMISSION_PAID,
+            Status::Reversed => kind::COMMISSION_REVERSED,
+        },
+    };
+    let body = CommissionChanged {
+        commission: row.id,
+        event: row.is.key.conversion,
+        partner: row.is.partner,
+        program: row.program,
+        amount: text::amount(is.due, row.is.currency),
+        before: was.map(|was| text::amount(was.due, row.is.currency)),
+        currency: row.is.currency.code().to_owned(),
+        status: is.status.name().to_owned(),
+        reason: row.is.reason.name().to_owned(),
+        at,
+    };
+    message(row.organization, kind, at, &body).map(Some)
+}
+
+/// A partner was created, activated or revoked.
+pub(crate) fn partner(
+    organization: OrganizationId,
+    kind: &'static str,
+    changed: &PartnerChanged,
+    actor: &str,
+) -> Result<Message, Error> {
+    Ok(message(organization, kind, changed.at, changed)?.by(actor))
+}
+
+/// A payout was written down.
+pub(crate) fn payout(
+    organization: OrganizationId,
+    created: &PayoutCreated,
+    actor: &str,
+) -> Result<Message, Error> {
+    Ok(message(organization, kind::PAYOUT_CREATED, created.at, created)?.by(actor))
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use bus::{Bus, outbox::Relay};
+use chassis::{Migration, Readiness, guard::Guard, migrate};
+use model::Clock;
+use proto::attribution::attribution_server::AttributionServer;
+use sqlx::PgPool;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Config, Error, catalog::Catalogs, clicking::Clicker, grpc::Service, maturity, writer::Writers};
+
+/// The room's Postgres schema.
+pub const SCHEMA: &str = "attribution";
+
+const MIGRATIONS: [Migration; 3] = [
+    Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
+    Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
+    Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
+];
+
+/// What the room is given.
+#[derive(Clone)]
+pub struct Deps {
+    /// The bus, with its streams in place.
+    pub bus: Bus,
+    /// Who checks callers.
+    pub guard: Guard,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Ends the room.
+    pub shutdown: CancellationToken,
+    /// Where the room's tasks are counted.
+    pub tasks: TaskTracker,
+}
+
+/// A started room.
+#[derive(Clone)]
+pub struct Running {
+    pool: PgPool,
+    service: Service,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// The room's gRPC service.
+    #[must_use]
+    pub fn grpc(&self) -> AttributionServer<Service> {
+        AttributionServer::new(self.service.clone())
+            .max_decoding_message_size(proto::LARGEST_ANSWER)
+            .max_encoding_message_size(proto::LARGEST_ANSWER)
+    }
+
+    /// Whether the room's database answers.
+    pub async fn readiness(&self) -> Readiness {
+        chassis::readiness(&self.pool).await
+    }
+}
+
+/// Opens the room's database and brings its schema up to date; for verifying without the room running.
+///
+/// # Errors
+/// The database cannot be opened or migrated.
+pub async fn open(config: &Config) -> Result<PgPool, Error> {
+    let pool = chassis::pool(&config.database_url, SCHEMA, config.max_connections).await?;
+    migrate(&pool, SCHEMA, &MIGRATIONS).await?;
+    Ok(pool)
+}
+
+/// Migrates the room's schema and starts its writers, its relay and the job that approves at maturity.
+///
+/// # Errors
+/// The database cannot be opened or migrated.
+pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
+    let pool = open(&config).await?;
+    let Deps { bus, guard, clock, shutdown, tasks } = deps;
+    let relay = Relay::new(pool.clone(), bus, SCHEMA);
+    let catalogs = Arc::new(Catalogs::new(pool.clone()));
+    let writers = Writers::spawn(config.writers, &pool, &catalogs, &clock, &relay.waker(), &shutdown, &tasks);
+    tasks.spawn(maturity::run(
+        pool.clone(),
+        writers.clone(),
+        Arc::clone(&clock),
+        config.maturity_seconds,
+        shutdown.clone(),
+    ));
+    let clicker = Clicker::spawn(pool.clone(), Arc::clone(&clock), shutdown.clone(), &tasks);
+    let service = Service::new(pool.clone(), writers, clicker, catalogs, guard, clock, relay.waker());
+    tasks.spawn(relay.run(shutdown));
+    Ok(Running { pool, service })
+}

@@ -1,0 +1,133 @@
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use model::{CommissionId, LedgerEntryId, OrganizationId, PartnerId, PayoutId};
+use sqlx::PgConnection;
+
+use crate::{
+    Error,
+    domain::{
+        ledger::{Account, Entry},
+        money::Currency,
+    },
+};
+
+/// An entry of the ledger, as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryRow {
+    pub(crate) id: LedgerEntryId,
+    pub(crate) organization: OrganizationId,
+    pub(crate) entry: Entry,
+    pub(crate) commission: Option<CommissionId>,
+    pub(crate) payout: Option<PayoutId>,
+    pub(crate) partner: PartnerId,
+    pub(crate) currency: Currency,
+    pub(crate) reason: &'static str,
+}
+
+impl EntryRow {
+    fn of(&self, account: Account) -> i64 {
+        self.entry
+            .postings
+            .iter()
+            .filter(|posting| posting.account == account)
+            .map(|posting| posting.minor)
+            .sum()
+    }
+}
+
+/// Appends entries.
+pub(crate) async fn append(tx: &mut PgConnection, entries: &[EntryRow], now: Timestamp) -> Result<(), Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    macro_rules! column {
+        (|$row:ident| $value:expr) => {
+            entries.iter().map(|$row| $value).collect::<Vec<_>>()
+        };
+    }
+    sqlx::query(
+        "INSERT INTO entries (id, organization, kind, commission, payout, partner, currency, commission_expense, cash,
+                              accrued, payable, reason, at)
+         SELECT *, $13::timestamptz FROM UNNEST(
+             $1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[],
+             $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])",
+    )
+    .bind(column!(|row| row.id.uuid()))
+    .bind(column!(|row| row.organization.uuid()))
+    .bind(column!(|row| row.entry.kind.name()))
+    .bind(column!(|row| row.commission.map(CommissionId::uuid)))
+    .bind(column!(|row| row.payout.map(PayoutId::uuid)))
+    .bind(column!(|row| row.partner.uuid()))
+    .bind(column!(|row| row.currency.code()))
+    .bind(column!(|row| row.of(Account::CommissionExpense)))
+    .bind(column!(|row| row.of(Account::Cash)))
+    .bind(column!(|row| row.of(Account::Accrued)))
+    .bind(column!(|row| row.of(Account::Payable)))
+    .bind(column!(|row| row.reason))
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What the entries of each of these commissions sum to: expense, accrued, payable.
+pub(crate) async fn sums(
+    tx: &mut PgConnection,
+    commissions: &[uuid::Uuid],
+) -> Result<HashMap<CommissionId, (i64, i64, i64)>, Error> {
+    let found: Vec<(uuid::Uuid, i64, i64, i64)> = sqlx::query_as(
+        "SELECT commission, sum(commission_expense)::bigint, sum(accrued)::bigint, sum(payable)::bigint
+         FROM entries WHERE commission = ANY($1) GROUP BY commission",
+    )
+    .bind(commissions)
+    .fetch_all(tx)
+    .await?;
+    let row = |(id, expense, accrued, payable)| (CommissionId::from_uuid(id), (expense, accrued, payable));
+    Ok(found.into_iter().map(row).collect())
+}
+
+/// How many entries the ledger of an organization has.
+pub(crate) async fn count(tx: &mut PgConnection, organization: OrganizationId) -> Result<u64, Error> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM entries WHERE organization = $1")
+        .bind(organization.uuid())
+        .fetch_one(tx)
+        .await?;
+    Ok(count.unsigned_abs())
+}
+
+/// Of each payout what it is to have taken, and what its entries moved to cash. What it took is the sum of its lines.
+pub(crate) async fn payouts(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+) -> Result<Vec<(PayoutId, i64, i64)>, Error> {
+    let found: Vec<(uuid::Uuid, i64, i64)> = sqlx::query_as(
+        "SELECT id, CASE WHEN status = 'failed' THEN 0 ELSE
+                    (SELECT coalesce(sum(amount), 0) FROM payout_lines WHERE payout = payouts.id)::bigint END,
+                (SELECT coalesce(sum(cash), 0) FROM entries
+                 WHERE entries.organization = $1 AND entries.payout = payouts.id)::bigint
+         FROM payouts WHERE organization = $1 ORDER BY id",
+    )
+    .bind(organization.uuid())
+    .fetch_all(tx)
+    .await?;
+    Ok(found.into_iter().map(|(id, due, entered)| (PayoutId::from_uuid(id), due, entered)).collect())
+}
+
+/// Entries for commissions and payouts that there are not.
+pub(crate) async fn strays(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+) -> Result<Vec<LedgerEntryId>, Error> {
+    let found: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "SELECT entries.id FROM entries
+         LEFT JOIN commissions ON commissions.id = entries.commission
+         LEFT JOIN payouts ON payouts.id = entries.payout
+         WHERE entries.organization = $1 AND commissions.id IS NULL AND payouts.id IS NULL LIMIT 100",
+    )
+    .bind(organization.uuid())
+    .fetch_all(tx)
+    .await?;
+    Ok(found.into_iter().map(LedgerEntryId::from_uuid).collect())
+}

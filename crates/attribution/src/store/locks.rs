@@ -1,0 +1,68 @@
+//! Locks that are held to the end of a transaction. They are names, not rows, so that taking them writes nothing.
+
+use model::OrganizationId;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+
+use crate::Error;
+
+/// The name of a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Lock(i64);
+
+impl Lock {
+    /// Held by all who derive by the catalog, alone by who changes it.
+    pub(crate) fn catalog(organization: OrganizationId) -> Self {
+        Self::named(b"catalog", organization, b"")
+    }
+
+    /// Held alone by who derives a customer.
+    pub(crate) fn customer(organization: OrganizationId, user_key: &str) -> Self {
+        Self::named(b"customer", organization, user_key.as_bytes())
+    }
+
+    /// Held alone by who settles rules that reach over customers; taken after those of customers.
+    pub(crate) fn settling(organization: OrganizationId) -> Self {
+        Self::named(b"settling", organization, b"")
+    }
+
+    /// Held alone by who makes payouts.
+    pub(crate) fn payouts(organization: OrganizationId) -> Self {
+        Self::named(b"payouts", organization, b"")
+    }
+
+    fn named(kind: &[u8], organization: OrganizationId, name: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"attribution/");
+        hash.update(kind);
+        hash.update(organization.uuid().as_bytes());
+        hash.update(name);
+        let bytes: [u8; 32] = hash.finalize().into();
+        let mut first = [0; 8];
+        first.copy_from_slice(&bytes[..8]);
+        Self(i64::from_be_bytes(first))
+    }
+}
+
+/// Takes locks: those that are shared first, then those that are held alone, each in their order, so that two who take
+/// several never wait for each other.
+pub(crate) async fn take(tx: &mut PgConnection, shared: &[Lock], alone: &[Lock]) -> Result<(), Error> {
+    sqlx::query(
+        "SELECT count(*) FROM (
+             SELECT pg_advisory_xact_lock_shared(shared) FROM UNNEST($1::bigint[]) AS shared
+             UNION ALL
+             SELECT pg_advisory_xact_lock(alone) FROM UNNEST($2::bigint[]) AS alone) AS taken",
+    )
+    .bind(sorted(shared))
+    .bind(sorted(alone))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn sorted(locks: &[Lock]) -> Vec<i64> {
+    let mut names: Vec<i64> = locks.iter().map(|lock| lock.0).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}

@@ -1,0 +1,30 @@
+//! The only place that says SQL.
+
+pub(crate) mod catalog;
+pub(crate) mod clicks;
+pub(crate) mod commissions;
+pub(crate) mod dashboard;
+pub(crate) mod facts;
+pub(crate) mod ledger;
+pub(crate) mod links;
+pub(crate) mod listing;
+pub(crate) mod locks;
+pub(crate) mod partners;
+pub(crate) mod payouts;
+pub(crate) mod programs;
+pub(crate) mod stale;
+pub(crate) mod standing;
+
+use jiff::Timestamp;
+use sqlx::{Row as _, postgres::PgRow};
+
+/// A moment of a row.
+pub(crate) fn time(row: &PgRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+    row.try_get::<jiff_sqlx::Timestamp, _>(column).map(jiff_sqlx::Timestamp::to_jiff)
+}
+
+/// The same, where it may be null.
+pub(crate) fn maybe_time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+    let found: Option<jiff_sqlx::Timestamp> = row.try_get(column)?;
+    Ok(found.map(jiff_sqlx::Timestamp::to_jiff))
+}

@@ -1,0 +1,317 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use bus::outbox::{self, Waker};
+use jiff::Timestamp;
+use model::{Clock, ConversionId, OrganizationId};
+use prost::Message as _;
+use proto::attribution as wire;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+mod reaching;
+
+use super::{
+    difference::{Come, Difference, View},
+    job::{Answer, Fact, Job, NotDecided},
+};
+use crate::{
+    Error,
+    catalog::{Catalog, Catalogs},
+    domain::{
+        facts::Facts,
+        settle::{settle_reaching, settle_within},
+    },
+    store::{
+        self,
+        facts::{Customer, FirstStanding, NewEvent},
+        locks::{self, Lock},
+        standing::{CommissionRow, Opened, Standing},
+    },
+    text,
+};
+
+/// Plans of statements over a handful of rows are kept, and must be as good when the tables have grown.
+const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+                     SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
+
+/// What a writer works with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) pool: PgPool,
+    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) waker: Waker,
+}
+
+/// A customer with all that is known of it.
+pub(super) struct Known {
+    pub(super) facts: Facts,
+    pub(super) standing: Standing,
+}
+
+/// Customers whose payments depend on those of whom something is new.
+#[derive(Default)]
+struct Beyond<'j> {
+    /// Of the gathering.
+    within: Vec<&'j Customer>,
+    others: BTreeMap<Customer, Known>,
+}
+
+/// A gathering that is under way.
+pub(super) struct Gathering<'j> {
+    pub(super) jobs: &'j [Job],
+    pub(super) now: Timestamp,
+    catalogs: HashMap<OrganizationId, Arc<Catalog>>,
+    pub(super) customers: BTreeMap<&'j Customer, Known>,
+    /// First answers of events that are known by their key.
+    pub(super) first: HashMap<(OrganizationId, Uuid), Vec<u8>>,
+    /// Places of the jobs that bring something new.
+    pub(super) new: Vec<usize>,
+    /// Places of jobs that repeat another of this gathering, and of the other.
+    pub(super) repeats: HashMap<usize, usize>,
+    pub(super) answers: HashMap<usize, Answer>,
+    /// When the decisions and corrections of the jobs count.
+    pub(super) times: HashMap<usize, Timestamp>,
+}
+
+impl Context {
+    /// Writes the facts of these jobs with all they come to, in one transaction.
+    pub(crate) async fn apply(&self, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
+        let now = text::micros(self.clock.now());
+        let mut connection = self.pool.acquire().await?;
+        let mut tx = sqlx::Connection::begin_with(&mut *connection, BEGIN).await?;
+        let mut gathering = self.read(&mut tx, jobs, now).await?;
+        gathering.take(&mut tx).await?;
+        let beyond = gathering.beyond(&mut tx).await?;
+        let difference = gathering.derive(&beyond)?;
+        let told = !difference.messages.is_empty();
+        gathering.store(&mut tx, &difference).await?;
+        if !move_on(&mut tx, &difference, now).await? {
+            tx.rollback().await?;
+            return Err(Error::Contended);
+        }
+        tx.commit().await?;
+        if told {
+            self.waker.wake();
+        }
+        gathering.answer(&difference)
+    }
+
+    /// Locks the customers and reads what is known of them.
+    async fn read<'j>(
+        &self,
+        tx: &mut PgConnection,
+        jobs: &'j [Job],
+        now: Timestamp,
+    ) -> Result<Gathering<'j>, Error> {
+        let customers: BTreeSet<&Customer> = jobs.iter().flat_map(|job| &job.customers).collect();
+        let organizations: BTreeSet<OrganizationId> =
+            customers.iter().map(|customer| customer.organization).collect();
+        let organizations: Vec<OrganizationId> = organizations.into_iter().collect();
+        let shared: Vec<Lock> = organizations.iter().copied().map(Lock::catalog).collect();
+        let alone = customers.iter().map(|one| Lock::customer(one.organization, &one.user_key));
+        let alone: Vec<Lock> = alone.collect();
+        locks::take(tx, &shared, &alone).await?;
+        let catalogs = self.catalogs.within(tx, &organizations).await?;
+        let keys: Vec<(OrganizationId, Uuid)> = jobs.iter().filter_map(key).collect();
+        let first = store::facts::known_events(tx, &keys).await?;
+        let customers: Vec<&Customer> = customers.into_iter().collect();
+        let with_metadata = catalogs.values().any(|catalog| catalog.book.reads_metadata());
+        let facts = store::facts::load(tx, &customers, with_metadata).await?;
+        let events: Vec<Uuid> =
+            facts.iter().flat_map(|facts| &facts.conversions).map(|one| one.id.uuid()).collect();
+        let mut standings = store::standing::load(tx, &events).await?;
+        let known = |facts: Facts| {
+            let standing = standings.of(&facts);
+            Known { facts, standing }
+        };
+        let customers = customers.into_iter().zip(facts.into_iter().map(known)).collect();
+        let (new, repeats, answers, times) = (Vec::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Gathering { jobs, now, catalogs, customers, first, new, repeats, answers, times })
+    }
+}
+
+pub(super) fn key(job: &Job) -> Option<(OrganizationId, Uuid)> {
+    match &job.fact {
+        Fact::Event(event) => event.key.map(|key| (event.customer.organization, key)),
+        _ => None,
+    }
+}
+
+impl<'j> Gathering<'j> {
+    /// The customers of whom something is new.
+    fn concerned(&self) -> BTreeSet<&Customer> {
+        self.new.iter().flat_map(|place| &self.jobs[*place].customers).collect()
+    }
+
+    /// What has to be written for all customers of whom something is new, and for those whose payments depend on it.
+    fn derive(&self, beyond: &Beyond<'_>) -> Result<Difference, Error> {
+        let concerned = self.concerned();
+        let within = concerned.into_iter().chain(beyond.within.iter().copied());
+        let within: BTreeMap<&Customer, &Known> =
+            within.filter_map(|customer| Some((customer, self.customers.get(customer)?))).collect();
+        let mut derived = Vec::with_capacity(within.len() + beyond.others.len());
+        for (customer, known) in within.into_iter().chain(&beyond.others) {
+            let Some(catalog) = self.catalogs.get(&customer.organization) else { continue };
+            let view = View {
+                customer,
+                book: &catalog.book,
+                facts: &known.facts,
+                standing: &known.standing,
+                now: self.now,
+            };
+            let come = view.derive();
+            derived.push((view, come));
+        }
+        let reaching = settle_reaching(derived.iter().flat_map(|(_, come)| &come.claims));
+        let mut difference = Difference::default();
+        for (view, derived) in derived {
+            let payments = settle_within(&derived.claims, &reaching);
+            view.tell(&Come { derived, payments }, &mut difference)?;
+        }
+        Ok(difference)
+    }
+
+    /// Stores the facts; events with their first answers.
+    async fn store(&mut self, tx: &mut PgConnection, difference: &Difference) -> Result<(), Error> {
+        let sets: HashMap<ConversionId, &Opened> =
+            difference.sets.iter().map(|set| (set.event, set)).collect();
+        let mut commissions: HashMap<ConversionId, Vec<&CommissionRow>> = HashMap::new();
+        for row in &difference.accrued {
+            commissions.entry(row.is.key.conversion).or_default().push(row);
+        }
+        let (mut events, mut identifies, mut decisions) = (Vec::new(), Vec::new(), Vec::new());
+        for &place in &self.new {
+            let job = &self.jobs[place];
+            match &job.fact {
+                Fact::Event(event) => {
+                    let rows = commissions.get(&event.conversion.id).map_or(&[][..], Vec::as_slice);
+                    let first = first_standing(event, sets.get(&event.conversion.id).copied(), rows)?;
+                    self.answers.insert(place, Answer::Event(first.answer.clone()));
+                    events.push((&**event, first));
+                }
+                Fact::Identify(click, id) => {
+                    let customer = job.customers[0].clone();
+                    identifies.push((customer, click.id.clone(), *id, click.identified_at));
+                }
+                Fact::Correct(new) => {
+                    let mut new = (**new).clone();
+                    new.correction.at = self.times.get(&place).copied().unwrap_or(new.correction.at);
+                    store::facts::insert_correction(tx, &new, self.now).await?;
+                    self.answers.insert(place, Answer::Corrected(true));
+                }
+                Fact::DecideClick(new) | Fact::DecideCommission(_, new) => {
+                    let mut new = (**new).clone();
+                    new.decision.at = self.times.get(&place).copied().unwrap_or(new.decision.at);
+                    decisions.push(new);
+                }
+                Fact::Nothing => {}
+            }
+        }
+        let nothing = |job: &&Job| matches!(job.fact, Fact::Nothing);
+        let derived: Vec<&Customer> =
+            self.jobs.iter().filter(nothing).flat_map(|job| &job.customers).collect();
+        store::stale::delete(tx, &derived).await?;
+        store::facts::insert_events(tx, &events).await?;
+        store::facts::insert_identifies(tx, &identifies).await?;
+        store::facts::insert_decisions(tx, &decisions).await
+    }
+
+    /// The answers in the order of the jobs.
+    fn answer(mut self, difference: &Difference) -> Result<Vec<Answer>, Error> {
+        let places: Vec<usize> = self.new.clone();
+        for place in places {
+            let job = &self.jobs[place];
+            let answer = match &job.fact {
+                Fact::Event(_) | Fact::Correct(_) => continue,
+                Fact::Identify(..) => {
+                    Answer::Identified { first: true, backfilled: self.changed(&job.customers, difference) }
+                }
+                Fact::DecideClick(_) | Fact::Nothing => {
+                    Answer::Changed(self.changed(&job.customers, difference))
+                }
+                Fact::DecideCommission(key, _) => {
+                    let moved = difference.moved.iter().find(|(_, row)| row.is.key == *key);
+                    let stood =
+                        || self.customers.get(&job.customers[0])?.standing.commissions.get(key).cloned();
+                    let row = moved.map(|(_, row)| row.clone()).or_else(stood);
+                    Answer::Decided(row.map(Box::new).ok_or(NotDecided::missing()))
+                }
+            };
+            self.answers.insert(place, answer);
+        }
+        for (place, first) in &self.repeats {
+            if let Some(answer) = self.answers.get(first).cloned() {
+                self.answers.insert(*place, answer);
+            }
+        }
+        let lost = || Error::Stored("a job has no answer".to_owned());
+        (0..self.jobs.len()).map(|place| self.answers.remove(&place).ok_or_else(lost)).collect()
+    }
+
+    /// How many events of these customers that were there before are attributed otherwise now.
+    fn changed(&self, customers: &[Customer], difference: &Difference) -> u32 {
+        let known = customers.iter().filter_map(|customer| self.customers.get(customer));
+        let events: HashSet<ConversionId> =
+            known.flat_map(|known| known.standing.events.keys().copied()).collect();
+        let changed = difference.sets.iter().filter(|set| events.contains(&set.event)).count();
+        u32::try_from(changed).unwrap_or(u32::MAX)
+    }
+}
+
+fn first_standing(
+    event: &NewEvent,
+    set: Option<&Opened>,
+    commissions: &[&CommissionRow],
+) -> Result<FirstStanding, Error> {
+    let set = set.ok_or_else(|| Error::Stored("an event was not derived".to_owned()))?;
+    let standing = &set.standing;
+    let touches = standing.touches.iter().map(|touch| {
+        let pays = |row: &&&CommissionRow| row.is.key.click == touch.click;
+        let commission = commissions.iter().filter(pays).min_by_key(|row| row.is.key.rule);
+        wire::Touch {
+            click_id: touch.click.to_string(),
+            partner_id: touch.partner.to_string(),
+            weight: Some(wire::Weight {
+                numerator: touch.weight.numerator,
+                denominator: touch.weight.denominator,
+            }),
+            attribution_id: touch.id.to_string(),
+            commission_id: commission.map(|row| row.id.to_string()).unwrap_or_default(),
+        }
+    });
+    let answer = wire::RecordedEvent {
+        event_id: event.conversion.id.to_string(),
+        status: standing.status.name().to_owned(),
+        model: standing.model.map(|model| model.name().to_owned()).unwrap_or_default(),
+        touches: touches.collect(),
+    };
+    Ok(FirstStanding {
+        answer: answer.encode_to_vec(),
+        status: standing.status.name(),
+        reason: standing.reason.map(|reason| reason.name()),
+        model: standing.model.map(|model| model.name()),
+        generation: standing.generation,
+    })
+}
+
+/// Writes what is derived. False: another transaction moved a commission meanwhile.
+async fn move_on(tx: &mut PgConnection, difference: &Difference, now: Timestamp) -> Result<bool, Error> {
+    let sets: Vec<&Opened> = difference.sets.iter().collect();
+    let again: Vec<&Opened> = sets.iter().copied().filter(|set| set.is_again).collect();
+    let events: Vec<Uuid> = again.iter().map(|set| set.event.uuid()).collect();
+    store::standing::close(tx, &events, now).await?;
+    store::standing::restate(tx, &again).await?;
+    store::standing::open(tx, &sets, now).await?;
+    let accrued: Vec<&CommissionRow> = difference.accrued.iter().collect();
+    store::standing::insert(tx, &accrued).await?;
+    if !store::standing::update(tx, &difference.moved).await? {
+        return Ok(false);
+    }
+    store::ledger::append(tx, &difference.entries, now).await?;
+    outbox::enqueue(tx, &difference.messages).await?;
+    Ok(true)
+}

@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use proto::attribution::{
+    ChangeModelRequest, DecidePartnerRequest, NewEvent, correct_event_request::Correction,
+};
+
+use crate::world::{by_all, event, percent, world};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_identify_replaces_the_attribution_and_adds_no_second_one() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let (ada, bob) = (world.partner("ada", &program).await, world.partner("bob", &program).await);
+    let first = world.click(&ada).await;
+    world.clock.advance(Duration::from_secs(60));
+    let second = world.click(&bob).await;
+    world.clock.advance(Duration::from_secs(60));
+    world.identify(&first, "user-1").await;
+    let recorded = world.record(event("user-1", "100")).await;
+    assert_eq!(recorded.touches[0].partner_id, ada.partner);
+    let late = world.identify(&second, "user-1").await;
+    assert_eq!(late.backfilled_attributions, 1);
+    assert_eq!(world.earned(&ada).await, ["reversed 0.00 USD"]);
+    assert_eq!(world.earned(&bob).await, ["accrued 10.00 USD"]);
+    assert!(world.balances(&ada).await.is_empty());
+    assert_eq!(world.kinds_of_entries().await.len(), 3);
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identify_after_the_sale_pays_for_the_sale() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let click = world.click(&ada).await;
+    let deal = NewEvent { idempotency_key: "deal".to_owned(), ..event("user-1", "100") };
+    assert_eq!(world.record(deal.clone()).await.status, "no_identity");
+    assert_eq!(world.identify(&click, "user-1").await.backfilled_attributions, 1);
+    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD"]);
+    assert_eq!(world.record(deal).await.status, "no_identity", "a repeat gets the first answer");
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_flag_takes_back_clearing_it_gives_again_by_entries() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let click = world.click(&ada).await;
+    world.identify(&click, "user-1").await;
+    world.record(event("user-1", "100")).await;
+    let before = world.commissions().await[0].id.clone();
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(world.decide_click(&click, "flag").await, 1);
+    assert_eq!(world.commissions().await[0].reason, "click_flagged");
+    assert!(world.balances(&ada).await.is_empty());
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(world.decide_click(&click, "clear").await, 1);
+    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD"]);
+    assert_eq!(world.commissions().await[0].id, before);
+    assert_eq!(world.kinds_of_entries().await, ["accrual", "reversal", "accrual"]);
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_a_new_value_a_lost_deal_and_a_won_one_correct_what_is_owed() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let click = world.click(&ada).await;
+    world.identify(&click, "user-1").await;
+    let deal = world.record(event("user-1", "100")).await.event_id;
+    for (key, correction, owed) in [
+        ("1", Correction::Refund("40".to_owned()), "accrued 6.00 USD"),
+        ("2", Correction::Value("300".to_owned()), "accrued 30.00 USD"),
+        ("3", Correction::Void(true), "reversed 0.00 USD"),
+        ("4", Correction::Restore(true), "accrued 30.00 USD"),
+    ] {
+        assert!(world.correct(&deal, key, correction.clone()).await);
+        assert!(!world.correct(&deal, key, correction).await, "a repeat does nothing");
+        assert_eq!(world.earned(&ada).await, [owed]);
+        world.clock.advance(Duration::from_secs(1));
+    }
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_model_is_previewed_and_then_replaces_what_stands() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let (ada, bob) = (world.partner("ada", &program).await, world.partner("bob", &program).await);
+    for brought in [&ada, &bob] {
+        let click = world.click(brought).await;
+        world.identify(&click, "user-1").await;
+        world.clock.advance(Duration::from_secs(60));
+    }
+    world.record(event("user-1", "0.30")).await;
+    let change = ChangeModelRequest { program_id: program.clone(), model: "linear".to_owned() };
+    let told = world.client().preview_model(by_all(change.clone())).await.unwrap().into_inner();
+    assert_eq!((told.events, told.changed_events), (1, 1));
+    assert_eq!(world.earned(&bob).await, ["accrued 0.03 USD"], "a preview changes nothing");
+    let done = world.client().change_model(by_all(change)).await.unwrap().into_inner();
+    assert_eq!(told, done);
+    let shares = (world.earned(&ada).await, world.earned(&bob).await);
+    let expected = |text: &str| vec![format!("accrued {text} USD")];
+    assert_eq!(shares, (expected("0.02"), expected("0.01")), "the shares sum to the commission");
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_partner_earns_nothing_more_and_keeps_what_it_earned() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let click = world.click(&ada).await;
+    world.identify(&click, "user-1").await;
+    world.record(event("user-1", "100")).await;
+    let tomorrow = Some(proto::to_wire_time(world.later(24)));
+    world.record(NewEvent { ts: tomorrow, ..event("user-1", "50") }).await;
+    world.clock.advance(Duration::from_secs(60));
+    let decision = |decision: &str| DecidePartnerRequest {
+        partner_id: ada.partner.clone(),
+        decision: decision.to_owned(),
+        ..DecidePartnerRequest::default()
+    };
+    world.client().decide_partner(by_all(decision("revoke"))).await.unwrap();
+    assert_eq!(world.record(event("user-1", "100")).await.status, "no_click");
+    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD", "reversed 0.00 USD"]);
+    world.assert_whole().await;
+    world.client().decide_partner(by_all(decision("reinstate"))).await.unwrap();
+    world.assert_whole().await;
+}

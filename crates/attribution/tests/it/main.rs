@@ -1,0 +1,11 @@
+//! Stories of the attribution room on a real NATS, a real Postgres and real gRPC.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod correcting;
+mod identity;
+mod paying;
+mod reaching;
+mod recording;
+mod verifying;
+mod world;

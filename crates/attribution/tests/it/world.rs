@@ -1,0 +1,311 @@
+use std::{sync::Arc, time::Duration};
+
+use attribution::{Config, Deps, Running};
+use bus::{Bus, ConnectOptions};
+use chassis::guard::Guard;
+use jiff::{SignedDuration, Timestamp};
+use model::OrganizationId;
+use proto::{
+    attribution::{attribution_client::AttributionClient, commission_answer, event_answer, *},
+    identity::identity_server::IdentityServer,
+};
+use sqlx::PgPool;
+use testkit::{ManualClock, TestDatabase, TestNats};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint, Server, server::TcpIncoming},
+};
+use uuid::Uuid;
+
+use crate::identity::FakeIdentity;
+
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// An organization with its running room.
+pub(crate) struct World {
+    pub(crate) organization: OrganizationId,
+    pub(crate) clock: ManualClock,
+    pub(crate) bus: Bus,
+    pub(crate) pool: PgPool,
+    pub(crate) client: AttributionClient<Channel>,
+    pub(crate) running: Running,
+    identity: Channel,
+    database: TestDatabase,
+    _nats: TestNats,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+pub(crate) fn noon() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+/// Serves on a free port for the rest of the test.
+async fn serve(router: tonic::transport::server::Router) -> Channel {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
+    Endpoint::from_shared(url).unwrap().connect().await.unwrap()
+}
+
+/// A message with a credential.
+pub(crate) fn with<T>(key: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    request
+}
+
+/// The same with the one that may do all.
+pub(crate) fn by_all<T>(message: T) -> Request<T> {
+    with("ak_all", message)
+}
+
+/// A room whose job for commissions that mature does not look again soon.
+pub(crate) async fn world() -> World {
+    world_that_looks_every(3_600).await
+}
+
+/// A room whose job for commissions that mature looks so often, in seconds.
+pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
+    let (nats, database) = tokio::join!(testkit::nats(), testkit::database());
+    let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
+    bus.ensure_streams().await.unwrap();
+    let organization = OrganizationId::from_uuid(Uuid::from_u128(1));
+    let other = OrganizationId::from_uuid(Uuid::from_u128(2));
+    let identity = FakeIdentity { organization: organization.to_string(), other: other.to_string() };
+    let identity = serve(Server::builder().add_service(IdentityServer::new(identity))).await;
+    let clock = ManualClock::at(noon());
+    let pool = attribution::open(&Config::new(database.url())).await.unwrap();
+    let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let deps = deps(&bus, &identity, &clock, &shutdown, &tasks);
+    let config = Config { maturity_seconds, ..Config::new(database.url()) };
+    let running = attribution::start(config, deps).await.unwrap();
+    let client = AttributionClient::new(serve(Server::builder().add_service(running.grpc())).await);
+    World {
+        organization,
+        clock,
+        bus,
+        pool,
+        client,
+        running,
+        identity,
+        database,
+        _nats: nats,
+        shutdown,
+        tasks,
+    }
+}
+
+fn deps(
+    bus: &Bus,
+    identity: &Channel,
+    clock: &ManualClock,
+    shutdown: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Deps {
+    Deps {
+        bus: bus.clone(),
+        guard: Guard::new(identity.clone()),
+        clock: Arc::new(clock.clone()),
+        shutdown: shutdown.clone(),
+        tasks: tasks.clone(),
+    }
+}
+
+/// A partner with a link of a program.
+pub(crate) struct Brought {
+    pub(crate) partner: String,
+    pub(crate) link: String,
+}
+
+/// Terms that pay this percentage for every event.
+pub(crate) fn percent(percent: &str) -> Terms {
+    let reward = Some(rule::Reward::Percent(percent.to_owned()));
+    Terms { rules: vec![Rule { reward, ..Rule::default() }], ..Terms::default() }
+}
+
+pub(crate) fn event(user: &str, value: &str) -> NewEvent {
+    NewEvent {
+        user_id: user.to_owned(),
+        r#type: "opportunity_won".to_owned(),
+        value: Some(value.to_owned()),
+        ..NewEvent::default()
+    }
+}
+
+impl World {
+    /// Ends the room as a crash would not: in good order. What it wrote stays.
+    pub(crate) async fn restarted(mut self) -> Self {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        (self.shutdown, self.tasks) = (CancellationToken::new(), TaskTracker::new());
+        let deps = deps(&self.bus, &self.identity, &self.clock, &self.shutdown, &self.tasks);
+        self.running = attribution::start(Config::new(self.database.url()), deps).await.unwrap();
+        self.client = AttributionClient::new(serve(Server::builder().add_service(self.running.grpc())).await);
+        self
+    }
+
+    pub(crate) fn client(&self) -> AttributionClient<Channel> {
+        self.client.clone()
+    }
+
+    pub(crate) fn later(&self, hours: i64) -> Timestamp {
+        noon() + SignedDuration::from_hours(hours)
+    }
+
+    pub(crate) async fn program(&self, name: &str, terms: Terms) -> String {
+        let program = Program {
+            name: name.to_owned(),
+            destination_url: "https://shop.example/start?from=partner".to_owned(),
+            terms: Some(terms),
+            ..Program::default()
+        };
+        self.client().create_program(by_all(program)).await.unwrap().into_inner().id
+    }
+
+    pub(crate) async fn partner(&self, name: &str, program: &str) -> Brought {
+        let partner = CreatePartnerRequest {
+            email: format!("{name}@partners.example"),
+            name: name.to_owned(),
+            ..CreatePartnerRequest::default()
+        };
+        let partner = self.client().create_partner(by_all(partner)).await.unwrap().into_inner().id;
+        let link = format!("{name}-link");
+        let request = CreateLinkRequest {
+            key: link.clone(),
+            partner_id: partner.clone(),
+            program_id: program.to_owned(),
+            ..CreateLinkRequest::default()
+        };
+        self.client().create_link(by_all(request)).await.unwrap();
+        Brought { partner, link }
+    }
+
+    /// Somebody follows the link at the present time; the answer is the click.
+    pub(crate) async fn click(&self, brought: &Brought) -> String {
+        let request = FollowLinkRequest { link_key: brought.link.clone(), ..FollowLinkRequest::default() };
+        self.client().follow_link(request).await.unwrap().into_inner().click_id
+    }
+
+    pub(crate) async fn identify(&self, click: &str, user: &str) -> IdentifyResponse {
+        let request = IdentifyRequest {
+            click_id: click.to_owned(),
+            user_id: user.to_owned(),
+            ..IdentifyRequest::default()
+        };
+        self.client().identify(request).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn try_record(&self, events: Vec<NewEvent>) -> Result<Vec<EventAnswer>, Status> {
+        let answer = self.client().record_events(with("ak_events", RecordEventsRequest { events })).await;
+        Ok(answer?.into_inner().answers)
+    }
+
+    /// Records an event.
+    pub(crate) async fn record(&self, event: NewEvent) -> RecordedEvent {
+        let answers = self.try_record(vec![event]).await.unwrap();
+        match answers.into_iter().next().unwrap().answer.unwrap() {
+            event_answer::Answer::Recorded(recorded) => recorded,
+            event_answer::Answer::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+
+    pub(crate) async fn correct(
+        &self,
+        event: &str,
+        key: &str,
+        correction: correct_event_request::Correction,
+    ) -> bool {
+        let request = CorrectEventRequest {
+            event_id: event.to_owned(),
+            idempotency_key: key.to_owned(),
+            correction: Some(correction),
+            ..CorrectEventRequest::default()
+        };
+        self.client().correct_event(with("ak_events", request)).await.unwrap().into_inner().recorded
+    }
+
+    pub(crate) async fn commissions(&self) -> Vec<Commission> {
+        let request = ListCommissionsRequest { limit: 500, ..ListCommissionsRequest::default() };
+        let answer = self.client().list_commissions(by_all(request)).await.unwrap().into_inner();
+        answer.commissions
+    }
+
+    /// The commissions of a partner as `status amount currency`, in the order of these texts.
+    pub(crate) async fn earned(&self, brought: &Brought) -> Vec<String> {
+        let all = self.commissions().await;
+        let own = all.iter().filter(|one| one.partner_id == brought.partner);
+        let mut texts: Vec<String> =
+            own.map(|one| format!("{} {} {}", one.status, one.amount, one.currency)).collect();
+        texts.sort();
+        texts
+    }
+
+    /// A partner's balances as `account amount currency`, without those that are zero.
+    pub(crate) async fn balances(&self, brought: &Brought) -> Vec<String> {
+        let request = ListBalancesRequest { partner_id: brought.partner.clone() };
+        let balances = self.client().list_balances(by_all(request)).await.unwrap().into_inner().balances;
+        let text = |balance: Balance| {
+            let money = balance.balance.unwrap();
+            format!("{} {} {}", balance.account, money.amount, money.currency)
+        };
+        balances.into_iter().map(text).filter(|text| !text.contains(" 0.00 ")).collect()
+    }
+
+    pub(crate) async fn kinds_of_entries(&self) -> Vec<String> {
+        let request = ListEntriesRequest { limit: 500, ..ListEntriesRequest::default() };
+        let entries = self.client().list_entries(by_all(request)).await.unwrap().into_inner().entries;
+        entries.into_iter().rev().map(|entry| entry.kind).collect()
+    }
+
+    pub(crate) async fn approve(&self, commission: &str) -> Result<Commission, CommissionRefusal> {
+        let request = DecideCommissionsRequest {
+            commission_ids: vec![commission.to_owned()],
+            ..DecideCommissionsRequest::default()
+        };
+        one(self.client().approve_commissions(by_all(request)).await.unwrap().into_inner())
+    }
+
+    pub(crate) async fn reverse(&self, commission: &str) -> Result<Commission, CommissionRefusal> {
+        let request = DecideCommissionsRequest {
+            commission_ids: vec![commission.to_owned()],
+            note: "not ours".to_owned(),
+        };
+        one(self.client().reverse_commissions(by_all(request)).await.unwrap().into_inner())
+    }
+
+    pub(crate) async fn decide_click(&self, click: &str, decision: &str) -> u32 {
+        let request = DecideClickRequest {
+            click_id: click.to_owned(),
+            decision: decision.to_owned(),
+            note: "looked into it".to_owned(),
+        };
+        self.client().decide_click(by_all(request)).await.unwrap().into_inner().reattributed_events
+    }
+
+    pub(crate) async fn payouts(&self, key: &str) -> RunPayoutsResponse {
+        let request = RunPayoutsRequest { idempotency_key: key.to_owned(), partner_ids: Vec::new() };
+        self.client().run_payouts(by_all(request)).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn verify(&self) -> VerifyResponse {
+        let found = attribution::verify(&self.pool, self.organization).await;
+        assert!(found.is_ok(), "{found:?}");
+        self.client().verify(by_all(VerifyRequest {})).await.unwrap().into_inner()
+    }
+
+    /// All stands as it was derived.
+    pub(crate) async fn assert_whole(&self) {
+        let found = self.verify().await;
+        assert!(found.whole, "{found:#?}");
+    }
+}
+
+fn one(response: DecideCommissionsResponse) -> Result<Commission, CommissionRefusal> {
+    match response.answers.into_iter().next().unwrap().answer.unwrap() {
+        commission_answer::Answer::Commission(commission) => Ok(commission),
+        commission_answer::Answer::Refused(refused) => Err(refused),
+    }
+}
