@@ -16,7 +16,7 @@ use tower_http::{
 };
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{Config, Error, failure::ApiError, oauth, openapi, pages, rooms::Rooms};
+use crate::{Config, Error, attribution, failure::ApiError, oauth, openapi, pages, rooms::Rooms};
 
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -28,15 +28,17 @@ const LARGEST_BODY: usize = 1024 * 1024;
 pub fn app(config: Config) -> Result<Router, Error> {
     let rooms = Rooms::try_new(config)?;
     let (api, description) = openapi::documented().split_for_parts();
+    let description = openapi::with_attribution(description);
     let index = pages::index(&description, &rooms);
     let description = description.to_json().unwrap_or_default();
+    let surface = attribution::Surface::new(rooms.clone());
     let router = api
         .route("/api/openapi.json", get(|| async move { pages::json(description) }))
         .route("/llms.txt", get(|| async move { index }))
         .route("/", get(pages::root))
         .route("/oauth/start", get(oauth::start))
         .route("/oauth/callback/{vendor}", get(oauth::callback))
-        .fallback(pages::not_found)
+        .fallback_service(attribution::fallback(surface))
         .method_not_allowed_fallback(pages::method_not_allowed)
         .with_state(rooms)
         .layer(DefaultBodyLimit::max(LARGEST_BODY));

@@ -17,7 +17,7 @@ use crate::failure::ApiError;
 /// How long a room may take for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How long a client may take to send a body.
-const BODY_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(20);
 
 /// The caller's own credential, which every request to a room carries on.
 pub(crate) struct Caller(Credential);
@@ -30,11 +30,17 @@ impl Caller {
 
     /// A request to a room in the caller's name that may take this long.
     pub(crate) fn asks_within<T>(&self, within: Duration, message: T) -> Result<tonic::Request<T>, ApiError> {
-        let mut request = anonymous(message);
-        self.0.apply(request.metadata_mut())?;
+        let mut request = in_name_of(&self.0, message)?;
         request.set_timeout(within);
         Ok(request)
     }
+}
+
+/// A request to a room in the name of whoever has this credential.
+pub(crate) fn in_name_of<T>(credential: &Credential, message: T) -> Result<tonic::Request<T>, tonic::Status> {
+    let mut request = anonymous(message);
+    credential.apply(request.metadata_mut())?;
+    Ok(request)
 }
 
 /// A request to a room in nobody's name, for those that need no credential.

@@ -2,6 +2,7 @@
 
 mod api;
 mod app;
+mod attribution;
 mod config;
 mod error;
 mod extract;
@@ -13,6 +14,7 @@ mod rooms;
 mod view;
 
 pub use app::app;
+pub use attribution::Budget;
 pub use config::Config;
 pub use error::Error;
 pub use openapi::openapi;

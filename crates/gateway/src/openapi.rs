@@ -3,7 +3,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::{api, failure::ErrorBody};
+use crate::{api, attribution, failure::ErrorBody};
 
 /// Where the operations begin.
 pub(crate) const PREFIX: &str = "/api/v1";
@@ -14,7 +14,8 @@ pub(crate) const PREFIX: &str = "/api/v1";
         title = "Accord API",
         description = "Records of the partner workspace, connections to vendors, mappings, the audit log and access. \
                        Every answer that is no success has the form `{\"error\": {\"code\", \"message\", \"field\"?}}`; \
-                       `code` is stable.",
+                       `code` is stable. Those of the attribution API have the form `{\"error\": code, \"detail\"?}`; it is served \
+                       below `/api`, `/`, `/t/{slug}` and `/api/t/{slug}` alike, where the slug is that of the key's organization.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     tags(
@@ -23,9 +24,10 @@ pub(crate) const PREFIX: &str = "/api/v1";
         (name = "mappings", description = "Which objects and fields are kept in sync, and how"),
         (name = "review", description = "Conflicts that policies decided, and records that could not be synced"),
         (name = "audit", description = "The append-only, hash-chained record of everything"),
+        (name = "attribution", description = "From clicks to payouts, as callers of the open API of this kind know it"),
         (name = "access", description = "People, roles and keys"),
     ),
-    components(schemas(ErrorBody)),
+    components(schemas(ErrorBody, attribution::RefusalBody)),
     security(("bearer" = []), ("integration_key" = [])),
     modifiers(&SecuritySchemes),
 )]
@@ -51,7 +53,12 @@ impl Modify for SecuritySchemes {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let (_, openapi) = documented().split_for_parts();
-    openapi
+    with_attribution(openapi)
+}
+
+/// The same with the attribution API, which is served at other bases as well.
+pub(crate) fn with_attribution(openapi: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    openapi.nest("/api", attribution::description())
 }
 
 /// All operations below their prefix, and their description.

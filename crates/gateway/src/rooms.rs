@@ -1,8 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
 use proto::{
-    LARGEST_ANSWER, audit::audit_client::AuditClient, connections::connections_client::ConnectionsClient,
-    identity::identity_client::IdentityClient, sync::sync_client::SyncClient,
+    LARGEST_ANSWER, attribution::attribution_client::AttributionClient, audit::audit_client::AuditClient,
+    connections::connections_client::ConnectionsClient, identity::identity_client::IdentityClient,
+    sync::sync_client::SyncClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -15,6 +16,7 @@ pub(crate) struct Rooms {
     identity: Channel,
     sync: Channel,
     audit: Channel,
+    attribution: Channel,
     connections: Channel,
     config: Arc<Config>,
 }
@@ -26,6 +28,7 @@ impl Rooms {
             identity: channel("identity", &config.identity_url)?,
             sync: channel("the sync-engine", &config.sync_url)?,
             audit: channel("audit", &config.audit_url)?,
+            attribution: channel("attribution", &config.attribution_url)?,
             connections: channel("the connector runtime", &config.connections_url)?,
             config: Arc::new(config),
         })
@@ -37,6 +40,15 @@ impl Rooms {
 
     pub(crate) fn identity(&self) -> IdentityClient<Channel> {
         IdentityClient::new(self.identity.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// The way to identity, for those who ask it about credentials.
+    pub(crate) fn identity_channel(&self) -> Channel {
+        self.identity.clone()
+    }
+
+    pub(crate) fn attribution(&self) -> AttributionClient<Channel> {
+        AttributionClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn sync(&self) -> SyncClient<Channel> {

@@ -1,5 +1,5 @@
 use axum::{Router, body::Body, response::Response};
-use gateway::Config;
+use gateway::{Budget, Config};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -40,16 +40,28 @@ pub(crate) fn config(rooms: &str) -> Config {
         identity_url: rooms.to_owned(),
         sync_url: rooms.to_owned(),
         audit_url: rooms.to_owned(),
+        attribution_url: rooms.to_owned(),
         connections_url: rooms.to_owned(),
         public_api_url: "https://api.accord.example".parse().unwrap(),
         public_console_url: "https://console.accord.example/".parse().unwrap(),
+        cookie_domain: Some("accord.example".to_owned()),
+        key_budget: Budget { requests: 100_000, ..Budget::OF_A_KEY },
+        identify_budget: Budget { requests: 100_000, ..Budget::OF_AN_ADDRESS },
+        trusted_proxy: true,
+        visitor_secret: "a secret".into(),
     }
 }
 
 pub(crate) async fn door() -> Door {
+    door_with(|_| ()).await
+}
+
+/// The same with other settings.
+pub(crate) async fn door_with(change: impl FnOnce(&mut Config)) -> Door {
     let rooms = Rooms::default();
-    let url = rooms.serve().await;
-    Door { rooms, app: gateway::app(config(&url)).unwrap() }
+    let mut config = config(&rooms.serve().await);
+    change(&mut config);
+    Door { rooms, app: gateway::app(config).unwrap() }
 }
 
 impl Door {

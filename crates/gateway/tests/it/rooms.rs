@@ -74,6 +74,12 @@ impl Rooms {
         self.calls.lock().unwrap().clone()
     }
 
+    /// The last call of a method.
+    pub(crate) fn last_of(&self, method: &str) -> Call {
+        let called = self.calls().into_iter().rev().find(|call| call.method == method);
+        called.unwrap_or_else(|| panic!("{method} was not called"))
+    }
+
     pub(crate) fn last(&self) -> Call {
         self.calls().pop().expect("a room was called")
     }

@@ -1,0 +1,281 @@
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::{CHECK, house};
+
+const EVENTS: &str = "/attribution/events";
+
+#[tokio::test]
+async fn a_body_with_faults_is_refused_field_by_field_in_the_words_of_the_contract() {
+    let door = house().await;
+    let one = |field: &str, message: &str| json!({ field: [message] });
+    for (body, faults) in [
+        ("{}", json!({ "userId": ["Required"], "type": ["Required"] })),
+        ("", json!({ "userId": ["Required"], "type": ["Required"] })),
+        (r#"{"userId":null,"type":"t"}"#, one("userId", "Required")),
+        (r#"{"userId":"","type":"t"}"#, one("userId", "String must contain at least 1 character(s)")),
+        (r#"{"userId":7,"type":"t"}"#, one("userId", "Expected string, received number")),
+        (r#"{"userId":"u","type":[]}"#, one("type", "Expected string, received array")),
+        (r#"{"userId":"u","type":"t","value":"lots"}"#, one("value", "Expected number, received string")),
+        (
+            r#"{"userId":"u","type":"t","value":-1}"#,
+            one("value", "Number must be greater than or equal to 0"),
+        ),
+        (r#"{"userId":"u","type":"t","value":true}"#, one("value", "Expected number, received boolean")),
+        (
+            r#"{"userId":"u","type":"t","currency":"US"}"#,
+            one("currency", "String must contain exactly 3 character(s)"),
+        ),
+        (
+            r#"{"userId":"u","type":"t","currency":""}"#,
+            one("currency", "String must contain exactly 3 character(s)"),
+        ),
+        (r#"{"userId":"u","type":"t","metadata":[]}"#, one("metadata", "Expected object, received array")),
+        (r#"{"userId":"u","type":"t","ts":"yesterday"}"#, one("ts", "Invalid datetime")),
+        (r#"{"userId":"u","type":"t","ts":"2026-04-20T12:00:00"}"#, one("ts", "Invalid datetime")),
+        (r#"{"userId":"u","type":"t","ts":1776686400}"#, one("ts", "Expected string, received number")),
+    ] {
+        let answer = door.post_as("ak_test", EVENTS, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        let expected =
+            json!({ "error": "invalid_body", "detail": { "formErrors": [], "fieldErrors": faults } });
+        assert_eq!(answer.json(), expected, "{body}");
+    }
+    let text = door.post_as("ak_test", EVENTS, "{}").await.text;
+    assert_eq!(
+        text,
+        r#"{"error":"invalid_body","detail":{"formErrors":[],"fieldErrors":{"userId":["Required"],"type":["Required"]}}}"#
+    );
+    only_identity_was_asked(&door);
+}
+
+#[tokio::test]
+async fn what_is_no_sound_json_is_refused_as_a_whole() {
+    let door = house().await;
+    let deep =
+        format!(r#"{{"userId":"u","type":"t","metadata":{{"a":{}1{}}}}}"#, "[".repeat(63), "]".repeat(63));
+    let very_deep = "[".repeat(500_000);
+    for body in [
+        "{",
+        "[]",
+        "null",
+        "7",
+        "\"x\"",
+        "{} {}",
+        "userId=u&type=t",
+        deep.as_str(),
+        very_deep.as_str(),
+        r#"{"userId":"a\u0000b","type":"t"}"#,
+        r#"{"userId":"u","type":"t","metadata":{"a":"\u0000"}}"#,
+        r#"{"userId":"u","type":"t","metadata":{"\u0000":1}}"#,
+        r#"{"userId":"u","type":"t","metadata":{"a":"\ud800"}}"#,
+        r#"{"userId":"u","type":"t","value":1e400}"#,
+        r#"{"userId":"u","type":"t","metadata":{"a":1e999}}"#,
+    ] {
+        let answer = door.post_as("ak_test", EVENTS, body).await;
+        let shown: String = body.chars().take(60).collect();
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{shown}");
+        assert_eq!(answer.json()["error"], "invalid_body");
+        assert!(!answer.json()["detail"]["formErrors"].as_array().unwrap().is_empty(), "{shown}");
+    }
+    let request =
+        Request::builder().method(Method::POST).uri(EVENTS).header("authorization", "Bearer ak_test");
+    let answer =
+        door.send(request.body(Body::from(b"{\"userId\":\"\xff\",\"type\":\"t\"}".to_vec())).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let large = format!(r#"{{"userId":"{}","type":"t"}}"#, "x".repeat(1024 * 1024));
+    let answer = door.post_as("ak_test", EVENTS, &large).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (413, r#"{"error":"body_too_large"}"#));
+    only_identity_was_asked(&door);
+}
+
+fn only_identity_was_asked(door: &crate::client::Door) {
+    assert!(door.rooms.calls().iter().all(|call| call.method == CHECK));
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_that_before_anything_about_the_body() {
+    let door = house().await;
+    for body in ["{}", "{", r#"{"email":7}"#] {
+        for key in ["ak_unknown", "op_of_old", ""] {
+            let refused = door.post_as(key, "/partners", body).await;
+            assert_eq!(
+                (refused.status.as_u16(), refused.text.as_str()),
+                (401, r#"{"error":"unauthorized"}"#),
+                "{key} {body}"
+            );
+            assert_eq!(refused.header("www-authenticate"), "");
+        }
+    }
+    for (path, scope) in [
+        ("/partners", "partners:write"),
+        ("/programs", "programs:write"),
+        ("/clicks", "clicks:write"),
+        ("/api-keys/scoped", "keys:manage"),
+        ("/payouts/p/settle", "payouts:write"),
+        ("/commissions/approve", "commissions:write"),
+    ] {
+        let refused = door.post_as("ak_events", path, "{}").await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
+        assert_eq!(refused.text, format!(r#"{{"error":"forbidden_scope","required":"{scope}"}}"#));
+    }
+    let refused = door.post_as("ak_events", "/api-keys", "{}").await;
+    assert_eq!((refused.status.as_u16(), refused.text.as_str()), (403, r#"{"error":"forbidden"}"#));
+    only_identity_was_asked(&door);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_room_for_want_of_a_scope_names_the_scope() {
+    use tonic::Code;
+    let door = house().await;
+    for (code, stable, status, text) in [
+        (
+            Code::PermissionDenied,
+            "scope_missing",
+            403,
+            r#"{"error":"forbidden_scope","required":"events:write"}"#,
+        ),
+        (Code::Unauthenticated, "credential_revoked", 401, r#"{"error":"unauthorized"}"#),
+        (Code::Unavailable, "identity_unavailable", 503, r#"{"error":"unavailable"}"#),
+        (Code::Internal, "internal", 500, r#"{"error":"internal_error"}"#),
+        (Code::ResourceExhausted, "rate_limited", 429, r#"{"error":"rate_limited","detail":"No."}"#),
+    ] {
+        door.rooms.on(super::RECORD, move |_: proto::attribution::RecordEventsRequest| {
+            Err::<proto::attribution::RecordEventsResponse, _>(chassis::guard::status(code, stable, "No."))
+        });
+        let answer = door.post(EVENTS, &json!({ "userId": "u", "type": "t" })).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (status, text));
+        assert_eq!(answer.header("retry-after"), if status == 503 { "1" } else { "" });
+    }
+}
+
+#[tokio::test]
+async fn a_query_with_faults_is_refused_field_by_field() {
+    let door = house().await;
+    for (path, field, message) in [
+        ("/commissions?limit=0", "limit", "Number must be greater than or equal to 1"),
+        ("/commissions?limit=501", "limit", "Number must be less than or equal to 500"),
+        ("/commissions?limit=many", "limit", "Expected number, received nan"),
+        ("/commissions?limit=1.5", "limit", "Expected integer, received float"),
+        ("/commissions?limit=1&limit=2", "limit", "Expected string, received array"),
+        (
+            "/commissions?status=lost",
+            "status",
+            "Invalid enum value. Expected 'accrued' | 'approved' | 'paid' | 'reversed', received 'lost'",
+        ),
+        ("/attributions?since=then", "since", "Invalid datetime"),
+        ("/attributions?userId=a%00b", "userId", "Invalid"),
+        (
+            "/partners/p/timeseries?since=1990-01-01T00:00:00Z",
+            "since",
+            "At most three years are shown at once",
+        ),
+    ] {
+        let answer = door.get(path).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+        let detail = json!({ "formErrors": [], "fieldErrors": { field: [message] } });
+        assert_eq!(answer.json(), json!({ "error": "invalid_query", "detail": detail }), "{path}");
+    }
+    only_identity_was_asked(&door);
+}
+
+#[tokio::test]
+async fn a_wrong_method_or_path_is_answered_in_the_same_shape() {
+    let door = house().await;
+    for (method, path, status, error) in [
+        (Method::GET, "/attribution/nothing", 404, "not_found"),
+        (Method::POST, "/api/commissions/c/sing", 404, "not_found"),
+        (Method::POST, "/commissions/sing", 404, "not_found"),
+        (Method::GET, "/t/northwind/nothing", 404, "not_found"),
+        (Method::PUT, "/attribution/events", 405, "method_not_allowed"),
+        (Method::DELETE, "/api/partners", 405, "method_not_allowed"),
+        (Method::POST, "/r/link", 405, "method_not_allowed"),
+        (Method::GET, "/partners/%00/links", 400, "invalid_path"),
+        (Method::GET, "/partners/%ff/links", 400, "invalid_path"),
+        (Method::GET, "/r/%00", 400, "invalid_path"),
+    ] {
+        let answer = door.call(method.clone(), path, None).await;
+        let found = answer.json();
+        assert_eq!(
+            (answer.status.as_u16(), &found["error"]),
+            (status, &Value::from(error)),
+            "{method} {path}"
+        );
+    }
+}
+
+#[test]
+fn no_request_whatever_makes_a_server_error() {
+    use proptest::{prelude::*, sample::select};
+    const PATHS: [&str; 22] = [
+        "attribution/events",
+        "attribution/events/batch",
+        "attribution/identify",
+        "attribution/corrections",
+        "attributions",
+        "clicks",
+        "clicks/~/flag",
+        "commissions",
+        "commissions/~",
+        "commissions/~/approve",
+        "partners",
+        "partners/~",
+        "partners/~/links",
+        "partners/~/timeseries",
+        "programs",
+        "programs/~",
+        "campaigns",
+        "payouts/run",
+        "api-keys",
+        "api-keys/~",
+        "r/~",
+        "~",
+    ];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let door = runtime.block_on(house());
+    answers(&door);
+    let segment = || prop_oneof!["[a-z_0-9]{1,12}", "(%[0-9a-f]{2}){1,6}", "[!-~&&[^/?#%]]{1,10}"];
+    let base = select(vec!["", "/api", "/t/northwind", "/api/t/northwind", "/t/~", "/api/t/%2e"]);
+    let value = "(null|true|[0-9e.-]{1,9}|\"[ -~&&[^\"\\\\]]{0,9}\"|\\{\"[a-z]\":[0-9.]{1,30}\\}|\\[\\]|\\[\\{\"userId\":\"u\",\"type\":\"t\"\\}\\])";
+    let field = "(userId|type|value|currency|metadata|ts|events|cref|id|linkKey|landingUrl|name|commissionRule|destinationUrl|ids|scopes|email)";
+    let json = format!("\\{{(\"{field}\":{value},){{0,5}}\"{field}\":{value}\\}}");
+    let json = proptest::string::string_regex(&json).unwrap();
+    let body = prop_oneof![json.prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..200)];
+    let query = prop_oneof![Just(String::new()), "\\?(limit|since|status|cursor|to|x)=[!-~&&[^#]]{0,12}"];
+    let method = select(vec![Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS]);
+    let request = (method, base, select(PATHS.to_vec()), segment(), query, body);
+    proptest!(ProptestConfig::with_cases(3_000), |((method, base, path, part, query, body) in request)| {
+        let uri = format!("{base}/{path}{query}").replace('~', &part);
+        let request = Request::builder().method(&method).uri(&uri).header("authorization", "Bearer ak_test");
+        if let Ok(request) = request.body(Body::from(body)) {
+            let answer = runtime.block_on(door.send(request));
+            prop_assert!(!answer.status.is_server_error(), "{method} {uri}: {answer:?}");
+            if answer.status.is_client_error() {
+                let body = answer.json();
+                prop_assert!(body["error"].is_string() || body["error"]["code"].is_string(), "{method} {uri}: {answer:?}");
+            }
+        }
+    });
+}
+
+/// Rooms that do whatever they are asked for.
+fn answers(door: &crate::client::Door) {
+    use proto::attribution::{
+        CommissionAnswer, DecideCommissionsRequest, DecideCommissionsResponse, FollowLinkRequest,
+        FollowLinkResponse, commission_answer::Answer,
+    };
+    for method in ["ApproveCommissions", "ReverseCommissions", "HoldCommissions", "ReleaseCommissions"] {
+        door.rooms.on(
+            &format!("accord.attribution.v1.Attribution/{method}"),
+            |request: DecideCommissionsRequest| {
+                let answer =
+                    |_: &String| CommissionAnswer { answer: Some(Answer::Commission(Default::default())) };
+                Ok(DecideCommissionsResponse { answers: request.commission_ids.iter().map(answer).collect() })
+            },
+        );
+    }
+    door.rooms.on("accord.attribution.v1.Attribution/FollowLink", |_: FollowLinkRequest| {
+        Ok(FollowLinkResponse { click_id: "c".into(), destination_url: "https://shop.example/".into() })
+    });
+}
