@@ -1,4 +1,4 @@
-# Brings what a machine lacks to run Accord: PostgreSQL, a NATS server, a C compiler, a browser for the tests.
+# Brings what a machine lacks to run Accord: PostgreSQL, a NATS server, a C compiler, a browser and Node.js for the tests.
 # Sourced by deploy/up and tests/run. Everything is said before it is done, and no server that runs is touched.
 # shellcheck shell=bash
 
@@ -145,6 +145,45 @@ bring_browser() {
         say "Installing Chromium and its driver with apt-get (chromium, chromium-driver)"
         apt_install chromium chromium-driver
     fi
+}
+
+# What callers of the attribution API use elsewhere, which must work unchanged here.
+readonly SDK_VERSION=0.1.0
+readonly SDK_SHA256=79b4b6f5deada35443a2370749bf1d251cf0d7ddb5e7019ab341b27026a7342d
+
+bring_node() {
+    local major
+    if command -v npm >/dev/null && major="$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null)" && ((major >= 18)); then
+        return
+    fi
+    on_macos && die "there is no Node.js of 18 or newer with npm: run \`brew install node\` and run this again"
+    say "Installing Node.js with apt-get (nodejs, npm)"
+    apt_install nodejs npm
+}
+
+# bring_sdk: the pinned package, checked, into the cache, and its directory into ACCORD_SDK.
+bring_sdk() {
+    bring_node
+    local home="${XDG_CACHE_HOME:-$HOME/.cache}/accord/openpartner-sdk-$SDK_VERSION"
+    export ACCORD_SDK="$home/package"
+    [[ -f "$ACCORD_SDK/package.json" ]] && return
+    say "Fetching the client package @openpartner/sdk $SDK_VERSION with npm into $home"
+    local work
+    work="$(mktemp -d)"
+    # One chain: a condition switches `set -e` off inside.
+    if ! (
+        cd "$work" &&
+            npm pack --silent "@openpartner/sdk@$SDK_VERSION" >/dev/null &&
+            printf '%s  %s\n' "$SDK_SHA256" openpartner-sdk-*.tgz | sha256sum --check --quiet - &&
+            mkdir unpacked && tar -xzf openpartner-sdk-*.tgz -C unpacked
+    ); then
+        rm -rf "$work"
+        die "the client package could not be fetched, or is not the one that is pinned: see above"
+    fi
+    mkdir -p "$home"
+    rm -rf "$ACCORD_SDK"
+    mv "$work/unpacked/package" "$ACCORD_SDK"
+    rm -rf "$work"
 }
 
 bring_everything() {

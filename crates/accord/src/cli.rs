@@ -21,6 +21,9 @@ pub(crate) enum Command {
     /// Check the audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// Check the commission ledger.
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Look at, replay or discard dead letters.
     Dead(Dead),
     /// Create an organization with its first owner.
@@ -128,6 +131,8 @@ pub(crate) struct Up {
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
+    #[command(flatten)]
+    pub(crate) public_api: PublicApi,
     /// How many edits a minute the users of each of the demo's sandboxes make.
     #[arg(long, default_value_t = 6)]
     pub(crate) edits_per_minute: u32,
@@ -223,6 +228,29 @@ pub(crate) struct Salesforce {
     pub(crate) silence_seconds: u64,
 }
 
+/// What callers of the attribution API may do, and where their visitors' clicks are kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PublicApi {
+    /// How many requests a key may make of the attribution API within a window.
+    #[arg(long, env = "ACCORD_KEY_REQUESTS", default_value_t = gateway::Budget::OF_A_KEY.requests, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) key_requests: u32,
+    /// How long such a window is, in seconds.
+    #[arg(long, env = "ACCORD_KEY_WINDOW_SECONDS", default_value_t = gateway::Budget::OF_A_KEY.window.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) key_window_seconds: u64,
+    /// How many identifies one address may send in a minute.
+    #[arg(long, env = "ACCORD_IDENTIFY_REQUESTS", default_value_t = gateway::Budget::OF_AN_ADDRESS.requests, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) identify_requests: u32,
+    /// The domain of the cookie that keeps a click, where the pages of the product are on others than that of the gateway.
+    #[arg(long, env = "ACCORD_COOKIE_DOMAIN", value_parser = cookie_domain)]
+    pub(crate) cookie_domain: Option<String>,
+}
+
+fn cookie_domain(text: &str) -> Result<String, String> {
+    let sound =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    if sound { Ok(text.to_owned()) } else { Err("it is no domain".to_owned()) }
+}
+
 /// A language model that ranks the candidates of mapping suggestions which the embedded matcher is unsure of. It is told
 /// names, labels, types, descriptions and options of fields, never a value of a record.
 #[derive(Debug, Clone, Args)]
@@ -272,6 +300,8 @@ pub(crate) enum ServiceName {
     SyncEngine,
     /// The audit log.
     Audit,
+    /// From clicks to payouts.
+    Attribution,
     /// Connections to vendors.
     Connectors,
     /// The public HTTP API.
@@ -291,6 +321,7 @@ impl ServiceName {
             Self::Identity => "identity",
             Self::SyncEngine => "sync-engine",
             Self::Audit => "audit",
+            Self::Attribution => "attribution",
             Self::Connectors => "connectors",
             Self::Gateway => "gateway",
             Self::WebConsole => "web-console",
@@ -326,6 +357,9 @@ pub(crate) struct Serve {
     /// Where audit answers gRPC.
     #[arg(long, env = "ACCORD_AUDIT_URL", default_value = "http://127.0.0.1:8080")]
     pub(crate) audit_url: String,
+    /// Where attribution answers gRPC.
+    #[arg(long, env = "ACCORD_ATTRIBUTION_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) attribution_url: String,
     /// Where the connector answers gRPC.
     #[arg(long, env = "ACCORD_CONNECTOR_URL", default_value = "http://127.0.0.1:8080")]
     pub(crate) connector_url: String,
@@ -338,7 +372,10 @@ pub(crate) struct Serve {
     /// Encryption keys, `id:base64`, several separated by commas; the first one writes.
     #[arg(long, env = "ACCORD_VAULT_KEYS", default_value = "", hide_env_values = true)]
     pub(crate) vault_keys: SecretString,
-    /// A proxy of yours stands before the console and ends `X-Forwarded-For` with the address of the client.
+    /// The key of the digests that the addresses of links' visitors are kept as; without it, nothing is kept of them.
+    #[arg(long, env = "ACCORD_VISITOR_SECRET", default_value = "", hide_env_values = true)]
+    pub(crate) visitor_secret: SecretString,
+    /// A proxy of yours stands before the gateway and the console and ends `X-Forwarded-For` with the address of the client.
     #[arg(long, env = "ACCORD_TRUSTED_PROXY")]
     pub(crate) trusted_proxy: bool,
     /// The key of the tokens in the console's forms.
@@ -359,6 +396,8 @@ pub(crate) struct Serve {
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
+    #[command(flatten)]
+    pub(crate) public_api: PublicApi,
     #[command(flatten)]
     pub(crate) telemetry: Telemetry,
 }
@@ -384,6 +423,18 @@ pub(crate) enum Audit {
         /// Check this export (JSON lines) instead of the database.
         #[arg(long)]
         export: Option<PathBuf>,
+        /// Only this organization.
+        #[arg(long)]
+        organization: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Derive every attribution, commission and balance from the facts again, and say what differs.
+    Verify {
         /// Only this organization.
         #[arg(long)]
         organization: Option<String>,

@@ -6,7 +6,8 @@ use anyhow::Context;
 use chassis::{Health, Readiness};
 use futures::future::join_all;
 use proto::{
-    audit::audit_server, connections::connections_server, identity::identity_server, sync::sync_server,
+    attribution::attribution_server, audit::audit_server, connections::connections_server,
+    identity::identity_server, sync::sync_server,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -47,7 +48,7 @@ impl Room {
 
 /// The rooms behind the doors of this process.
 pub(crate) struct Doors {
-    rooms: [Room; 4],
+    rooms: [Room; 5],
     /// The doors' names among the services of this process.
     names: Vec<&'static str>,
     health: Health,
@@ -68,6 +69,7 @@ impl Doors {
             room(ServiceName::Identity, identity_server::SERVICE_NAME, &plan.identity_url)?,
             room(ServiceName::SyncEngine, sync_server::SERVICE_NAME, &plan.sync_url)?,
             room(ServiceName::Audit, audit_server::SERVICE_NAME, &plan.audit_url)?,
+            room(ServiceName::Attribution, attribution_server::SERVICE_NAME, &plan.attribution_url)?,
             room(ServiceName::Connectors, connections_server::SERVICE_NAME, &plan.connector_url)?,
         ];
         Ok(Self { rooms, names, health })

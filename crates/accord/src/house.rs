@@ -11,7 +11,8 @@ use connector_hubspot::{ApiVersion, HubSpot};
 use connector_salesforce::Salesforce;
 use model::{Clock, SystemClock};
 use proto::{
-    audit::audit_server, connections::connections_server, identity::identity_server, sync::sync_server,
+    attribution::attribution_server, audit::audit_server, connections::connections_server,
+    identity::identity_server, sync::sync_server,
 };
 use secrecy::SecretString;
 use tokio::{net::TcpListener, time::sleep};
@@ -44,11 +45,14 @@ pub(crate) struct Plan {
     pub(crate) identity_url: String,
     pub(crate) sync_url: String,
     pub(crate) audit_url: String,
+    pub(crate) attribution_url: String,
     pub(crate) connector_url: String,
     pub(crate) public_api_url: Url,
     pub(crate) public_console_url: Url,
     pub(crate) trusted_proxy: bool,
     pub(crate) csrf_secret: SecretString,
+    pub(crate) visitor_secret: SecretString,
+    pub(crate) public_api: cli::PublicApi,
     pub(crate) keyring: Option<Keyring>,
     pub(crate) hubspot: cli::HubSpot,
     pub(crate) salesforce: cli::Salesforce,
@@ -167,6 +171,9 @@ impl House {
         if plan.services.contains(&ServiceName::Audit) {
             self.audit(plan, &shared, &mut routes).await?;
         }
+        if plan.services.contains(&ServiceName::Attribution) {
+            self.attribution(plan, &shared, &mut routes).await?;
+        }
         if plan.services.contains(&ServiceName::Connectors) {
             self.connectors(plan, &shared, &mut routes).await?;
         }
@@ -253,6 +260,29 @@ impl House {
             async move { running.readiness().await }
         };
         self.watch(ServiceName::Audit, audit_server::SERVICE_NAME, shared, ready).await;
+        Ok(())
+    }
+
+    async fn attribution(
+        &self,
+        plan: &Plan,
+        shared: &Shared,
+        routes: &mut RoutesBuilder,
+    ) -> anyhow::Result<()> {
+        let deps = attribution::Deps {
+            bus: shared.bus.clone(),
+            guard: shared.guard.clone(),
+            clock: Arc::clone(&shared.clock),
+            shutdown: self.shutdown.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let running = attribution::start(attribution::Config::new(&plan.database_url), deps).await?;
+        routes.add_service(running.grpc());
+        let ready = move || {
+            let running = running.clone();
+            async move { running.readiness().await }
+        };
+        self.watch(ServiceName::Attribution, attribution_server::SERVICE_NAME, shared, ready).await;
         Ok(())
     }
 
@@ -412,13 +442,24 @@ fn reranker_config(reranker: &cli::Reranker) -> Option<sync_engine::RerankerConf
 }
 
 fn gateway_config(plan: &Plan) -> gateway::Config {
+    let cli::PublicApi { key_requests, key_window_seconds, identify_requests, cookie_domain } =
+        plan.public_api.clone();
     gateway::Config {
         identity_url: plan.identity_url.clone(),
         sync_url: plan.sync_url.clone(),
         audit_url: plan.audit_url.clone(),
+        attribution_url: plan.attribution_url.clone(),
         connections_url: plan.connector_url.clone(),
         public_api_url: plan.public_api_url.clone(),
         public_console_url: plan.public_console_url.clone(),
+        cookie_domain,
+        key_budget: gateway::Budget {
+            requests: key_requests,
+            window: Duration::from_secs(key_window_seconds),
+        },
+        identify_budget: gateway::Budget { requests: identify_requests, ..gateway::Budget::OF_AN_ADDRESS },
+        trusted_proxy: plan.trusted_proxy,
+        visitor_secret: plan.visitor_secret.clone(),
     }
 }
 

@@ -41,6 +41,7 @@ async fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         cli::Command::Up(up) => up::run(*up).await,
         cli::Command::Serve(serve) => serve::run(*serve).await,
         cli::Command::Audit(command) => operator::audit(command).await,
+        cli::Command::Ledger(command) => operator::ledger(command).await,
         cli::Command::Dead(command) => operator::dead(command).await,
         cli::Command::Organization(command) => operator::organization(command).await,
         cli::Command::Keys(command) => operator::keys(&command),

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use vault::{KeyId, Keyring};
 
 use crate::{
-    cli::{Audit, Dead, DeadAction, Keys, Organization, Target},
+    cli::{Audit, Dead, DeadAction, Keys, Ledger, Organization, Target},
     up::servers_of,
 };
 
@@ -38,6 +38,31 @@ pub(crate) async fn audit(command: Audit) -> anyhow::Result<ExitCode> {
             None => format!("{organization}: whole, {entries} entries, head {} {}", head.sequence, head.hash),
             Some(broken) => format!("{organization}: BROKEN at entry {}: {broken}", broken.at),
         });
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+pub(crate) async fn ledger(command: Ledger) -> anyhow::Result<ExitCode> {
+    let Ledger::Verify { organization, target } = command;
+    let organization: Option<OrganizationId> =
+        organization.map(|id| id.parse()).transpose().context("read the organization's id")?;
+    let pool = attribution::open(&attribution::Config::new(database(&target)?)).await?;
+    let organizations = match organization {
+        Some(id) => vec![id],
+        None => attribution::organizations(&pool).await?,
+    };
+    let mut whole = true;
+    for organization in organizations {
+        let found = attribution::verify(&pool, organization).await?;
+        whole &= found.is_whole();
+        let (events, commissions, entries) = (found.events, found.commissions, found.entries);
+        let verdict = if found.is_whole() { "whole" } else { "DIFFERENT" };
+        print(&format!(
+            "{organization}: {verdict}, {events} events, {commissions} commissions, {entries} ledger entries"
+        ));
+        for difference in &found.differences {
+            print(&format!("    {difference}"));
+        }
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -171,6 +171,7 @@ async fn start(
             ServiceName::Identity,
             ServiceName::SyncEngine,
             ServiceName::Audit,
+            ServiceName::Attribution,
             ServiceName::Connectors,
             ServiceName::Gateway,
             ServiceName::WebConsole,
@@ -180,11 +181,14 @@ async fn start(
         identity_url: addresses.grpc.clone(),
         sync_url: addresses.grpc.clone(),
         audit_url: addresses.grpc.clone(),
+        attribution_url: addresses.grpc.clone(),
         connector_url: addresses.grpc.clone(),
         public_api_url: addresses.api.clone(),
         public_console_url: addresses.console.clone(),
         trusted_proxy: false,
         csrf_secret: files.secret("csrf.secret")?,
+        visitor_secret: files.secret("visitor.secret")?,
+        public_api: up.public_api.clone(),
         keyring: Some(files.keyring()?),
         hubspot,
         salesforce,
@@ -193,7 +197,7 @@ async fn start(
         association_seconds: up.association_seconds,
         keep_days: up.keep_days,
     };
-    say("Starting identity, sync-engine, audit, connectors, gateway and web-console");
+    say("Starting identity, sync-engine, audit, attribution, connectors, gateway and web-console");
     let listeners =
         Listeners { grpc: Some(grpc), gateway: Some(gateway), console: Some(console), health: None };
     let house = House::start(plan, listeners).await?;
