@@ -1,6 +1,7 @@
 //! Stories.
 
 mod access;
+mod attribution;
 mod bad_input;
 mod browser;
 mod browser_salesforce;

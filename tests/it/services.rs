@@ -19,8 +19,16 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-const SERVICES: [&str; 7] =
-    ["sandbox-hubspot", "identity", "sync-engine", "audit", "connectors", "gateway", "web-console"];
+const SERVICES: [&str; 8] = [
+    "sandbox-hubspot",
+    "identity",
+    "sync-engine",
+    "audit",
+    "attribution",
+    "connectors",
+    "gateway",
+    "web-console",
+];
 
 /// A service: its process, where it listens, and where its health is.
 struct Service {
@@ -67,6 +75,7 @@ impl Town {
             .envs([
                 ("ACCORD_IDENTITY_URL", self.url("identity")),
                 ("ACCORD_SYNC_URL", self.url("sync-engine")),
+                ("ACCORD_ATTRIBUTION_URL", self.url("attribution")),
             ])
             .envs([("ACCORD_AUDIT_URL", self.url("audit")), ("ACCORD_CONNECTOR_URL", self.url("connectors"))])
             .envs([
@@ -145,6 +154,7 @@ async fn rooms_answer_grpc_health_and_reflection(town: &Town) {
         ("identity", "accord.identity.v1.Identity"),
         ("sync-engine", "accord.sync.v1.Sync"),
         ("audit", "accord.audit.v1.Audit"),
+        ("attribution", "accord.attribution.v1.Attribution"),
         ("connectors", "accord.connections.v1.Connections"),
     ] {
         let endpoint =

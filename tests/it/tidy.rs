@@ -16,7 +16,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (1, &["proto"]),
     (2, &["bus", "vault", "chassis"]),
     (3, &["connector"]),
-    (4, &["identity", "sync-engine", "audit", "connector-hubspot", "connector-salesforce"]),
+    (4, &["identity", "sync-engine", "audit", "attribution", "connector-hubspot", "connector-salesforce"]),
     (5, &["gateway", "web-console"]),
     (6, &["accord"]),
     (7, &["tests"]),
@@ -40,8 +40,21 @@ const OWNERS: [(&str, &[&str]); 10] = [
     ("clap", &["accord"]),
     ("indicatif", &["accord"]),
     ("mimalloc", &["accord"]),
-    ("sqlx", &["identity", "sync-engine", "audit", "connector", "bus", "chassis", "testkit", "accord"]),
-    ("jiff-sqlx", &["identity", "sync-engine", "audit", "connector", "bus"]),
+    (
+        "sqlx",
+        &[
+            "identity",
+            "sync-engine",
+            "audit",
+            "attribution",
+            "connector",
+            "bus",
+            "chassis",
+            "testkit",
+            "accord",
+        ],
+    ),
+    ("jiff-sqlx", &["identity", "sync-engine", "audit", "attribution", "connector", "bus"]),
 ];
 
 const MAX_LIB_LINES: usize = 60;
@@ -55,8 +68,8 @@ const MAX_VENDOR_LINES: usize = 1_500;
 const BUDGETS: [(&str, usize, &str); 6] = [
     (
         "crates/model/src",
-        2_250,
-        "a language that everybody speaks is read in one sitting; a fifth of it is what the public events say, field by field",
+        2_600,
+        "a language that everybody speaks is read in one sitting; a quarter of it is what the public events say, field by field",
     ),
     ("crates/chassis/src", 500, "a shell: whoever wants more in it wants a room"),
     (

@@ -39,6 +39,8 @@ pub struct Start {
     pub association_seconds: u64,
     /// Settings by their environment variables, for a vendor's simulator that is not the demo's.
     pub settings: Vec<(&'static str, String)>,
+    /// How many requests a key may make of the attribution API in five minutes.
+    pub key_requests: u32,
 }
 
 impl Default for Start {
@@ -52,6 +54,7 @@ impl Default for Start {
             poll_seconds: 1,
             association_seconds: 300,
             settings: Vec::new(),
+            key_requests: 100_000,
         }
     }
 }
@@ -435,6 +438,7 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .args(["--edits-per-minute", &start.edits_per_minute.to_string()])
         .args(["--poll-seconds", &start.poll_seconds.to_string()])
         .args(["--association-seconds", &start.association_seconds.to_string()])
+        .args(["--key-requests", &start.key_requests.to_string()])
         .arg("--data-dir")
         .arg(directory.path().join("data"))
         .arg("--ready-file")

@@ -37,10 +37,10 @@ impl Role {
     #[must_use]
     pub fn scopes(self) -> BTreeSet<Scope> {
         use Scope::{
-            AuditRead, CommissionsRead, ConnectionsRead, MappingsRead, PartnersRead, RecordsRead, RecordsWrite,
+            AuditRead, CommissionsRead, ConnectionsRead, MappingsRead, PartnersRead, RecordsRead,
+            RecordsWrite,
         };
-        let reads =
-            [RecordsRead, ConnectionsRead, MappingsRead, AuditRead, PartnersRead, CommissionsRead];
+        let reads = [RecordsRead, ConnectionsRead, MappingsRead, AuditRead, PartnersRead, CommissionsRead];
         match self {
             Self::Owner | Self::Admin => Scope::ALL.into(),
             Self::Member => reads.into_iter().chain([RecordsWrite]).collect(),

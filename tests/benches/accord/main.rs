@@ -1,6 +1,7 @@
 //! Benchmarks: ours, the floor, and the ratio, in one table. Run by `tests/bench`; arguments choose parts by name.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
 
+mod attribution;
 mod capture;
 mod decisions;
 mod floor;
@@ -44,6 +45,7 @@ async fn main() -> Result<ExitCode> {
     report.add("backfill", async { Ok(vec![up::backfill().await?]) }).await;
     report.add("capture", async { Ok(vec![capture::measure().await?]) }).await;
     report.add("salesforce", async { salesforce::measure().await }).await;
+    report.add("attribution", async { attribution::measure().await }).await;
     report.add("size", async { size::measure().await }).await;
     report.add("up", async { up::measure().await }).await;
     table::print(&report.rows);
