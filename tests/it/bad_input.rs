@@ -174,14 +174,10 @@ async fn random_requests_never_break_the_house(house: &House) {
             answer.status,
             answer.body
         );
-        // With `..` in it a path leaves this API for the attribution API, whose errors are a code alone.
-        let refused = is_refusal(&answer) || path.contains("..") && answer.body["error"].is_string();
-        assert!(
-            answer.status < 400 || refused,
-            "{method} {path}: {} {}",
-            answer.status,
-            answer.body
-        );
+        // With `..` in it, however spelled, a path leaves this API for the attribution API, whose errors are a code alone.
+        let leaves = path.replace("%2e", ".").contains("..");
+        let refused = is_refusal(&answer) || leaves && answer.body["error"].is_string();
+        assert!(answer.status < 400 || refused, "{method} {path}: {} {}", answer.status, answer.body);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 19] = [
+const MIGRATIONS: [Migration; 20] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -50,6 +50,7 @@ const MIGRATIONS: [Migration; 19] = [
     Migration { version: 26, name: "schema_parts", sql: include_str!("../migrations/0026_schema_parts.sql") },
     Migration { version: 27, name: "drafts", sql: include_str!("../migrations/0027_drafts.sql") },
     Migration { version: 28, name: "parts", sql: include_str!("../migrations/0028_parts.sql") },
+    Migration { version: 29, name: "smaller_rows", sql: include_str!("../migrations/0029_smaller_rows.sql") },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.

@@ -1,19 +1,29 @@
 //! What a link remembers of its fields as its row keeps it: JSON with short names, because every link has them for every
-//! mapped field. Mostly the value last seen is the one both sides agreed on, and is kept once.
+//! mapped field. Mostly the value last seen is the one both sides agreed on, and is kept once; and mostly all fields
+//! were last seen in one version, which is told once, under a name that no field has.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use model::{Value, WriteId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap as _};
 
 use crate::domain::merge::{Deferred, Field, Sent};
+
+/// The name under which the row says the version in which fields were seen that say no other.
+const VERSION: &str = "@";
 
 /// Fields to be stored.
 pub(super) struct Stored<'a>(pub(super) &'a BTreeMap<String, Field>);
 
 impl Serialize for Stored<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, field)| (name, StoredField::of(field))))
+        let newest = self.0.values().map(|field| field.version).max().unwrap_or_default();
+        let mut map = serializer.serialize_map(Some(self.0.len() + 1))?;
+        map.serialize_entry(VERSION, &newest)?;
+        for (name, field) in self.0 {
+            map.serialize_entry(name, &StoredField::of(field, newest))?;
+        }
+        map.end()
     }
 }
 
@@ -27,7 +37,8 @@ struct StoredField<'a> {
     b: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'a Value>,
-    v: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     p: Option<&'a Value>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -49,7 +60,7 @@ struct StoredField<'a> {
 }
 
 impl<'a> StoredField<'a> {
-    fn of(field: &'a Field) -> Self {
+    fn of(field: &'a Field, newest: i64) -> Self {
         let (base, seen) = (field.base.as_ref(), field.seen.as_ref());
         let (a, b, s) = match (base, seen) {
             (Some(base), Some(seen)) if is_same(base, seen) => (Some(base), None, None),
@@ -60,7 +71,7 @@ impl<'a> StoredField<'a> {
             a,
             b,
             s,
-            v: field.version,
+            v: Some(field.version).filter(|version| *version != newest),
             p: field.pending.as_ref(),
             e: &field.sent,
             r: field.retried,
@@ -94,7 +105,7 @@ struct ReadField {
     #[serde(default, deserialize_with = "present")]
     s: Option<Value>,
     #[serde(default)]
-    v: i64,
+    v: Option<i64>,
     #[serde(default, deserialize_with = "present")]
     p: Option<Value>,
     #[serde(default)]
@@ -125,26 +136,50 @@ pub(super) struct Read(pub(super) BTreeMap<String, Field>);
 
 impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = BTreeMap::<String, ReadField>::deserialize(deserializer)?;
-        let fields = fields.into_iter().map(|(name, read)| {
-            let field = Field {
-                of: read.f,
-                base: read.b.or_else(|| read.a.clone()),
-                seen: read.s.or(read.a),
-                version: read.v,
-                pending: read.p,
-                sent: read.e,
-                retried: read.r,
-                refused: read.x,
-                deferred: read.d,
-                unread: read.u,
-                held: read.h,
-                asked: read.w,
-                was: read.m,
-            };
-            (name, field)
-        });
-        Ok(Self(fields.collect()))
+        deserializer.deserialize_map(ReadVisitor)
+    }
+}
+
+struct ReadVisitor;
+
+impl<'de> de::Visitor<'de> for ReadVisitor {
+    type Value = Read;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the fields of a link")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
+        let (mut version, mut fields) = (0, Vec::new());
+        while let Some(name) = map.next_key::<String>()? {
+            if name == VERSION {
+                version = map.next_value()?;
+            } else {
+                fields.push((name, map.next_value::<ReadField>()?));
+            }
+        }
+        Ok(Read(fields.into_iter().map(|(name, field)| (name, field.of_version(version))).collect()))
+    }
+}
+
+impl ReadField {
+    /// The field, seen in this version unless it says another.
+    fn of_version(self, version: i64) -> Field {
+        Field {
+            of: self.f,
+            base: self.b.or_else(|| self.a.clone()),
+            seen: self.s.or(self.a),
+            version: self.v.unwrap_or(version),
+            pending: self.p,
+            sent: self.e,
+            retried: self.r,
+            refused: self.x,
+            deferred: self.d,
+            unread: self.u,
+            held: self.h,
+            asked: self.w,
+            was: self.m,
+        }
     }
 }
 
@@ -188,6 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_several_versions_keep_theirs() {
+        let field = |version| Field { version, ..Field::of("tel") };
+        // Under no name stands what a link remembers of its record as a whole.
+        let fields = BTreeMap::from([
+            (String::new(), field(5)),
+            ("fax".to_owned(), field(3)),
+            ("phone".to_owned(), field(5)),
+        ]);
+        let text = serde_json::to_string(&Stored(&fields)).unwrap();
+        assert_eq!(text, r#"{"@":5,"":{"f":"tel"},"fax":{"f":"tel","v":3},"phone":{"f":"tel"}}"#);
+        assert_eq!(serde_json::from_str::<Read>(&text).unwrap().0, fields);
+    }
+
+    #[test]
     fn what_is_known_to_be_blank_is_stored_as_known() {
         let field = Field { base: Some(Value::Null), seen: Some(Value::Null), ..Field::of("phone") };
         assert_eq!(read(&stored(&field)), field);
@@ -201,6 +250,6 @@ mod tests {
             (field.base.clone(), field.seen.clone()),
             (Some(Value::text("12")), Some(Value::text("12")))
         );
-        assert_eq!(stored(&field), r#"{"phone":{"f":"tel","a":"12","v":3}}"#);
+        assert_eq!(stored(&field), r#"{"@":3,"phone":{"f":"tel","a":"12"}}"#);
     }
 }

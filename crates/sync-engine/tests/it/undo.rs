@@ -105,8 +105,11 @@ async fn a_reading_is_put_back_where_its_values_stand_and_again_put_back() {
     let redone = world.get(&record.id).await;
     assert_eq!((text(&redone, "name"), text(&redone, "phone")), ("Uno".to_owned(), "2".to_owned()));
     assert_eq!(world.write(2).await.fields, texts(&[("name", "Uno"), ("phone", "2")]));
-    let said: Vec<SyncRunFinished> = world.all(kind::SYNC_RUN_FINISHED);
-    assert!(said.iter().filter(|fact| fact.run == "undo").count() == 2, "everybody is told");
+    testkit::eventually(SOON, "everybody to be told of both", || async {
+        let said: Vec<SyncRunFinished> = world.all(kind::SYNC_RUN_FINISHED);
+        (said.iter().filter(|fact| fact.run == "undo").count() == 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
