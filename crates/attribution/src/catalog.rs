@@ -61,6 +61,15 @@ impl Catalogs {
         Ok(found)
     }
 
+    /// Those of these organizations that have rules which reach over customers, by what was read last.
+    pub(crate) fn reaching(&self, organizations: &[OrganizationId]) -> Vec<OrganizationId> {
+        let known = self.known();
+        let reaches = |organization: &OrganizationId| {
+            known.get(organization).is_some_and(|catalog| catalog.book.reaches_over_customers())
+        };
+        organizations.iter().copied().filter(reaches).collect()
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Arc<Catalog>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use model::Clock;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Error,
-    store::clicks::{self, Landing, NewClick},
+    store::{
+        self,
+        clicks::{self, Landing, NewClick},
+    },
     text,
 };
 
@@ -51,6 +55,7 @@ async fn record(
     shutdown: CancellationToken,
 ) {
     let mut gathered = Vec::with_capacity(MOST);
+    let mut lane = None;
     loop {
         let waited = shutdown.run_until_cancelled(queue.recv_many(&mut gathered, MOST)).await;
         if waited.is_none() {
@@ -65,7 +70,7 @@ async fn record(
             return;
         }
         let (new, replies): (Vec<NewClick>, Vec<Reply>) = gathered.drain(..).unzip();
-        let landings = store(&pool, &new, clock.as_ref()).await;
+        let landings = insert(&pool, &mut lane, &new, text::micros(clock.now())).await;
         if let Err(error) = &landings {
             tracing::error!(%error, clicks = new.len(), "recording clicks failed");
         }
@@ -81,7 +86,23 @@ async fn record(
     }
 }
 
-async fn store(pool: &PgPool, new: &[NewClick], clock: &dyn Clock) -> Result<Vec<Option<Landing>>, Error> {
-    let mut connection = pool.acquire().await?;
-    clicks::insert(&mut connection, &new.iter().collect::<Vec<_>>(), text::micros(clock.now())).await
+/// Stores them on the connection that is open. One that was lost meanwhile is replaced; a click that was stored before
+/// the loss is known by its id.
+async fn insert(
+    pool: &PgPool,
+    lane: &mut Option<PgConnection>,
+    new: &[NewClick],
+    now: Timestamp,
+) -> Result<Vec<Option<Landing>>, Error> {
+    let new: Vec<&NewClick> = new.iter().collect();
+    if let Some(mut connection) = lane.take()
+        && let Ok(landings) = clicks::insert(&mut connection, &new, now).await
+    {
+        *lane = Some(connection);
+        return Ok(landings);
+    }
+    let mut connection = store::lane(pool).await?;
+    let landings = clicks::insert(&mut connection, &new, now).await?;
+    *lane = Some(connection);
+    Ok(landings)
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bus::{Bus, outbox::Relay};
 use chassis::{Migration, Readiness, guard::Guard, migrate};
@@ -12,11 +12,16 @@ use crate::{Config, Error, catalog::Catalogs, clicking::Clicker, grpc::Service, 
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
+    Migration { version: 4, name: "claims", sql: include_str!("../migrations/0004_claims.sql") },
+    Migration { version: 5, name: "lookups", sql: include_str!("../migrations/0005_lookups.sql") },
 ];
+
+/// Nobody who hears of an attribution or a commission waits for it.
+const PACE: Duration = Duration::from_millis(20);
 
 /// What the room is given.
 #[derive(Clone)]
@@ -78,7 +83,7 @@ pub async fn open(config: &Config) -> Result<PgPool, Error> {
 pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let pool = open(&config).await?;
     let Deps { bus, guard, clock, shutdown, tasks } = deps;
-    let relay = Relay::new(pool.clone(), bus, SCHEMA);
+    let relay = Relay::new(pool.clone(), bus, SCHEMA).paced(PACE);
     let catalogs = Arc::new(Catalogs::new(pool.clone()));
     let writers = Writers::spawn(config.writers, &pool, &catalogs, &clock, &relay.waker(), &shutdown, &tasks);
     tasks.spawn(maturity::run(

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         derive::derive,
         ledger::{Account, balances},
-        outcome::Claim,
+        outcome::{Claim, Payment},
         settle::{Reaching, settle_reaching, settle_within},
         terms::Book,
     },
@@ -94,6 +94,7 @@ pub async fn verify(pool: &PgPool, organization: OrganizationId) -> Result<Verif
     let book = store::catalog::book(&mut tx, organization).await?;
     let mut found = Verification::default();
     let reaching = reaching(&mut tx, &book, organization).await?;
+    claims_fit(&reaching, &store::claims::payments(&mut tx, organization).await?, &mut found);
     let mut above = String::new();
     loop {
         let customers = store::listing::customers(&mut *tx, organization, &above, CHUNK).await?;
@@ -135,6 +136,22 @@ async fn reaching(
         }
     }
     Ok(settle_reaching(claims.iter()))
+}
+
+/// Whether what was noted of claims, by which later ones are settled, is what they come to.
+fn claims_fit(derived: &Reaching, stored: &Reaching, found: &mut Verification) {
+    let text = |payment: Option<&Payment>| {
+        payment
+            .map_or_else(|| "nothing".to_owned(), |payment| format!("{} ({})", payment.minor, payment.note))
+    };
+    let gone = stored.keys().filter(|key| !derived.contains_key(*key));
+    for key in derived.keys().chain(gone) {
+        let (is, stands) = (derived.get(key), stored.get(key));
+        if is != stands {
+            let what = format!("claim of rule {} for event {}", key.rule, key.conversion);
+            found.tell(what, text(is), text(stands));
+        }
+    }
 }
 
 async fn customers_fit(

@@ -31,6 +31,7 @@ pub struct Relay {
     bus: Bus,
     name: String,
     waker: Waker,
+    pace: Duration,
 }
 
 /// Wakes a relay after a commit. Cheap to clone and to call.
@@ -48,7 +49,14 @@ impl Relay {
     /// A relay of the outbox in the pool's schema; `name` labels its metrics and logs.
     #[must_use]
     pub fn new(pool: PgPool, bus: Bus, name: impl Into<String>) -> Self {
-        Self { pool, bus, name: name.into(), waker: Waker::default() }
+        Self { pool, bus, name: name.into(), waker: Waker::default(), pace: Duration::ZERO }
+    }
+
+    /// Leaves so much time from one batch to the next, unless more than a batch waits. A batch costs the server as much as
+    /// dozens of messages, so that many small ones are dear: for outboxes whose readers need not hear of it at once.
+    #[must_use]
+    pub fn paced(self, pace: Duration) -> Self {
+        Self { pace, ..self }
     }
 
     /// The handle by which a committing task wakes this relay.
@@ -88,6 +96,7 @@ impl Relay {
         let mut batch: Vec<Row> = Vec::new();
         let mut published: Vec<i64> = Vec::new();
         while !shutdown.is_cancelled() {
+            let began = Instant::now();
             if measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
                 self.measure(&mut connection).await?;
                 measured = Some(Instant::now());
@@ -104,6 +113,8 @@ impl Relay {
             batch = next?;
             if batch.is_empty() && published.is_empty() {
                 self.rest(shutdown).await;
+            } else if batch.len() < MAX_BATCH_MESSAGES {
+                let _over = timeout(self.pace.saturating_sub(began.elapsed()), shutdown.cancelled()).await;
             }
         }
         delete(&mut connection, &published).await?;
@@ -133,8 +144,10 @@ impl Relay {
             connection.close().await.map_err(|error| Error::database(OP, error))?;
             return Ok(None);
         }
-        // A deletion that a crash undoes only publishes again, which is recognized: it need not wait for the disk.
-        let set = sqlx::query("SET synchronous_commit = off").execute(&mut connection).await;
+        // A deletion that a crash undoes only publishes again, which is recognized: it need not wait for the disk. And only
+        // a plan that knows the rows under way looks them up by a hash; another compares each with all of them.
+        let settings = "SET synchronous_commit = off; SET plan_cache_mode = force_custom_plan";
+        let set = sqlx::raw_sql(settings).execute(&mut connection).await;
         set.map_err(|error| Error::database(OP, error))?;
         Ok(Some(connection))
     }

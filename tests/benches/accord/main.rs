@@ -46,6 +46,7 @@ async fn main() -> Result<ExitCode> {
     report.add("capture", async { Ok(vec![capture::measure().await?]) }).await;
     report.add("salesforce", async { salesforce::measure().await }).await;
     report.add("attribution", async { attribution::measure().await }).await;
+    report.add("model", async { attribution::measure_again().await }).await;
     report.add("size", async { size::measure().await }).await;
     report.add("up", async { up::measure().await }).await;
     table::print(&report.rows);

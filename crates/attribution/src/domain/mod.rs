@@ -9,7 +9,7 @@
 //! | `value` | what an event is worth after its corrections |
 //! | `attribute` | which clicks brought an event, and why the others did not |
 //! | `claim` | what each rule asks for each of those clicks, before tiers and caps |
-//! | `settle` | tiers and caps, in the order of the events: one customer's claims, or one partner's of many customers |
+//! | `settle` | tiers and caps, in the order of the events: one customer's claims, or one partner's of many customers, all or from one on |
 //! | `derive` | all of it for one customer |
 //! | `commission` | where a commission stands after decisions and payouts |
 //! | `ledger` | the entries that lead from where it stood to where it stands

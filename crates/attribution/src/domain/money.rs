@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The largest amount that is taken, in minor units: ten trillion dollars. A thousand of them still fit a column.
 pub(crate) const MAX_MINOR: i64 = 1_000_000_000_000_000;
@@ -53,6 +54,19 @@ impl FromStr for Currency {
             .filter(|currency| currency.exponent().is_some())
             .map(Self)
             .ok_or(InvalidMoney::Currency)
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        code.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -2,29 +2,91 @@
 //! themselves, but for rules that reach over customers: of those all claims of a partner are settled together, and
 //! each claim comes to the same whoever settles it.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::collections::HashMap;
 
-use jiff::tz::TimeZone;
-use model::ConversionId;
+use jiff::{Timestamp, tz::TimeZone};
+use model::{ConversionId, PartnerId, ProgramId};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    facts::CommissionKey,
+    facts::{ClickId, CommissionKey},
     money::Currency,
     outcome::{Claim, Note, Payment},
-    terms::Cap,
+    terms::{Cap, Rule},
 };
+
+/// What settling reads of a claim.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'c> {
+    pub(crate) key: &'c CommissionKey,
+    /// Of the event.
+    pub(crate) at: Timestamp,
+    pub(crate) partner: PartnerId,
+    pub(crate) program: ProgramId,
+    pub(crate) customer: &'c str,
+    pub(crate) currency: Currency,
+    pub(crate) amounts: &'c [i64],
+    pub(crate) volume: Option<i64>,
+    pub(crate) rule: &'c Rule,
+}
+
+/// The claims that are settled together, of the rules that reach over customers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Group {
+    pub(crate) partner: PartnerId,
+    pub(crate) program: ProgramId,
+    pub(crate) rule: u8,
+}
+
+/// The place of a claim in the order in which those of its group are settled.
+pub(crate) type Place = (Timestamp, ConversionId, ClickId);
+
+impl Claim<'_> {
+    /// What settling reads of it.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked {
+            key: &self.key,
+            at: self.at,
+            partner: self.partner,
+            program: self.program,
+            customer: &self.customer,
+            currency: self.currency,
+            amounts: &self.amounts,
+            volume: self.volume,
+            rule: self.rule,
+        }
+    }
+}
+
+impl<'c> Asked<'c> {
+    pub(crate) const fn group(&self) -> Group {
+        Group { partner: self.partner, program: self.program, rule: self.key.rule }
+    }
+
+    fn place(&self) -> (Timestamp, ConversionId, &'c ClickId) {
+        (self.at, self.key.conversion, &self.key.click)
+    }
+
+    /// Whether what is paid for it depends on others, and for others on it.
+    fn is_limited(&self) -> bool {
+        self.rule.reaches_over_customers() || self.rule.customer_cap.is_set()
+    }
+}
 
 /// What each claim comes to, in the order they were given in. They must be all claims of the partners, programs and
 /// rules among them, or of one customer if no rule reaches over customers.
 pub(crate) fn settle(claims: &[Claim<'_>]) -> Vec<Payment> {
     let mut payments: Vec<Payment> =
         claims.iter().map(|claim| Payment { minor: claim.amounts[0], note: Note::Full }).collect();
-    let mut order: Vec<usize> = (0..claims.len()).filter(|place| is_limited(&claims[*place])).collect();
-    order.sort_unstable_by(|a, b| in_order(&claims[*a], &claims[*b]));
-    for group in order.chunk_by(|a, b| group(&claims[*a]) == group(&claims[*b])) {
-        let mut book = Tally::default();
-        for place in group {
-            payments[*place] = book.settle(&claims[*place]);
+    let asked = claims.iter().map(Claim::asked).enumerate();
+    let mut order: Vec<(usize, Asked<'_>)> = asked.filter(|(_, asked)| asked.is_limited()).collect();
+    let group = |asked: &Asked<'_>| (asked.group(), asked.rule.reaches_over_customers());
+    order.sort_unstable_by(|(_, a), (_, b)| (group(a), a.place()).cmp(&(group(b), b.place())));
+    for group in order.chunk_by(|(_, a), (_, b)| group(a) == group(b)) {
+        let mut tally = Tally::default();
+        let mut customers = HashMap::new();
+        for (place, asked) in group {
+            payments[*place] = tally.settle(asked, &mut customers);
         }
     }
     payments
@@ -48,38 +110,49 @@ pub(crate) fn settle_within(claims: &[Claim<'_>], reaching: &Reaching) -> Vec<Pa
     settled.map(|(claim, own)| reaching.get(&claim.key).copied().unwrap_or(own)).collect()
 }
 
-/// Whether a claim's payment depends on others, and others' on it.
-fn is_limited(claim: &Claim<'_>) -> bool {
-    claim.rule.reaches_over_customers() || claim.rule.customer_cap.is_set()
+/// What a claim of a rule that reaches over customers came to, and all that is needed to go on after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) payment: Payment,
+    /// What the rule paid the partner so far.
+    pub(crate) tally: Tally,
+    /// What it paid for the claim's customer so far.
+    pub(crate) customer: Paid,
 }
 
-fn group<'c>(claim: &'c Claim<'_>) -> impl Ord + use<'c> {
-    (claim.partner, claim.program, claim.key.rule, claim.rule.reaches_over_customers())
-}
-
-fn in_order(a: &Claim<'_>, b: &Claim<'_>) -> Ordering {
-    let of = |claim: &Claim<'_>| (claim.at, claim.key.conversion);
-    group(a).cmp(&group(b)).then_with(|| of(a).cmp(&of(b))).then_with(|| a.key.click.cmp(&b.key.click))
+/// Goes on settling a group of claims after one that was settled before: `tally` is what it left, `customers` what
+/// was paid until there for those who come now. The claims are all that come after it, in their order.
+pub(crate) fn settle_on<'c>(
+    mut tally: Tally,
+    customers: HashMap<&'c str, Paid>,
+    claims: impl Iterator<Item = Asked<'c>>,
+) -> Vec<Settled> {
+    let mut customers = customers;
+    let one = |asked: Asked<'c>| {
+        let payment = tally.settle(&asked, &mut customers);
+        let customer = customers.get(asked.customer).cloned().unwrap_or_default();
+        Settled { payment, tally: tally.clone(), customer }
+    };
+    claims.map(one).collect()
 }
 
 /// What one rule paid one partner so far.
-#[derive(Default)]
-struct Tally<'c> {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tally {
     all: Paid,
-    by_customer: HashMap<&'c str, Paid>,
     volume: Volume,
 }
 
 /// What was paid under a cap.
-#[derive(Default)]
-struct Paid {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Paid {
     amounts: Sums,
     events: u32,
     last: Option<ConversionId>,
 }
 
 /// The volume of a calendar month in each currency, without the event that is being settled.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Volume {
     month: (i16, i8),
     before: Sums,
@@ -88,7 +161,7 @@ struct Volume {
 }
 
 /// Minor units by currency.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Sums(Vec<(Currency, i64)>);
 
 impl Sums {
@@ -104,22 +177,20 @@ impl Sums {
     }
 }
 
-impl<'c> Tally<'c> {
-    fn settle(&mut self, claim: &'c Claim<'_>) -> Payment {
-        let asked = claim.amounts[self.volume.tier(claim)];
-        let (rule, event, currency) = (claim.rule, claim.key.conversion, claim.currency);
-        let customer = self
-            .by_customer
-            .entry(if broken!(CustomersShareCap) { "" } else { &claim.customer })
-            .or_default();
-        let allowed = self.all.allows(&rule.partner_cap, event, currency, asked);
+impl Tally {
+    fn settle<'c>(&mut self, asked: &Asked<'c>, customers: &mut HashMap<&'c str, Paid>) -> Payment {
+        let minor = asked.amounts[self.volume.tier(asked)];
+        let (rule, event, currency) = (asked.rule, asked.key.conversion, asked.currency);
+        let customer =
+            customers.entry(if broken!(CustomersShareCap) { "" } else { asked.customer }).or_default();
+        let allowed = self.all.allows(&rule.partner_cap, event, currency, minor);
         let allowed = allowed.and_then(|minor| customer.allows(&rule.customer_cap, event, currency, minor));
-        let Some(minor) = allowed else { return Payment { minor: 0, note: Note::CapCurrency } };
-        if minor > 0 {
-            self.all.add(event, currency, minor);
-            customer.add(event, currency, minor);
+        let Some(paid) = allowed else { return Payment { minor: 0, note: Note::CapCurrency } };
+        if paid > 0 {
+            self.all.add(event, currency, paid);
+            customer.add(event, currency, paid);
         }
-        Payment { minor, note: if minor < asked { Note::Capped } else { Note::Full } }
+        Payment { minor: paid, note: if paid < minor { Note::Capped } else { Note::Full } }
     }
 }
 
@@ -148,7 +219,7 @@ impl Paid {
 
 impl Volume {
     /// Which of the claim's amounts holds, by the volume of the month's earlier events; counts the claim's own.
-    fn tier(&mut self, claim: &Claim<'_>) -> usize {
+    fn tier(&mut self, claim: &Asked<'_>) -> usize {
         let (Some(volume), Some(tier)) = (claim.volume, claim.rule.tiers.first()) else { return 0 };
         let currency = tier.volume.currency();
         let date = claim.at.to_zoned(TimeZone::UTC).date();

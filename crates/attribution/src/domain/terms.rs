@@ -185,6 +185,13 @@ impl Program {
         own.and_then(with_terms).or_else(|| in_force(&self.versions, at).and_then(with_terms))
     }
 
+    /// The rule at a place of the terms of a version.
+    pub(crate) fn rule(&self, version: u32, number: u8) -> Option<&Rule> {
+        let mut versions = self.versions.iter().chain(self.of_partners.values().flatten());
+        let terms = versions.find(|known| known.version == version)?.terms.as_ref()?;
+        terms.rules.get(usize::from(number))
+    }
+
     /// Those of all its versions.
     fn rules(&self) -> impl Iterator<Item = &Rule> {
         let versions = self.versions.iter().chain(self.of_partners.values().flatten());
@@ -264,6 +271,11 @@ impl Book {
         let reaching =
             self.programs.iter().filter(|(_, program)| program.rules().any(Rule::reaches_over_customers));
         reaching.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether there are any such programs.
+    pub(crate) fn reaches_over_customers(&self) -> bool {
+        self.rules().any(Rule::reaches_over_customers)
     }
 
     fn rules(&self) -> impl Iterator<Item = &Rule> {

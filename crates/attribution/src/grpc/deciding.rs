@@ -1,5 +1,6 @@
 //! Decisions about commissions and clicks.
 
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use model::{CommissionId, PartnerId, ProgramId};
 use proto::attribution as wire;
@@ -25,6 +26,8 @@ use crate::{
 const MOST: usize = 1_000;
 /// Customers that are derived together.
 const CHUNK: usize = 500;
+/// Enough that no writer waits for another.
+const CHUNKS_AT_ONCE: usize = 4;
 
 impl Service {
     pub(super) async fn approve_commissions(
@@ -148,10 +151,14 @@ impl Service {
 
     /// Derives customers again, after something changed that all of them are derived by.
     pub(super) async fn derive_again(&self, customers: Vec<Customer>) -> Result<u32, Error> {
+        let job = |customer: &Customer| Job { customers: vec![customer.clone()], fact: Fact::Nothing };
+        let chunks: Vec<Vec<Job>> =
+            customers.chunks(CHUNK).map(|chunk| chunk.iter().map(job).collect()).collect();
+        let mut done =
+            stream::iter(chunks).map(|jobs| self.writers.run_all(jobs)).buffer_unordered(CHUNKS_AT_ONCE);
         let mut changed = 0_u32;
-        for chunk in customers.chunks(CHUNK) {
-            let job = |customer: &Customer| Job { customers: vec![customer.clone()], fact: Fact::Nothing };
-            for answer in self.writers.run_all(chunk.iter().map(job).collect()).await? {
+        while let Some(answers) = done.try_next().await? {
+            for answer in answers {
                 let Answer::Changed(events) = answer? else { continue };
                 changed = changed.saturating_add(events);
             }

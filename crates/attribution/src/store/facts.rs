@@ -269,7 +269,7 @@ pub(crate) struct NewEvent {
     pub(crate) key: Option<Uuid>,
 }
 
-/// The events of organizations that have these keys already, with their first answers.
+/// The events that have these keys already, with their first answers; there may be others of other organizations.
 pub(crate) async fn known_events(
     tx: &mut PgConnection,
     keys: &[(OrganizationId, Uuid)],
@@ -277,13 +277,10 @@ pub(crate) async fn known_events(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let (organizations, keys): (Vec<Uuid>, Vec<Uuid>) =
-        keys.iter().map(|(org, key)| (org.uuid(), *key)).unzip();
+    let keys: Vec<Uuid> = keys.iter().map(|(_, key)| *key).collect();
     let found: Vec<(Uuid, Uuid, Vec<u8>)> = sqlx::query_as(
-        "SELECT organization, key, answer FROM UNNEST($1::uuid[], $2::uuid[]) AS given (organization, key)
-         JOIN events USING (organization, key) WHERE key IS NOT NULL",
+        "SELECT organization, key, answer FROM events WHERE key = ANY($1) AND key IS NOT NULL",
     )
-    .bind(organizations)
     .bind(keys)
     .fetch_all(tx)
     .await?;
@@ -392,7 +389,7 @@ pub(crate) async fn is_corrected(
     key: &str,
 ) -> Result<bool, Error> {
     Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM corrections WHERE organization = $1 AND event = $2 AND key = $3)",
+        "SELECT EXISTS (SELECT FROM corrections WHERE event = $2 AND key = $3 AND organization = $1)",
     )
     .bind(organization.uuid())
     .bind(event.uuid())

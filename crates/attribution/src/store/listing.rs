@@ -139,8 +139,9 @@ pub(crate) async fn events(
     filter: &EventFilter,
     limit: i64,
 ) -> Result<Vec<wire::ConversionEvent>, Error> {
-    let mut query =
-        QueryBuilder::<Postgres>::new(format!("SELECT {EVENT} FROM events WHERE organization = "));
+    let mut query = QueryBuilder::<Postgres>::new(format!(
+        "SELECT {EVENT} FROM events WHERE generation >= 0 AND organization = "
+    ));
     query.push_bind(organization.uuid());
     match filter.status.as_str() {
         "" => {}

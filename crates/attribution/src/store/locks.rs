@@ -6,6 +6,9 @@ use sqlx::PgConnection;
 
 use crate::Error;
 
+/// So many results of a statement are few for Postgres.
+const MOST_COLUMNS: usize = 500;
+
 /// The name of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Lock(i64);
@@ -58,6 +61,16 @@ pub(crate) async fn take(tx: &mut PgConnection, shared: &[Lock], alone: &[Lock])
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The statements that take them. The names are numbers, so that a text can hold them which is sent with the one that
+/// begins the transaction.
+pub(crate) fn taking(shared: &[Lock], alone: &[Lock]) -> String {
+    let shared = sorted(shared).into_iter().map(|name| format!("pg_advisory_xact_lock_shared({name})"));
+    let alone = sorted(alone).into_iter().map(|name| format!("pg_advisory_xact_lock({name})"));
+    let calls: Vec<String> = shared.chain(alone).collect();
+    let statements = calls.chunks(MOST_COLUMNS).map(|calls| format!("SELECT {};", calls.join(", ")));
+    statements.collect()
 }
 
 fn sorted(locks: &[Lock]) -> Vec<i64> {

@@ -1,6 +1,7 @@
 //! The only place that says SQL.
 
 pub(crate) mod catalog;
+pub(crate) mod claims;
 pub(crate) mod clicks;
 pub(crate) mod commissions;
 pub(crate) mod dashboard;
@@ -16,7 +17,19 @@ pub(crate) mod stale;
 pub(crate) mod standing;
 
 use jiff::Timestamp;
-use sqlx::{Row as _, postgres::PgRow};
+use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
+
+/// Of connections on which the same few statements are executed over and over. They are planned once, for a handful of
+/// rows, and the plans must be as good when the tables have grown.
+const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
+                        SET enable_mergejoin = off; SET jit = off";
+
+/// A connection of one's own with these settings.
+pub(crate) async fn lane(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = pool.acquire().await?.detach();
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
+    Ok(connection)
+}
 
 /// A moment of a row.
 pub(crate) fn time(row: &PgRow, column: &str) -> Result<Timestamp, sqlx::Error> {

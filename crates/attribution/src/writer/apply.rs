@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use model::{Clock, ConversionId, OrganizationId};
 use prost::Message as _;
 use proto::attribution as wire;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
 mod reaching;
 
+use self::reaching::Beyond;
 use super::{
     difference::{Come, Difference, View},
     job::{Answer, Fact, Job, NotDecided},
@@ -20,10 +21,7 @@ use super::{
 use crate::{
     Error,
     catalog::{Catalog, Catalogs},
-    domain::{
-        facts::Facts,
-        settle::{settle_reaching, settle_within},
-    },
+    domain::{facts::Facts, settle::settle_within},
     store::{
         self,
         facts::{Customer, FirstStanding, NewEvent},
@@ -32,10 +30,6 @@ use crate::{
     },
     text,
 };
-
-/// Plans of statements over a handful of rows are kept, and must be as good when the tables have grown.
-const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
-                     SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
 /// What a writer works with.
 #[derive(Clone)]
@@ -50,14 +44,6 @@ pub(crate) struct Context {
 pub(super) struct Known {
     pub(super) facts: Facts,
     pub(super) standing: Standing,
-}
-
-/// Customers whose payments depend on those of whom something is new.
-#[derive(Default)]
-struct Beyond<'j> {
-    /// Of the gathering.
-    within: Vec<&'j Customer>,
-    others: BTreeMap<Customer, Known>,
 }
 
 /// A gathering that is under way.
@@ -77,48 +63,101 @@ pub(super) struct Gathering<'j> {
     pub(super) times: HashMap<usize, Timestamp>,
 }
 
+/// What a gathering is about, and the locks that it needs.
+struct Wanted<'j> {
+    customers: Vec<&'j Customer>,
+    organizations: Vec<OrganizationId>,
+    /// Those that have rules which reach over customers.
+    reaching: Vec<OrganizationId>,
+    shared: Vec<Lock>,
+    alone: Vec<Lock>,
+}
+
+impl<'j> Wanted<'j> {
+    fn of(jobs: &'j [Job], catalogs: &Catalogs) -> Self {
+        let customers: BTreeSet<&Customer> = jobs.iter().flat_map(|job| &job.customers).collect();
+        let organizations: BTreeSet<OrganizationId> =
+            customers.iter().map(|customer| customer.organization).collect();
+        let organizations: Vec<OrganizationId> = organizations.into_iter().collect();
+        let reaching = catalogs.reaching(&organizations);
+        let shared = organizations.iter().copied().map(Lock::catalog).collect();
+        let alone = customers.iter().map(|one| Lock::customer(one.organization, &one.user_key));
+        let alone = alone.chain(reaching.iter().copied().map(Lock::settling)).collect();
+        Self { customers: customers.into_iter().collect(), organizations, reaching, shared, alone }
+    }
+}
+
 impl Context {
-    /// Writes the facts of these jobs with all they come to, in one transaction.
-    pub(crate) async fn apply(&self, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
+    /// Writes the facts of these jobs with all they come to, in one transaction on the writer's own connection.
+    pub(crate) async fn apply(
+        &self,
+        lane: &mut Option<PgConnection>,
+        jobs: &[Job],
+    ) -> Result<Vec<Answer>, Error> {
         let now = text::micros(self.clock.now());
-        let mut connection = self.pool.acquire().await?;
-        let mut tx = sqlx::Connection::begin_with(&mut *connection, BEGIN).await?;
-        let mut gathering = self.read(&mut tx, jobs, now).await?;
-        gathering.take(&mut tx).await?;
-        let beyond = gathering.beyond(&mut tx).await?;
+        let wanted = Wanted::of(jobs, &self.catalogs);
+        let mut connection = self.begin(lane.take(), &wanted).await?;
+        let written = self.write(&mut connection, jobs, wanted, now).await;
+        if written.is_ok() || sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.is_ok() {
+            *lane = Some(connection);
+        }
+        written
+    }
+
+    /// Begins a transaction that holds the locks. A connection that was lost meanwhile has done nothing, and another one
+    /// takes its place.
+    async fn begin(&self, open: Option<PgConnection>, wanted: &Wanted<'_>) -> Result<PgConnection, Error> {
+        let begin = format!("BEGIN; {}", locks::taking(&wanted.shared, &wanted.alone));
+        if let Some(mut connection) = open
+            && sqlx::raw_sql(AssertSqlSafe(begin.as_str())).execute(&mut connection).await.is_ok()
+        {
+            return Ok(connection);
+        }
+        let mut connection = store::lane(&self.pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut connection).await?;
+        Ok(connection)
+    }
+
+    async fn write(
+        &self,
+        tx: &mut PgConnection,
+        jobs: &[Job],
+        wanted: Wanted<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<Answer>, Error> {
+        let mut gathering = self.read(tx, jobs, wanted, now).await?;
+        gathering.take(tx).await?;
+        let beyond = gathering.beyond(tx).await?;
         let difference = gathering.derive(&beyond)?;
-        let told = !difference.messages.is_empty();
-        gathering.store(&mut tx, &difference).await?;
-        if !move_on(&mut tx, &difference, now).await? {
-            tx.rollback().await?;
+        gathering.store(tx, &difference).await?;
+        beyond.store(tx).await?;
+        if !move_on(tx, &difference, now).await? {
             return Err(Error::Contended);
         }
-        tx.commit().await?;
-        if told {
+        sqlx::raw_sql("COMMIT").execute(tx).await?;
+        if !difference.messages.is_empty() {
             self.waker.wake();
         }
         gathering.answer(&difference)
     }
 
-    /// Locks the customers and reads what is known of them.
+    /// Reads what is known of the customers.
     async fn read<'j>(
         &self,
         tx: &mut PgConnection,
         jobs: &'j [Job],
+        wanted: Wanted<'j>,
         now: Timestamp,
     ) -> Result<Gathering<'j>, Error> {
-        let customers: BTreeSet<&Customer> = jobs.iter().flat_map(|job| &job.customers).collect();
-        let organizations: BTreeSet<OrganizationId> =
-            customers.iter().map(|customer| customer.organization).collect();
-        let organizations: Vec<OrganizationId> = organizations.into_iter().collect();
-        let shared: Vec<Lock> = organizations.iter().copied().map(Lock::catalog).collect();
-        let alone = customers.iter().map(|one| Lock::customer(one.organization, &one.user_key));
-        let alone: Vec<Lock> = alone.collect();
-        locks::take(tx, &shared, &alone).await?;
+        let Wanted { customers, organizations, reaching, .. } = wanted;
         let catalogs = self.catalogs.within(tx, &organizations).await?;
+        if self.catalogs.reaching(&organizations) != reaching {
+            // Somebody changed the terms since they were read last: all locks are taken together, or they wait for each
+            // other.
+            return Err(Error::Contended);
+        }
         let keys: Vec<(OrganizationId, Uuid)> = jobs.iter().filter_map(key).collect();
         let first = store::facts::known_events(tx, &keys).await?;
-        let customers: Vec<&Customer> = customers.into_iter().collect();
         let with_metadata = catalogs.values().any(|catalog| catalog.book.reads_metadata());
         let facts = store::facts::load(tx, &customers, with_metadata).await?;
         let events: Vec<Uuid> =
@@ -148,13 +187,11 @@ impl<'j> Gathering<'j> {
     }
 
     /// What has to be written for all customers of whom something is new, and for those whose payments depend on it.
-    fn derive(&self, beyond: &Beyond<'_>) -> Result<Difference, Error> {
-        let concerned = self.concerned();
-        let within = concerned.into_iter().chain(beyond.within.iter().copied());
-        let within: BTreeMap<&Customer, &Known> =
-            within.filter_map(|customer| Some((customer, self.customers.get(customer)?))).collect();
-        let mut derived = Vec::with_capacity(within.len() + beyond.others.len());
-        for (customer, known) in within.into_iter().chain(&beyond.others) {
+    fn derive(&self, beyond: &Beyond) -> Result<Difference, Error> {
+        let mut difference = Difference::default();
+        let concerned = self.concerned().into_iter();
+        let concerned = concerned.filter_map(|customer| Some((customer, self.customers.get(customer)?)));
+        for (customer, known) in concerned.chain(&beyond.others) {
             let Some(catalog) = self.catalogs.get(&customer.organization) else { continue };
             let view = View {
                 customer,
@@ -163,13 +200,8 @@ impl<'j> Gathering<'j> {
                 standing: &known.standing,
                 now: self.now,
             };
-            let come = view.derive();
-            derived.push((view, come));
-        }
-        let reaching = settle_reaching(derived.iter().flat_map(|(_, come)| &come.claims));
-        let mut difference = Difference::default();
-        for (view, derived) in derived {
-            let payments = settle_within(&derived.claims, &reaching);
+            let derived = view.derive();
+            let payments = settle_within(&derived.claims, &beyond.payments);
             view.tell(&Come { derived, payments }, &mut difference)?;
         }
         Ok(difference)

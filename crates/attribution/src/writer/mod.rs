@@ -15,10 +15,11 @@ use std::{
 
 use bus::outbox::Waker;
 use model::Clock;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::sleep,
+    task::yield_now,
+    time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,6 +33,8 @@ const MOST: usize = 1_000;
 const QUEUE: usize = 4_096;
 /// How often a gathering is tried that met another transaction.
 const ATTEMPTS: u32 = 6;
+/// How long more jobs are waited for.
+const MOMENT: Duration = Duration::from_micros(300);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Hands jobs to the writers. Cheap to clone.
@@ -57,7 +60,7 @@ impl Writers {
                 clock: Arc::clone(clock),
                 waker: waker.clone(),
             };
-            let writer = Writer { context, queue, later: VecDeque::new() };
+            let writer = Writer { context, lane: None, queue, later: VecDeque::new(), usual: 0 };
             tasks.spawn(writer.run(shutdown.clone()));
             sender
         };
@@ -94,9 +97,13 @@ impl Writers {
 
 struct Writer {
     context: Context,
+    /// The connection that it writes on.
+    lane: Option<PgConnection>,
     queue: mpsc::Receiver<Waiting>,
     /// Jobs that wait for one before them, in their order.
     later: VecDeque<Waiting>,
+    /// How many were written together last.
+    usual: usize,
 }
 
 impl Writer {
@@ -114,19 +121,36 @@ impl Writer {
                     },
                 },
             };
-            let gathering = self.gather(first);
+            let candidates = self.candidates(first).await;
+            let gathering = self.gather(candidates);
+            self.usual = gathering.len();
             self.write(gathering).await;
         }
     }
 
-    /// All that waits, but for what depends on something that is gathered already.
-    fn gather(&mut self, first: Waiting) -> Vec<Waiting> {
+    /// All that waits. Those who were answered just now come again at once where many ask without a pause; for them a
+    /// moment is waited, since a transaction for each of two halves costs nearly twice as much as one for both.
+    async fn candidates(&mut self, first: Waiting) -> VecDeque<Waiting> {
         let mut candidates = std::mem::take(&mut self.later);
         candidates.push_front(first);
-        while candidates.len() < MOST {
-            let Ok(next) = self.queue.try_recv() else { break };
-            candidates.push_back(next);
+        let began = Instant::now();
+        loop {
+            while candidates.len() < MOST
+                && let Ok(next) = self.queue.try_recv()
+            {
+                candidates.push_back(next);
+            }
+            // Twice as many as last: where there are more to come it grows.
+            let hoped_for = if self.usual > 1 { MOST.min(2 * self.usual) } else { 1 };
+            if candidates.len() >= hoped_for || began.elapsed() > MOMENT {
+                return candidates;
+            }
+            yield_now().await;
         }
+    }
+
+    /// Those that can be written together: not what depends on something that is gathered already.
+    fn gather(&mut self, candidates: VecDeque<Waiting>) -> Vec<Waiting> {
         let mut taken: HashSet<Customer> = HashSet::with_capacity(candidates.len());
         let mut alone: HashSet<Customer> = HashSet::new();
         let mut gathering = Vec::with_capacity(candidates.len());
@@ -148,7 +172,7 @@ impl Writer {
         gathering
     }
 
-    async fn write(&self, gathering: Vec<Waiting>) {
+    async fn write(&mut self, gathering: Vec<Waiting>) {
         let (jobs, replies): (Vec<Job>, Vec<_>) =
             gathering.into_iter().map(|waiting| (waiting.job, waiting.reply)).unzip();
         match self.write_patiently(&jobs).await {
@@ -178,15 +202,15 @@ impl Writer {
     }
 
     /// Tries again what met another transaction.
-    async fn write_patiently(&self, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
+    async fn write_patiently(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.context.apply(jobs).await {
+            match self.context.apply(&mut self.lane, jobs).await {
                 Err(error) if error.is_contention() => sleep(pause).await,
                 other => return other,
             }
             pause *= 2;
         }
-        self.context.apply(jobs).await
+        self.context.apply(&mut self.lane, jobs).await
     }
 }

@@ -17,8 +17,9 @@ use super::{
 use crate::domain::{
     facts::PayoutLine,
     mutant::{self, Mutant},
-    outcome::{Attribution, CommissionStatus},
+    outcome::{Attribution, Claim, CommissionStatus},
     payout::{open, payable},
+    settle::{Tally, settle_on},
 };
 
 /// A world, and an order of arrival in which every fact comes once or twice.
@@ -99,6 +100,7 @@ fn check(world: &World, order: &[Arrival]) {
     assert_eq!(second.ledger, expected, "in any order of arrival");
     assert_eq!(derive_all(&book, &second_facts(world, order)), all, "whatever comes twice");
     settled_alone(&all);
+    settled_from_anywhere(&all);
     paid_again(&all);
 }
 
@@ -177,6 +179,26 @@ fn settled_alone(all: &[Settled<'_>]) {
         let (claims, payments): (Vec<_>, Vec<_>) =
             own.map(|(claim, payment)| (claim.clone(), *payment)).unzip();
         assert_eq!(settle(&claims), payments);
+    }
+}
+
+/// Who goes on settling after any claim comes to what all claims together come to.
+fn settled_from_anywhere(all: &[Settled<'_>]) {
+    let claims = all.iter().flat_map(|(derived, payments, _)| derived.claims.iter().zip(payments));
+    let mut reaching: Vec<_> = claims.filter(|(claim, _)| claim.rule.reaches_over_customers()).collect();
+    let order = |claim: &Claim<'_>| (claim.asked().group(), claim.at, claim.key.clone());
+    reaching.sort_by_key(|(claim, _)| order(claim));
+    for group in reaching.chunk_by(|(a, _), (b, _)| a.asked().group() == b.asked().group()) {
+        let asked = || group.iter().map(|(claim, _)| claim.asked());
+        let whole = settle_on(Tally::default(), HashMap::new(), asked());
+        let payments: Vec<_> = whole.iter().map(|settled| settled.payment).collect();
+        assert_eq!(payments, group.iter().map(|(_, payment)| **payment).collect::<Vec<_>>());
+        for (place, end) in whole.iter().enumerate() {
+            let before = group.iter().zip(&whole).take(place + 1);
+            let paid = before.map(|((claim, _), settled)| (&*claim.customer, settled.customer.clone()));
+            let on = settle_on(end.tally.clone(), paid.collect(), asked().skip(place + 1));
+            assert_eq!(on, whole[place + 1..]);
+        }
     }
 }
 

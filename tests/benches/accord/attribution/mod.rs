@@ -1,5 +1,7 @@
 //! Conversion events over gRPC: accepted, attributed and accrued, beside one row with its commit; and clicks.
 
+mod again;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
@@ -8,8 +10,8 @@ use identity::{FirstUser, NewKey};
 use model::{Clock, Role, Scope, SystemClock};
 use proto::attribution::{
     CreateLinkRequest, CreatePartnerRequest, FollowLinkRequest, IdentifyRequest, NewEvent, Program,
-    RecordEventsRequest, Rule, Terms, VerifyRequest, attribution_client::AttributionClient, event_answer,
-    rule,
+    RecordEventsRequest, Rule, Terms, Tier, VerifyRequest, attribution_client::AttributionClient,
+    event_answer, rule,
 };
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
@@ -31,11 +33,17 @@ const EVENTS: usize = 20_000;
 const BATCHES: usize = 30;
 const BATCH: usize = 1_000;
 const PARTNERS: usize = 50;
+/// Of a program whose tiers reach over all customers of a partner.
+const TIERED: usize = 5_000;
+
+pub(crate) use again::measure as measure_again;
 
 /// A room with partners whose customers are identified.
+#[derive(Clone)]
 struct Shop {
     client: AttributionClient<Channel>,
     key: String,
+    program: String,
     links: Vec<String>,
 }
 
@@ -44,17 +52,18 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
     let started = Started::default();
     let shop = open(&servers, &started).await?;
     let began = Instant::now();
-    shop.identify(EVENTS + BATCHES * BATCH).await?;
+    shop.identify(0..EVENTS + BATCHES * BATCH).await?;
     let prepared = per_second(EVENTS + BATCHES * BATCH, began.elapsed());
     note(&format!("attribution: {prepared:.0} clicks and identifies a second"));
     let floor = floor(servers.postgres.url()).await?;
     let before = servers.cpu()?;
-    let (singles, mut took) = shop.singles().await?;
+    let (singles, mut took) = shop.singles(0..EVENTS).await?;
     note(&format!("attribution: singles: {}", servers.cpu()?.per_change_since(&before, EVENTS)));
     let before = servers.cpu()?;
     let batches = shop.batches().await?;
     note(&format!("attribution: batches: {}", servers.cpu()?.per_change_since(&before, BATCHES * BATCH)));
     let clicks = shop.clicks().await?;
+    let tiered = tiered(&shop).await?;
     let whole = shop.verify().await?;
     note(&format!("attribution: verified {whole} events"));
     let (p50, p99) = (percentile(&mut took, 50), percentile(&mut took, 99));
@@ -74,8 +83,23 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         row("Their p50", ms(p50), ""),
         row("Their p99", ms(p99), "< 20 ms"),
         row("Events accrued in batches of 1,000", format!("{batches:.0}/s"), ">= 15,000/s"),
+        row("Events of a program with tiers, 16 callers", format!("{tiered:.0}/s"), ""),
         row("Clicks on links, 64 callers", format!("{clicks:.0}/s"), ">= 10,000/s"),
     ])
+}
+
+/// Customers that a program with tiers pays for too.
+async fn tiered(shop: &Shop) -> Result<f64> {
+    let tier = |volume: &str, percent: &str| Tier {
+        volume: volume.to_owned(),
+        currency: "USD".to_owned(),
+        reward: percent.to_owned(),
+    };
+    let tiers = vec![tier("1000000", "22"), tier("2000000", "25")];
+    let shop = shop.beside("Tiers", tiers).await?;
+    let first = EVENTS + BATCHES * BATCH;
+    shop.identify(first..first + TIERED).await?;
+    Ok(shop.singles(first..first + TIERED).await?.0)
 }
 
 async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
@@ -121,9 +145,8 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
     let stopped = started.shutdown.clone().cancelled_owned();
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     started.tasks.spawn(serving.serve_with_incoming_shutdown(incoming, stopped));
-    let mut shop = Shop { client: AttributionClient::new(channel), key, links: Vec::new() };
-    shop.set_up().await?;
-    Ok(shop)
+    let client = AttributionClient::new(channel);
+    Shop { client, key, program: String::new(), links: Vec::new() }.beside("Spring", Vec::new()).await
 }
 
 /// One row with its commit, 16 writers.
@@ -152,35 +175,36 @@ impl Shop {
         Ok(request)
     }
 
-    async fn set_up(&mut self) -> Result<()> {
+    /// One with partners of its own, whose program has these tiers.
+    async fn beside(&self, name: &str, tiers: Vec<Tier>) -> Result<Self> {
         let mut client = self.client.clone();
         let reward = Some(rule::Reward::Percent("20".to_owned()));
         let program = Program {
-            name: "Spring".to_owned(),
+            name: name.to_owned(),
             destination_url: "https://shop.example/".to_owned(),
-            terms: Some(Terms { rules: vec![Rule { reward, ..Rule::default() }], ..Terms::default() }),
+            terms: Some(Terms { rules: vec![Rule { reward, tiers, ..Rule::default() }], ..Terms::default() }),
             ..Program::default()
         };
-        let program_id = client.create_program(self.with(program)?).await?.into_inner().id;
+        let program = client.create_program(self.with(program)?).await?.into_inner().id;
+        let mut links = Vec::with_capacity(PARTNERS);
         for number in 0..PARTNERS {
             let partner = CreatePartnerRequest {
-                email: format!("partner-{number}@example.org"),
+                email: format!("{name}-{number}@example.org"),
                 name: format!("Partner {number}"),
                 ..CreatePartnerRequest::default()
             };
             let partner_id = client.create_partner(self.with(partner)?).await?.into_inner().id;
-            let key = format!("link-{number}");
-            let program_id = program_id.clone();
+            let key = format!("{name}-{number}");
             let link = CreateLinkRequest {
                 key: key.clone(),
                 partner_id,
-                program_id,
+                program_id: program.clone(),
                 ..CreateLinkRequest::default()
             };
             client.create_link(self.with(link)?).await?;
-            self.links.push(key);
+            links.push(key);
         }
-        Ok(())
+        Ok(Self { client, key: self.key.clone(), program, links })
     }
 
     async fn click(&self, number: usize) -> Result<String> {
@@ -189,7 +213,7 @@ impl Shop {
         Ok(self.client.clone().follow_link(request).await?.into_inner().click_id)
     }
 
-    async fn identify(&self, users: usize) -> Result<()> {
+    async fn identify(&self, users: std::ops::Range<usize>) -> Result<()> {
         let one = |number: usize| async move {
             let click_id = self.click(number).await?;
             let user_id = format!("user-{number}");
@@ -197,7 +221,7 @@ impl Shop {
             self.client.clone().identify(request).await?;
             Ok::<(), anyhow::Error>(())
         };
-        stream::iter(0..users).map(one).buffer_unordered(256).try_collect().await
+        stream::iter(users).map(one).buffer_unordered(256).try_collect().await
     }
 
     async fn record(&self, users: std::ops::Range<usize>) -> Result<()> {
@@ -220,19 +244,23 @@ impl Shop {
         Ok(())
     }
 
-    async fn singles(&self) -> Result<(f64, Vec<Duration>)> {
+    async fn singles(&self, users: std::ops::Range<usize>) -> Result<(f64, Vec<Duration>)> {
+        let count = users.len();
         let began = Instant::now();
-        let callers = (0..CALLERS).map(|caller| async move {
-            let mut took = Vec::with_capacity(EVENTS / CALLERS);
-            for number in (caller..EVENTS).step_by(CALLERS) {
-                let at = Instant::now();
-                self.record(number..number + 1).await?;
-                took.push(at.elapsed());
+        let callers = (0..CALLERS).map(|caller| {
+            let own = users.clone().skip(caller).step_by(CALLERS);
+            async move {
+                let mut took = Vec::with_capacity(count / CALLERS);
+                for number in own {
+                    let at = Instant::now();
+                    self.record(number..number + 1).await?;
+                    took.push(at.elapsed());
+                }
+                Ok::<_, anyhow::Error>(took)
             }
-            Ok::<_, anyhow::Error>(took)
         });
         let took = futures::future::try_join_all(callers).await?.concat();
-        Ok((per_second(EVENTS, began.elapsed()), took))
+        Ok((per_second(count, began.elapsed()), took))
     }
 
     async fn batches(&self) -> Result<f64> {
