@@ -1,5 +1,7 @@
 //! The demo: an organization whose CRMs are the sandboxes, connected as a person would connect them, mapped, planned,
-//! activated, backfilled, and then living.
+//! activated, backfilled, and then living; and a deal that is won in one of them earns a partner a commission.
+
+mod earning;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,6 +11,7 @@ use identity::{FirstUser, Operator};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Role, SystemClock};
 use proto::{
+    attribution::{attribution_client::AttributionClient, conversion_rules_client::ConversionRulesClient},
     connections::{self as conn, connections_client::ConnectionsClient},
     sync::{self as sync, sync_client::SyncClient},
     v1,
@@ -21,6 +24,7 @@ use tonic::{
 };
 use url::Url;
 
+use self::earning::Earning;
 use crate::{cli::Up, sandboxes::Sandboxes, up::say};
 
 /// How long a step of the demo may take before something is wrong.
@@ -107,6 +111,8 @@ impl Demo<'_> {
         let channel =
             Channel::from_shared(self.grpc_url.to_owned())?.connect().await.context("reach the rooms")?;
         let key = Key(format!("Bearer {}", self.api_key).parse()?);
+        let attribution = AttributionClient::with_interceptor(channel.clone(), key.clone());
+        let rules = ConversionRulesClient::with_interceptor(channel.clone(), key.clone());
         let mut rooms = Rooms {
             sync: SyncClient::with_interceptor(channel.clone(), key.clone())
                 .max_decoding_message_size(proto::LARGEST_ANSWER),
@@ -130,6 +136,13 @@ impl Demo<'_> {
                     self.map_all(&mut rooms, &connection, &crm).await?;
                 }
             }
+        }
+        let hubspot = rooms.connection("hubspot").await?.filter(|found| found.state != "disconnected");
+        if let Some(connection) = hubspot.filter(|_| self.up.demo_contacts > 0 && self.up.demo_deals > 0) {
+            let (sandboxes, connection) = (self.sandboxes, connection.id);
+            let connections = rooms.connections.clone();
+            let earning = Earning { attribution, rules, connections, sandboxes, connection };
+            earning.run().await.context("earn a commission")?;
         }
         self.sandboxes.live(self.up.edits_per_minute)?;
         say(&format!("The sandboxes' users now make about {} edits a minute each", self.up.edits_per_minute));

@@ -269,15 +269,19 @@ impl House {
         shared: &Shared,
         routes: &mut RoutesBuilder,
     ) -> anyhow::Result<()> {
+        let keyring = plan.keyring.clone().context("read the encryption keys: set ACCORD_VAULT_KEYS")?;
         let deps = attribution::Deps {
             bus: shared.bus.clone(),
             guard: shared.guard.clone(),
+            vault: Arc::new(Vault::new(keyring)),
             clock: Arc::clone(&shared.clock),
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
         };
         let running = attribution::start(attribution::Config::new(&plan.database_url), deps).await?;
         routes.add_service(running.grpc());
+        routes.add_service(running.conversion_rules());
+        routes.add_service(running.ingest_urls());
         let ready = move || {
             let running = running.clone();
             async move { running.readiness().await }

@@ -1,6 +1,7 @@
 //! What a repeat of an event is recognized by.
 
 use jiff::Timestamp;
+use model::ConversionRuleId;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -48,6 +49,11 @@ pub(crate) fn of(named: &Named<'_>, metadata: &Value) -> Option<Uuid> {
 /// The key of an event with this id of its sender's.
 pub(crate) fn external(id: &str) -> Uuid {
     digest(&["external", id])
+}
+
+/// The key of the event that a rule records of a record for the time after so many others.
+pub(crate) fn of_record(rule: ConversionRuleId, record: &str, cycle: i32) -> Uuid {
+    digest(&["rule", &rule.to_string(), record, &cycle.to_string()])
 }
 
 fn digest(parts: &[&str]) -> Uuid {

@@ -4,7 +4,7 @@ use bus::{Message, subject};
 use jiff::Timestamp;
 use model::{
     AttributedTouch, AttributionChanged, CommissionChanged, OrganizationId, PartnerChanged, PayoutCreated,
-    kind,
+    ReadRequested, WatchRequested, kind,
 };
 use serde::Serialize;
 
@@ -92,6 +92,25 @@ pub(crate) fn partner(
     actor: &str,
 ) -> Result<Message, Error> {
     Ok(message(organization, kind, changed.at, changed)?.by(actor))
+}
+
+/// Conversion rules look at an object of a connection.
+pub(crate) fn watch_requested(
+    organization: OrganizationId,
+    wish: &WatchRequested,
+    actor: &str,
+    at: Timestamp,
+) -> Result<Message, Error> {
+    Ok(message(organization, kind::WATCH_REQUESTED, at, wish)?.by(actor))
+}
+
+/// Records are wanted whole.
+pub(crate) fn read_requested(
+    organization: OrganizationId,
+    wish: &ReadRequested,
+    at: Timestamp,
+) -> Result<Message, Error> {
+    message(organization, kind::READ_REQUESTED, at, wish)
 }
 
 /// A payout was written down.

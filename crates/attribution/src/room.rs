@@ -3,21 +3,35 @@ use std::{sync::Arc, time::Duration};
 use bus::{Bus, outbox::Relay};
 use chassis::{Migration, Readiness, guard::Guard, migrate};
 use model::Clock;
-use proto::attribution::attribution_server::AttributionServer;
+use proto::attribution::{
+    attribution_server::AttributionServer, conversion_rules_server::ConversionRulesServer,
+    ingest_urls_server::IngestUrlsServer,
+};
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use vault::Vault;
 
-use crate::{Config, Error, catalog::Catalogs, clicking::Clicker, grpc::Service, maturity, writer::Writers};
+use crate::{
+    Config, Error,
+    catalog::Catalogs,
+    clicking::Clicker,
+    grpc::Service,
+    ingest, maturity,
+    rules::consumer::{self, Rules},
+    writer::Writers,
+};
 
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
     Migration { version: 4, name: "claims", sql: include_str!("../migrations/0004_claims.sql") },
     Migration { version: 5, name: "lookups", sql: include_str!("../migrations/0005_lookups.sql") },
+    Migration { version: 10, name: "rules", sql: include_str!("../migrations/0010_rules.sql") },
+    Migration { version: 11, name: "ingest", sql: include_str!("../migrations/0011_ingest.sql") },
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.
@@ -30,6 +44,8 @@ pub struct Deps {
     pub bus: Bus,
     /// Who checks callers.
     pub guard: Guard,
+    /// Seals what senders of webhooks prove themselves by, and the bodies that came.
+    pub vault: Arc<Vault>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Ends the room.
@@ -60,6 +76,18 @@ impl Running {
             .max_encoding_message_size(proto::LARGEST_ANSWER)
     }
 
+    /// The room's gRPC service of conversion rules.
+    #[must_use]
+    pub fn conversion_rules(&self) -> ConversionRulesServer<Service> {
+        ConversionRulesServer::new(self.service.clone()).max_encoding_message_size(proto::LARGEST_ANSWER)
+    }
+
+    /// The room's gRPC service of ingest URLs.
+    #[must_use]
+    pub fn ingest_urls(&self) -> IngestUrlsServer<Service> {
+        IngestUrlsServer::new(self.service.clone()).max_encoding_message_size(proto::LARGEST_ANSWER)
+    }
+
     /// Whether the room's database answers.
     pub async fn readiness(&self) -> Readiness {
         chassis::readiness(&self.pool).await
@@ -76,14 +104,14 @@ pub async fn open(config: &Config) -> Result<PgPool, Error> {
     Ok(pool)
 }
 
-/// Migrates the room's schema and starts its writers, its relay and the job that approves at maturity.
+/// Migrates the room's schema and starts its writers, its relay, the job that approves at maturity and the consumer of changes.
 ///
 /// # Errors
 /// The database cannot be opened or migrated.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let pool = open(&config).await?;
-    let Deps { bus, guard, clock, shutdown, tasks } = deps;
-    let relay = Relay::new(pool.clone(), bus, SCHEMA).paced(PACE);
+    let Deps { bus, guard, vault, clock, shutdown, tasks } = deps;
+    let relay = Relay::new(pool.clone(), bus.clone(), SCHEMA).paced(PACE);
     let catalogs = Arc::new(Catalogs::new(pool.clone()));
     let writers = Writers::spawn(config.writers, &pool, &catalogs, &clock, &relay.waker(), &shutdown, &tasks);
     tasks.spawn(maturity::run(
@@ -93,8 +121,18 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         config.maturity_seconds,
         shutdown.clone(),
     ));
+    let rules = Rules {
+        pool: pool.clone(),
+        bus,
+        writers: writers.clone(),
+        clock: Arc::clone(&clock),
+        waker: relay.waker(),
+    };
+    tasks.spawn(consumer::run(rules, shutdown.clone()));
+    tasks.spawn(ingest::tidy(pool.clone(), Arc::clone(&clock), shutdown.clone()));
     let clicker = Clicker::spawn(pool.clone(), Arc::clone(&clock), shutdown.clone(), &tasks);
-    let service = Service::new(pool.clone(), writers, clicker, catalogs, guard, clock, relay.waker());
+    let works = (writers, clicker, catalogs);
+    let service = Service::new(pool.clone(), works, guard, clock, relay.waker(), vault);
     tasks.spawn(relay.run(shutdown));
     Ok(Running { pool, service })
 }

@@ -135,13 +135,14 @@ impl<'a> Client<'a> {
         self.send("list HubSpot's custom objects", get(self.paths.custom_objects().to_owned())).await
     }
 
-    pub(crate) async fn read_companies(
+    pub(crate) async fn read_associations(
         &self,
         object: &str,
+        with: &str,
         read: &wire::AssociationsRead<'_>,
     ) -> Result<Answer, Error> {
         const OPERATION: &str = "read HubSpot associations";
-        let path = format!("{}/batch/read", self.paths.companies_of(object));
+        let path = format!("{}/batch/read", self.paths.associations(object, with));
         self.send(OPERATION, post(CORE, path, json(OPERATION, read)?)).await
     }
 
@@ -154,7 +155,7 @@ impl<'a> Client<'a> {
     ) -> Result<Option<Answer>, Error> {
         const OPERATION: &str = "associate HubSpot records";
         let deed = if make { "create" } else { "archive" };
-        let path = format!("{}/batch/{deed}", self.paths.companies_of(object));
+        let path = format!("{}/batch/{deed}", self.paths.associations(object, "companies"));
         let answer = self.send(OPERATION, post(CORE, path, json(OPERATION, write)?)).await?;
         Ok(Some(answer).filter(|_| make))
     }

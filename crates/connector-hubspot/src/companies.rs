@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Records per reading of associations, the most that HubSpot takes.
-const READ_SIZE: usize = 1_000;
+pub(crate) const READ_SIZE: usize = 1_000;
 
 /// Adds the primary company to the fields of records.
 pub(crate) async fn add(client: Client<'_>, object: &Object, changes: &mut [Change]) -> Result<(), Error> {
@@ -61,7 +61,7 @@ async fn primary(
         let rest = waiting.split_off(waiting.len().min(READ_SIZE));
         let inputs = waiting.iter().map(|(id, after)| AssociationsOf { id, after: after.as_deref() });
         let read = AssociationsRead { inputs: inputs.collect() };
-        let answer = client.read_companies(object, &read).await?;
+        let answer = client.read_associations(object, "companies", &read).await?;
         let found: Associations<'_> = answer.read()?;
         waiting = rest;
         for one in found.results {

@@ -50,11 +50,11 @@ impl Paths {
         }
     }
 
-    /// Associations of an object's records with companies.
-    pub(crate) fn companies_of(self, object: &str) -> String {
+    /// Associations of an object's records with those of another.
+    pub(crate) fn associations(self, object: &str, with: &str) -> String {
         match self.0 {
-            ApiVersion::Classic => format!("/crm/v4/associations/{object}/companies"),
-            ApiVersion::March2026 => format!("/crm/associations/2026-03/{object}/companies"),
+            ApiVersion::Classic => format!("/crm/v4/associations/{object}/{with}"),
+            ApiVersion::March2026 => format!("/crm/associations/2026-03/{object}/{with}"),
         }
     }
 

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use connector::{
@@ -17,7 +20,7 @@ use crate::{
     config::Config,
     error, history,
     objects::{self, COMPANY, Object, RECORD_ID},
-    read, wire, write,
+    people, read, wire, write,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -192,6 +195,15 @@ impl Connector for HubSpot {
         history::date_fields(self.client(session), &known(&schema.name)?, schema, fields, changes).await
     }
 
+    async fn people(
+        &self,
+        session: &Session,
+        object: &str,
+        ids: &[String],
+    ) -> Result<Option<HashMap<String, Vec<String>>>, Error> {
+        people::of(self.client(session), object, ids).await
+    }
+
     async fn fetch_deleted(
         &self,
         session: &Session,
@@ -199,6 +211,16 @@ impl Connector for HubSpot {
         page: Option<&str>,
     ) -> Result<(Vec<Change>, Option<String>), Error> {
         read::fetch_deleted(self.client(session), &known(object)?, page).await
+    }
+
+    async fn fetch_records(
+        &self,
+        session: &Session,
+        schema: &ObjectSchema,
+        fields: &[String],
+        ids: &[String],
+    ) -> Result<Vec<Change>, Error> {
+        read::fetch_records(self.client(session), &known(&schema.name)?, schema, fields, ids).await
     }
 
     async fn fetch_moved(

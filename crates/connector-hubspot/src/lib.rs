@@ -9,6 +9,7 @@ mod connector;
 mod error;
 mod history;
 mod objects;
+mod people;
 mod read;
 mod wire;
 mod write;

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use connector::{
@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     deleted, error, events, login,
     objects::{self, NAMES},
+    people,
     read::{IDS_PER_CALL, Lacking, PAGE_SIZE, Reader},
     record_id, wire, write,
 };
@@ -173,6 +174,15 @@ impl Connector for Salesforce {
 
     async fn fetch_changes(&self, session: &Session, fetch: &Fetch<'_>) -> Result<Page, Error> {
         self.reader(session, fetch.schema, fetch.fields).fetch_changes(fetch).await
+    }
+
+    async fn people(
+        &self,
+        session: &Session,
+        object: &str,
+        ids: &[String],
+    ) -> Result<Option<HashMap<String, Vec<String>>>, Error> {
+        people::of(Client(session), object, ids).await
     }
 
     async fn fetch_deleted(

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod login;
 mod objects;
+mod people;
 mod read;
 mod record_id;
 mod soql;

@@ -73,6 +73,21 @@ pub(crate) struct Rows<T> {
     pub(crate) records: Vec<T>,
 }
 
+/// A contact's role in an opportunity.
+#[derive(Debug, Deserialize)]
+pub(crate) struct RoleRow {
+    #[serde(rename = "OpportunityId")]
+    pub(crate) opportunity: String,
+    #[serde(rename = "Contact")]
+    pub(crate) contact: ContactRow,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ContactRow {
+    #[serde(rename = "Email")]
+    pub(crate) email: String,
+}
+
 /// An id alone.
 #[derive(Debug, Deserialize)]
 pub(crate) struct IdRow {

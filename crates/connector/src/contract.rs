@@ -1,7 +1,10 @@
 //! What every vendor crate signs. A vendor crate never opens NATS or Postgres, never retries, never sleeps, never
 //! reads the clock and never logs a token: the runtime does.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use ::http::{HeaderMap, Method};
 use async_trait::async_trait;
@@ -446,6 +449,20 @@ pub trait Connector: Send + Sync + 'static {
         _changes: &mut [Change],
     ) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// The e-mail addresses of the people whom records concern, by the records' ids, the primary one first: a deal's contacts.
+    /// None where the vendor has no such link of the object, or does not let us see it.
+    ///
+    /// # Errors
+    /// The vendor's failure; nothing of the records counts as read then.
+    async fn people(
+        &self,
+        _session: &Session,
+        _object: &str,
+        _ids: &[String],
+    ) -> Result<Option<HashMap<String, Vec<String>>>, Error> {
+        Ok(None)
     }
 
     /// Records that were archived or deleted; the whole listing in pages. `page` is the vendor's own token of the

@@ -255,16 +255,18 @@ impl ChangePublisher {
     pub(crate) fn message(
         &self,
         mut change: Change,
+        people: Option<Vec<String>>,
         lane: Lane,
         now: Timestamp,
     ) -> Result<(Message, Option<LeftOut>), bus::Error> {
-        let texts: usize = change.fields.values().map(text_bytes).sum();
+        let addresses: usize = people.iter().flatten().map(|address| address.len() + 3).sum();
+        let texts: usize = change.fields.values().map(text_bytes).sum::<usize>() + addresses;
         if texts + change.field_times.len() * TIME_BYTES <= SURELY_FITS {
-            return Ok((self.whole(change, lane, now)?, None));
+            return Ok((self.whole(change, people, lane, now)?, None));
         }
         let mut left_out = Vec::new();
         loop {
-            match self.whole(change.clone(), lane, now) {
+            match self.whole(change.clone(), people.clone(), lane, now) {
                 Err(error) if error.kind() == ErrorKind::TooLarge && !change.fields.is_empty() => {
                     let largest = change.fields.iter().max_by_key(|(_, value)| text_bytes(value));
                     let name = largest.map(|(name, _)| name.clone()).unwrap_or_default();
@@ -281,7 +283,13 @@ impl ChangePublisher {
         }
     }
 
-    fn whole(&self, change: Change, lane: Lane, now: Timestamp) -> Result<Message, bus::Error> {
+    fn whole(
+        &self,
+        change: Change,
+        people: Option<Vec<String>>,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<Message, bus::Error> {
         let [organization, connection, generation] = &self.parts;
         let (version, content) = (change.version.to_string(), change.content().to_string());
         let what = match change.kind {
@@ -307,6 +315,7 @@ impl ChangePublisher {
             field_times: change.field_times,
             external_id: change.external_id,
             merged_ids: change.merged_ids,
+            people,
         };
         let (source, organization) = (self.publisher.source.as_str(), self.publisher.organization);
         let message = Message::json(
@@ -367,7 +376,7 @@ mod tests {
                 external_id: None,
                 merged_ids: Vec::new(),
             };
-            let (message, left_out) = changes.message(change, Lane::Live, at).unwrap();
+            let (message, left_out) = changes.message(change, None, Lane::Live, at).unwrap();
             let event: ChangeEvent = message.decode().unwrap();
             assert_eq!(event.fields.len(), sizes.len() - gone.len());
             assert_eq!(left_out.map(|it| it.fields).unwrap_or_default(), gone);
@@ -390,7 +399,7 @@ mod tests {
                 external_id: None,
                 merged_ids: Vec::new(),
             };
-            changes.message(change, Lane::Live, at).unwrap().0.envelope.id
+            changes.message(change, None, Lane::Live, at).unwrap().0.envelope.id
         };
         assert_eq!(id("One", 1), id("One", 1));
         assert_ne!(id("One", 1), id("Two", 1));

@@ -1,9 +1,9 @@
-//! What the sync-engine wants read: events in.
+//! What the sync-engine and conversion rules want read: events in.
 
 use std::{sync::Arc, time::Duration};
 
 use bus::{Consumer, ConsumerConfig, Delivery, Message, inbox, subject};
-use model::{CaptureRequested, CaptureStopped, ReadRequested, VerifyRequested, kind};
+use model::{CaptureRequested, CaptureStopped, ReadRequested, VerifyRequested, WatchRequested, kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::{core::Core, failure::Failure, store::Store};
@@ -37,6 +37,7 @@ async fn consume(core: &Core) -> Result<(), Failure> {
 enum Wish {
     Capture(CaptureRequested),
     Stop(CaptureStopped),
+    Watch(WatchRequested),
     Verify(VerifyRequested),
     Read(ReadRequested),
 }
@@ -46,6 +47,7 @@ fn read(message: &Message) -> Result<Option<Wish>, bus::Error> {
     Ok(match message.envelope.kind.as_str() {
         kind::CAPTURE_REQUESTED => Some(Wish::Capture(message.decode()?)),
         kind::CAPTURE_STOPPED => Some(Wish::Stop(message.decode()?)),
+        kind::WATCH_REQUESTED => Some(Wish::Watch(message.decode()?)),
         kind::VERIFY_REQUESTED => Some(Wish::Verify(message.decode()?)),
         kind::READ_REQUESTED => Some(Wish::Read(message.decode()?)),
         _ => None,
@@ -63,14 +65,16 @@ async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
     if inbox::fresh(&mut tx, CONSUMER, std::slice::from_ref(&id)).await?.is_empty() {
         return Ok(delivery.ack().await?);
     }
+    let is_known = match &wish {
+        Some(Wish::Capture(wish)) => Store::put_capture(&mut tx, organization, wish, said_at).await?,
+        Some(Wish::Watch(wish)) => Store::put_watch(&mut tx, organization, wish, said_at).await?,
+        _ => true,
+    };
+    if !is_known {
+        let detail = "no connection of this organization has this id";
+        return Ok(delivery.dead_letter("connection_unknown", detail).await?);
+    }
     match &wish {
-        Some(Wish::Capture(wish)) => {
-            let is_known = Store::put_capture(&mut tx, organization, wish, said_at).await?;
-            if !is_known {
-                let detail = "no connection of this organization has this id";
-                return Ok(delivery.dead_letter("connection_unknown", detail).await?);
-            }
-        }
         Some(Wish::Stop(wish)) => {
             let (connection, object) = (wish.connection, wish.vendor_object.as_str());
             Store::stop_capture(&mut tx, organization, connection, object, said_at).await?;
@@ -80,7 +84,7 @@ async fn take(core: &Core, delivery: Delivery) -> Result<(), Failure> {
             let (connection, object) = (wish.connection, wish.vendor_object.as_str());
             Store::want(&mut tx, organization, connection, object, &wish.ids, said_at).await?;
         }
-        None => {}
+        Some(Wish::Capture(_) | Wish::Watch(_)) | None => {}
     }
     tx.commit().await?;
     delivery.ack().await?;

@@ -1,8 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
 use proto::{
-    LARGEST_ANSWER, attribution::attribution_client::AttributionClient, audit::audit_client::AuditClient,
-    connections::connections_client::ConnectionsClient, identity::identity_client::IdentityClient,
+    LARGEST_ANSWER,
+    attribution::{attribution_client::AttributionClient, ingest_urls_client::IngestUrlsClient},
+    audit::audit_client::AuditClient,
+    connections::connections_client::ConnectionsClient,
+    identity::identity_client::IdentityClient,
     sync::sync_client::SyncClient,
 };
 use tonic::transport::{Channel, Endpoint};
@@ -49,6 +52,10 @@ impl Rooms {
 
     pub(crate) fn attribution(&self) -> AttributionClient<Channel> {
         AttributionClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn ingest_urls(&self) -> IngestUrlsClient<Channel> {
+        IngestUrlsClient::new(self.attribution.clone())
     }
 
     pub(crate) fn sync(&self) -> SyncClient<Channel> {

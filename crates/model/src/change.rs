@@ -65,4 +65,8 @@ pub struct ChangeEvent {
     /// Ids under which the vendor knew this record before a merge there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged_ids: Vec<String>,
+    /// The e-mail addresses of the people whom the record concerns, the primary one first: a deal's contacts. None where nobody
+    /// wants to know them, or where the vendor does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vec<String>>,
 }

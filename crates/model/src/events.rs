@@ -59,6 +59,8 @@ pub mod kind {
     pub const CAPTURE_STOPPED: &str = "capture.stopped";
     /// [`crate::ReadRequested`].
     pub const READ_REQUESTED: &str = "capture.read_requested";
+    /// [`crate::WatchRequested`].
+    pub const WATCH_REQUESTED: &str = "capture.watch_requested";
     /// [`crate::VerifyRequested`].
     pub const VERIFY_REQUESTED: &str = "capture.verify_requested";
     /// [`crate::VerifiedBucket`].
@@ -370,6 +372,27 @@ pub struct ReadRequested {
     pub vendor_object: String,
     /// The vendor's ids.
     pub ids: Vec<String>,
+}
+
+/// Conversion rules look at these records, whether they are synced or not. It states the whole wish for the pair of connection
+/// and vendor object, and is added to what the sync-engine wants; a later one replaces it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WatchRequested {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub vendor_object: String,
+    /// The vendor fields to read; without any, nothing is watched any more.
+    pub fields: Vec<String>,
+    /// Those of them of which it matters when they were set, where the vendor tells it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dated: Vec<String>,
+    /// Whether the e-mail addresses of a record's people are wanted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub people: bool,
+    /// Whether all records are to be read once, as they are now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backfill: bool,
 }
 
 /// The sync-engine no longer needs these records.

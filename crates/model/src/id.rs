@@ -167,6 +167,15 @@ id!(
     PayoutId, "pay"
 );
 
+id!(
+    /// A rule that makes conversion events of what records of a CRM become.
+    ConversionRuleId, "rule"
+);
+id!(
+    /// An address that a CRM's own webhook is pointed at.
+    IngestUrlId, "ing"
+);
+
 fn uuid_v7(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();
     let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();

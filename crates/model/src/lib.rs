@@ -26,13 +26,13 @@ pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
     ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, PausedField, ReadRequested,
     RecordChanged, SchemaChange, SchemaChangeKind, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
-    VerifiedBucket, VerifyFinished, VerifyProgressed, VerifyRequested, kind,
+    VerifiedBucket, VerifyFinished, VerifyProgressed, VerifyRequested, WatchRequested, kind,
 };
 pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{
-    ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, IdentifyId, IntegrationKeyId,
-    InvalidId, LedgerEntryId, LinkId, MappingId, OrganizationId, PartnerId, PayoutId, ProgramId, RecordId,
-    SessionId, UserId, WriteId,
+    ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, ConversionRuleId, IdentifyId,
+    IngestUrlId, IntegrationKeyId, InvalidId, LedgerEntryId, LinkId, MappingId, OrganizationId, PartnerId,
+    PayoutId, ProgramId, RecordId, SessionId, UserId, WriteId,
 };
 pub use parts::SchemaPart;
 pub use value::{InvalidValue, Value};

@@ -435,6 +435,7 @@ mod tests {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: vec!["2".to_owned()],
+            people: None,
         };
         let subject = bus::subject::change(&organization, "hubspot", "companies");
         Message::json(subject, kind::CHANGE, "connector/hubspot", organization, now, &change).unwrap()

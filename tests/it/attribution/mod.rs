@@ -1,5 +1,6 @@
 //! From a click to a payout over the public API, as its callers use it.
 
+mod native;
 mod node;
 mod shop;
 

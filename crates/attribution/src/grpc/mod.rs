@@ -1,9 +1,11 @@
 //! Requests in.
 
 mod deciding;
+mod ingest;
 mod paying;
 mod reading;
 mod recording;
+mod rules;
 mod setup;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use model::{Clock, OrganizationId, Scope};
 use proto::attribution::{self as wire, attribution_server::Attribution};
 use sqlx::PgPool;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
+use vault::Vault;
 
 use crate::{catalog::Catalogs, clicking::Clicker, error::Refusal, text, writer::Writers};
 
@@ -28,6 +31,7 @@ pub struct Service {
     guard: Guard,
     clock: Arc<dyn Clock>,
     waker: Waker,
+    vault: Arc<Vault>,
 }
 
 impl std::fmt::Debug for Service {
@@ -44,16 +48,16 @@ struct Asker {
 }
 
 impl Service {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         pool: PgPool,
-        writers: Writers,
-        clicker: Clicker,
-        catalogs: Arc<Catalogs>,
+        works: (Writers, Clicker, Arc<Catalogs>),
         guard: Guard,
         clock: Arc<dyn Clock>,
         waker: Waker,
+        vault: Arc<Vault>,
     ) -> Self {
-        Self { pool, writers, clicker, catalogs, guard, clock, waker }
+        let (writers, clicker, catalogs) = works;
+        Self { pool, writers, clicker, catalogs, guard, clock, waker, vault }
     }
 
     async fn asker(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {

@@ -197,7 +197,7 @@ fn recorded_event(answer: Answer) -> Result<wire::event_answer::Answer, Error> {
     Ok(wire::event_answer::Answer::Recorded(recorded))
 }
 
-fn new_event(asker: &Asker, event: wire::NewEvent, now: Timestamp) -> Result<NewEvent, Refusal> {
+pub(super) fn new_event(asker: &Asker, event: wire::NewEvent, now: Timestamp) -> Result<NewEvent, Refusal> {
     let user_id = text::required("user_id", &event.user_id, LONGEST_ID)?;
     let kind = text::required("type", &event.r#type, LONGEST_ID)?;
     let currency = text::currency("currency", &event.currency)?;

@@ -6,6 +6,7 @@ pub(crate) mod clicks;
 pub(crate) mod commissions;
 pub(crate) mod dashboard;
 pub(crate) mod facts;
+pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod links;
 pub(crate) mod listing;
@@ -13,6 +14,7 @@ pub(crate) mod locks;
 pub(crate) mod partners;
 pub(crate) mod payouts;
 pub(crate) mod programs;
+pub(crate) mod rules;
 pub(crate) mod stale;
 pub(crate) mod standing;
 

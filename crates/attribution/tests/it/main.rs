@@ -4,8 +4,10 @@
 
 mod correcting;
 mod identity;
+mod ingest;
 mod paying;
 mod reaching;
 mod recording;
+mod rules;
 mod verifying;
 mod world;

@@ -17,6 +17,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use uuid::Uuid;
+use vault::{Keyring, Vault};
 
 use crate::identity::FakeIdentity;
 
@@ -42,7 +43,7 @@ pub(crate) fn noon() -> Timestamp {
 }
 
 /// Serves on a free port for the rest of the test.
-async fn serve(router: tonic::transport::server::Router) -> Channel {
+pub(crate) async fn serve(router: tonic::transport::server::Router) -> Channel {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
@@ -107,6 +108,7 @@ fn deps(
     Deps {
         bus: bus.clone(),
         guard: Guard::new(identity.clone()),
+        vault: Arc::new(Vault::new(Keyring::generate("test".parse().unwrap()))),
         clock: Arc::new(clock.clone()),
         shutdown: shutdown.clone(),
         tasks: tasks.clone(),

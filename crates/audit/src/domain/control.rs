@@ -3,7 +3,7 @@
 use model::{
     AccessChanged, AccessSubject, BudgetChanged, BudgetReached, BudgetSettings, CaptureRequested,
     CaptureStopped, ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, SchemaDriftDetected,
-    SchemaRefreshed, SyncRunFinished, VerifyRequested, kind,
+    SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind,
 };
 use serde_json::{Map, Value, json};
 
@@ -194,6 +194,26 @@ pub(crate) fn capture_stopped(stopped: &CaptureStopped) -> Facts {
         actor: None,
         summary: format!("{} are no longer read", stopped.vendor_object),
         details: json!({ "object": stopped.vendor_object }).into(),
+    }
+}
+
+pub(crate) fn watch_requested(wish: &WatchRequested) -> Facts {
+    let summary = if wish.fields.is_empty() {
+        format!("no conversion rule looks at {} any more", wish.vendor_object)
+    } else {
+        format!("conversion rules look at {} fields of {}", wish.fields.len(), wish.vendor_object)
+    };
+    let details = json!({
+        "object": wish.vendor_object, "fields": wish.fields, "people": wish.people, "backfill": wish.backfill,
+    });
+    Facts {
+        action: kind::WATCH_REQUESTED.to_owned(),
+        target: wish.connection.to_string(),
+        connection: Some(wish.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary,
+        details: details.into(),
     }
 }
 

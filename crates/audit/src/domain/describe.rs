@@ -125,6 +125,7 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         kind::MAPPING_CHANGED => control::mapping(&message.decode()?),
         kind::CAPTURE_REQUESTED => control::capture_requested(&message.decode()?),
         kind::CAPTURE_STOPPED => control::capture_stopped(&message.decode()?),
+        kind::WATCH_REQUESTED => control::watch_requested(&message.decode()?),
         kind::VERIFY_REQUESTED => control::verify_requested(&message.decode()?),
         kind::SYNC_RUN_FINISHED => control::run_finished(&message.decode()?),
         kind::ACCESS_CHANGED => control::access(&message.decode()?),

@@ -151,6 +151,7 @@ impl World {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            people: None,
         };
         let subject = subject::change(&organization, "hubspot", "companies");
         message(subject, kind::CHANGE, organization, &change)

@@ -1,5 +1,7 @@
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use model::Lane;
+use model::{ChangeKind, Lane};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -137,9 +139,11 @@ impl Reader {
         now: Timestamp,
     ) -> Result<(), Failure> {
         let noted = Noted::of(&changes, &self.quiet());
+        let mut people = self.people(&changes, lane).await?;
         let mut messages = Vec::with_capacity(changes.len());
         for change in changes {
-            let (message_of_change, left_out) = publisher.message(change, lane, now)?;
+            let told = people.as_mut().map(|people| people.remove(&change.id).unwrap_or_default());
+            let (message_of_change, left_out) = publisher.message(change, told, lane, now)?;
             if let Some(LeftOut { id, fields }) = left_out {
                 let (object, fields) = (self.capture.object.as_str(), fields.join(", "));
                 let message = format!("{object} {id} is too large; not read of it: {fields}");
@@ -151,6 +155,21 @@ impl Reader {
         }
         self.core.bus.publish_batch(&messages).await?;
         self.note_quiet(noted, now).await
+    }
+
+    /// The people of records that changed, where somebody wants to know them; nobody asks for those of history.
+    async fn people(
+        &self,
+        changes: &[Change],
+        lane: Lane,
+    ) -> Result<Option<HashMap<String, Vec<String>>>, Failure> {
+        let upserted = changes.iter().filter(|change| change.kind == ChangeKind::Upserted);
+        let ids: Vec<String> = upserted.map(|change| change.id.clone()).collect();
+        if !self.capture.people || lane == Lane::Backfill || ids.is_empty() {
+            return Ok(None);
+        }
+        let (connector, session) = (&self.link.connector, &self.link.session);
+        Ok(connector.people(session, &self.capture.object, &ids).await?)
     }
 
     /// Those that were not handed out like this or in a newer version.

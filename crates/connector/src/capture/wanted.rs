@@ -1,4 +1,4 @@
-//! Records that the sync-engine wants read as they are now, because what a stream told of them was not enough.
+//! Records that are wanted as they are now, because what was told of them was not enough.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 impl Reader {
     /// Reads what is wanted, as soon as it is.
     pub(super) async fn read_wanted(&self) {
-        if !self.link.connector.capabilities().streams {
+        // Nobody else asks for single records.
+        if !self.link.connector.capabilities().streams && !self.capture.people {
             return;
         }
         let mut wanted = self.link.wanted.subscribe();

@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use model::{CaptureRequested, ConnectionId, OrganizationId};
+use model::{CaptureRequested, ConnectionId, OrganizationId, WatchRequested};
 use sqlx::{Error, FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{Store, at};
 
-/// What the sync-engine wants read of one object.
+/// What is to be read of one object: what the sync-engine wants, and what conversion rules look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capture {
     pub(crate) connection: ConnectionId,
@@ -18,6 +18,8 @@ pub(crate) struct Capture {
     /// Whether that matters of history as well.
     pub(crate) dated_history: bool,
     pub(crate) external_id: bool,
+    /// Whether the e-mail addresses of a record's people are wanted.
+    pub(crate) people: bool,
     /// Grows when all history is to be read again; zero means that no history is wanted.
     pub(crate) generation: i64,
     /// Grows with every change of the wish.
@@ -38,6 +40,7 @@ struct Row {
     dated: Vec<String>,
     dated_history: bool,
     external_id: bool,
+    people: bool,
     generation: i64,
     revision: i64,
     requested_at: jiff_sqlx::Timestamp,
@@ -55,6 +58,7 @@ impl From<Row> for Capture {
             dated: row.dated,
             dated_history: row.dated_history,
             external_id: row.external_id,
+            people: row.people,
             generation: row.generation,
             revision: row.revision,
             requested_at: row.requested_at.to_jiff(),
@@ -74,15 +78,8 @@ impl Store {
         wish: &CaptureRequested,
         said_at: Timestamp,
     ) -> Result<bool, Error> {
-        let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        let (fields, dated): (Vec<String>, Vec<String>) = (sorted(&wish.fields), sorted(&wish.dated));
-        let known: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT FROM connections WHERE id = $1 AND organization = $2)")
-                .bind(wish.connection.uuid())
-                .bind(organization.uuid())
-                .fetch_one(&mut *tx)
-                .await?;
-        if !known {
+        let (fields, dated) = (sorted(&wish.fields), sorted(&wish.dated));
+        if !is_known(tx, organization, wish.connection).await? {
             return Ok(false);
         }
         sqlx::query(
@@ -109,7 +106,40 @@ impl Store {
         Ok(true)
     }
 
-    /// Ends the reading of an object, unless a later wish wants it.
+    /// Stores what conversion rules look at, said at this moment, in place of an older wish of theirs for the same object.
+    /// Tells whether there is such a connection in the organization.
+    pub(crate) async fn put_watch(
+        tx: &mut PgConnection,
+        organization: OrganizationId,
+        wish: &WatchRequested,
+        said_at: Timestamp,
+    ) -> Result<bool, Error> {
+        if !is_known(tx, organization, wish.connection).await? {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO captures (connection, object, fields, dated, dated_history, external_id, active, generation,
+                                   requested_at, watched, watched_dated, people, watched_at)
+             VALUES ($1, $2, '{}', '{}', false, false, false, $6, to_timestamp(0), $3, $4, $5, $7)
+             ON CONFLICT (connection, object) DO UPDATE
+             SET watched = EXCLUDED.watched, watched_dated = EXCLUDED.watched_dated, people = EXCLUDED.people,
+                 generation = captures.generation + EXCLUDED.generation, revision = captures.revision + 1,
+                 watched_at = EXCLUDED.watched_at
+             WHERE captures.watched_at IS NULL OR captures.watched_at <= EXCLUDED.watched_at",
+        )
+        .bind(wish.connection.uuid())
+        .bind(&wish.vendor_object)
+        .bind(sorted(&wish.fields))
+        .bind(sorted(&wish.dated))
+        .bind(wish.people)
+        .bind(i64::from(wish.backfill))
+        .bind(at(said_at))
+        .execute(&mut *tx)
+        .await?;
+        Ok(true)
+    }
+
+    /// Ends the reading of an object for the sync-engine, unless a later wish wants it.
     pub(crate) async fn stop_capture(
         tx: &mut PgConnection,
         organization: OrganizationId,
@@ -131,7 +161,8 @@ impl Store {
         Ok(())
     }
 
-    /// Ends all reading of a connection.
+    /// Ends all reading of a connection for the sync-engine, which asks again when it is back. What is watched is read
+    /// again by itself then.
     pub(crate) async fn stop_captures(tx: &mut PgConnection, connection: ConnectionId) -> Result<(), Error> {
         sqlx::query("UPDATE captures SET active = false, revision = revision + 1 WHERE connection = $1")
             .bind(connection.uuid())
@@ -144,10 +175,13 @@ impl Store {
     pub(crate) async fn captures(&self, connections: &[ConnectionId]) -> Result<Vec<Capture>, Error> {
         let ids: Vec<Uuid> = connections.iter().map(|id| id.uuid()).collect();
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT connection, object, fields, dated, dated_history, external_id, generation, revision,
-                    requested_at, last_poll_at, last_error, v.run AS verify
+            "SELECT connection, object,
+                    ARRAY(SELECT UNNEST(fields) WHERE active UNION SELECT UNNEST(watched) ORDER BY 1) AS fields,
+                    ARRAY(SELECT UNNEST(dated) WHERE active UNION SELECT UNNEST(watched_dated) ORDER BY 1) AS dated,
+                    active AND dated_history AS dated_history, active AND external_id AS external_id, people,
+                    generation, revision, requested_at, last_poll_at, last_error, v.run AS verify
              FROM captures LEFT JOIN verifies v USING (connection, object)
-             WHERE connection = ANY($1) AND active ORDER BY connection, object",
+             WHERE connection = ANY($1) AND (active OR watched <> '{}') ORDER BY connection, object",
         )
         .bind(ids)
         .fetch_all(&self.pool)
@@ -178,4 +212,20 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+async fn is_known(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    connection: ConnectionId,
+) -> Result<bool, Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM connections WHERE id = $1 AND organization = $2)")
+        .bind(connection.uuid())
+        .bind(organization.uuid())
+        .fetch_one(tx)
+        .await
 }

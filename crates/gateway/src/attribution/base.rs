@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use crate::pages;
 
 /// What the addresses begin with, without their base.
-const FIRST_SEGMENTS: [&str; 13] = [
+const FIRST_SEGMENTS: [&str; 14] = [
     "attribution",
     "attributions",
     "auth",
@@ -20,6 +20,7 @@ const FIRST_SEGMENTS: [&str; 13] = [
     "clicks",
     "commissions",
     "events",
+    "ingest",
     "ledger",
     "partners",
     "payouts",

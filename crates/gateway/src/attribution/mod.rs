@@ -9,6 +9,7 @@ mod commissions;
 mod events;
 mod fields;
 mod identify;
+mod ingest;
 mod json;
 mod keys;
 mod ledger;
@@ -124,6 +125,7 @@ fn with_key() -> OpenApiRouter<Surface> {
         .merge(payouts::router())
         .merge(ledger::router())
         .merge(keys::router())
+        .merge(ingest::router())
 }
 
 /// What the operations are, at their addresses without a base.

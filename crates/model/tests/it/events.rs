@@ -6,7 +6,7 @@ use model::{
     AccessChanged, AttributionChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped,
     CommissionChanged, ConflictRecorded, ConnectionChanged, FieldAdded, MappingChanged, PartnerChanged,
     PayoutCreated, ReadRequested, RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
-    VerifyRequested, kind,
+    VerifyRequested, WatchRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -55,6 +55,7 @@ fn all() -> BTreeMap<String, Value> {
         described::<CaptureRequested>(kind::CAPTURE_REQUESTED),
         described::<CaptureStopped>(kind::CAPTURE_STOPPED),
         described::<ReadRequested>(kind::READ_REQUESTED),
+        described::<WatchRequested>(kind::WATCH_REQUESTED),
         described::<VerifyRequested>(kind::VERIFY_REQUESTED),
         described::<SyncRunFinished>(kind::SYNC_RUN_FINISHED),
         described::<AccessChanged>(kind::ACCESS_CHANGED),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The recorded describes, in the order in which the org lists its objects.
-const RECORDED: [&str; 10] = [
+const RECORDED: [&str; 11] = [
     include_str!("../../data/salesforce/Account.json"),
     include_str!("../../data/salesforce/Contact.json"),
     include_str!("../../data/salesforce/Lead.json"),
@@ -18,6 +18,7 @@ const RECORDED: [&str; 10] = [
     include_str!("../../data/salesforce/Organization.json"),
     include_str!("../../data/salesforce/PermissionSet.json"),
     include_str!("../../data/salesforce/FieldPermissions.json"),
+    include_str!("../../data/salesforce/OpportunityContactRole.json"),
 ];
 /// A whole field with the values that most fields have; recorded fields say only what differs.
 const FIELD: &str = include_str!("../../data/salesforce/field.json");
@@ -377,6 +378,7 @@ mod tests {
             ("Organization", 13),
             ("PermissionSet", 10),
             ("FieldPermissions", 11),
+            ("OpportunityContactRole", 11),
         ];
         assert_eq!(counts, expected.map(|(name, fields)| (name.to_owned(), fields)));
     }

@@ -323,6 +323,7 @@ impl System {
             fields,
             external_id: self.records[record].external.map(|id| id.to_string()),
             merged_ids: Vec::new(),
+            people: None,
         };
         let id = format!("{}/{}/{version}/{what:?}/{told}", self.index, change.id);
         Arc::new(self.arrival(id, kind::CHANGE, at, Fact::Change(change)))

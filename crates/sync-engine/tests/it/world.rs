@@ -193,6 +193,7 @@ impl World {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            people: None,
         }
     }
 

@@ -20,6 +20,7 @@ use tonic::{
     Request,
     transport::{Channel, Server, server::TcpIncoming},
 };
+use vault::{Keyring, Vault};
 
 use crate::{
     servers::Servers,
@@ -136,6 +137,7 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
     let deps = attribution::Deps {
         bus: servers.bus("attribution").await?,
         guard,
+        vault: Arc::new(Vault::new(Keyring::generate("bench".parse()?))),
         clock,
         shutdown: started.shutdown.clone(),
         tasks: started.tasks.clone(),
