@@ -4,13 +4,14 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "accord/identity/v1/identity.proto",
     "accord/connections/v1/connections.proto",
     "accord/sync/v1/sync.proto",
     "accord/audit/v1/audit.proto",
     "accord/attribution/v1/attribution.proto",
     "accord/attribution/v1/native.proto",
+    "accord/attribution/v1/guards.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

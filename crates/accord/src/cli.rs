@@ -243,6 +243,9 @@ pub(crate) struct PublicApi {
     /// The domain of the cookie that keeps a click, where the pages of the product are on others than that of the gateway.
     #[arg(long, env = "ACCORD_COOKIE_DOMAIN", value_parser = cookie_domain)]
     pub(crate) cookie_domain: Option<String>,
+    /// Webhooks may lead into private networks and go without TLS: for tests and networks of your own.
+    #[arg(long, env = "ACCORD_PRIVATE_WEBHOOKS")]
+    pub(crate) private_webhooks: bool,
 }
 
 fn cookie_domain(text: &str) -> Result<String, String> {

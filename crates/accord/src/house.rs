@@ -72,6 +72,12 @@ pub(crate) struct Listeners {
     pub(crate) health: Option<TcpListener>,
 }
 
+/// What seals the secrets of this process's rooms.
+fn vault(plan: &Plan) -> anyhow::Result<Arc<Vault>> {
+    let keyring = plan.keyring.clone().context("read the encryption keys: set ACCORD_VAULT_KEYS")?;
+    Ok(Arc::new(Vault::new(keyring)))
+}
+
 /// What the rooms of a process share.
 struct Shared {
     bus: Bus,
@@ -269,16 +275,17 @@ impl House {
         shared: &Shared,
         routes: &mut RoutesBuilder,
     ) -> anyhow::Result<()> {
-        let keyring = plan.keyring.clone().context("read the encryption keys: set ACCORD_VAULT_KEYS")?;
+        let mut config = attribution::Config::new(&plan.database_url);
+        config.private_webhooks = plan.public_api.private_webhooks;
         let deps = attribution::Deps {
             bus: shared.bus.clone(),
             guard: shared.guard.clone(),
-            vault: Arc::new(Vault::new(keyring)),
+            vault: vault(plan)?,
             clock: Arc::clone(&shared.clock),
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
         };
-        let running = attribution::start(attribution::Config::new(&plan.database_url), deps).await?;
+        let running = attribution::start(config, deps).await?;
         routes.add_service(running.grpc());
         routes.add_service(running.conversion_rules());
         routes.add_service(running.ingest_urls());
@@ -296,7 +303,6 @@ impl House {
         shared: &Shared,
         routes: &mut RoutesBuilder,
     ) -> anyhow::Result<()> {
-        let keyring = plan.keyring.clone().context("read the encryption keys: set ACCORD_VAULT_KEYS")?;
         let mut config = connector::Config::new(
             &plan.database_url,
             plan.public_api_url.clone(),
@@ -308,7 +314,7 @@ impl House {
         let deps = connector::Deps {
             bus: shared.bus.clone(),
             guard: shared.guard.clone(),
-            vault: Arc::new(Vault::new(keyring)),
+            vault: vault(plan)?,
             clock: Arc::clone(&shared.clock),
             connectors: vec![
                 Arc::new(HubSpot::new(hubspot_config(&plan.hubspot))),
@@ -446,7 +452,7 @@ fn reranker_config(reranker: &cli::Reranker) -> Option<sync_engine::RerankerConf
 }
 
 fn gateway_config(plan: &Plan) -> gateway::Config {
-    let cli::PublicApi { key_requests, key_window_seconds, identify_requests, cookie_domain } =
+    let cli::PublicApi { key_requests, key_window_seconds, identify_requests, cookie_domain, .. } =
         plan.public_api.clone();
     gateway::Config {
         identity_url: plan.identity_url.clone(),

@@ -8,13 +8,20 @@ use std::{
 use model::OrganizationId;
 use sqlx::{PgConnection, PgPool};
 
-use crate::{Error, domain::terms::Book, store};
+use crate::{
+    Error,
+    domain::{guard::Guards, terms::Book},
+    store,
+};
 
-/// What an organization's catalog was at one version.
+/// What an organization's catalog was at one version: its programs, partners and guards.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(crate) version: i64,
     pub(crate) book: Book,
+    pub(crate) guards: Guards,
+    /// Whether anybody wants to be told what happens.
+    pub(crate) has_webhooks: bool,
 }
 
 /// The catalogs that were read.
@@ -51,7 +58,10 @@ impl Catalogs {
                 Some(known) => known,
                 None => {
                     let book = store::catalog::book(connection, organization).await?;
-                    let catalog = Arc::new(Catalog { version, book });
+                    let guards = store::guards::find(&mut *connection, organization).await?;
+                    let guards = guards.map(|stored| stored.guards).unwrap_or_default();
+                    let has_webhooks = store::webhooks::is_wanted(&mut *connection, organization).await?;
+                    let catalog = Arc::new(Catalog { version, book, guards, has_webhooks });
                     self.known().insert(organization, Arc::clone(&catalog));
                     catalog
                 }

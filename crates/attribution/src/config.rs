@@ -9,12 +9,20 @@ pub struct Config {
     pub writers: usize,
     /// How often commissions whose hold period is over are looked for, in seconds.
     pub maturity_seconds: u64,
+    /// Whether webhooks may lead into private networks and go without TLS. For tests and networks of one's own.
+    pub private_webhooks: bool,
 }
 
 impl Config {
     /// The usual settings on this database.
     #[must_use]
     pub fn new(database_url: impl Into<String>) -> Self {
-        Self { database_url: database_url.into(), max_connections: 10, writers: 2, maturity_seconds: 60 }
+        Self {
+            database_url: database_url.into(),
+            max_connections: 10,
+            writers: 2,
+            maturity_seconds: 60,
+            private_webhooks: false,
+        }
     }
 }

@@ -13,6 +13,9 @@ pub enum Error {
     /// The bus does not answer or refuses.
     #[error("{0}")]
     Bus(#[from] bus::Error),
+    /// What calls webhooks cannot be set up.
+    #[error("set up the client of webhooks: {0}")]
+    Client(#[from] connector::http::HttpError),
     /// What is asked cannot be done.
     #[error("do what was asked: {0}")]
     Refused(Refusal),

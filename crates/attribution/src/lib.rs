@@ -16,6 +16,7 @@ mod store;
 mod terms;
 mod text;
 mod verify;
+mod webhooks;
 mod writer;
 
 pub use config::Config;

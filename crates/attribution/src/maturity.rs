@@ -1,9 +1,9 @@
-//! What the room does by itself: it approves commissions whose hold period is over, and derives customers that were left
+//! What the room does by itself: it holds what partners earn in a rush, approves commissions whose hold period is over, and derives customers that were left
 //! behind when a process ended.
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::{Actor, Clock};
 use sqlx::PgPool;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
-    domain::facts::{Decision, Verdict},
-    store::{self, commissions::Mature, facts::NewDecision},
+    domain::facts::{CommissionKey, Decision, Verdict},
+    store::{self, commissions::Mature, facts::NewDecision, guards::Rushed},
     text,
-    writer::{Fact, Job, Writers},
+    writer::{Answer, Fact, Job, Writers},
 };
 
 /// How many are taken at once.
@@ -37,10 +37,11 @@ pub(crate) async fn run(
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
         let work = async {
             derive_stale(&pool, &writers).await?;
+            hold_rushed(&pool, &writers, clock.as_ref()).await?;
             approve_mature(&pool, &writers, clock.as_ref()).await
         };
         match shutdown.run_until_cancelled(work).await {
-            Some(Err(error)) => tracing::warn!(%error, "approving at maturity failed, it is tried again"),
+            Some(Err(error)) => tracing::warn!(%error, "holding or approving failed, it is tried again"),
             Some(Ok(())) => {}
             None => return,
         }
@@ -55,19 +56,43 @@ async fn approve_mature(pool: &PgPool, writers: &Writers, clock: &dyn Clock) -> 
         if mature.is_empty() {
             return Ok(());
         }
-        let jobs = mature.into_iter().map(|mature| job(mature, now)).collect();
+        let jobs =
+            mature.into_iter().map(|mature| job(mature, Verdict::Mature, String::new(), now)).collect();
         for answer in writers.run_all(jobs).await? {
             answer?;
         }
     }
 }
 
-fn job(mature: Mature, now: Timestamp) -> Job {
+/// Holds what partners earned in the last hour who earned by more events in it than their organization allows.
+async fn hold_rushed(pool: &PgPool, writers: &Writers, clock: &dyn Clock) -> Result<(), Error> {
+    loop {
+        let now = text::micros(clock.now());
+        let since = now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(now);
+        let rushed = store::guards::rushed(pool, since, CHUNK).await?;
+        if rushed.is_empty() {
+            return Ok(());
+        }
+        let hold = |rushed: Rushed| {
+            let note = format!("{} events in an hour, {} are allowed", rushed.events, rushed.allowed);
+            job(rushed.of, Verdict::Hold, note, now)
+        };
+        let mut held = 0_usize;
+        for answer in writers.run_all(rushed.into_iter().map(hold).collect()).await? {
+            held += usize::from(matches!(answer?, Answer::Decided(Ok(_))));
+        }
+        if held == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn job(mature: Mature, verdict: fn(CommissionKey) -> Verdict, note: String, now: Timestamp) -> Job {
     let Mature { customer, key } = mature;
     let decision = NewDecision {
         organization: customer.organization,
-        decision: Decision { id: text::new_id(now), at: now, verdict: Verdict::Mature(key.clone()) },
-        note: String::new(),
+        decision: Decision { id: text::new_id(now), at: now, verdict: verdict(key.clone()) },
+        note,
         actor: Actor::Service("attribution").to_string(),
     };
     Job { customers: vec![customer], fact: Fact::DecideCommission(key, Box::new(decision)) }

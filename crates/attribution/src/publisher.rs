@@ -3,15 +3,18 @@
 use bus::{Message, subject};
 use jiff::Timestamp;
 use model::{
-    AttributedTouch, AttributionChanged, CommissionChanged, OrganizationId, PartnerChanged, PayoutCreated,
-    ReadRequested, WatchRequested, kind,
+    AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, CommissionId,
+    DecisionTaken, OrganizationId, PartnerChanged, PayoutCreated, ReadRequested, WatchRequested, kind,
 };
 use serde::Serialize;
 
 use crate::{
     Error,
     domain::outcome::{CommissionStatus as Status, Position},
-    store::standing::{CommissionRow, Opened},
+    store::{
+        facts::{NewDecision, named},
+        standing::{CommissionRow, Opened},
+    },
     text,
 };
 
@@ -82,6 +85,33 @@ pub(crate) fn commission(
         at,
     };
     message(row.organization, kind, at, &body).map(Some)
+}
+
+/// Somebody, or a guard, decided about a commission or a click.
+pub(crate) fn decided(new: &NewDecision, commission: Option<CommissionId>) -> Result<Message, Error> {
+    let decision = &new.decision;
+    let (name, click, event, _) = named(&decision.verdict);
+    let body = DecisionTaken {
+        decision: name.to_owned(),
+        click: click.to_string(),
+        commission,
+        event,
+        note: new.note.clone(),
+        at: decision.at,
+    };
+    Ok(message(new.organization, kind::ATTRIBUTION_DECIDED, decision.at, &body)?.by(&new.actor))
+}
+
+/// Somebody changed what is believed, or who is told what happens.
+pub(crate) fn settings(
+    organization: OrganizationId,
+    what: impl Into<String>,
+    change: &str,
+    actor: &str,
+    at: Timestamp,
+) -> Result<Message, Error> {
+    let body = AttributionSettingsChanged { what: what.into(), change: change.to_owned(), at };
+    Ok(message(organization, kind::ATTRIBUTION_SETTINGS_CHANGED, at, &body)?.by(actor))
 }
 
 /// A partner was created, activated or revoked.

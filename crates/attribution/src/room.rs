@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bus::{Bus, outbox::Relay};
 use chassis::{Migration, Readiness, guard::Guard, migrate};
+use connector::http::Reach;
 use model::Clock;
 use proto::attribution::{
     attribution_server::AttributionServer, conversion_rules_server::ConversionRulesServer,
@@ -18,13 +19,14 @@ use crate::{
     grpc::Service,
     ingest, maturity,
     rules::consumer::{self, Rules},
+    webhooks::{Bell, Dispatcher, Sender},
     writer::Writers,
 };
 
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
@@ -32,6 +34,8 @@ const MIGRATIONS: [Migration; 7] = [
     Migration { version: 5, name: "lookups", sql: include_str!("../migrations/0005_lookups.sql") },
     Migration { version: 10, name: "rules", sql: include_str!("../migrations/0010_rules.sql") },
     Migration { version: 11, name: "ingest", sql: include_str!("../migrations/0011_ingest.sql") },
+    Migration { version: 20, name: "guards", sql: include_str!("../migrations/0020_guards.sql") },
+    Migration { version: 21, name: "webhooks", sql: include_str!("../migrations/0021_webhooks.sql") },
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.
@@ -44,7 +48,7 @@ pub struct Deps {
     pub bus: Bus,
     /// Who checks callers.
     pub guard: Guard,
-    /// Seals what senders of webhooks prove themselves by, and the bodies that came.
+    /// Seals what user ids and webhooks are signed with, what senders of webhooks prove themselves by, and bodies that came.
     pub vault: Arc<Vault>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -113,7 +117,11 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let Deps { bus, guard, vault, clock, shutdown, tasks } = deps;
     let relay = Relay::new(pool.clone(), bus.clone(), SCHEMA).paced(PACE);
     let catalogs = Arc::new(Catalogs::new(pool.clone()));
-    let writers = Writers::spawn(config.writers, &pool, &catalogs, &clock, &relay.waker(), &shutdown, &tasks);
+    let bell = Bell::default();
+    let reach = if config.private_webhooks { Reach::Anywhere } else { Reach::Public };
+    let sender = Sender::try_new(reach, Arc::clone(&vault))?;
+    let writers =
+        Writers::spawn(config.writers, &pool, &catalogs, &clock, (&relay.waker(), &bell), &shutdown, &tasks);
     tasks.spawn(maturity::run(
         pool.clone(),
         writers.clone(),
@@ -131,8 +139,15 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     tasks.spawn(consumer::run(rules, shutdown.clone()));
     tasks.spawn(ingest::tidy(pool.clone(), Arc::clone(&clock), shutdown.clone()));
     let clicker = Clicker::spawn(pool.clone(), Arc::clone(&clock), shutdown.clone(), &tasks);
+    let dispatcher = Dispatcher {
+        pool: pool.clone(),
+        clock: Arc::clone(&clock),
+        sender: sender.clone(),
+        bell: bell.clone(),
+    };
+    tasks.spawn(dispatcher.run(shutdown.clone(), tasks.clone()));
     let works = (writers, clicker, catalogs);
-    let service = Service::new(pool.clone(), works, guard, clock, relay.waker(), vault);
+    let service = Service::new(pool.clone(), works, guard, clock, relay.waker(), vault, (sender, bell));
     tasks.spawn(relay.run(shutdown));
     Ok(Running { pool, service })
 }

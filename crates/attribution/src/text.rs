@@ -1,8 +1,10 @@
 //! What is checked of every text, time and amount that comes in, and how they are written going out.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{Timestamp, Unit};
 use rust_decimal::Decimal;
 use uuid::Uuid;
+use vault::SecretString;
 
 use crate::{
     domain::money::{Currency, InvalidMoney, Money, major},
@@ -82,6 +84,24 @@ pub(crate) fn moment(
 /// A new id of something without a type of its own; it sorts by its time.
 pub(crate) fn new_id(now: Timestamp) -> Uuid {
     model::LedgerEntryId::generate(now).uuid()
+}
+
+/// A secret that nobody can guess: 192 bits of chance behind a word that says what it is for.
+pub(crate) fn new_secret(word: &str) -> SecretString {
+    let chance: [u8; 24] = rand::random();
+    format!("{word}_{}", URL_SAFE_NO_PAD.encode(chance)).into()
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of hexadecimal digits.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let pair = |pair: &[u32]| u8::try_from(pair[0] << 4 | pair[1]).ok();
+    digits.filter(|digits| digits.len() % 2 == 0)?.chunks_exact(2).map(pair).collect()
 }
 
 /// To the microsecond.

@@ -1,5 +1,7 @@
 //! The one HTTP client of Accord: what talks to the outside goes through here.
 
+mod outward;
+
 use std::{sync::Once, time::Duration};
 
 use ::http::{HeaderMap, Method};
@@ -7,6 +9,9 @@ use bytes::{Bytes, BytesMut};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
+
+use self::outward::PublicNames;
+pub use self::outward::{Reach, Refused, is_public};
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -76,7 +81,7 @@ impl Client {
     /// # Errors
     /// [`HttpError::Request`] when TLS cannot be set up.
     pub fn try_new(timeout: Duration) -> Result<Self, HttpError> {
-        Self::build(timeout, false)
+        Self::build(timeout, false, Reach::Anywhere)
     }
 
     /// The same, and cookies that answers set go back with later calls, as in a browser.
@@ -84,10 +89,18 @@ impl Client {
     /// # Errors
     /// [`HttpError::Request`] when TLS cannot be set up.
     pub fn try_with_cookies(timeout: Duration) -> Result<Self, HttpError> {
-        Self::build(timeout, true)
+        Self::build(timeout, true, Reach::Anywhere)
     }
 
-    fn build(timeout: Duration, cookies: bool) -> Result<Self, HttpError> {
+    /// A client for addresses that a customer names: it goes no further than it may.
+    ///
+    /// # Errors
+    /// [`HttpError::Request`] when TLS cannot be set up.
+    pub fn try_outward(timeout: Duration, reach: Reach) -> Result<Self, HttpError> {
+        Self::build(timeout, false, reach)
+    }
+
+    fn build(timeout: Duration, cookies: bool, reach: Reach) -> Result<Self, HttpError> {
         static TLS: Once = Once::new();
         TLS.call_once(|| {
             // An error means that the process has chosen a provider already, which is as good.
@@ -101,9 +114,12 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(60))
             .tcp_nodelay(true)
             .cookie_store(cookies)
-            .no_proxy()
-            .build();
-        Ok(Self { inner: client.map_err(HttpError::Request)? })
+            .no_proxy();
+        let client = match reach {
+            Reach::Public => client.dns_resolver(PublicNames),
+            Reach::Anywhere => client,
+        };
+        Ok(Self { inner: client.build().map_err(HttpError::Request)? })
     }
 
     /// `GET`, with an optional bearer token.

@@ -216,7 +216,8 @@ impl Identity for Grpc {
     async fn mint_api_key(&self, request: Request<MintApiKeyRequest>) -> Answer<wire::MintedKey> {
         let (metadata, _, wanted) = request.into_parts();
         let MintApiKeyRequest { label, scopes, expires_at } = wanted;
-        self.mint(&metadata, KeyKind::Api, Wanted { label, product: String::new(), scopes, expires_at }).await
+        let (product, scopes) = key::for_partner(&scopes).unwrap_or((String::new(), scopes));
+        self.mint(&metadata, KeyKind::Api, Wanted { label, product, scopes, expires_at }).await
     }
 
     async fn revoke_api_key(&self, request: Request<RevokeKeyRequest>) -> Answer<wire::Key> {

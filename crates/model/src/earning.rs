@@ -41,6 +41,37 @@ pub struct AttributedTouch {
     pub of: i64,
 }
 
+/// Somebody, or a guard, decided about a commission or a click. The envelope says who.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecisionTaken {
+    /// `approve`, `reverse`, `hold`, `release` of a commission; `flag`, `clear` of a click.
+    pub decision: String,
+    /// The click.
+    pub click: String,
+    /// The commission, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission: Option<CommissionId>,
+    /// The conversion event of the commission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<ConversionId>,
+    /// What whoever decided it noted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Somebody changed what is believed without asking, or who is told what happens. The envelope says who.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttributionSettingsChanged {
+    /// `guards`, `identify_secret`, or the id of a webhook.
+    pub what: String,
+    /// `created`, `changed`, `deleted`, `rotated`.
+    pub change: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// A commission was accrued, approved, paid, reversed, or its amount was corrected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommissionChanged {

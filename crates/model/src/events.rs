@@ -77,6 +77,10 @@ pub mod kind {
     pub const ATTRIBUTION_CREATED: &str = "attribution.created";
     /// [`crate::AttributionChanged`] of one that was.
     pub const ATTRIBUTION_REPLACED: &str = "attribution.replaced";
+    /// [`crate::DecisionTaken`].
+    pub const ATTRIBUTION_DECIDED: &str = "attribution.decided";
+    /// [`crate::AttributionSettingsChanged`].
+    pub const ATTRIBUTION_SETTINGS_CHANGED: &str = "attribution.settings_changed";
     /// [`crate::CommissionChanged`].
     pub const COMMISSION_ACCRUED: &str = "commission.accrued";
     /// [`crate::CommissionChanged`].

@@ -166,6 +166,14 @@ id!(
     /// A payment to a partner.
     PayoutId, "pay"
 );
+id!(
+    /// Where a merchant wants to be told what happened.
+    WebhookId, "hook"
+);
+id!(
+    /// What one of them is told once.
+    WebhookDeliveryId, "dlv"
+);
 
 id!(
     /// A rule that makes conversion events of what records of a CRM become.

@@ -21,7 +21,10 @@ pub use canonical::{CanonicalObject, UnknownObject};
 pub use change::{ChangeEvent, ChangeKind, Lane};
 pub use clock::{Clock, SystemClock};
 pub use digest::Digests;
-pub use earning::{AttributedTouch, AttributionChanged, CommissionChanged, PartnerChanged, PayoutCreated};
+pub use earning::{
+    AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, DecisionTaken,
+    PartnerChanged, PayoutCreated,
+};
 pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,
     ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, PausedField, ReadRequested,
@@ -32,7 +35,7 @@ pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{
     ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, ConversionRuleId, IdentifyId,
     IngestUrlId, IntegrationKeyId, InvalidId, LedgerEntryId, LinkId, MappingId, OrganizationId, PartnerId,
-    PayoutId, ProgramId, RecordId, SessionId, UserId, WriteId,
+    PayoutId, ProgramId, RecordId, SessionId, UserId, WebhookDeliveryId, WebhookId, WriteId,
 };
 pub use parts::SchemaPart;
 pub use value::{InvalidValue, Value};

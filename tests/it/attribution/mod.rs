@@ -1,5 +1,7 @@
 //! From a click to a payout over the public API, as its callers use it.
 
+mod crash;
+mod guards;
 mod native;
 mod node;
 mod shop;

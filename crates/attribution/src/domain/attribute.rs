@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     facts::{Click, ClickId, Conversion, Decision, Facts, Verdict},
-    outcome::{Attribution, Reason, Status, Touch, Weight},
+    outcome::{Attribution, Reason, Status, Suspicion, Touch, Weight},
     terms::{Book, Model, Partner, Program, Terms},
     weights::{MOST_TOUCHES, weigh},
 };
@@ -20,6 +20,7 @@ const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(365 * 24);
 pub(crate) struct Candidate<'f, 'a> {
     click: &'f Click,
     flagged: bool,
+    suspicion: Option<Suspicion>,
     partner: Option<&'a Partner>,
     program: Option<&'a Program>,
 }
@@ -30,6 +31,8 @@ pub(crate) struct Eligible<'f, 'a> {
     pub(crate) partner: &'a Partner,
     pub(crate) version: u32,
     pub(crate) terms: &'a Terms,
+    /// What was odd when the click was tied to the customer, and nobody cleared.
+    pub(crate) suspicion: Option<Suspicion>,
     model: Model,
 }
 
@@ -39,11 +42,15 @@ pub(crate) fn candidates<'f, 'a>(book: &'a Book, facts: &'f Facts) -> Vec<Candid
     clicks.sort_unstable_by(|a, b| (a.at, &a.id, a.identified_at).cmp(&(b.at, &b.id, b.identified_at)));
     clicks.dedup_by(|later, first| later.id == first.id);
     let flags = flags(&facts.decisions);
-    let candidate = |click: &'f Click| Candidate {
-        click,
-        flagged: flags.get(&click.id).map_or(click.flagged, |(_, flagged)| *flagged),
-        partner: book.partners.get(&click.partner),
-        program: book.programs.get(&click.program),
+    let candidate = |click: &'f Click| {
+        let decided = flags.get(&click.id).map(|(_, flagged)| *flagged);
+        Candidate {
+            click,
+            flagged: decided.unwrap_or(click.flagged),
+            suspicion: click.suspicion.filter(|_| decided.is_none() && !broken!(StitchTrusted)),
+            partner: book.partners.get(&click.partner),
+            program: book.programs.get(&click.program),
+        }
     };
     clicks.into_iter().map(candidate).collect()
 }
@@ -87,7 +94,7 @@ impl<'f, 'a> Candidate<'f, 'a> {
             return Err(Reason::ClickTooOld);
         }
         let (version, model) = (version.version, program.model_of(version.version, terms));
-        Ok(Eligible { click: self.click, partner, version, terms, model })
+        Ok(Eligible { click: self.click, partner, version, terms, suspicion: self.suspicion, model })
     }
 }
 

@@ -8,6 +8,7 @@ use model::PartnerId;
 use super::{
     attribute::Eligible,
     facts::{CommissionKey, Conversion, is_email},
+    guard::person,
     money::split,
     outcome::{Claim, Outcome, Suspicion, Touch},
     terms::{Book, Reward, Rule, Trigger},
@@ -150,7 +151,7 @@ fn suspicion(shared: &Shared<'_>, one: &Eligible<'_, '_>) -> Option<Suspicion> {
     if is_same(one.partner.email(), shared.customer) {
         return Some(Suspicion::SelfReferral);
     }
-    shared.outcome.is_early.then_some(Suspicion::EarlyEvent)
+    one.suspicion.or(shared.outcome.is_early.then_some(Suspicion::EarlyEvent))
 }
 
 /// Domains whose addresses belong to people who need not know each other.
@@ -171,12 +172,12 @@ const PUBLIC_MAIL: [&str; 14] = [
     "yahoo.com",
 ];
 
-/// Whether two e-mail addresses are the same or of the same company.
+/// Whether two e-mail addresses are of the same person or of the same company.
 fn is_same(partner: &str, customer: &str) -> bool {
     let (Some((_, of_partner)), Some((_, of_customer))) = (partner.split_once('@'), customer.split_once('@'))
     else {
         return false;
     };
     let company = of_partner == of_customer && !PUBLIC_MAIL.contains(&of_partner);
-    is_email(customer) && (company || partner == customer)
+    is_email(customer) && (company || person(partner) == person(customer))
 }

@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use model::{ConversionId, PartnerId, PayoutId, ProgramId};
 use uuid::Uuid;
 
-use super::money::{Currency, Money};
+use super::{
+    money::{Currency, Money},
+    outcome::Suspicion,
+};
 
 /// The id of a click, as whoever recorded it chose it.
 pub(crate) type ClickId = Arc<str>;
@@ -33,6 +36,8 @@ pub(crate) struct Click {
     pub(crate) identified_at: Timestamp,
     /// Whoever recorded it says that it is fraud. Decisions may say otherwise later.
     pub(crate) flagged: bool,
+    /// What was odd when it was tied to this customer.
+    pub(crate) suspicion: Option<Suspicion>,
 }
 
 /// A conversion event: something that may earn commission.
@@ -136,7 +141,8 @@ impl Verdict {
         }
     }
 
-    const fn commission(&self) -> Option<&CommissionKey> {
+    /// The commission that it is about; none of a click.
+    pub(crate) const fn commission(&self) -> Option<&CommissionKey> {
         match self {
             Self::Approve(key)
             | Self::Mature(key)

@@ -6,6 +6,7 @@
 //! | `facts` | what never changes: clicks, conversion events, corrections, decisions, payout lines |
 //! | `terms` | programs, their dated terms, rules, conditions, tiers, caps; which partners are active when |
 //! | `weights` | the five models and their exact weights |
+//! | `guard` | what is odd about tying a click to a user |
 //! | `value` | what an event is worth after its corrections |
 //! | `attribute` | which clicks brought an event, and why the others did not |
 //! | `claim` | what each rule asks for each of those clicks, before tiers and caps |
@@ -74,6 +75,7 @@ pub(crate) mod claim;
 pub(crate) mod commission;
 pub(crate) mod derive;
 pub(crate) mod facts;
+pub(crate) mod guard;
 pub(crate) mod ledger;
 pub(crate) mod money;
 #[cfg(test)]

@@ -98,6 +98,8 @@ mutants! {
     GoneKeepsMoney,
     /// a suspicion holds nothing
     SuspicionIgnored,
+    /// what was odd about a stitch is forgotten
+    StitchTrusted,
     /// a commission matures by the event's time, however late it came
     MaturesTooEarly,
     /// a payout takes nothing back

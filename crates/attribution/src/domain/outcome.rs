@@ -129,6 +129,14 @@ named! {
         EarlyEvent = "early_event",
         /// The customer's e-mail address is the partner's, or of its domain.
         SelfReferral = "self_referral",
+        /// The click was tied, without a signature, to somebody who was a customer before the partner brought a click.
+        KnownCustomer = "known_customer",
+        /// The same person is known under another user id.
+        DuplicateCustomer = "duplicate_customer",
+        /// The click is that of too many users.
+        UsersPerClick = "users_per_click",
+        /// Too many users come from one address.
+        IdentifiesPerAddress = "identifies_per_address",
     }
 }
 

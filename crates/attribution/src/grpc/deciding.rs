@@ -14,6 +14,7 @@ use crate::{
         terms::Model,
     },
     error::Refusal,
+    publisher,
     store::{
         self,
         facts::{Customer, NewDecision},
@@ -62,7 +63,7 @@ impl Service {
         self.decide_commissions(asker, request, Verdict::Release).await
     }
 
-    async fn decide_commissions(
+    pub(super) async fn decide_commissions(
         &self,
         asker: &Asker,
         request: wire::DecideCommissionsRequest,
@@ -135,10 +136,11 @@ impl Service {
         if customers.is_empty() {
             // Nobody identifies a click of the organization meanwhile without knowing of the decision.
             let mut tx = self.changing(asker.organization).await?;
+            bus::outbox::enqueue(&mut tx, &[publisher::decided(&decision, None)?]).await?;
             store::facts::insert_decisions(&mut tx, &[decision]).await?;
             let customers = store::clicks::customers(&mut *tx, asker.organization, &click.id).await?;
             store::stale::insert(&mut tx, &customers).await?;
-            tx.commit().await?;
+            self.commit(tx).await?;
             let reattributed_events = self.derive_again(customers).await?;
             return Ok(wire::DecideClickResponse { reattributed_events });
         }

@@ -1,10 +1,13 @@
 //! Requests in.
 
 mod deciding;
+mod guarding;
+mod hooking;
 mod ingest;
 mod paying;
 mod reading;
 mod recording;
+mod reviewing;
 mod rules;
 mod setup;
 
@@ -19,7 +22,14 @@ use sqlx::PgPool;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use vault::Vault;
 
-use crate::{catalog::Catalogs, clicking::Clicker, error::Refusal, text, writer::Writers};
+use crate::{
+    catalog::Catalogs,
+    clicking::Clicker,
+    error::Refusal,
+    text,
+    webhooks::{Bell, Sender},
+    writer::Writers,
+};
 
 /// The gRPC service `accord.attribution.v1.Attribution`.
 #[derive(Clone)]
@@ -32,6 +42,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     waker: Waker,
     vault: Arc<Vault>,
+    sender: Sender,
+    bell: Bell,
 }
 
 impl std::fmt::Debug for Service {
@@ -55,13 +67,27 @@ impl Service {
         clock: Arc<dyn Clock>,
         waker: Waker,
         vault: Arc<Vault>,
+        (sender, bell): (Sender, Bell),
     ) -> Self {
         let (writers, clicker, catalogs) = works;
-        Self { pool, writers, clicker, catalogs, guard, clock, waker, vault }
+        Self { pool, writers, clicker, catalogs, guard, clock, waker, vault, sender, bell }
     }
 
     async fn asker(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {
         let Authorized { caller, credential_id, .. } = self.guard.authorize(metadata, scope).await?;
+        Ok(Asker { organization: caller.organization, actor: caller.actor.to_string(), credential_id })
+    }
+
+    /// Who asks for what is a partner's: who has the scope, or the partner.
+    async fn asker_about(
+        &self,
+        metadata: &MetadataMap,
+        scope: Scope,
+        partner: &str,
+    ) -> Result<Asker, Status> {
+        let known = self.guard.authenticate(metadata).await?;
+        let own = known.partner().is_some_and(|own| own.to_string() == partner);
+        let Authorized { caller, credential_id, .. } = if own { known } else { known.require(scope)? };
         Ok(Asker { organization: caller.organization, actor: caller.actor.to_string(), credential_id })
     }
 
@@ -91,6 +117,7 @@ fn slug(text: &str) -> Result<Option<OrganizationId>, Refusal> {
 /// Serves each call by the method of the same name, which gets the caller and the message.
 macro_rules! serve {
     (guarded { $($method:ident($request:ident) -> $response:ident needs $scope:ident;)* }
+     of_partner { $($own:ident($own_request:ident) -> $own_response:ident needs $own_scope:ident;)* }
      open { $($free:ident($free_request:ident) -> $free_response:ident;)* }) => {
         #[tonic::async_trait]
         impl Attribution for Service {
@@ -100,6 +127,14 @@ macro_rules! serve {
             ) -> Result<Response<wire::$response>, Status> {
                 let asker = self.asker(request.metadata(), Scope::$scope).await?;
                 Ok(Response::new(self.$method(&asker, request.into_inner()).await?))
+            })*
+            $(async fn $own(
+                &self,
+                request: Request<wire::$own_request>,
+            ) -> Result<Response<wire::$own_response>, Status> {
+                let partner = &request.get_ref().partner_id;
+                let asker = self.asker_about(request.metadata(), Scope::$own_scope, partner).await?;
+                Ok(Response::new(self.$own(&asker, request.into_inner()).await?))
             })*
             $(async fn $free(
                 &self,
@@ -119,31 +154,46 @@ serve! {
     create_partner(CreatePartnerRequest) -> Partner needs PartnersWrite;
     decide_partner(DecidePartnerRequest) -> Partner needs PartnersWrite;
     list_partners(ListPartnersRequest) -> ListPartnersResponse needs PartnersRead;
-    get_partner(GetPartnerRequest) -> Partner needs PartnersRead;
     create_program(Program) -> Program needs ProgramsWrite;
     update_program(UpdateProgramRequest) -> Program needs ProgramsWrite;
     list_programs(ListProgramsRequest) -> ListProgramsResponse needs PartnersRead;
     get_program(GetProgramRequest) -> Program needs PartnersRead;
     create_link(CreateLinkRequest) -> Link needs PartnersWrite;
-    list_links(ListLinksRequest) -> ListLinksResponse needs PartnersRead;
-    list_commissions(ListCommissionsRequest) -> ListCommissionsResponse needs CommissionsRead;
     approve_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
     reverse_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
     hold_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
     release_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
     decide_click(DecideClickRequest) -> DecideClickResponse needs CommissionsWrite;
     list_events(ListEventsRequest) -> ListEventsResponse needs CommissionsRead;
-    list_attributions(ListAttributionsRequest) -> ListAttributionsResponse needs CommissionsRead;
-    get_dashboard(DashboardRequest) -> Dashboard needs CommissionsRead;
-    get_timeseries(TimeseriesRequest) -> TimeseriesResponse needs CommissionsRead;
-    list_balances(ListBalancesRequest) -> ListBalancesResponse needs CommissionsRead;
     list_entries(ListEntriesRequest) -> ListEntriesResponse needs CommissionsRead;
     verify(VerifyRequest) -> VerifyResponse needs CommissionsRead;
     run_payouts(RunPayoutsRequest) -> RunPayoutsResponse needs PayoutsWrite;
     settle_payout(SettlePayoutRequest) -> Payout needs PayoutsWrite;
-    list_payouts(ListPayoutsRequest) -> ListPayoutsResponse needs CommissionsRead;
     preview_model(ChangeModelRequest) -> ModelDifference needs ProgramsWrite;
     change_model(ChangeModelRequest) -> ModelDifference needs ProgramsWrite;
+    get_guards(GetGuardsRequest) -> Guards needs PartnersRead;
+    set_guards(Guards) -> Guards needs ProgramsWrite;
+    rotate_identify_secret(RotateIdentifySecretRequest) -> RotateIdentifySecretResponse needs ProgramsWrite;
+    list_reviews(ListReviewsRequest) -> ListReviewsResponse needs CommissionsRead;
+    decide_reviews(DecideReviewsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
+    create_webhook(CreateWebhookRequest) -> CreateWebhookResponse needs ProgramsWrite;
+    update_webhook(UpdateWebhookRequest) -> WebhookEndpoint needs ProgramsWrite;
+    delete_webhook(DeleteWebhookRequest) -> DeleteWebhookResponse needs ProgramsWrite;
+    get_webhook(GetWebhookRequest) -> WebhookEndpoint needs ProgramsWrite;
+    list_webhooks(ListWebhooksRequest) -> ListWebhooksResponse needs ProgramsWrite;
+    list_deliveries(ListDeliveriesRequest) -> ListDeliveriesResponse needs ProgramsWrite;
+    retry_delivery(RetryDeliveryRequest) -> WebhookDelivery needs ProgramsWrite;
+    test_webhook(TestWebhookRequest) -> WebhookDelivery needs ProgramsWrite;
+    }
+    of_partner {
+    get_partner(GetPartnerRequest) -> Partner needs PartnersRead;
+    list_links(ListLinksRequest) -> ListLinksResponse needs PartnersRead;
+    list_commissions(ListCommissionsRequest) -> ListCommissionsResponse needs CommissionsRead;
+    list_attributions(ListAttributionsRequest) -> ListAttributionsResponse needs CommissionsRead;
+    get_dashboard(DashboardRequest) -> Dashboard needs CommissionsRead;
+    get_timeseries(TimeseriesRequest) -> TimeseriesResponse needs CommissionsRead;
+    list_balances(ListBalancesRequest) -> ListBalancesResponse needs CommissionsRead;
+    list_payouts(ListPayoutsRequest) -> ListPayoutsResponse needs CommissionsRead;
     }
     open {
     identify(IdentifyRequest) -> IdentifyResponse;

@@ -27,7 +27,7 @@ use crate::{
         payouts::{Filter, NewPayout},
         standing::CommissionRow,
     },
-    text,
+    text, webhooks,
 };
 
 const USUAL_LIMIT: u32 = 50;
@@ -174,6 +174,7 @@ async fn pay(
         return Err(Error::Contended);
     }
     store::ledger::append(tx, &entries, now).await?;
+    webhooks::enqueue(tx, &messages, now).await?;
     Ok(outbox::enqueue(tx, &messages).await?)
 }
 

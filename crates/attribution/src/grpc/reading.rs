@@ -39,7 +39,7 @@ pub(super) fn cut<T>(rows: &mut Vec<T>, limit: u32, id: impl Fn(&T) -> Option<Uu
     rows.last().and_then(id).map(|id| id.simple().to_string()).unwrap_or_default()
 }
 
-fn partner(text: &str) -> Result<Option<PartnerId>, Refusal> {
+pub(super) fn partner(text: &str) -> Result<Option<PartnerId>, Refusal> {
     (!text.is_empty()).then(|| id("partner_not_found", "partner", text)).transpose()
 }
 
@@ -49,7 +49,7 @@ fn program(text: &str) -> Result<Option<Uuid>, Refusal> {
 }
 
 /// A status that there is, or none.
-fn status(text: &str, known: &[&str]) -> Result<String, Refusal> {
+pub(super) fn status(text: &str, known: &[&str]) -> Result<String, Refusal> {
     if text.is_empty() || known.contains(&text) {
         return Ok(text.to_owned());
     }

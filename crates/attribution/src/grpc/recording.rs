@@ -12,13 +12,14 @@ use crate::{
     Error,
     domain::{
         facts::{Change, Conversion, Correction, user_key},
+        guard::person,
         money::Currency,
     },
     error::Refusal,
     key,
     store::{
         clicks::{self, NewClick},
-        facts::{Customer, NewCorrection, NewEvent},
+        facts::{Customer, NewCorrection, NewEvent, Stitch},
         listing,
     },
     text,
@@ -108,9 +109,13 @@ impl Service {
         let (organization, _, mut click) = found.ok_or_else(missing)?;
         let now = self.now();
         click.identified_at = now;
-        let identify = IdentifyId::generate(now);
         let customer = Customer { organization, user_key: user_key(&user_id) };
-        let job = Job { customers: vec![customer], fact: Fact::Identify(click, identify) };
+        let signed = self.is_signed(organization, &user_id, &request.signature).await?;
+        let person = person(&customer.user_key);
+        click.suspicion = self.oddness(&customer, &click, &person).await?;
+        let identify = IdentifyId::generate(now);
+        let stitch = Stitch { id: identify, signed, person };
+        let job = Job { customers: vec![customer], fact: Fact::Identify(Box::new(click), Box::new(stitch)) };
         let Answer::Identified { first, backfilled } = self.writers.run(job).await? else {
             return Err(Error::Ending);
         };

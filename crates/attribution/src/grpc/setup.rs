@@ -14,7 +14,7 @@ use crate::{
     error::Refusal,
     publisher,
     store::{self, links::NewLink, partners::PartnerDecision, programs::Face},
-    terms, text,
+    terms, text, webhooks,
 };
 
 const LONGEST_NAME: usize = 255;
@@ -266,6 +266,7 @@ impl Service {
     pub(super) async fn commit(&self, tx: Transaction<'static, Postgres>) -> Result<(), Error> {
         tx.commit().await?;
         self.waker.wake();
+        self.bell.ring();
         Ok(())
     }
 
@@ -280,7 +281,9 @@ impl Service {
             .iter()
             .map(|kind| publisher::partner(asker.organization, kind, changed, &asker.actor))
             .collect();
-        Ok(bus::outbox::enqueue(tx, &messages?).await?)
+        let messages = messages?;
+        webhooks::enqueue(tx, &messages, changed.at).await?;
+        Ok(bus::outbox::enqueue(tx, &messages).await?)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
             Verdict,
         },
         money::{Currency, Money},
+        outcome::Suspicion,
     },
 };
 
@@ -39,6 +40,15 @@ where
 {
     let text: &str = row.try_get(column)?;
     text.parse().map_err(|error| stored(column, error))
+}
+
+/// The same, where it may be null.
+pub(crate) fn maybe_word<T: std::str::FromStr>(row: &PgRow, column: &str) -> Result<Option<T>, Error>
+where
+    T::Err: std::fmt::Display,
+{
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(str::parse).transpose().map_err(|error| stored(column, error))
 }
 
 /// A place in the list of customers that were asked for.
@@ -101,7 +111,7 @@ async fn clicks_of(
     keys: &[&str],
 ) -> Result<Vec<PgRow>, Error> {
     Ok(sqlx::query(
-        "SELECT place, clicks.id, partner, program, ts, flagged, identifies.at
+        "SELECT place, clicks.id, partner, program, ts, flagged, identifies.at, suspicion
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
          JOIN identifies USING (organization, user_key) JOIN clicks ON clicks.id = identifies.click",
     )
@@ -180,6 +190,7 @@ fn click(row: &PgRow) -> Result<Click, Error> {
         at: time(row, "ts")?,
         identified_at: time(row, "at")?,
         flagged: row.try_get("flagged")?,
+        suspicion: maybe_word(row, "suspicion")?,
     })
 }
 
@@ -343,28 +354,44 @@ pub(crate) async fn insert_events(
     Ok(())
 }
 
+/// A click that is tied to a customer, beside what the domain reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Stitch {
+    pub(crate) id: IdentifyId,
+    /// Whether the merchant signed the user id.
+    pub(crate) signed: bool,
+    /// By what the same person under another address is known.
+    pub(crate) person: String,
+}
+
 /// Ties clicks to customers.
 pub(crate) async fn insert_identifies(
     tx: &mut PgConnection,
-    identifies: &[(Customer, ClickId, IdentifyId, Timestamp)],
+    identifies: &[(&Customer, &Click, &Stitch)],
 ) -> Result<(), Error> {
     if identifies.is_empty() {
         return Ok(());
     }
     macro_rules! column {
-        (|$row:ident| $value:expr) => {
-            identifies.iter().map(|$row| $value).collect::<Vec<_>>()
+        (|$customer:ident, $click:ident, $stitch:ident| $value:expr) => {
+            identifies.iter().map(|($customer, $click, $stitch)| $value).collect::<Vec<_>>()
         };
     }
     sqlx::query(
-        "INSERT INTO identifies (organization, user_key, click, id, at)
-         SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[])",
+        "INSERT INTO identifies (organization, user_key, click, id, at, suspicion, signed, person, address)
+         SELECT given.*, clicks.ip_hash
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[], $6::text[], $7::boolean[],
+                     $8::text[]) AS given (organization, user_key, click, id, at, suspicion, signed, person)
+         JOIN clicks ON clicks.id = given.click",
     )
-    .bind(column!(|row| row.0.organization.uuid()))
-    .bind(column!(|row| row.0.user_key.as_str()))
-    .bind(column!(|row| &*row.1))
-    .bind(column!(|row| row.2.uuid()))
-    .bind(column!(|row| row.3.to_sqlx()))
+    .bind(column!(|customer, _click, _stitch| customer.organization.uuid()))
+    .bind(column!(|customer, _click, _stitch| customer.user_key.as_str()))
+    .bind(column!(|_customer, click, _stitch| &*click.id))
+    .bind(column!(|_customer, _click, stitch| stitch.id.uuid()))
+    .bind(column!(|_customer, click, _stitch| click.identified_at.to_sqlx()))
+    .bind(column!(|_customer, click, _stitch| click.suspicion.map(Suspicion::name)))
+    .bind(column!(|_customer, _click, stitch| stitch.signed))
+    .bind(column!(|_customer, _click, stitch| stitch.person.as_str()))
     .execute(tx)
     .await?;
     Ok(())
@@ -444,7 +471,7 @@ pub(crate) async fn insert_decisions(tx: &mut PgConnection, new: &[NewDecision])
     if new.is_empty() {
         return Ok(());
     }
-    let named: Vec<_> = new.iter().map(|new| name(&new.decision.verdict)).collect();
+    let named: Vec<_> = new.iter().map(|new| named(&new.decision.verdict)).collect();
     sqlx::query(
         "INSERT INTO decisions (id, organization, verdict, click, event, rule, note, actor, at)
          SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::smallint[],
@@ -464,7 +491,8 @@ pub(crate) async fn insert_decisions(tx: &mut PgConnection, new: &[NewDecision])
     Ok(())
 }
 
-fn name(verdict: &Verdict) -> (&'static str, &ClickId, Option<ConversionId>, Option<u8>) {
+/// What a verdict is called, and what it is about.
+pub(crate) fn named(verdict: &Verdict) -> (&'static str, &ClickId, Option<ConversionId>, Option<u8>) {
     let of = |name, key: &'_ CommissionKey| (name, Some(key.conversion), Some(key.rule));
     let (click, (name, event, rule)) = match verdict {
         Verdict::FlagClick(click) => (click, ("flag", None, None)),

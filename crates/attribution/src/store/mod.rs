@@ -6,6 +6,7 @@ pub(crate) mod clicks;
 pub(crate) mod commissions;
 pub(crate) mod dashboard;
 pub(crate) mod facts;
+pub(crate) mod guards;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod links;
@@ -14,12 +15,15 @@ pub(crate) mod locks;
 pub(crate) mod partners;
 pub(crate) mod payouts;
 pub(crate) mod programs;
+pub(crate) mod reviews;
 pub(crate) mod rules;
 pub(crate) mod stale;
 pub(crate) mod standing;
+pub(crate) mod webhooks;
 
 use jiff::Timestamp;
 use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
+use uuid::Uuid;
 
 /// Of connections on which the same few statements are executed over and over. They are planned once, for a handful of
 /// rows, and the plans must be as good when the tables have grown.
@@ -42,4 +46,9 @@ pub(crate) fn time(row: &PgRow, column: &str) -> Result<Timestamp, sqlx::Error> 
 pub(crate) fn maybe_time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
     let found: Option<jiff_sqlx::Timestamp> = row.try_get(column)?;
     Ok(found.map(jiff_sqlx::Timestamp::to_jiff))
+}
+
+/// Less than the ids of what was written since then.
+pub(crate) fn since_id(at: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::try_from(at.as_millisecond()).unwrap_or_default() << 80)
 }

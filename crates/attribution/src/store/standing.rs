@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    facts::{stored, word},
+    facts::{maybe_word, stored, word},
     maybe_time, time,
 };
 use crate::{
@@ -171,14 +171,6 @@ pub(crate) async fn load(tx: &mut PgConnection, events: &[Uuid]) -> Result<Stand
         standing.commissions.entry(row.is.key.conversion).or_default().push(row);
     }
     Ok(standing)
-}
-
-fn maybe_word<T: std::str::FromStr>(row: &PgRow, column: &str) -> Result<Option<T>, Error>
-where
-    T::Err: std::fmt::Display,
-{
-    let text: Option<&str> = row.try_get(column)?;
-    text.map(str::parse).transpose().map_err(|error| stored(column, error))
 }
 
 fn touch(row: &PgRow, id: Uuid) -> Result<TouchStanding, Error> {

@@ -3,7 +3,10 @@ use std::{
     sync::Arc,
 };
 
-use bus::outbox::{self, Waker};
+use bus::{
+    Message,
+    outbox::{self, Waker},
+};
 use jiff::Timestamp;
 use model::{Clock, ConversionId, OrganizationId};
 use prost::Message as _;
@@ -21,14 +24,19 @@ use super::{
 use crate::{
     Error,
     catalog::{Catalog, Catalogs},
-    domain::{facts::Facts, settle::settle_within},
+    domain::{
+        facts::{CommissionKey, Facts, Verdict},
+        settle::settle_within,
+    },
+    publisher,
     store::{
         self,
-        facts::{Customer, FirstStanding, NewEvent},
+        facts::{Customer, FirstStanding, NewDecision, NewEvent},
         locks::{self, Lock},
         standing::{CommissionRow, Opened, Standing},
     },
     text,
+    webhooks::{self, Bell},
 };
 
 /// What a writer works with.
@@ -38,6 +46,7 @@ pub(crate) struct Context {
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waker: Waker,
+    pub(crate) bell: Bell,
 }
 
 /// A customer with all that is known of it.
@@ -50,7 +59,7 @@ pub(super) struct Known {
 pub(super) struct Gathering<'j> {
     pub(super) jobs: &'j [Job],
     pub(super) now: Timestamp,
-    catalogs: HashMap<OrganizationId, Arc<Catalog>>,
+    pub(super) catalogs: HashMap<OrganizationId, Arc<Catalog>>,
     pub(super) customers: BTreeMap<&'j Customer, Known>,
     /// First answers of events that are known by their key.
     pub(super) first: HashMap<(OrganizationId, Uuid), Vec<u8>>,
@@ -129,14 +138,22 @@ impl Context {
         gathering.take(tx).await?;
         let beyond = gathering.beyond(tx).await?;
         let difference = gathering.derive(&beyond)?;
+        let decided =
+            |place: &usize| matches!(jobs[*place].fact, Fact::DecideClick(_) | Fact::DecideCommission(..));
+        let told = !difference.messages.is_empty() || gathering.new.iter().any(decided);
         gathering.store(tx, &difference).await?;
         beyond.store(tx).await?;
+        let hooked = gathering.catalogs.values().any(|catalog| catalog.has_webhooks)
+            && webhooks::enqueue(tx, &difference.messages, now).await?;
         if !move_on(tx, &difference, now).await? {
             return Err(Error::Contended);
         }
         sqlx::raw_sql("COMMIT").execute(tx).await?;
-        if !difference.messages.is_empty() {
+        if told {
             self.waker.wake();
+        }
+        if hooked {
+            self.bell.ring();
         }
         gathering.answer(&difference)
     }
@@ -225,9 +242,14 @@ impl<'j> Gathering<'j> {
                     self.answers.insert(place, Answer::Event(first.answer.clone()));
                     events.push((&**event, first));
                 }
-                Fact::Identify(click, id) => {
-                    let customer = job.customers[0].clone();
-                    identifies.push((customer, click.id.clone(), *id, click.identified_at));
+                Fact::Identify(click, stitch) => {
+                    let customer = &job.customers[0];
+                    // As it was taken: with what is odd about it.
+                    let taken =
+                        self.customers.get(customer).into_iter().flat_map(|known| &known.facts.clicks);
+                    identifies.extend(
+                        taken.filter(|one| one.id == click.id).map(|click| (customer, click, &**stitch)),
+                    );
                 }
                 Fact::Correct(new) => {
                     let mut new = (**new).clone();
@@ -249,7 +271,21 @@ impl<'j> Gathering<'j> {
         store::stale::delete(tx, &derived).await?;
         store::facts::insert_events(tx, &events).await?;
         store::facts::insert_identifies(tx, &identifies).await?;
-        store::facts::insert_decisions(tx, &decisions).await
+        store::facts::insert_decisions(tx, &decisions).await?;
+        Ok(outbox::enqueue(tx, &self.told(&decisions)?).await?)
+    }
+
+    /// What others are told of decisions; that of the hold period is told by what it does.
+    fn told(&self, decisions: &[NewDecision]) -> Result<Vec<Message>, Error> {
+        let told = decisions.iter().filter(|new| !matches!(new.decision.verdict, Verdict::Mature(_)));
+        let message = |new: &NewDecision| {
+            let known = |key: &CommissionKey| {
+                self.customers.values().find_map(|known| known.standing.commissions.get(key))
+            };
+            let commission = new.decision.verdict.commission().and_then(known);
+            publisher::decided(new, commission.map(|row| row.id))
+        };
+        told.map(message).collect()
     }
 
     /// The answers in the order of the jobs.

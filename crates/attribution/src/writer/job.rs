@@ -1,7 +1,6 @@
 //! What the writers are asked to do, and what they answer.
 
 use jiff::Timestamp;
-use model::IdentifyId;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -11,7 +10,7 @@ use crate::{
         outcome::CommissionStatus,
     },
     store::{
-        facts::{Customer, NewCorrection, NewDecision, NewEvent},
+        facts::{Customer, NewCorrection, NewDecision, NewEvent, Stitch},
         standing::CommissionRow,
     },
 };
@@ -30,7 +29,7 @@ pub(crate) enum Fact {
     /// A conversion event; it is answered with its first [`proto::attribution::RecordedEvent`].
     Event(Box<NewEvent>),
     /// A click is the customer's.
-    Identify(Click, IdentifyId),
+    Identify(Box<Click>, Box<Stitch>),
     /// An event is not worth what it was.
     Correct(Box<NewCorrection>),
     /// A click is flagged or cleared.

@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::job::{Answer, Fact, Job, NotDecided};
 use self::{apply::Context, job::Waiting};
-use crate::{Error, catalog::Catalogs, store::facts::Customer};
+use crate::{Error, catalog::Catalogs, store::facts::Customer, webhooks::Bell};
 
 /// The most jobs of one transaction.
 const MOST: usize = 1_000;
@@ -48,7 +48,7 @@ impl Writers {
         pool: &PgPool,
         catalogs: &Arc<Catalogs>,
         clock: &Arc<dyn Clock>,
-        waker: &Waker,
+        (waker, bell): (&Waker, &Bell),
         shutdown: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
@@ -59,6 +59,7 @@ impl Writers {
                 catalogs: Arc::clone(catalogs),
                 clock: Arc::clone(clock),
                 waker: waker.clone(),
+                bell: bell.clone(),
             };
             let writer = Writer { context, lane: None, queue, later: VecDeque::new(), usual: 0 };
             tasks.spawn(writer.run(shutdown.clone()));

@@ -5,12 +5,16 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    apply::{Gathering, key},
+    apply::{Gathering, Known, key},
     job::{Answer, Fact, Job, NotDecided, may},
 };
 use crate::{
     Error,
-    domain::facts::{Click, CommissionKey},
+    domain::{
+        facts::{Click, CommissionKey},
+        guard::Guards,
+        outcome::Suspicion,
+    },
     store::{
         self,
         facts::{NewCorrection, NewDecision, NewEvent},
@@ -32,7 +36,7 @@ impl<'j> Gathering<'j> {
         for (place, job) in jobs.iter().enumerate() {
             let is_new = match &job.fact {
                 Fact::Event(event) => self.take_event(place, job, event, &mut taken),
-                Fact::Identify(click, _) => self.take_identify(place, job, click),
+                Fact::Identify(click, stitch) => self.take_identify(place, job, click, stitch.signed),
                 Fact::Correct(new) => self.take_correction(tx, place, new, &mut taken).await?,
                 Fact::DecideCommission(key, new) => self.take_decision(tx, place, key, new).await?,
                 Fact::DecideClick(new) => {
@@ -65,18 +69,22 @@ impl<'j> Gathering<'j> {
         true
     }
 
-    fn take_identify(&mut self, place: usize, job: &Job, click: &Click) -> bool {
-        let known = job.customers.first().and_then(|customer| self.customers.get_mut(customer));
-        match known {
-            Some(known) if known.facts.clicks.iter().all(|one| one.id != click.id) => {
-                known.facts.clicks.push(click.clone());
-                true
-            }
-            _ => {
-                self.answers.insert(place, Answer::Identified { first: false, backfilled: 0 });
-                false
-            }
-        }
+    fn take_identify(&mut self, place: usize, job: &Job, click: &Click, signed: bool) -> bool {
+        let customer = job.customers.first();
+        let guards = customer.and_then(|customer| self.catalogs.get(&customer.organization));
+        let guards = guards.map_or_else(Guards::default, |catalog| catalog.guards);
+        let known = customer.and_then(|customer| self.customers.get_mut(customer));
+        let is_new = |known: &&mut Known| {
+            known.facts.clicks.iter().all(|one| one.id != click.id)
+                && !guards.is_repeated(&known.facts, click)
+        };
+        let Some(known) = known.filter(is_new) else {
+            self.answers.insert(place, Answer::Identified { first: false, backfilled: 0 });
+            return false;
+        };
+        let claimed = guards.is_claimed(&known.facts, click, signed).then_some(Suspicion::KnownCustomer);
+        known.facts.clicks.push(Click { suspicion: claimed.or(click.suspicion), ..click.clone() });
+        true
     }
 
     fn take_click(&mut self, place: usize, job: &Job, new: &NewDecision) {

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod correcting;
+mod guarding;
+mod hooking;
 mod identity;
 mod ingest;
 mod paying;

@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) client: AttributionClient<Channel>,
     pub(crate) running: Running,
     identity: Channel,
+    vault: Arc<Vault>,
     database: TestDatabase,
     _nats: TestNats,
     shutdown: CancellationToken,
@@ -79,8 +80,9 @@ pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
     let clock = ManualClock::at(noon());
     let pool = attribution::open(&Config::new(database.url())).await.unwrap();
     let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let deps = deps(&bus, &identity, &clock, &shutdown, &tasks);
-    let config = Config { maturity_seconds, ..Config::new(database.url()) };
+    let vault = Arc::new(Vault::new(Keyring::generate("k1".parse().unwrap())));
+    let deps = deps(&bus, &identity, &vault, &clock, (&shutdown, &tasks));
+    let config = Config { maturity_seconds, private_webhooks: true, ..Config::new(database.url()) };
     let running = attribution::start(config, deps).await.unwrap();
     let client = AttributionClient::new(serve(Server::builder().add_service(running.grpc())).await);
     World {
@@ -91,6 +93,7 @@ pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
         client,
         running,
         identity,
+        vault,
         database,
         _nats: nats,
         shutdown,
@@ -101,14 +104,14 @@ pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
 fn deps(
     bus: &Bus,
     identity: &Channel,
+    vault: &Arc<Vault>,
     clock: &ManualClock,
-    shutdown: &CancellationToken,
-    tasks: &TaskTracker,
+    (shutdown, tasks): (&CancellationToken, &TaskTracker),
 ) -> Deps {
     Deps {
         bus: bus.clone(),
         guard: Guard::new(identity.clone()),
-        vault: Arc::new(Vault::new(Keyring::generate("test".parse().unwrap()))),
+        vault: Arc::clone(vault),
         clock: Arc::new(clock.clone()),
         shutdown: shutdown.clone(),
         tasks: tasks.clone(),
@@ -143,8 +146,9 @@ impl World {
         self.tasks.close();
         self.tasks.wait().await;
         (self.shutdown, self.tasks) = (CancellationToken::new(), TaskTracker::new());
-        let deps = deps(&self.bus, &self.identity, &self.clock, &self.shutdown, &self.tasks);
-        self.running = attribution::start(Config::new(self.database.url()), deps).await.unwrap();
+        let deps = deps(&self.bus, &self.identity, &self.vault, &self.clock, (&self.shutdown, &self.tasks));
+        let config = Config { private_webhooks: true, ..Config::new(self.database.url()) };
+        self.running = attribution::start(config, deps).await.unwrap();
         self.client = AttributionClient::new(serve(Server::builder().add_service(self.running.grpc())).await);
         self
     }
@@ -198,6 +202,59 @@ impl World {
             ..IdentifyRequest::default()
         };
         self.client().identify(request).await.unwrap().into_inner()
+    }
+
+    /// The same, with a signature; the refusal's code where it is refused.
+    pub(crate) async fn identify_signed(
+        &self,
+        click: &str,
+        user: &str,
+        signature: &str,
+    ) -> Result<IdentifyResponse, String> {
+        let request = IdentifyRequest {
+            click_id: click.to_owned(),
+            user_id: user.to_owned(),
+            signature: signature.to_owned(),
+            ..IdentifyRequest::default()
+        };
+        let answer = self.client().identify(request).await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| chassis::guard::stable_code(&status).unwrap_or_default().to_owned())
+    }
+
+    pub(crate) async fn guards(&self) -> Guards {
+        self.client().get_guards(by_all(GetGuardsRequest {})).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn set_guards(&self, guards: Guards) {
+        self.client().set_guards(by_all(guards)).await.unwrap();
+    }
+
+    /// What waits, as `reason user amount`.
+    pub(crate) async fn waiting(&self) -> Vec<String> {
+        let items = self.reviews().await.items;
+        items.into_iter().map(|item| format!("{} {} {}", item.reason, item.user_id, item.amount)).collect()
+    }
+
+    pub(crate) async fn reviews(&self) -> ListReviewsResponse {
+        self.client().list_reviews(by_all(ListReviewsRequest::default())).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn decide_reviews(
+        &self,
+        commissions: &[String],
+        decision: &str,
+        with_click: bool,
+    ) -> Vec<Result<Commission, CommissionRefusal>> {
+        let request = DecideReviewsRequest {
+            commission_ids: commissions.to_vec(),
+            decision: decision.to_owned(),
+            with_click,
+            note: "looked into it".to_owned(),
+        };
+        let answers = self.client().decide_reviews(by_all(request)).await.unwrap().into_inner().answers;
+        answers.into_iter().map(decided).collect()
     }
 
     pub(crate) async fn try_record(&self, events: Vec<NewEvent>) -> Result<Vec<EventAnswer>, Status> {
@@ -306,7 +363,11 @@ impl World {
 }
 
 fn one(response: DecideCommissionsResponse) -> Result<Commission, CommissionRefusal> {
-    match response.answers.into_iter().next().unwrap().answer.unwrap() {
+    decided(response.answers.into_iter().next().unwrap())
+}
+
+fn decided(answer: CommissionAnswer) -> Result<Commission, CommissionRefusal> {
+    match answer.answer.unwrap() {
         commission_answer::Answer::Commission(commission) => Ok(commission),
         commission_answer::Answer::Refused(refused) => Err(refused),
     }

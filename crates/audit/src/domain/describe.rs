@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    control,
+    control, earning,
     entry::{Draft, Outcome},
     flow,
 };
@@ -129,6 +129,20 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         kind::VERIFY_REQUESTED => control::verify_requested(&message.decode()?),
         kind::SYNC_RUN_FINISHED => control::run_finished(&message.decode()?),
         kind::ACCESS_CHANGED => control::access(&message.decode()?),
+        kind::ATTRIBUTION_CREATED | kind::ATTRIBUTION_REPLACED => {
+            earning::attribution(kind, &message.decode()?)
+        }
+        kind::ATTRIBUTION_DECIDED => earning::decision(&message.decode()?),
+        kind::ATTRIBUTION_SETTINGS_CHANGED => earning::settings(&message.decode()?),
+        kind::COMMISSION_ACCRUED
+        | kind::COMMISSION_APPROVED
+        | kind::COMMISSION_PAID
+        | kind::COMMISSION_REVERSED
+        | kind::COMMISSION_ADJUSTED => earning::commission(kind, &message.decode()?),
+        kind::PARTNER_CREATED | kind::PARTNER_ACTIVATED | kind::PARTNER_REVOKED => {
+            earning::partner(kind, &message.decode()?)
+        }
+        kind::PAYOUT_CREATED => earning::payout(&message.decode()?),
         other => control::unknown(other, &message.decode()?),
     })
 }

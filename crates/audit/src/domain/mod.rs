@@ -3,5 +3,6 @@
 pub(crate) mod chain;
 mod control;
 pub(crate) mod describe;
+pub(crate) mod earning;
 pub(crate) mod entry;
 mod flow;

@@ -10,7 +10,7 @@ mod refusal;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use model::{Actor, Caller, Clock, Scope, SystemClock};
+use model::{Actor, Caller, Clock, PartnerId, Scope, SystemClock};
 use proto::identity::{CheckRequest, CheckResponse, identity_client::IdentityClient};
 use secrecy::ExposeSecret;
 use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
@@ -38,11 +38,24 @@ pub struct Authorized {
 }
 
 impl Authorized {
+    /// The partner whose key is calling. It has no scopes: it may do what a call lets partners do, and nothing else.
+    #[must_use]
+    pub fn partner(&self) -> Option<PartnerId> {
+        self.product.as_deref()?.parse().ok()
+    }
+
     /// Refuses a caller who lacks the scope.
     ///
     /// # Errors
-    /// PERMISSION_DENIED `scope_missing`.
+    /// PERMISSION_DENIED `scope_missing`; `partner_key` for the key of a partner.
     pub fn require(self, scope: Scope) -> Result<Self, Status> {
+        if self.partner().is_some() {
+            return Err(status(
+                Code::PermissionDenied,
+                "partner_key",
+                "The key of a partner may not do this.",
+            ));
+        }
         if self.caller.may(scope) {
             return Ok(self);
         }
@@ -132,12 +145,14 @@ fn authorized(answer: CheckResponse) -> Option<Authorized> {
     let role = if answer.role.is_empty() { None } else { Some(answer.role.parse().ok()?) };
     // A scope that only a newer identity knows gives nothing here.
     let scopes: BTreeSet<Scope> = answer.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
+    let product = Some(answer.product).filter(|product| !product.is_empty());
+    let of_partner = product.as_deref().is_some_and(|product| product.parse::<PartnerId>().is_ok());
+    let scopes = if of_partner { BTreeSet::new() } else { scopes };
     let caller = Caller { organization: answer.organization_id.parse().ok()?, actor, role, scopes };
     let expires_at = match &answer.expires_at {
         Some(at) => Some(proto::from_wire_time(at)?),
         None => None,
     };
-    let product = Some(answer.product).filter(|product| !product.is_empty());
     Some(Authorized { caller, credential_id: answer.credential_id, expires_at, product })
 }
 
@@ -173,6 +188,10 @@ mod tests {
         for actor in ["", "user:", "service:accord", "connection:conn_1"] {
             assert_eq!(authorized(CheckResponse { actor: actor.to_owned(), ..sound.clone() }), None);
         }
+        let product = format!("ptnr_{}", "0".repeat(32));
+        let partner = authorized(CheckResponse { product: product.clone(), ..sound.clone() }).unwrap();
+        assert_eq!(partner.partner().map(|id| id.to_string()), Some(product));
+        assert!(partner.caller.scopes.is_empty() && partner.require(Scope::RecordsRead).is_err());
         assert_eq!(authorized(CheckResponse { role: "boss".to_owned(), ..sound.clone() }), None);
         assert_eq!(authorized(CheckResponse { organization_id: String::new(), ..sound }), None);
     }

@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use crate::pages;
 
 /// What the addresses begin with, without their base.
-const FIRST_SEGMENTS: [&str; 14] = [
+const FIRST_SEGMENTS: [&str; 16] = [
     "attribution",
     "attributions",
     "auth",
@@ -26,6 +26,8 @@ const FIRST_SEGMENTS: [&str; 14] = [
     "payouts",
     "programs",
     "r",
+    "reviews",
+    "webhooks",
 ];
 
 /// The slug of an organization in an address.

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use chassis::guard::Credential;
+use chassis::guard::{Authorized, Credential};
 use http::{StatusCode, request::Parts};
 use model::{Caller, Scope};
 use serde::de::DeserializeOwned;
@@ -42,15 +42,25 @@ impl Key {
 
     /// Who it is; the answer of identity is remembered for some seconds.
     pub(super) async fn caller(&self) -> Result<Caller, Refusal> {
+        Ok(self.known().await?.caller)
+    }
+
+    /// The same, with the partner where the key is one's.
+    pub(super) async fn known(&self) -> Result<Authorized, Refusal> {
         let mut metadata = MetadataMap::new();
         self.credential.apply(&mut metadata).map_err(|_| Refusal::unauthorized())?;
         let known = self.surface.guard().authenticate(&metadata).await;
-        known.map(|known| known.caller).map_err(|status| Refusal::of_open_room(&status))
+        known.map_err(|status| Refusal::of_open_room(&status))
     }
 
     /// Refuses a caller who lacks the scope, before anything is asked of a room.
     pub(super) async fn must_have(&self, needs: Scope) -> Result<(), Refusal> {
-        if self.caller().await?.may(needs) { Ok(()) } else { Err(Refusal::forbidden_scope(needs)) }
+        let known = self.known().await?;
+        match known.partner() {
+            Some(_) => Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden")),
+            None if known.caller.may(needs) => Ok(()),
+            None => Err(Refusal::forbidden_scope(needs)),
+        }
     }
 
     /// What was read of a body. Whoever may not do what they ask for is told that, and not what is wrong in the body.

@@ -37,7 +37,7 @@ pub(super) fn router() -> OpenApiRouter<Surface> {
 /// What a partner earns by an event.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Commission {
+pub(super) struct Commission {
     id: String,
     /// The organization, `org_…`.
     tenant_id: String,
@@ -294,6 +294,14 @@ async fn answers(
 ) -> Result<Vec<Result<Commission, Refusal>>, Refusal> {
     let decided = decision.ask(surface, key.asks(request)?).await;
     let decided = decided.map_err(|status| Refusal::of_room(&status, Scope::CommissionsWrite))?.into_inner();
+    answered(key, decided).await
+}
+
+/// What became of each.
+pub(super) async fn answered(
+    key: &Key,
+    decided: room::DecideCommissionsResponse,
+) -> Result<Vec<Result<Commission, Refusal>>, Refusal> {
     let tenant = key.caller().await?.organization.to_string();
     let answer = |answer: room::CommissionAnswer| match answer.answer {
         Some(room::commission_answer::Answer::Commission(row)) => Ok(Ok(Commission::of(row, tenant.clone()))),
@@ -354,7 +362,7 @@ struct ManyRefused {
 
 /// What became of each, in the order of the request.
 #[derive(Serialize, ToSchema)]
-struct ManyAnswers {
+pub(super) struct ManyAnswers {
     results: Vec<ManyAnswer>,
 }
 
@@ -377,11 +385,17 @@ async fn decide_many(
     let request = key.read(Scope::CommissionsWrite, Fields::of_body(&body).and_then(many)).await?;
     let ids = request.commission_ids.clone();
     let answers = answers(&surface, &key, decision, request).await?;
-    let answer = |(id, answer)| match answer {
-        Ok(commission) => ManyAnswer::Decided(ManyDecided { ok: true, commission: Box::new(commission) }),
-        Err(refusal) => ManyAnswer::Refused(ManyRefused { ok: false, id, refusal }),
-    };
-    Ok(Json(ManyAnswers { results: ids.into_iter().zip(answers).map(answer).collect() }))
+    Ok(Json(ManyAnswers::of(ids, answers)))
+}
+
+impl ManyAnswers {
+    pub(super) fn of(ids: Vec<String>, answers: Vec<Result<Commission, Refusal>>) -> Self {
+        let answer = |(id, answer)| match answer {
+            Ok(commission) => ManyAnswer::Decided(ManyDecided { ok: true, commission: Box::new(commission) }),
+            Err(refusal) => ManyAnswer::Refused(ManyRefused { ok: false, id, refusal }),
+        };
+        Self { results: ids.into_iter().zip(answers).map(answer).collect() }
+    }
 }
 
 fn many(mut fields: Fields<'_>) -> Result<room::DecideCommissionsRequest, Faults> {

@@ -53,6 +53,8 @@ struct Stitch {
     cref: String,
     /// By which later events name the user.
     user_id: String,
+    /// HMAC-SHA256 of `userId` by the secret of the merchant, in hexadecimal digits, where signatures are wanted.
+    signature: Option<String>,
     /// Left alone: the time of receipt counts.
     ts: Option<f64>,
 }
@@ -72,7 +74,7 @@ struct Stitched {
 /// Tie a click to a user.
 ///
 /// Needs no key: the id of the click is the secret. `click_not_found` for one that is none of the organization. 120 requests a minute from
-/// one address.
+/// one address. `signature_required`, `signature_invalid` where the merchant wants the user id signed.
 #[utoipa::path(
     post, path = "/attribution/identify", tag = "attribution", request_body = Stitch, security(()),
     responses((status = 200, body = Stitched), AttributionRefusals)
@@ -107,6 +109,7 @@ fn stitch(mut fields: Fields<'_>) -> Result<room::IdentifyRequest, Faults> {
         click_id: fields.required_text("cref", Length::SOME),
         user_id: fields.required_text("userId", Length::SOME),
         organization_id: String::new(),
+        signature: fields.text("signature", Length::between(0, 128)).unwrap_or_default(),
     };
     fields.number("ts");
     fields.done(request)

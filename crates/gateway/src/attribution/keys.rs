@@ -29,6 +29,7 @@ pub(super) fn router() -> OpenApiRouter<Surface> {
         .routes(routes!(mint_scoped))
         .routes(routes!(revoke))
         .routes(routes!(introspect))
+        .routes(routes!(list_of_partner, mint_for_partner))
 }
 
 /// How to call a key.
@@ -150,18 +151,76 @@ async fn list(State(surface): State<Surface>, key: Key, mut params: Params) -> R
     let wanted = key.queried(Scope::KeysManage, params.done(wanted)).await?;
     let listed = surface.rooms().identity().list_api_keys(key.asks(room::ListKeysRequest {})?).await;
     let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::KeysManage))?.into_inner();
-    let is_scoped = |key: &room::Key| key.scopes.len() < Scope::ALL.len();
+    let is_scoped = |key: &room::Key| key.scopes.len() < Scope::ALL.len() && key.product.is_empty();
     let fits = |key: &room::Key| wanted.as_ref().is_none_or(|wanted| key.scopes.contains(wanted));
-    let view = |key: room::Key| KeyView {
-        id: key.id,
-        prefix: key.prefix,
-        label: key.label,
-        scopes: key.scopes,
-        created_at: instant(key.created_at),
-        last_used_at: instant(key.last_used_at),
-        revoked_at: instant(key.revoked_at),
+    let api_keys = listed.keys.into_iter().filter(is_scoped).filter(fits).map(KeyView::from).collect();
+    Ok(Json(Keys { api_keys }))
+}
+
+impl From<room::Key> for KeyView {
+    fn from(key: room::Key) -> Self {
+        Self {
+            id: key.id,
+            prefix: key.prefix,
+            label: key.label,
+            scopes: key.scopes,
+            created_at: instant(key.created_at),
+            last_used_at: instant(key.last_used_at),
+            revoked_at: instant(key.revoked_at),
+        }
+    }
+}
+
+/// Mint an API key for a partner, who sees their own commissions, links and figures by it, and nothing else.
+///
+/// Scope `keys:manage`.
+#[utoipa::path(
+    post, path = "/partners/{id}/api-keys", tag = "attribution", params(("id" = String, Path)), request_body = NewKey,
+    responses((status = 201, body = Minted), AttributionRefusals)
+)]
+async fn mint_for_partner(
+    State(surface): State<Surface>,
+    key: Key,
+    Path(partner_id): Path<String>,
+    Body(body): Body,
+) -> Result<(StatusCode, Json<Minted>), Refusal> {
+    let label = |mut fields: Fields<'_>| {
+        let label = label(&mut fields);
+        fields.done(label)
     };
-    Ok(Json(Keys { api_keys: listed.keys.into_iter().filter(is_scoped).filter(fits).map(view).collect() }))
+    let label = key.read(Scope::KeysManage, Fields::of_body(&body).and_then(label)).await?;
+    let partner = partner(&surface, &key, partner_id).await?;
+    let request =
+        room::MintApiKeyRequest { label, scopes: vec![format!("partner:{partner}")], expires_at: None };
+    let minted = minted(&surface, &key, request).await?;
+    Ok((StatusCode::CREATED, Json(Minted { scopes: None, ..minted })))
+}
+
+/// List the API keys of a partner, the newest first.
+///
+/// Scope `keys:manage`.
+#[utoipa::path(
+    get, path = "/partners/{id}/api-keys", tag = "attribution", params(("id" = String, Path)),
+    responses((status = 200, body = Keys), AttributionRefusals)
+)]
+async fn list_of_partner(
+    State(surface): State<Surface>,
+    key: Key,
+    Path(partner_id): Path<String>,
+) -> Result<Json<Keys>, Refusal> {
+    key.must_have(Scope::KeysManage).await?;
+    let partner = partner(&surface, &key, partner_id).await?;
+    let listed = surface.rooms().identity().list_api_keys(key.asks(room::ListKeysRequest {})?).await;
+    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::KeysManage))?.into_inner();
+    let own = listed.keys.into_iter().filter(|key| key.product == partner);
+    Ok(Json(Keys { api_keys: own.map(KeyView::from).collect() }))
+}
+
+/// The id of a partner that there is.
+async fn partner(surface: &Surface, key: &Key, partner_id: String) -> Result<String, Refusal> {
+    let request = proto::attribution::GetPartnerRequest { partner_id };
+    let found = surface.attribution().get_partner(key.asks(request)?).await;
+    Ok(found.map_err(|status| Refusal::of_room(&status, Scope::PartnersRead))?.into_inner().id)
 }
 
 /// Revoke an API key, at once and for good.
@@ -198,6 +257,14 @@ enum Introspected {
         /// True.
         unrestricted: bool,
     },
+    /// It is a partner's.
+    #[serde(rename_all = "camelCase")]
+    Partner {
+        /// `partner`
+        role: &'static str,
+        /// `ptnr_…`
+        partner_id: String,
+    },
     /// It has some scopes.
     Scoped {
         /// `scoped`
@@ -213,7 +280,11 @@ enum Introspected {
     responses((status = 200, body = Introspected), AttributionRefusals)
 )]
 async fn introspect(key: Key) -> Result<Json<Introspected>, Refusal> {
-    let scopes = key.caller().await?.scopes;
+    let known = key.known().await?;
+    if let Some(partner) = known.partner() {
+        return Ok(Json(Introspected::Partner { role: "partner", partner_id: partner.to_string() }));
+    }
+    let scopes = known.caller.scopes;
     Ok(Json(match is_unrestricted(&scopes) {
         true => Introspected::Admin { role: "admin", unrestricted: true },
         false => Introspected::Scoped {

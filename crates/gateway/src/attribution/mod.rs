@@ -8,6 +8,7 @@ mod clicks;
 mod commissions;
 mod events;
 mod fields;
+mod guards;
 mod identify;
 mod ingest;
 mod json;
@@ -19,6 +20,7 @@ mod programs;
 mod query;
 mod refusal;
 mod reports;
+mod webhooks;
 mod wire;
 
 use std::{any::Any, net::IpAddr, sync::Arc, time::Duration};
@@ -126,6 +128,8 @@ fn with_key() -> OpenApiRouter<Surface> {
         .merge(ledger::router())
         .merge(keys::router())
         .merge(ingest::router())
+        .merge(guards::router())
+        .merge(webhooks::router())
 }
 
 /// What the operations are, at their addresses without a base.

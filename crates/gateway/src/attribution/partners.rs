@@ -25,6 +25,7 @@ pub(super) fn router() -> OpenApiRouter<Surface> {
         .routes(routes!(show))
         .routes(routes!(revoke))
         .routes(routes!(reinstate))
+        .routes(routes!(invite))
         .routes(routes!(links, create_link))
 }
 
@@ -248,6 +249,25 @@ async fn decide(
     let request = room::DecidePartnerRequest { partner_id, decision: decision.to_owned(), note };
     let decided = surface.attribution().decide_partner(key.asks(request)?).await;
     Ok(decided.map_err(|status| Refusal::of_room(&status, Scope::PartnersWrite))?.into_inner())
+}
+
+/// Invite a partner once more, which nobody needs: partners are active as soon as they are created, and are given a key of
+/// their own.
+///
+/// Scope `partners:write`. Always refused: `already_activated`.
+#[utoipa::path(
+    post, path = "/partners/{id}/invite", tag = "attribution", params(("id" = String, Path)),
+    responses((status = 200, body = Done), AttributionRefusals)
+)]
+async fn invite(
+    State(surface): State<Surface>,
+    key: Key,
+    Path(partner_id): Path<String>,
+) -> Result<Json<Done>, Refusal> {
+    key.must_have(Scope::PartnersWrite).await?;
+    let found = surface.attribution().get_partner(key.asks(room::GetPartnerRequest { partner_id })?).await;
+    found.map_err(|status| Refusal::of_room(&status, Scope::PartnersRead))?;
+    Err(Refusal::new(StatusCode::CONFLICT, "already_activated"))
 }
 
 /// A partner's link.

@@ -55,6 +55,7 @@ impl Refusal {
     /// What a room refused that was asked for something that needs this scope.
     pub(crate) fn of_room(status: &Status, required: Scope) -> Self {
         match (status.code(), guard::stable_code(status)) {
+            (Code::PermissionDenied, Some("partner_key")) => Self::new(StatusCode::FORBIDDEN, "forbidden"),
             (Code::PermissionDenied, None | Some("scope_missing")) => Self::forbidden_scope(required),
             _ => Self::of_open_room(status),
         }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use model::Scope;
+use model::{PartnerId, Scope};
 
 use super::{secret::SecretKind, text};
 use crate::error::Refusal;
@@ -35,7 +35,7 @@ impl KeyKind {
 pub struct NewKey {
     /// What people call it, 1 to 200 characters.
     pub label: String,
-    /// The sibling product of an integration key; empty for an API key.
+    /// The sibling product of an integration key; the partner of an API key that is only theirs, else empty.
     pub product: String,
     /// What it may do; at least one scope.
     pub scopes: BTreeSet<Scope>,
@@ -48,7 +48,7 @@ impl NewKey {
     pub(crate) fn check(self, kind: KeyKind, own: &BTreeSet<Scope>, now: Timestamp) -> Result<Self, Refusal> {
         let label = text::name("label", &self.label)?;
         let product = match kind {
-            KeyKind::Api => String::new(),
+            KeyKind::Api => partner(&self.product)?,
             KeyKind::Integration => text::product(&self.product)?,
         };
         if self.scopes.is_empty() {
@@ -62,6 +62,21 @@ impl NewKey {
         }
         Ok(Self { label, product, ..self })
     }
+}
+
+/// The id of a partner; empty where it is for none.
+fn partner(text: &str) -> Result<String, Refusal> {
+    if text.is_empty() || text.parse::<PartnerId>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::invalid("partner_invalid", "That is no partner's id.").at("scopes"))
+}
+
+/// The partner whom a key is for that is asked for by the one scope `partner:ptnr_…`, and what such a key may read.
+pub(crate) fn for_partner(scopes: &[String]) -> Option<(String, Vec<String>)> {
+    let [scope] = scopes else { return None };
+    let reads = [Scope::PartnersRead, Scope::CommissionsRead].map(|scope| scope.name().to_owned());
+    Some((scope.strip_prefix("partner:")?.to_owned(), reads.into()))
 }
 
 /// Nobody gives a key more than they have.

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use model::{
-    AccessChanged, AttributionChanged, BudgetChanged, BudgetReached, CaptureRequested, CaptureStopped,
-    CommissionChanged, ConflictRecorded, ConnectionChanged, FieldAdded, MappingChanged, PartnerChanged,
-    PayoutCreated, ReadRequested, RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished,
-    VerifyRequested, WatchRequested, kind,
+    AccessChanged, AttributionChanged, AttributionSettingsChanged, BudgetChanged, BudgetReached,
+    CaptureRequested, CaptureStopped, CommissionChanged, ConflictRecorded, ConnectionChanged, DecisionTaken,
+    FieldAdded, MappingChanged, PartnerChanged, PayoutCreated, ReadRequested, RecordChanged,
+    SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -70,6 +70,8 @@ fn all() -> BTreeMap<String, Value> {
         described::<PartnerChanged>(kind::PARTNER_ACTIVATED),
         described::<PartnerChanged>(kind::PARTNER_REVOKED),
         described::<PayoutCreated>(kind::PAYOUT_CREATED),
+        described::<DecisionTaken>(kind::ATTRIBUTION_DECIDED),
+        described::<AttributionSettingsChanged>(kind::ATTRIBUTION_SETTINGS_CHANGED),
     ])
 }
 

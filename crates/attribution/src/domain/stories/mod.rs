@@ -121,6 +121,7 @@ impl Story {
             at,
             identified_at: at,
             flagged: false,
+            suspicion: None,
         });
     }
 

@@ -61,14 +61,17 @@ impl World {
     }
 }
 
-fn is_flagged(facts: &Facts, click: &Click) -> bool {
+/// What was decided last about a click.
+fn decided<'f>(facts: &'f Facts, click: &Click) -> Option<&'f Verdict> {
     let about = facts.decisions.iter().filter(|decision| match &decision.verdict {
         Verdict::FlagClick(id) | Verdict::ClearClick(id) => *id == click.id,
         _ => false,
     });
-    about
-        .max_by_key(|decision| (decision.at, decision.id))
-        .map_or(click.flagged, |last| matches!(last.verdict, Verdict::FlagClick(_)))
+    about.max_by_key(|decision| (decision.at, decision.id)).map(|last| &last.verdict)
+}
+
+fn is_flagged(facts: &Facts, click: &Click) -> bool {
+    decided(facts, click).map_or(click.flagged, |last| matches!(last, Verdict::FlagClick(_)))
 }
 
 /// Who shares an event, by which model.
@@ -362,15 +365,18 @@ fn stands(one: &Asked, user: &str, facts: &Facts, earned: i64, paid: bool) -> Pl
         currency: one.currency,
         due: if reversed { 0 } else { earned },
         status,
-        held: held.map_or(suspicion(one, user).is_some(), |held| matches!(held, Verdict::Hold(_))),
+        held: held.map_or(suspicion(facts, one, user).is_some(), |held| matches!(held, Verdict::Hold(_))),
         mature_at: Some(start + SignedDuration::from_hours(24 * i64::from(one.share.terms.hold_days))),
     }
 }
 
 /// The third partner is of the company of `jo@shop.test`.
-fn suspicion(one: &Asked, user: &str) -> Option<Suspicion> {
+fn suspicion(facts: &Facts, one: &Asked, user: &str) -> Option<Suspicion> {
     if one.share.click.partner == partner(2) && user == "jo@shop.test" {
         return Some(Suspicion::SelfReferral);
+    }
+    if one.share.click.suspicion.is_some() && decided(facts, &one.share.click).is_none() {
+        return one.share.click.suspicion;
     }
     let late_enough = one.event.at <= one.event.received_at + SignedDuration::from_mins(5);
     (!late_enough).then_some(Suspicion::EarlyEvent)

@@ -190,6 +190,7 @@ fn more_clicks_than_may_share_leave_the_first_and_the_latest() {
             at,
             identified_at: at,
             flagged: false,
+            suspicion: None,
         });
     }
     story.sale(1, "100.00", "USD", day(1));

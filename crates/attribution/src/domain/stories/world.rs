@@ -5,7 +5,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::terms::{Condition, ModelChange, Operator, Standing, Tier};
+use crate::domain::{
+    outcome::Suspicion,
+    terms::{Condition, ModelChange, Operator, Standing, Tier},
+};
 
 pub(super) const PARTNERS: u8 = 3;
 pub(super) const PROGRAMS: u8 = 2;
@@ -171,6 +174,7 @@ fn facts(from: u8) -> impl Strategy<Value = Facts> {
                 at,
                 identified_at: at + SignedDuration::from_hours(12 * later),
                 flagged,
+                suspicion: (later % 8 == 3).then_some(Suspicion::KnownCustomer),
             });
             let conversions = (from..).zip(sales).map(|(number, (kind, value, at, later, tag))| Conversion {
                 id: conversion(number),

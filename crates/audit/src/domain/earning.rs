@@ -1,0 +1,75 @@
+//! What is earned, and what people decide about it.
+
+use model::{
+    AttributionChanged, AttributionSettingsChanged, CommissionChanged, DecisionTaken, PartnerChanged,
+    PayoutCreated, kind,
+};
+use serde_json::{Value, json};
+
+use super::{describe::Facts, entry::Outcome};
+
+fn facts(action: &str, target: String, summary: String, details: Value) -> Facts {
+    Facts {
+        action: action.to_owned(),
+        target,
+        connection: None,
+        outcome: Outcome::Ok,
+        actor: None,
+        summary,
+        details: details.into(),
+    }
+}
+
+pub(crate) fn attribution(kind: &str, changed: &AttributionChanged) -> Facts {
+    let (count, status) = (changed.touches.len(), &changed.status);
+    let summary = format!("The event {} is {status}, to {count} clicks", changed.event_type);
+    let details = json!({ "status": status, "model": changed.model, "touches": changed.touches });
+    facts(kind, changed.event.to_string(), summary, details)
+}
+
+pub(crate) fn commission(kind: &str, changed: &CommissionChanged) -> Facts {
+    let CommissionChanged { amount, currency, status, reason, .. } = changed;
+    let summary = format!("A commission is {status} at {amount} {currency}: {reason}");
+    let details = json!({
+        "event": changed.event, "partner": changed.partner, "program": changed.program, "amount": amount,
+        "before": changed.before, "currency": currency, "status": status, "reason": reason,
+    });
+    facts(kind, changed.commission.to_string(), summary, details)
+}
+
+pub(crate) fn decision(taken: &DecisionTaken) -> Facts {
+    let (target, about) = match taken.commission {
+        Some(commission) => (commission.to_string(), "commission"),
+        None => (taken.click.clone(), "click"),
+    };
+    let noted = if taken.note.is_empty() { String::new() } else { format!(": {}", taken.note) };
+    let details =
+        json!({ "decision": taken.decision, "click": taken.click, "event": taken.event, "note": taken.note });
+    let summary = format!("Decision about a {about}, {}{noted}", taken.decision);
+    facts(kind::ATTRIBUTION_DECIDED, target, summary, details)
+}
+
+pub(crate) fn settings(changed: &AttributionSettingsChanged) -> Facts {
+    let summary = format!("{} was {}", changed.what, changed.change);
+    let details = json!({ "change": changed.change });
+    facts(kind::ATTRIBUTION_SETTINGS_CHANGED, changed.what.clone(), summary, details)
+}
+
+pub(crate) fn partner(kind: &str, changed: &PartnerChanged) -> Facts {
+    let PartnerChanged { partner, status, note, .. } = changed;
+    let noted = if note.is_empty() { String::new() } else { format!(": {note}") };
+    facts(
+        kind,
+        partner.to_string(),
+        format!("A partner is {status}{noted}"),
+        json!({ "status": status, "note": note }),
+    )
+}
+
+pub(crate) fn payout(created: &PayoutCreated) -> Facts {
+    let PayoutCreated { payout, partner, amount, currency, commissions, .. } = created;
+    let summary = format!("A payout of {amount} {currency} for {commissions} commissions was written down");
+    let details =
+        json!({ "partner": partner, "amount": amount, "currency": currency, "commissions": commissions });
+    facts(kind::PAYOUT_CREATED, payout.to_string(), summary, details)
+}
