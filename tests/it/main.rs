@@ -4,6 +4,7 @@ mod access;
 mod attribution;
 mod bad_input;
 mod browser;
+mod browser_programs;
 mod browser_salesforce;
 mod budget;
 mod conflict;

@@ -481,6 +481,7 @@ fn console_config(plan: &Plan) -> web_console::Config {
         connections_url: plan.connector_url.clone(),
         sync_url: plan.sync_url.clone(),
         audit_url: plan.audit_url.clone(),
+        attribution_url: plan.attribution_url.clone(),
         trusted_proxy: plan.trusted_proxy,
         csrf_secret: plan.csrf_secret.clone(),
     }

@@ -23,6 +23,19 @@ pub(crate) struct Form<T>(pub Visitor, pub T);
 #[derive(serde::Deserialize)]
 pub(crate) struct Nothing {}
 
+/// The fields of a form in the order they were sent; a field may come more than once.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// The field of this name without the spaces around it; empty when it was not sent.
+pub(crate) fn one(pairs: &Pairs, name: &str) -> String {
+    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+}
+
+/// All fields of this name.
+pub(crate) fn all(pairs: &Pairs, name: &str) -> Vec<String> {
+    pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+}
+
 /// A form of somebody who has no session yet.
 pub(crate) struct OpenForm<T>(pub T);
 

@@ -1,6 +1,7 @@
 //! The pages, one file each: a typed context with a sample, and the handlers that fill it.
 
 pub(crate) mod account;
+pub(crate) mod attribution;
 pub(crate) mod audit;
 pub(crate) mod budget;
 pub(crate) mod connect;

@@ -5,6 +5,24 @@ use crate::{
     flash::Flash,
     pages::{
         account::AccountPage,
+        attribution::{
+            commissions::CommissionsPage,
+            conversion_rules::{RuleFormPage, RulePage, RulesPage},
+            crm::CrmPage,
+            events::EventsPage,
+            guards::GuardsPage,
+            ingest::{IngestUrlPage, IngestUrlsPage},
+            ledger::LedgerPage,
+            model_change::ModelPage,
+            partner::PartnerPage,
+            partners::PartnersPage,
+            payouts::PayoutsPage,
+            program::ProgramPage,
+            program_form::ProgramFormPage,
+            programs::ProgramsPage,
+            review::ReviewPage,
+            webhooks::{WebhookPage, WebhooksPage},
+        },
         audit::AuditPage,
         connect::{ConnectPage, DisconnectPage, LeavingPage},
         connection::ConnectionPage,
@@ -37,6 +55,13 @@ pub struct Preview {
     pub html: String,
 }
 
+/// Draws pages, each under its name.
+macro_rules! draw {
+    ($($name:literal => $page:expr),+ $(,)?) => {
+        vec![$(Preview { name: $name, html: askama::Template::render(&$page)? }),+]
+    };
+}
+
 fn shell(title: &str, nav: Nav, role: Role) -> Shell {
     let who = Who::new(&sample::user(role), "Northwind Partners", "sample-token", &role.scopes());
     Shell::signed_in(title, nav, who, None, sample::now())
@@ -50,13 +75,7 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
     let owner = |title: &str, nav: Nav| shell(title, nav, Role::Owner);
     let bare = || Shell::bare("Sign in", sample::now());
     let deals = || Nav::Records("deal".to_owned());
-    let mut previews = Vec::new();
-    macro_rules! draw {
-        ($($name:literal => $page:expr),+ $(,)?) => {
-            $(previews.push(Preview { name: $name, html: askama::Template::render(&$page)? });)+
-        };
-    }
-    draw! {
+    let mut previews = draw! {
         "sign-in" => SignInPage::sample(bare()),
         "sign-in-refused" => SignInPage::sample_refused(bare()),
         "integrations" => IntegrationsPage::sample({
@@ -113,8 +132,70 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
         "record-edit" => EditPage::sample(owner("Edit Halvorsen Freight — renewal", deals())),
         "error-down" => ErrorPage::sample(bare()),
         "error-refused" => ErrorPage::sample_refused(owner("Your role does not allow this", Nav::None)),
-    }
+    };
+    previews.extend(attribution()?);
+    previews.extend(sources_and_guards()?);
     Ok(previews)
+}
+
+/// The pages of where events come from and of what is held back.
+fn sources_and_guards() -> Result<Vec<Preview>, askama::Error> {
+    let owner = |title: &str, nav: Nav| shell(title, nav, Role::Owner);
+    Ok(draw! {
+        "review" => ReviewPage::sample(owner("Review queue", Nav::Review)),
+        "review-none" => ReviewPage::sample_none(owner("Review queue", Nav::Review)),
+        "review-viewer" => ReviewPage::sample(shell("Review queue", Nav::Review, Role::Viewer)),
+        "guards" => GuardsPage::sample(owner("What is held back", Nav::Review)),
+        "guards-made" => GuardsPage::sample_made(owner("What is held back", Nav::Review)),
+        "conversion-rules" => RulesPage::sample(owner("Conversion rules", Nav::Crm)),
+        "conversion-rules-none" => RulesPage::sample_none(owner("Conversion rules", Nav::Crm)),
+        "conversion-rules-viewer" => RulesPage::sample(shell("Conversion rules", Nav::Crm, Role::Viewer)),
+        "conversion-rule" => RulePage::sample(owner("Won deals", Nav::Crm)),
+        "conversion-rule-viewer" => RulePage::sample(shell("Won deals", Nav::Crm, Role::Viewer)),
+        "conversion-rule-new" => RuleFormPage::sample(owner("New conversion rule", Nav::Crm)),
+        "conversion-rule-edit" => RuleFormPage::sample_edit(owner("Edit the conversion rule", Nav::Crm)),
+        "ingest" => IngestUrlsPage::sample(owner("Ingest URLs", Nav::Crm)),
+        "ingest-made" => IngestUrlsPage::sample_made(owner("Ingest URLs", Nav::Crm)),
+        "ingest-url" => IngestUrlPage::sample(owner("Pipedrive deals", Nav::Crm)),
+        "webhooks" => WebhooksPage::sample(owner("Webhooks", Nav::Webhooks)),
+        "webhooks-made" => WebhooksPage::sample_made(owner("Webhooks", Nav::Webhooks)),
+        "webhook" => WebhookPage::sample(owner("Back office", Nav::Webhooks)),
+    })
+}
+
+/// The pages of partner programs.
+fn attribution() -> Result<Vec<Preview>, askama::Error> {
+    let owner = |title: &str, nav: Nav| shell(title, nav, Role::Owner);
+    let viewer = |title: &str, nav: Nav| shell(title, nav, Role::Viewer);
+    Ok(draw! {
+        "programs" => ProgramsPage::sample(owner("Programs", Nav::Programs)),
+        "programs-none" => ProgramsPage::sample_none(owner("Programs", Nav::Programs)),
+        "program" => ProgramPage::sample(owner("Referrals", Nav::Programs)),
+        "program-viewer" => ProgramPage::sample(viewer("Referrals", Nav::Programs)),
+        "program-new" => ProgramFormPage::sample(owner("New program", Nav::Programs)),
+        "program-edit" => ProgramFormPage::sample_edit(owner("Edit Referrals", Nav::Programs)),
+        "model" => ModelPage::sample_open(owner("Change the model", Nav::Programs)),
+        "model-difference" => ModelPage::sample(owner("Change the model", Nav::Programs)),
+        "partners" => PartnersPage::sample(owner("Partners", Nav::Partners)),
+        "partners-none" => PartnersPage::sample_none(owner("Partners", Nav::Partners)),
+        "partners-viewer" => PartnersPage::sample(viewer("Partners", Nav::Partners)),
+        "partner" => PartnerPage::sample(owner("Ada Writes", Nav::Partners)),
+        "partner-new" => PartnerPage::sample_new(owner("Bo & Søn", Nav::Partners)),
+        "partner-viewer" => PartnerPage::sample(viewer("Ada Writes", Nav::Partners)),
+        "events" => EventsPage::sample(owner("Events", Nav::Events)),
+        "events-none" => EventsPage::sample_none(owner("Events", Nav::Events)),
+        "events-viewer" => EventsPage::sample(viewer("Events", Nav::Events)),
+        "commissions" => CommissionsPage::sample(owner("Commissions", Nav::Commissions)),
+        "commissions-none" => CommissionsPage::sample_none(owner("Commissions", Nav::Commissions)),
+        "commissions-viewer" => CommissionsPage::sample(viewer("Commissions", Nav::Commissions)),
+        "ledger" => LedgerPage::sample(owner("Ledger", Nav::Ledger)),
+        "ledger-broken" => LedgerPage::sample_broken(owner("Ledger", Nav::Ledger)),
+        "payouts" => PayoutsPage::sample(owner("Payouts", Nav::Payouts)),
+        "payouts-none" => PayoutsPage::sample_none(owner("Payouts", Nav::Payouts)),
+        "payouts-viewer" => PayoutsPage::sample(viewer("Payouts", Nav::Payouts)),
+        "crm" => CrmPage::sample(owner("CRM integration", Nav::Crm)),
+        "crm-minted" => CrmPage::sample_minted(owner("CRM integration", Nav::Crm)),
+    })
 }
 
 /// The stylesheet and the script with their addresses, for a preview without a server.

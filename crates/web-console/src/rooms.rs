@@ -1,8 +1,15 @@
 use std::time::Duration;
 
 use proto::{
-    LARGEST_ANSWER, audit::audit_client::AuditClient, connections::connections_client::ConnectionsClient,
-    identity::identity_client::IdentityClient, sync::sync_client::SyncClient,
+    LARGEST_ANSWER,
+    attribution::{
+        attribution_client::AttributionClient, conversion_rules_client::ConversionRulesClient,
+        ingest_urls_client::IngestUrlsClient,
+    },
+    audit::audit_client::AuditClient,
+    connections::connections_client::ConnectionsClient,
+    identity::identity_client::IdentityClient,
+    sync::sync_client::SyncClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -11,7 +18,7 @@ use crate::{Config, Error};
 /// How long an answer may take to begin. Reading a vendor's schema anew is the slowest.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long walking the chain of the audit log may take, which grows with it.
+/// How long may take what grows with all that there is: walking the chain of the audit log, deriving a ledger again.
 pub(crate) const VERIFIED_WITHIN: Duration = Duration::from_secs(600);
 
 /// The services behind the pages. Clones share the connections, which are made when they are first needed and made
@@ -23,6 +30,8 @@ pub struct Rooms {
     sync: Channel,
     audit: Channel,
     verifier: Channel,
+    attribution: Channel,
+    deriver: Channel,
 }
 
 impl Rooms {
@@ -37,6 +46,8 @@ impl Rooms {
             sync: channel("the sync-engine", &config.sync_url, ANSWER_WITHIN)?,
             audit: channel("audit", &config.audit_url, ANSWER_WITHIN)?,
             verifier: channel("audit", &config.audit_url, VERIFIED_WITHIN)?,
+            attribution: channel("attribution", &config.attribution_url, ANSWER_WITHIN)?,
+            deriver: channel("attribution", &config.attribution_url, VERIFIED_WITHIN)?,
         })
     }
 
@@ -59,6 +70,23 @@ impl Rooms {
     /// The audit room for whoever has the patience to have its chain walked.
     pub(crate) fn verifier(&self) -> AuditClient<Channel> {
         AuditClient::new(self.verifier.clone())
+    }
+
+    pub(crate) fn attribution(&self) -> AttributionClient<Channel> {
+        AttributionClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn conversion_rules(&self) -> ConversionRulesClient<Channel> {
+        ConversionRulesClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn ingest_urls(&self) -> IngestUrlsClient<Channel> {
+        IngestUrlsClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// The attribution room for whoever has the patience to have everything derived again.
+    pub(crate) fn deriver(&self) -> AttributionClient<Channel> {
+        AttributionClient::new(self.deriver.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 }
 

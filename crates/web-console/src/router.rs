@@ -17,9 +17,14 @@ use crate::{
     app::App,
     assets, headers,
     pages::{
-        account, audit, budget, connect, connection, connection_actions as actions, decisions, health,
-        integrations, issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records,
-        runs, sign_in, users,
+        account,
+        attribution::{
+            commissions, conversion_rules, crm, events, guards, ingest, ledger, model_change, partner,
+            partners, payouts, program, program_form, programs, review, webhooks,
+        },
+        audit, budget, connect, connection, connection_actions as actions, decisions, health, integrations,
+        issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, runs, sign_in,
+        users,
     },
     rooms::VERIFIED_WITHIN,
     session,
@@ -50,18 +55,33 @@ fn pages(app: App) -> Router {
         .route("/users", get(users::show).post(users::invite))
         .route("/users/{user}/role", post(users::set_role))
         .route("/users/{user}/remove", get(users::confirm_removal).post(users::remove))
+        .route("/crm", get(crm::show))
+        .route("/crm/keys", post(crm::mint))
+        .route("/crm/keys/{key}/again", post(crm::mint_again))
+        .route("/crm/keys/{key}/revoke", post(crm::revoke))
+        .route("/crm/test", post(crm::test))
+        .merge(crm_records())
+        .route("/guards", get(guards::show).post(guards::save))
+        .route("/guards/secret", post(guards::rotate))
+        .route("/webhooks", get(webhooks::show).post(webhooks::create))
+        .route("/webhooks/{webhook}", get(webhooks::one_of_them).post(webhooks::update))
+        .route("/webhooks/{webhook}/delete", post(webhooks::delete))
+        .route("/webhooks/{webhook}/test", post(webhooks::test))
+        .route("/webhooks/{webhook}/deliveries/{delivery}/retry", post(webhooks::retry))
         .route("/account", get(account::show))
         .route("/account/password", post(account::set_password))
         .route("/account/end-other-sessions", post(account::end_other_sessions))
         .route("/issues/{issue}/{action}", post(actions::issue));
     let patient = Router::new()
         .route("/settings/audit/verify", get(audit::verify))
+        .nest("/attribution", patient_attribution())
         .layer(within(VERIFIED_WITHIN + ANSWERED_WITHIN));
     let signed_in = Router::new()
         .route("/", get(sign_in::home))
         .route("/sign-out", post(sign_in::out))
         .nest("/settings", settings)
         .nest("/records", records())
+        .nest("/attribution", attribution())
         .layer(within(ANSWERED_WITHIN))
         .merge(patient)
         .fallback(sign_in::nowhere)
@@ -126,6 +146,47 @@ fn mappings() -> Router<App> {
         .route("/pause", post(mapping_actions::pause))
         .route("/resume", post(mapping_actions::resume));
     Router::new().nest("/integrations/{vendor}/{connection}/mappings/{mapping}", below)
+}
+
+/// How a CRM's records become events.
+fn crm_records() -> Router<App> {
+    Router::new()
+        .route("/crm/rules", get(conversion_rules::show).post(conversion_rules::create))
+        .route("/crm/rules/new", get(conversion_rules::new))
+        .route("/crm/rules/{rule}", get(conversion_rules::one_of_them).post(conversion_rules::update))
+        .route("/crm/rules/{rule}/edit", get(conversion_rules::edit))
+        .route("/crm/rules/{rule}/enabled", post(conversion_rules::set_enabled))
+        .route("/crm/ingest", get(ingest::show).post(ingest::create))
+        .route("/crm/ingest/{url}", get(ingest::one_of_them).post(ingest::update))
+        .route("/crm/ingest/{url}/revoke", post(ingest::revoke))
+}
+
+fn attribution() -> Router<App> {
+    Router::new()
+        .route("/programs", get(programs::show).post(program_form::create))
+        .route("/programs/new", get(program_form::new))
+        .route("/programs/{program}/edit", get(program_form::edit))
+        .route("/partners", get(partners::show).post(partners::create))
+        .route("/partners/{partner}", get(partner::show))
+        .route("/partners/{partner}/links", post(partner::link))
+        .route("/events", get(events::show))
+        .route("/events/{event}/correct", post(events::correct))
+        .route("/ledger", get(ledger::show))
+        .route("/payouts", get(payouts::show))
+        .route("/payouts/export", get(payouts::export))
+        .route("/payouts/{payout}/settle", post(payouts::settle))
+}
+
+/// What takes as long as there are events to derive again.
+fn patient_attribution() -> Router<App> {
+    Router::new()
+        .route("/programs/{program}", get(program::show).post(program_form::update))
+        .route("/programs/{program}/model", get(model_change::show).post(model_change::change))
+        .route("/partners/{partner}/decide", post(partners::decide))
+        .route("/commissions", get(commissions::show).post(commissions::decide))
+        .route("/ledger/verify", get(ledger::verify))
+        .route("/review", get(review::show).post(review::decide))
+        .route("/payouts", post(payouts::run))
 }
 
 fn records() -> Router<App> {

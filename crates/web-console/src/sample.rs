@@ -7,7 +7,7 @@ use model::{CanonicalObject, Role};
 use proto::{
     audit::Entry,
     connections::{Connection, ObjectProgress, UsagePoint, Vendor},
-    identity::{Key, User, WhoAmIResponse},
+    identity::{User, WhoAmIResponse},
     sync::{
         Conflict, FieldChange, FieldMapping, Filter, HealthPoint, Issue, Mapping, Pair, PendingChange, Plan,
         PlanCategory, PlanSample, Record, RecordLink, Revision, ValuePair,
@@ -16,13 +16,24 @@ use proto::{
     v1::{Field, ObjectSchema, Value, value::Kind},
 };
 
+pub use attribution::{
+    balances, commissions, conversions, dashboard, days, ledger, model_difference, partner, payouts, program,
+    programs,
+};
 pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};
+pub use guards::{deliveries, guards, review_totals, reviews, webhooks};
+pub use ingest::{conversion_records, conversion_rules, ingest_urls, ingested};
+pub use keys::{crm_key, key};
 pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 pub use salesforce::{salesforce, salesforce_connection, streamed};
 
+mod attribution;
 mod budget;
 mod decision;
+mod guards;
+mod ingest;
+mod keys;
 mod review;
 mod salesforce;
 
@@ -572,23 +583,6 @@ pub fn health() -> Vec<HealthPoint> {
             lag_max_ms: 21_000 + minute * 1777 % 16_000,
         })
         .collect()
-}
-
-/// A key.
-#[must_use]
-pub fn key(n: u32, product: &str, revoked: bool) -> Key {
-    Key {
-        id: id(if product.is_empty() { "apikey" } else { "intkey" }, n),
-        label: if product.is_empty() { "Reporting job".to_owned() } else { format!("Accord {product}") },
-        prefix: format!("{}_{n}8fQ2", if product.is_empty() { "ak" } else { "ik" }),
-        scopes: vec!["records:read".to_owned(), "audit:read".to_owned()],
-        product: product.to_owned(),
-        created_by: format!("user:{}", id("user", 1)),
-        created_at: before(86_400 * 20),
-        expires_at: None,
-        last_used_at: before(180),
-        revoked_at: if revoked { before(7200) } else { None },
-    }
 }
 
 /// The canonical objects.

@@ -39,6 +39,7 @@ struct Inner {
     token: SecretString,
     user: User,
     organization: String,
+    organization_id: String,
     scopes: BTreeSet<Scope>,
     csrf: String,
     flash: Option<Flash>,
@@ -61,6 +62,7 @@ impl Visitor {
             token,
             user: who.user.unwrap_or_default(),
             organization: who.organization_name,
+            organization_id: who.organization_id,
             scopes: who.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             flash: flash::read(headers),
             now: app.now(),
@@ -89,6 +91,11 @@ impl Visitor {
 
     pub(crate) fn user(&self) -> &User {
         &self.0.user
+    }
+
+    /// The organization that the person belongs to.
+    pub(crate) fn organization_id(&self) -> &str {
+        &self.0.organization_id
     }
 
     pub(crate) fn now(&self) -> Timestamp {

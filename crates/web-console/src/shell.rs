@@ -14,7 +14,16 @@ pub(crate) enum Nav {
     None,
     /// Records of the object with this name.
     Records(String),
+    Programs,
+    Partners,
+    Events,
+    Review,
+    Commissions,
+    Ledger,
+    Payouts,
     Integrations,
+    Crm,
+    Webhooks,
     Health,
     Audit,
     Keys,
@@ -98,6 +107,26 @@ impl Shell {
         self.may(Scope::RecordsWrite)
     }
 
+    pub(crate) fn may_program(&self) -> bool {
+        self.may(Scope::ProgramsWrite)
+    }
+
+    pub(crate) fn may_partner(&self) -> bool {
+        self.may(Scope::PartnersWrite)
+    }
+
+    pub(crate) fn may_decide(&self) -> bool {
+        self.may(Scope::CommissionsWrite)
+    }
+
+    pub(crate) fn may_send_events(&self) -> bool {
+        self.may(Scope::EventsWrite)
+    }
+
+    pub(crate) fn may_pay(&self) -> bool {
+        self.may(Scope::PayoutsWrite)
+    }
+
     /// The token of this session's forms.
     pub(crate) fn token(&self) -> &str {
         self.who.as_ref().map_or("", |who| &who.token)
@@ -131,9 +160,22 @@ pub(crate) const OBJECTS: &[(&str, &str)] = &[
     ("lead", "Leads"),
 ];
 
+/// The partner programs in the navigation: entry, path, icon, label.
+pub(crate) const ATTRIBUTION: &[(Nav, &str, &str, &str)] = &[
+    (Nav::Programs, "/attribution/programs", "flag", "Programs"),
+    (Nav::Partners, "/attribution/partners", "partner", "Partners"),
+    (Nav::Events, "/attribution/events", "spark", "Events"),
+    (Nav::Review, "/attribution/review", "shield", "Review queue"),
+    (Nav::Commissions, "/attribution/commissions", "coins", "Commissions"),
+    (Nav::Ledger, "/attribution/ledger", "book", "Ledger"),
+    (Nav::Payouts, "/attribution/payouts", "bank", "Payouts"),
+];
+
 /// The settings in the navigation: entry, path, icon, label.
 pub(crate) const SETTINGS: &[(Nav, &str, &str, &str)] = &[
     (Nav::Integrations, "/settings/integrations", "plug", "Integrations"),
+    (Nav::Crm, "/settings/crm", "away", "CRM integration"),
+    (Nav::Webhooks, "/settings/webhooks", "bell", "Webhooks"),
     (Nav::Health, "/settings/integrations/health", "pulse", "Integration Health"),
     (Nav::Audit, "/settings/audit", "log", "Audit log"),
     (Nav::Keys, "/settings/keys", "key", "Keys"),

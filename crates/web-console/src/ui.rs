@@ -10,11 +10,11 @@ use std::fmt;
 
 use askama::filters::HtmlSafe;
 
-pub(crate) use chart::{Bar, Chart, Part};
+pub(crate) use chart::{Bar, Chart, Part, Unit};
 pub(crate) use icon::icon;
 pub(crate) use mark::mark;
 pub(crate) use moment::{duration_ms, seconds, time, to_time};
-pub(crate) use value::{input_type, plain, show, show_labelled};
+pub(crate) use value::{amount, input_type, plain, show, show_labelled};
 
 /// Finished HTML.
 #[derive(Debug, Clone, Default)]
@@ -149,6 +149,18 @@ pub(crate) fn state(name: &str) -> Markup {
         "ok" => (Good, "OK"),
         "failed" => (Bad, "Failed"),
         "refused" => (Warn, "Refused"),
+        "accrued" => (Busy, "Accrued"),
+        "approved" => (Good, "Approved"),
+        "paid" => (Good, "Paid"),
+        "reversed" => (Quiet, "Reversed"),
+        "pending" => (Busy, "Pending"),
+        "revoked" => (Bad, "Revoked"),
+        "attributed" => (Good, "Attributed"),
+        "delivered" => (Good, "Delivered"),
+        "recorded" => (Good, "Recorded"),
+        "no_identity" => (Warn, "No identity"),
+        "no_click" => (Warn, "No click counts"),
+        "outside_window" => (Warn, "Outside the window"),
         "suggested" => return signed(Warn, "spark", "Suggested"),
         other => return pill(Quiet, &spaced(other)),
     };

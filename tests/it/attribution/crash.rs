@@ -168,7 +168,6 @@ async fn everything_answered_is_there_and_earned_once(story: &Story) {
         let event = by_id.get(id.as_str()).unwrap_or_else(|| panic!("{name} was answered and is lost"));
         assert_eq!(event["externalEventId"], json!(name));
     }
-    eprintln!("{} events were answered", recorded.len());
     assert!(recorded.len() > 20, "too few events to say anything: {}", recorded.len());
     let commissions = all(&shop, "/commissions?limit=500", "commissions").await;
     let earned: BTreeSet<&str> = commissions.iter().filter_map(|row| row["eventId"].as_str()).collect();

@@ -85,7 +85,11 @@ impl Service {
         request: wire::ListEventsRequest,
     ) -> Result<wire::ListEventsResponse, Error> {
         let known = ["attributed", "no_identity", "no_click", "outside_window", "unattributed"];
+        let ids = request.event_ids.iter();
         let filter = listing::EventFilter {
+            ids: ids
+                .map(|text| id("event_not_found", "event", text).map(ConversionId::uuid))
+                .collect::<Result<_, _>>()?,
             status: status(&request.status, &known)?,
             user_key: user_key(&text::optional("user_id", &request.user_id, text::LONGEST)?),
             kind: text::optional("type", &request.r#type, text::LONGEST)?,

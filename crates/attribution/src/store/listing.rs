@@ -120,6 +120,7 @@ pub(crate) async fn organizations(pool: &PgPool) -> Result<Vec<OrganizationId>, 
 /// What a list of events is asked for; empty fields do not filter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventFilter {
+    pub(crate) ids: Vec<Uuid>,
     pub(crate) status: String,
     pub(crate) user_key: String,
     pub(crate) kind: String,
@@ -143,6 +144,9 @@ pub(crate) async fn events(
         "SELECT {EVENT} FROM events WHERE generation >= 0 AND organization = "
     ));
     query.push_bind(organization.uuid());
+    if !filter.ids.is_empty() {
+        query.push(" AND id = ANY(").push_bind(filter.ids.clone()).push(")");
+    }
     match filter.status.as_str() {
         "" => {}
         "unattributed" => drop(query.push(" AND status <> 'attributed'")),

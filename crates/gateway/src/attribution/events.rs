@@ -443,6 +443,7 @@ async fn list(State(surface): State<Surface>, key: Key, params: Params) -> Resul
         until: to_wire(params.moment("until")),
         limit: params.integer("limit", 1, 200).unwrap_or(50),
         cursor: params.text_or_empty("cursor"),
+        event_ids: Vec::new(),
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let page = surface.attribution().list_events(key.asks(request)?).await;

@@ -20,7 +20,7 @@ use crate::{
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
-    ui::{self, Bar, Chart, Part},
+    ui::{self, Bar, Chart, Part, Unit},
 };
 
 /// The spans to choose from, in minutes.
@@ -99,8 +99,8 @@ fn left(limit: &VendorLimit) -> String {
 fn changes(health: &GetSyncHealthResponse) -> Chart {
     let (applied, failed) = (health.applied, health.failed);
     Chart {
-        id: "changes",
-        title: "Changes",
+        id: "changes".to_owned(),
+        title: "Changes".to_owned(),
         summary: format!("{} applied, {} failed.", ui::number(&applied), ui::number(&failed)),
         parts: vec![Part { label: "Applied", class: "good" }, Part { label: "Failed", class: "bad" }],
         bars: bars(
@@ -113,14 +113,14 @@ fn changes(health: &GetSyncHealthResponse) -> Chart {
                 ]
             },
         ),
-        write: ui::number,
+        unit: Unit::Pieces,
     }
 }
 
 fn api_calls(points: &[UsagePoint], calls: u64) -> Chart {
     Chart {
-        id: "calls",
-        title: "API calls",
+        id: "calls".to_owned(),
+        title: "API calls".to_owned(),
         summary: format!("{} in all.", ui::count(&calls, "call", "calls")),
         parts: vec![
             Part { label: "Answered", class: "good" },
@@ -136,14 +136,14 @@ fn api_calls(points: &[UsagePoint], calls: u64) -> Chart {
                 vec![sum(|point| point.calls).saturating_sub(limited + failed), limited, failed]
             },
         ),
-        write: ui::number,
+        unit: Unit::Pieces,
     }
 }
 
 fn lag(health: &GetSyncHealthResponse) -> Chart {
     Chart {
-        id: "lag",
-        title: "Sync lag",
+        id: "lag".to_owned(),
+        title: "Sync lag".to_owned(),
         summary: format!(
             "Half of the changes arrived within {}, 99 of 100 within {}.",
             ui::duration_ms(&health.lag_p50_ms),
@@ -162,7 +162,7 @@ fn lag(health: &GetSyncHealthResponse) -> Chart {
                 vec![median, slowest.saturating_sub(median)]
             },
         ),
-        write: ui::duration_ms,
+        unit: Unit::Milliseconds,
     }
 }
 

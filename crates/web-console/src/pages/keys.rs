@@ -14,7 +14,7 @@ use crate::{
     app::App,
     failure::Failure,
     flash::Flash,
-    form::{Form, Nothing},
+    form::{Form, Nothing, Pairs, all, one},
     people::People,
     respond, sample,
     session::Visitor,
@@ -96,17 +96,6 @@ async fn load(app: &App, visitor: &Visitor, secret: Option<(String, String)>) ->
     })
 }
 
-/// The fields of a form in the order they were sent; a field may come more than once.
-pub(crate) type Pairs = Vec<(String, String)>;
-
-fn one(pairs: &Pairs, name: &str) -> String {
-    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-}
-
-fn scopes(pairs: &Pairs) -> Vec<String> {
-    pairs.iter().filter(|(key, _)| key == "scope").map(|(_, value)| value.clone()).collect()
-}
-
 fn expiry(pairs: &Pairs, visitor: &Visitor) -> Result<Option<prost_types::Timestamp>, Failure> {
     let days = one(pairs, "days");
     if days.is_empty() {
@@ -130,7 +119,7 @@ pub(crate) async fn mint_api(
 ) -> Result<KeysPage, Failure> {
     let request = MintApiKeyRequest {
         label: one(&form, "label"),
-        scopes: scopes(&form),
+        scopes: all(&form, "scope"),
         expires_at: expiry(&form, &visitor)?,
     };
     let minted = app.rooms().identity().mint_api_key(visitor.ask(request)?).await?.into_inner();
@@ -145,7 +134,7 @@ pub(crate) async fn mint_integration(
     let request = MintIntegrationKeyRequest {
         product: one(&form, "product"),
         label: one(&form, "label"),
-        scopes: scopes(&form),
+        scopes: all(&form, "scope"),
         expires_at: expiry(&form, &visitor)?,
     };
     let minted = app.rooms().identity().mint_integration_key(visitor.ask(request)?).await?.into_inner();

@@ -12,7 +12,6 @@ use proto::{
 };
 
 use super::{
-    keys::Pairs,
     record::{Where, find},
     records,
 };
@@ -20,7 +19,7 @@ use crate::{
     app::App,
     failure::Failure,
     flash::Flash,
-    form::Form,
+    form::{Form, Pairs},
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},

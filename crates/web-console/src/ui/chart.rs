@@ -6,15 +6,42 @@ use super::{Markup, escape};
 #[derive(Debug, Clone)]
 pub(crate) struct Chart {
     /// A name that no other chart of the page has.
-    pub id: &'static str,
-    pub title: &'static str,
+    pub id: String,
+    pub title: String,
     /// What the picture says, in one sentence.
     pub summary: String,
     /// What a bar's parts are called, from the bottom up.
     pub parts: Vec<Part>,
     pub bars: Vec<Bar>,
-    /// How a value is written in the table and on the scale.
-    pub write: fn(&u64) -> String,
+    /// What the values count.
+    pub unit: Unit,
+}
+
+/// What the values of a chart count, by which they are written in the table and on the scale.
+#[derive(Debug, Clone)]
+pub(crate) enum Unit {
+    Pieces,
+    Milliseconds,
+    /// The smallest unit of a currency that has so many decimals.
+    Money {
+        decimals: usize,
+        currency: String,
+    },
+}
+
+impl Unit {
+    pub(crate) fn write(&self, value: &u64) -> String {
+        match self {
+            Self::Pieces => super::number(value),
+            Self::Milliseconds => super::duration_ms(value),
+            Self::Money { decimals, currency } => {
+                let digits = format!("{value:0>width$}", width = decimals + 1);
+                let (whole, fraction) = digits.split_at(digits.len() - decimals);
+                let point = if fraction.is_empty() { "" } else { "." };
+                super::amount(&format!("{whole}{point}{fraction}"), currency)
+            }
+        }
+    }
 }
 
 /// One part of each bar.
@@ -44,12 +71,12 @@ impl Chart {
 
     /// The top of the scale in words.
     pub(crate) fn top_label(&self) -> String {
-        (self.write)(&self.top())
+        self.unit.write(&self.top())
     }
 
     /// A value in words.
     pub(crate) fn word(&self, value: &u64) -> String {
-        (self.write)(value)
+        self.unit.write(value)
     }
 
     pub(crate) fn first_label(&self) -> &str {
@@ -65,7 +92,7 @@ impl Chart {
         let mut svg = format!(
             r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-labelledby="{0}-title {0}-desc"><title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>"#,
             self.id,
-            escape(self.title),
+            escape(&self.title),
             escape(&self.summary)
         );
         for line in [0.5, HEIGHT / 2.0, HEIGHT - 0.5] {
@@ -97,4 +124,19 @@ impl Chart {
 #[expect(clippy::cast_precision_loss, reason = "a picture needs no more than 52 bits")]
 fn as_f64(value: u64) -> f64 {
     value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_written_with_the_decimals_of_its_currency() {
+        for (minor, decimals, written) in
+            [(123_456, 2, "1,234.56 EUR"), (5, 2, "0.05 EUR"), (1_000, 0, "1,000 EUR"), (7, 3, "0.007 EUR")]
+        {
+            let unit = Unit::Money { decimals, currency: "EUR".to_owned() };
+            assert_eq!(unit.write(&minor), written);
+        }
+    }
 }

@@ -52,6 +52,14 @@ fn grouped(number: &str) -> String {
     fraction.map_or_else(|| format!("{sign}{whole}"), |fraction| format!("{sign}{whole}.{fraction}"))
 }
 
+/// An amount of money as people read it, with the decimals that it was sent with: `1,250.00 EUR`, `−900.00 USD`.
+pub(crate) fn amount(decimal: &str, currency: &str) -> String {
+    let (sign, rest) = decimal.strip_prefix('-').map_or(("", decimal), |rest| ("−", rest));
+    let (whole, point) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+    let whole = whole.parse::<u64>().map_or_else(|_| whole.to_owned(), |whole| super::number(&whole));
+    format!("{sign}{whole}{point} {currency}").trim_end().to_owned()
+}
+
 /// A value as a form field holds it; the room reads it back by the field's type.
 pub(crate) fn plain(value: Option<&Value>) -> String {
     match value.and_then(|value| value.kind.as_ref()) {

@@ -71,7 +71,8 @@ fn config(url: String) -> Config {
         identity_url: url.clone(),
         connections_url: url.clone(),
         sync_url: url.clone(),
-        audit_url: url,
+        audit_url: url.clone(),
+        attribution_url: url,
         trusted_proxy: true,
         csrf_secret: "a secret of the tests, long enough".into(),
     }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod attribution;
+mod attribution_room;
 mod console;
+mod crm_records;
 mod failures;
 mod forms;
 mod html;
@@ -11,6 +14,7 @@ mod live;
 mod mappings;
 mod pages;
 mod records;
+mod review;
 mod rooms;
 mod settings;
 mod sign_in;

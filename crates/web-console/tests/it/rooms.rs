@@ -9,6 +9,10 @@ use std::{
 
 use model::{Role, Scope};
 use proto::{
+    attribution::{
+        attribution_server::AttributionServer, conversion_rules_server::ConversionRulesServer,
+        ingest_urls_server::IngestUrlsServer,
+    },
     audit::{
         self, Entry, ListEntriesRequest, ListEntriesResponse, VerifyRequest, VerifyResponse,
         audit_server::{Audit, AuditServer},
@@ -30,7 +34,7 @@ use proto::{
 use tonic::{Code, Request, Response, Status};
 use web_console::sample;
 
-type Answer<T> = Result<Response<T>, Status>;
+pub(crate) type Answer<T> = Result<Response<T>, Status>;
 
 /// What the rooms are to do and have been asked.
 #[derive(Clone, Default)]
@@ -94,7 +98,7 @@ impl Rooms {
     }
 
     /// Checks the credential and the scope as a room does, and writes the call down.
-    fn enter<T>(
+    pub(crate) fn enter<T>(
         &self,
         request: &Request<T>,
         scope: Option<Scope>,
@@ -135,7 +139,10 @@ impl Rooms {
             .add_service(IdentityServer::new(self.clone()))
             .add_service(ConnectionsServer::new(self.clone()))
             .add_service(SyncServer::new(self.clone()))
-            .add_service(AuditServer::new(self.clone()));
+            .add_service(AuditServer::new(self.clone()))
+            .add_service(AttributionServer::new(self.clone()))
+            .add_service(ConversionRulesServer::new(self.clone()))
+            .add_service(IngestUrlsServer::new(self.clone()));
         // With Nagle's algorithm on, each answer would wait 40 ms for an acknowledgement.
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         tokio::spawn(server.serve_with_incoming(incoming));
@@ -266,7 +273,9 @@ impl Identity for Rooms {
     }
     async fn list_api_keys(&self, request: Request<idy::ListKeysRequest>) -> Answer<idy::ListKeysResponse> {
         self.enter(&request, Some(Scope::KeysManage), "")?;
-        Ok(Response::new(idy::ListKeysResponse { keys: vec![sample::key(1, "", false)] }))
+        Ok(Response::new(idy::ListKeysResponse {
+            keys: vec![sample::key(1, "", false), sample::crm_key(3, false)],
+        }))
     }
 }
 

@@ -1,0 +1,163 @@
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    response::Response,
+};
+use jiff::{SignedDuration, Timestamp};
+use proto::{
+    attribution::{
+        Balance, CreateLinkRequest, Dashboard, DashboardRequest, Day, GetPartnerRequest, ListBalancesRequest,
+        Money, Partner, Program, TimeseriesRequest,
+    },
+    to_wire_time,
+};
+use serde::Deserialize;
+
+use super::{all_programs, earnings, money, sums};
+use crate::{
+    app::App,
+    failure::Failure,
+    flash::Flash,
+    form::Form,
+    respond, sample,
+    session::Visitor,
+    shell::{Nav, Shell},
+    ui::{self, Chart},
+};
+
+/// The spans to choose from, in days.
+const SPANS: &[(u16, &str)] = &[(30, "30 days"), (90, "90 days"), (365, "A year")];
+
+/// A partner: what their links brought and what they earned.
+#[derive(Template)]
+#[template(path = "attribution/partner.html")]
+pub(crate) struct PartnerPage {
+    shell: Shell,
+    partner: Partner,
+    days: u16,
+    dashboard: Dashboard,
+    charts: Vec<Chart>,
+    balances: Vec<Balance>,
+    programs: Vec<Program>,
+    /// Where the public API answers, which redirects the links.
+    gateway: String,
+}
+respond::page_response!(PartnerPage);
+
+impl PartnerPage {
+    fn program(&self, id: &str) -> &str {
+        self.programs.iter().find(|program| program.id == id).map_or("a program", |program| &program.name)
+    }
+
+    /// What was earned in this status, one amount for each currency.
+    fn earned(&self, status: &str) -> String {
+        let totals = self.dashboard.commission_by_status.iter().filter(|total| total.status == status);
+        sums(&totals.filter_map(|total| total.total.clone()).collect::<Vec<Money>>())
+    }
+
+    /// How many commissions that is.
+    fn counted(&self, status: &str) -> String {
+        let totals = self.dashboard.commission_by_status.iter();
+        let count = totals.filter(|total| total.status == status).map(|total| total.count).sum();
+        ui::count(&count, "commission", "commissions")
+    }
+
+    pub(crate) fn sample(shell: Shell) -> Self {
+        let (since, until) = span(30, shell.now);
+        Self {
+            partner: sample::partner(1),
+            days: 30,
+            dashboard: sample::dashboard(),
+            charts: earnings::charts(&sample::days(), since, until),
+            balances: sample::balances().split_off(2),
+            programs: sample::programs(),
+            gateway: "https://api.accord.example".to_owned(),
+            shell,
+        }
+    }
+
+    pub(crate) fn sample_new(shell: Shell) -> Self {
+        let (since, until) = span(30, shell.now);
+        Self {
+            dashboard: Dashboard::default(),
+            charts: earnings::charts(&[], since, until),
+            balances: Vec::new(),
+            partner: sample::partner(2),
+            ..Self::sample(shell)
+        }
+    }
+}
+
+/// The moment so many whole days ago, and now.
+fn span(days: u16, now: Timestamp) -> (Timestamp, Timestamp) {
+    let since = now.checked_sub(SignedDuration::from_hours(24 * (i64::from(days) - 1))).unwrap_or(now);
+    let midnight = since.as_second() - since.as_second().rem_euclid(86_400);
+    (Timestamp::from_second(midnight).unwrap_or(since), now)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Span {
+    days: Option<u16>,
+}
+
+/// `GET /attribution/partners/{partner}`.
+pub(crate) async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(partner_id): Path<String>,
+    Query(asked): Query<Span>,
+) -> Result<PartnerPage, Failure> {
+    let days = asked.days.filter(|days| SPANS.iter().any(|(known, _)| known == days)).unwrap_or(30);
+    let (from, until) = span(days, visitor.now());
+    let since = Some(to_wire_time(from));
+    let id = || partner_id.clone();
+    let room = || app.rooms().attribution();
+    let (mut partners, mut dashboards, mut times, mut balances) = (room(), room(), room(), room());
+    let (partner, dashboard, series, balances) = tokio::try_join!(
+        partners.get_partner(visitor.ask(GetPartnerRequest { partner_id: id() })?),
+        dashboards.get_dashboard(visitor.ask(DashboardRequest {
+            partner_id: id(),
+            since,
+            include_links: true
+        })?),
+        times.get_timeseries(visitor.ask(TimeseriesRequest { partner_id: id(), since, until: None })?),
+        balances.list_balances(visitor.ask(ListBalancesRequest { partner_id: id() })?),
+    )?;
+    let programs = all_programs(&app, &visitor).await?;
+    let (partner, series): (Partner, Vec<Day>) = (partner.into_inner(), series.into_inner().days);
+    Ok(PartnerPage {
+        shell: visitor.shell(&partner.name, Nav::Partners),
+        partner,
+        days,
+        dashboard: dashboard.into_inner(),
+        charts: earnings::charts(&series, from, until),
+        balances: balances.into_inner().balances,
+        programs,
+        gateway: app.gateway_url().as_str().trim_end_matches('/').to_owned(),
+    })
+}
+
+#[derive(Deserialize)]
+pub(crate) struct NewLink {
+    key: String,
+    program: String,
+    #[serde(default)]
+    destination_url: String,
+}
+
+/// `POST /attribution/partners/{partner}/links`.
+pub(crate) async fn link(
+    State(app): State<App>,
+    Path(partner_id): Path<String>,
+    Form(visitor, form): Form<NewLink>,
+) -> Result<Response, Failure> {
+    let request = CreateLinkRequest {
+        key: form.key.trim().to_owned(),
+        partner_id: partner_id.clone(),
+        program_id: form.program,
+        destination_url: form.destination_url.trim().to_owned(),
+    };
+    let link = app.rooms().attribution().create_link(visitor.ask(request)?).await?.into_inner();
+    let text = format!("The link {} works at once.", link.key);
+    Ok(respond::redirect(&format!("/attribution/partners/{partner_id}"), &Flash::good(text)))
+}
