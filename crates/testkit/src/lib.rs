@@ -4,6 +4,7 @@ mod clock;
 mod database;
 mod directory;
 mod eventually;
+mod identity;
 mod nats;
 mod server;
 
@@ -12,5 +13,6 @@ pub use clock::ManualClock;
 pub use database::{TestDatabase, database};
 pub use directory::TestDirectory;
 pub use eventually::eventually;
+pub use identity::Identity;
 pub use nats::{TestNats, nats};
 pub use server::{TestCluster, fast_cluster, postgres_cluster};

@@ -5,7 +5,6 @@
 mod correcting;
 mod guarding;
 mod hooking;
-mod identity;
 mod ingest;
 mod paying;
 mod reaching;

@@ -4,13 +4,10 @@ use attribution::{Config, Deps, Running};
 use bus::{Bus, ConnectOptions};
 use chassis::guard::Guard;
 use jiff::{SignedDuration, Timestamp};
-use model::OrganizationId;
-use proto::{
-    attribution::{attribution_client::AttributionClient, commission_answer, event_answer, *},
-    identity::identity_server::IdentityServer,
-};
+use model::{OrganizationId, Scope};
+use proto::attribution::{attribution_client::AttributionClient, commission_answer, event_answer, *};
 use sqlx::PgPool;
-use testkit::{ManualClock, TestDatabase, TestNats};
+use testkit::{Identity, ManualClock, TestDatabase, TestNats};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request, Status,
@@ -18,8 +15,6 @@ use tonic::{
 };
 use uuid::Uuid;
 use vault::{Keyring, Vault};
-
-use crate::identity::FakeIdentity;
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -51,6 +46,16 @@ pub(crate) async fn serve(router: tonic::transport::server::Router) -> Channel {
     Endpoint::from_shared(url).unwrap().connect().await.unwrap()
 }
 
+/// `ak_all` may do all, `ak_events` may record events alone; `ak_other` is of another organization.
+fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
+    Identity::new(move |credential| match credential {
+        "ak_all" => Some(Identity::key(organization, Scope::ALL)),
+        "ak_events" => Some(Identity::key(organization, [Scope::EventsWrite])),
+        "ak_other" => Some(Identity::key(other, Scope::ALL)),
+        _ => None,
+    })
+}
+
 /// A message with a credential.
 pub(crate) fn with<T>(key: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -75,8 +80,7 @@ pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
     bus.ensure_streams().await.unwrap();
     let organization = OrganizationId::from_uuid(Uuid::from_u128(1));
     let other = OrganizationId::from_uuid(Uuid::from_u128(2));
-    let identity = FakeIdentity { organization: organization.to_string(), other: other.to_string() };
-    let identity = serve(Server::builder().add_service(IdentityServer::new(identity))).await;
+    let identity = serve(Server::builder().add_service(knowing(organization, other))).await;
     let clock = ManualClock::at(noon());
     let pool = attribution::open(&Config::new(database.url())).await.unwrap();
     let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -4,7 +4,6 @@
 
 mod appending;
 mod asking;
-mod identity;
 mod privacy;
 mod tampering;
 mod world;

@@ -6,17 +6,15 @@ use chassis::guard::Guard;
 use jiff::Timestamp;
 use model::{
     AccessChanged, AccessSubject, CanonicalObject, ChangeEvent, ChangeKind, ConnectionId, Lane,
-    MappingChanged, MappingId, OrganizationId, RecordChanged, RecordId, Value, kind,
+    MappingChanged, MappingId, OrganizationId, RecordChanged, RecordId, Scope, Value, kind,
 };
-use proto::{audit::audit_client::AuditClient, identity::identity_server::IdentityServer};
+use proto::audit::audit_client::AuditClient;
 use serde::Serialize;
 use sqlx::PgPool;
-use testkit::{TestDatabase, TestNats, eventually};
+use testkit::{Identity, TestDatabase, TestNats, eventually};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::{Channel, Endpoint, Server, server::TcpIncoming};
 use uuid::Uuid;
-
-use crate::identity::FakeIdentity;
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -62,8 +60,12 @@ pub(crate) async fn world() -> World {
     bus.ensure_streams().await.unwrap();
     let pool = audit::open(&Config::new(database.url())).await.unwrap();
     let organization = organization(1);
-    let identity = FakeIdentity { organization: organization.to_string() };
-    let identity = serve(Server::builder().add_service(IdentityServer::new(identity))).await;
+    let identity = Identity::new(move |credential| match credential {
+        "ak_auditor" => Some(Identity::key(organization, [Scope::AuditRead])),
+        "ak_other" => Some(Identity::key(organization, [Scope::RecordsRead])),
+        _ => None,
+    });
+    let identity = serve(Server::builder().add_service(identity)).await;
     let connection = ConnectionId::from_uuid(Uuid::from_u128(7));
     World { organization, connection, nats, database, bus, pool, identity }
 }

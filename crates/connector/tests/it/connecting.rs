@@ -10,7 +10,6 @@ use url::Url;
 
 use crate::{
     acme::{FAST, Fault},
-    identity::user,
     world::{SOON, World, about, by},
 };
 
@@ -170,8 +169,10 @@ async fn a_callback_that_this_browser_did_not_start_is_refused_and_told() {
 async fn a_consent_is_confirmed_by_whoever_began_and_by_nobody_else() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;
-    let (owner, admin) = (user(Role::Owner, world.organization()), user(Role::Admin, world.organization()));
-    let stranger = user(Role::Owner, world.identity.other);
+    let actor = |organization, role| testkit::Identity::person(organization, role).actor;
+    let owner = actor(world.organization(), Role::Owner);
+    let admin = actor(world.organization(), Role::Admin);
+    let stranger = actor(world.other, Role::Owner);
     for (other, told) in [("admin", vec![admin]), ("stranger", vec![stranger, owner])] {
         let token = replica.consent(&world.acme, "").await.unwrap();
         let viewer = replica.confirm("viewer", &token).await.unwrap_err();

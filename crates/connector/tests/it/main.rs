@@ -5,7 +5,6 @@ mod acme;
 mod budgets;
 mod conformance;
 mod connecting;
-mod identity;
 mod quiet;
 mod reading;
 mod replicas;

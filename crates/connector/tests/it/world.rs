@@ -8,13 +8,13 @@ use std::{
 use bus::{Bus, ConnectOptions, ConsumerConfig, Message, subject};
 use chassis::guard::Guard;
 use connector::{Capabilities, Config, Deps};
-use model::{CaptureRequested, ChangeEvent, Clock, ConnectionId, OrganizationId, SystemClock, kind};
+use model::{CaptureRequested, ChangeEvent, Clock, ConnectionId, OrganizationId, Role, SystemClock, kind};
 use proto::connections::{
     BeginAuthorizationRequest, CompleteAuthorizationRequest, ConfirmAuthorizationRequest, Connection,
     ConnectionRequest, StartAuthorizationRequest, connections_client::ConnectionsClient,
 };
 use serde::de::DeserializeOwned;
-use testkit::{TestDatabase, TestNats, eventually};
+use testkit::{Identity, TestDatabase, TestNats, eventually};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request, Status,
@@ -23,10 +23,7 @@ use tonic::{
 use url::Url;
 use vault::{Keyring, Vault};
 
-use crate::{
-    acme::{Acme, AcmeConnector},
-    identity::Identity,
-};
+use crate::acme::{Acme, AcmeConnector};
 
 /// What a story may wait for.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -36,7 +33,9 @@ pub(crate) struct World {
     pub(crate) nats: TestNats,
     pub(crate) acme: Acme,
     pub(crate) bus: Bus,
-    pub(crate) identity: Identity,
+    organization: OrganizationId,
+    /// The organization of `as_stranger`.
+    pub(crate) other: OrganizationId,
     pub(crate) vault: Arc<Vault>,
     guard_channel: Channel,
     /// Everything that the streams brought, in order.
@@ -62,9 +61,8 @@ impl World {
         let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
         bus.ensure_streams().await.unwrap();
         let now = model::Clock::now(&SystemClock);
-        let identity =
-            Identity { organization: OrganizationId::generate(now), other: OrganizationId::generate(now) };
-        let guard_channel = serve_identity(identity.clone()).await;
+        let (organization, other) = (OrganizationId::generate(now), OrganizationId::generate(now));
+        let guard_channel = serve_identity(knowing(organization, other)).await;
         let key = "test".parse().unwrap();
         let vault = Arc::new(Vault::new(Keyring::generate(key)));
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -72,11 +70,23 @@ impl World {
             tokio::spawn(collect(bus.clone(), stream, Arc::clone(&seen)));
         }
         let clock = Arc::new(SystemClock);
-        Self { database, nats, acme, bus, identity, vault, guard_channel, seen, capabilities, clock }
+        Self {
+            database,
+            nats,
+            acme,
+            bus,
+            organization,
+            other,
+            vault,
+            guard_channel,
+            seen,
+            capabilities,
+            clock,
+        }
     }
 
     pub(crate) fn organization(&self) -> OrganizationId {
-        self.identity.organization
+        self.organization
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -301,6 +311,17 @@ pub(crate) fn by<T>(credential: &str, message: T) -> Request<T> {
 
 pub(crate) fn about(credential: &str, id: ConnectionId) -> Request<ConnectionRequest> {
     by(credential, ConnectionRequest { connection_id: id.to_string() })
+}
+
+/// Three people of the organization by their role, and the owner of another one.
+fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
+    Identity::new(move |credential| match credential {
+        "as_owner" => Some(Identity::person(organization, Role::Owner)),
+        "as_admin" => Some(Identity::person(organization, Role::Admin)),
+        "as_viewer" => Some(Identity::person(organization, Role::Viewer)),
+        "as_stranger" => Some(Identity::person(other, Role::Owner)),
+        _ => None,
+    })
 }
 
 async fn serve_identity(identity: Identity) -> Channel {

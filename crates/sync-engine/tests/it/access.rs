@@ -132,17 +132,11 @@ async fn a_viewer_reads_a_member_edits_records_and_only_an_admin_changes_mapping
 async fn a_change_never_reaches_another_organizations_mapping() {
     let (world, ids) = world_with_everything().await;
     let change = world.edited("1", &[("name", "Stolen")]);
-    let subject = bus::subject::change(&world.identity.other, "hubspot", "companies");
+    let subject = bus::subject::change(&world.other, "hubspot", "companies");
     let now = model::Clock::now(&world.clock);
-    let forged = bus::Message::json(
-        subject,
-        model::kind::CHANGE,
-        "connector/hubspot",
-        world.identity.other,
-        now,
-        &change,
-    )
-    .unwrap();
+    let forged =
+        bus::Message::json(subject, model::kind::CHANGE, "connector/hubspot", world.other, now, &change)
+            .unwrap();
     world.bus.publish(&forged).await.unwrap();
     world.settled().await;
     assert_eq!(crate::world::text(&world.get(&ids.record).await, "name"), "One");

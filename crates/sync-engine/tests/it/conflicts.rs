@@ -1,4 +1,4 @@
-use model::{ConflictRecorded, WriteKind, kind};
+use model::{ConflictRecorded, Role, WriteKind, kind};
 use proto::sync as wire;
 
 use testkit::eventually;
@@ -68,7 +68,7 @@ async fn the_policy_platform_wins_keeps_ours_and_the_loser_can_be_restored_once(
     let history = world.api.clone().get_history(by("viewer", ask)).await.unwrap().into_inner().revisions;
     let reasons: Vec<&str> = history.iter().map(|r| r.changes[0].reason.as_str()).collect();
     assert_eq!(reasons[..2], ["restored", "edited"]);
-    assert_eq!(history[0].actor, world.identity.actor("member"));
+    assert_eq!(history[0].actor, world.actor(Role::Member));
 }
 
 #[tokio::test(flavor = "multi_thread")]

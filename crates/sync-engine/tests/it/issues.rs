@@ -1,4 +1,4 @@
-use model::{IssueCategory, MappingChanged, WriteKind, WriteOutcome, kind};
+use model::{IssueCategory, MappingChanged, Role, WriteKind, WriteOutcome, kind};
 use proto::sync as wire;
 
 use crate::world::{World, by, text, texts};
@@ -301,13 +301,13 @@ async fn who_tried_or_dismissed_issues_is_told_once() {
     world.api.clone().dismiss_issue(by("admin", ask.clone())).await.unwrap();
     world.api.clone().dismiss_issue(by("admin", ask)).await.unwrap_err();
     world.settled().await;
-    let actor = |name| world.identity.actor(name);
+    let (admin, owner) = (world.actor(Role::Admin), world.actor(Role::Owner));
     let one = Some("employee_count".to_owned());
     let told = told(&world);
     let expected = [
-        (actor("admin"), "issues_retried".to_owned(), one.clone(), "1".to_owned()),
-        (actor("owner"), "issues_retried".to_owned(), None, "3".to_owned()),
-        (actor("admin"), "issues_dismissed".to_owned(), one, "1".to_owned()),
+        (admin.clone(), "issues_retried".to_owned(), one.clone(), "1".to_owned()),
+        (owner, "issues_retried".to_owned(), None, "3".to_owned()),
+        (admin, "issues_dismissed".to_owned(), one, "1".to_owned()),
     ];
     assert_eq!(told, expected);
 }

@@ -8,7 +8,6 @@ mod conflicts;
 mod creating;
 mod deliveries;
 mod first_sync;
-mod identity;
 mod issues;
 mod lineage;
 mod malformed;

@@ -11,20 +11,18 @@ use chassis::guard::Guard;
 use jiff::Timestamp;
 use model::{
     ApplyWrite, CaptureProgress, ChangeEvent, ChangeKind, Clock, ConnectionChanged, ConnectionId,
-    ConnectionState, FieldSchema, FieldType, Lane, ObjectSchema, OrganizationId, PicklistOption,
-    SchemaRefreshed, Value, WriteOutcome, Written, kind,
+    ConnectionState, FieldSchema, FieldType, Lane, ObjectSchema, OrganizationId, PicklistOption, Role,
+    SchemaRefreshed, Scope, Value, WriteOutcome, Written, kind,
 };
 use proto::sync::{self as wire, sync_client::SyncClient};
 use serde::de::DeserializeOwned;
 use sync_engine::{Config, Deps, RerankerConfig};
-use testkit::{ManualClock, TestDatabase, TestNats, eventually};
+use testkit::{Identity, ManualClock, TestDatabase, TestNats, eventually};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     Request,
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
-
-use crate::identity::Identity;
 
 /// What a story may wait for.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -36,7 +34,9 @@ pub(crate) struct World {
     pub(crate) nats: TestNats,
     pub(crate) bus: Bus,
     pub(crate) clock: ManualClock,
-    pub(crate) identity: Identity,
+    organization: OrganizationId,
+    /// The organization of `as_stranger`.
+    pub(crate) other: OrganizationId,
     pub(crate) api: SyncClient<Channel>,
     pub(crate) connection: ConnectionId,
     /// Everything that the sync-engine said, in order.
@@ -70,15 +70,27 @@ impl World {
         bus.ensure_streams().await.unwrap();
         let clock = ManualClock::default();
         let organization = OrganizationId::generate(clock.now());
-        let identity = Identity { organization, other: OrganizationId::generate(clock.now()) };
-        let channel = serve(Server::builder().add_service(identity.clone())).await;
+        let other = OrganizationId::generate(clock.now());
+        let channel = serve(Server::builder().add_service(knowing(organization, other))).await;
         let said = Arc::new(Mutex::new(Vec::new()));
         for stream in [subject::EVENTS, subject::WRITES] {
             tokio::spawn(collect(bus.clone(), stream, Arc::clone(&said)));
         }
         let connection = ConnectionId::generate(clock.now());
         let api = replica(Config::new(&database_url), &nats, &clock, channel.clone()).await;
-        Self { database_url, _database: database, nats, bus, clock, identity, api, connection, said, channel }
+        Self {
+            database_url,
+            _database: database,
+            nats,
+            bus,
+            clock,
+            organization,
+            other,
+            api,
+            connection,
+            said,
+            channel,
+        }
     }
 
     /// Starts another replica.
@@ -97,8 +109,13 @@ impl World {
         replica(config, &self.nats, &self.clock, self.channel.clone()).await
     }
 
+    /// The person behind a role, as events name them.
+    pub(crate) fn actor(&self, role: Role) -> String {
+        Identity::person(self.organization, role).actor
+    }
+
     pub(crate) fn organization(&self) -> OrganizationId {
-        self.identity.organization
+        self.organization
     }
 
     /// The present moment, ten seconds later than the last one.
@@ -514,6 +531,15 @@ async fn replica(
     };
     let running = sync_engine::start(config, deps).await.unwrap();
     SyncClient::new(serve(Server::builder().add_service(running.grpc())).await)
+}
+
+/// The credential names the role; `as_stranger` is of another organization, and `as_mapper` may see mappings and nothing else.
+fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
+    Identity::new(move |credential| match credential.strip_prefix("as_")? {
+        "stranger" => Some(Identity::person(other, Role::Owner)),
+        "mapper" => Some(Identity::key(organization, [Scope::MappingsRead])),
+        role => Some(Identity::person(organization, role.parse().ok()?)),
+    })
 }
 
 async fn serve(router: tonic::transport::server::Router) -> Channel {
