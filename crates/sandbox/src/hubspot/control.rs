@@ -1,5 +1,7 @@
 //! The control API: what a test or a demo does to the portal from outside the vendor's API.
 
+use std::collections::HashSet;
+
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -153,7 +155,7 @@ fn show(portal: &Portal, at: usize, id: u64, status: StatusCode) -> Outcome {
     Reply::json(status, &View::new(portal.id, object, record, &shape))
 }
 
-/// `GET /_sandbox/state/{object}`: every record, archived ones too, for comparisons.
+/// `GET /_sandbox/state/{object}?ids=&fields=`: every record or those named, archived ones too, for comparisons.
 pub(crate) fn state(sim: &mut Sim, call: &Call) -> Outcome {
     let portal = &*sim.portal(call)?;
     let object = &portal.objects[portal.object_at(call.param("object"))?];
@@ -161,11 +163,16 @@ pub(crate) fn state(sim: &mut Sim, call: &Call) -> Outcome {
         Some(fields) => Shape::of(object, Some(&fields), &[]),
         None => Shape::full(object),
     };
+    let ids: Option<HashSet<u64>> = match call.list("ids") {
+        Some(ids) => Some(ids.iter().map(|id| Call::id(id)).collect::<Result<_, _>>()?),
+        None => None,
+    };
     let others: Vec<usize> = (0..portal.objects.len()).collect();
     let results: Vec<View<'_>> = object
         .records
-        .values()
-        .map(|record| {
+        .iter()
+        .filter(|(id, _)| ids.as_ref().is_none_or(|ids| ids.contains(id)))
+        .map(|(_, record)| {
             let mut view = View::new(portal.id, object, record, &shape);
             if call.flag("associations") {
                 view.associations = super::associations::summary(portal, object, record, &others);
