@@ -484,5 +484,6 @@ fn console_config(plan: &Plan) -> web_console::Config {
         attribution_url: plan.attribution_url.clone(),
         trusted_proxy: plan.trusted_proxy,
         csrf_secret: plan.csrf_secret.clone(),
+        answered_within: web_console::Config::ANSWERED_WITHIN,
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use secrecy::SecretString;
 use url::Url;
 
@@ -24,4 +26,12 @@ pub struct Config {
     /// The key of the tokens in forms, 16 bytes or more. Replicas share it, and it outlives a restart, so that a
     /// form opened before can still be sent after.
     pub csrf_secret: SecretString,
+    /// How long a room may take to answer; a page may take half as long again. What walks all that there is may take
+    /// ten minutes more.
+    pub answered_within: Duration,
+}
+
+impl Config {
+    /// Long enough for the slowest answer: a vendor's schema that is read anew.
+    pub const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 }

@@ -15,9 +15,6 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{Config, Error};
 
-/// How long an answer may take to begin. Reading a vendor's schema anew is the slowest.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-
 /// How long may take what grows with all that there is: walking the chain of the audit log, deriving a ledger again.
 pub(crate) const VERIFIED_WITHIN: Duration = Duration::from_secs(600);
 
@@ -40,13 +37,14 @@ impl Rooms {
     /// # Errors
     /// An address is no address.
     pub fn try_new(config: &Config) -> Result<Self, Error> {
+        let soon = config.answered_within;
         Ok(Self {
-            identity: channel("identity", &config.identity_url, ANSWER_WITHIN)?,
-            connections: channel("the connector runtime", &config.connections_url, ANSWER_WITHIN)?,
-            sync: channel("the sync-engine", &config.sync_url, ANSWER_WITHIN)?,
-            audit: channel("audit", &config.audit_url, ANSWER_WITHIN)?,
+            identity: channel("identity", &config.identity_url, soon)?,
+            connections: channel("the connector runtime", &config.connections_url, soon)?,
+            sync: channel("the sync-engine", &config.sync_url, soon)?,
+            audit: channel("audit", &config.audit_url, soon)?,
             verifier: channel("audit", &config.audit_url, VERIFIED_WITHIN)?,
-            attribution: channel("attribution", &config.attribution_url, ANSWER_WITHIN)?,
+            attribution: channel("attribution", &config.attribution_url, soon)?,
             deriver: channel("attribution", &config.attribution_url, VERIFIED_WITHIN)?,
         })
     }

@@ -30,18 +30,15 @@ use crate::{
     session,
 };
 
-/// How long a page may take; a little longer than the slowest answer of a room.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
-
 /// All pages of the console, to be served by whoever has a listener.
 ///
 /// # Errors
 /// The configuration does not hold together.
 pub fn router(config: &Config, clock: Arc<dyn Clock>) -> Result<Router, Error> {
-    Ok(pages(App::try_new(config, clock)?))
+    Ok(pages(App::try_new(config, clock)?, config.answered_within * 3 / 2))
 }
 
-fn pages(app: App) -> Router {
+fn pages(app: App, answered_within: Duration) -> Router {
     let settings = Router::new()
         .merge(integrations())
         .merge(mappings())
@@ -75,14 +72,14 @@ fn pages(app: App) -> Router {
     let patient = Router::new()
         .route("/settings/audit/verify", get(audit::verify))
         .nest("/attribution", patient_attribution())
-        .layer(within(VERIFIED_WITHIN + ANSWERED_WITHIN));
+        .layer(within(VERIFIED_WITHIN + answered_within));
     let signed_in = Router::new()
         .route("/", get(sign_in::home))
         .route("/sign-out", post(sign_in::out))
         .nest("/settings", settings)
         .nest("/records", records())
         .nest("/attribution", attribution())
-        .layer(within(ANSWERED_WITHIN))
+        .layer(within(answered_within))
         .merge(patient)
         .fallback(sign_in::nowhere)
         .method_not_allowed_fallback(sign_in::wrong_method)
@@ -91,7 +88,7 @@ fn pages(app: App) -> Router {
         .route("/assets/{name}", get(assets::serve))
         .route("/sign-in", get(sign_in::show).post(sign_in::with_password))
         .route("/sign-in/link/{token}", get(sign_in::show_link).post(sign_in::with_link))
-        .layer(within(ANSWERED_WITHIN))
+        .layer(within(answered_within))
         .merge(signed_in)
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), headers::layer))

@@ -1,6 +1,6 @@
 //! A console over played rooms, and a browser that keeps cookies.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -75,6 +75,7 @@ fn config(url: String) -> Config {
         attribution_url: url,
         trusted_proxy: true,
         csrf_secret: "a secret of the tests, long enough".into(),
+        answered_within: Config::ANSWERED_WITHIN,
     }
 }
 
@@ -86,19 +87,32 @@ impl Browser {
 
     /// Nobody is signed in, and the console's public address is this.
     pub(crate) async fn at(public_url: &str) -> Self {
+        let public_url = public_url.parse().unwrap();
+        Self::to(|config| Config { public_url, ..config }).await
+    }
+
+    /// Nobody is signed in to a console with another configuration.
+    async fn to(change: impl FnOnce(Config) -> Config) -> Self {
         let rooms = Rooms::new();
         let address = rooms.serve().await;
-        let config =
-            Config { public_url: public_url.parse().unwrap(), ..config(format!("http://{address}")) };
+        let config = change(config(format!("http://{address}")));
         let router = web_console::router(&config, Arc::new(Standing)).unwrap();
         Self { router, rooms, cookies: BTreeMap::new() }
     }
 
     /// Somebody with this role is signed in.
     pub(crate) async fn of(role: Role) -> Self {
-        let mut browser = Self::new().await;
-        browser.cookies.insert("accord_session".to_owned(), format!("as_{role}"));
-        browser
+        Self::new().await.signed_in(role)
+    }
+
+    /// The same of a console that waits for a room only so long.
+    pub(crate) async fn impatient(role: Role, answered_within: Duration) -> Self {
+        Self::to(|config| Config { answered_within, ..config }).await.signed_in(role)
+    }
+
+    fn signed_in(mut self, role: Role) -> Self {
+        self.cookies.insert("accord_session".to_owned(), format!("as_{role}"));
+        self
     }
 
     /// A console whose rooms are all away.

@@ -4,7 +4,6 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use model::{Role, Scope};
@@ -31,6 +30,7 @@ use proto::{
     },
     v1,
 };
+use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 use web_console::sample;
 
@@ -46,8 +46,8 @@ struct State {
     /// Of each call, whether it was marked as no act of a person.
     passive: Vec<bool>,
     failure: Option<Status>,
-    /// How long it takes to walk the chain of the audit log.
-    walk: Duration,
+    /// Where the audit room's answers wait, while it is closed.
+    gate: Option<Arc<Semaphore>>,
     mapping_state: String,
     plan_state: String,
 }
@@ -85,9 +85,25 @@ impl Rooms {
         self.0.lock().unwrap().plan_state = state.to_owned();
     }
 
-    /// Walking the chain takes so long from now on.
-    pub(crate) fn walk_slowly(&self, walk: Duration) {
-        self.0.lock().unwrap().walk = walk;
+    /// The audit room answers nothing from now on.
+    pub(crate) fn hold_audit(&self) {
+        self.0.lock().unwrap().gate = Some(Arc::new(Semaphore::new(0)));
+    }
+
+    /// It answers all that waits.
+    pub(crate) fn release_audit(&self) {
+        if let Some(gate) = self.0.lock().unwrap().gate.take() {
+            gate.close();
+        }
+    }
+
+    /// Waits at the gate of the audit room.
+    async fn pass(&self) {
+        let gate = self.0.lock().unwrap().gate.clone();
+        if let Some(gate) = gate {
+            // It is opened by closing the semaphore for good.
+            let _ = gate.acquire().await;
+        }
     }
 
     /// The next call that changes something is answered so.
@@ -656,6 +672,7 @@ impl Audit for Rooms {
         let call =
             format!("entries {} {} {:?}", asked.action, asked.outcome, asked.from.map(|from| from.seconds));
         self.enter(&request, Some(Scope::AuditRead), call)?;
+        self.pass().await;
         if let Some(length) = asked.action.strip_prefix("long.") {
             let details_json = "x".repeat(length.parse().unwrap());
             let entry = Entry { details_json, ..Entry::default() };
@@ -678,8 +695,7 @@ impl Audit for Rooms {
     }
     async fn verify(&self, request: Request<VerifyRequest>) -> Answer<VerifyResponse> {
         self.enter(&request, Some(Scope::AuditRead), "verify")?;
-        let walk = self.0.lock().unwrap().walk;
-        tokio::time::sleep(walk).await;
+        self.pass().await;
         Ok(Response::new(audit::VerifyResponse { whole: true, entries: 4182, ..Default::default() }))
     }
 }

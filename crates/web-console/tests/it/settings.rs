@@ -2,9 +2,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use model::Role;
+use testkit::eventually;
 use web_console::sample;
 
 use crate::console::{Browser, ORIGIN};
+
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn the_audit_log_is_filtered_by_its_address_and_exported_as_lines() {
@@ -29,12 +32,25 @@ async fn the_audit_log_is_filtered_by_its_address_and_exported_as_lines() {
 /// A long chain takes longer to walk than any page may take.
 #[tokio::test]
 async fn verifying_the_chain_is_waited_for_longer_than_any_page() {
-    let mut browser = Browser::of(Role::Viewer).await;
+    let mut browser = Browser::impatient(Role::Viewer, Duration::from_millis(500)).await;
+    let verify = "/settings/audit/verify?action=mapping.*";
     let page = browser.get("/settings/audit?action=mapping.*").await;
-    assert!(page.body.contains("href=\"/settings/audit/verify?action=mapping.*\""), "{}", page.body);
-    browser.rooms.walk_slowly(Duration::from_secs(31));
-    let page = browser.get("/settings/audit/verify?action=mapping.*").await;
-    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains(&format!("href=\"{verify}\"")), "{}", page.body);
+    browser.rooms.asked();
+    browser.rooms.hold_audit();
+    let mut patient = browser.clone();
+    let verified = tokio::spawn(async move { patient.get(verify).await });
+    eventually(SOON, "the walk to begin", || async { (browser.rooms.asked() == ["verify"]).then_some(()) })
+        .await;
+    // It outlives two other pages, one after the other.
+    for _ in 0..2 {
+        let page = browser.get("/settings/audit").await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.body);
+    }
+    assert!(!verified.is_finished());
+    browser.rooms.release_audit();
+    let page = verified.await.unwrap();
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
     assert!(page.body.contains("The chain is whole."));
 }
 
