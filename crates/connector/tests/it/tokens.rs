@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use model::{ConnectionChanged, kind};
 use testkit::eventually;
 
@@ -17,8 +15,10 @@ async fn an_expired_token_is_renewed_once_however_many_calls_need_it() {
     world.capture(id, "deals", &["name"], true).await;
     world.acme.edit("companies", "a", "name", "1");
     world.wait_for_change("a", "name", "1").await;
-    world.acme.lock().latency = Duration::from_millis(150);
+    world.acme.hold("/search");
+    eventually(SOON, "both readers' calls", || async { (world.acme.lock().held >= 2).then_some(()) }).await;
     world.acme.expire_access();
+    world.acme.release();
     world.acme.edit("companies", "a", "name", "2");
     world.acme.edit("deals", "b", "name", "2");
     world.wait_for_change("a", "name", "2").await;
@@ -129,11 +129,16 @@ async fn two_processes_that_need_a_new_token_ask_the_vendor_once() {
     let world = World::new(FAST).await;
     let (mut one, mut other) = (world.start().await, world.start().await);
     let id = one.connect(&world.acme).await;
-    world.acme.lock().latency = Duration::from_millis(300);
-    world.acme.expire_access();
-    let (a, b) = tokio::join!(
+    world.acme.hold("/schema");
+    let expired = async {
+        eventually(SOON, "a call of each", || async { (world.acme.lock().held == 2).then_some(()) }).await;
+        world.acme.expire_access();
+        world.acme.release();
+    };
+    let (a, b, ()) = tokio::join!(
         one.api.refresh_schema(about("owner", id)),
-        other.api.refresh_schema(about("owner", id))
+        other.api.refresh_schema(about("owner", id)),
+        expired
     );
     a.unwrap();
     b.unwrap();

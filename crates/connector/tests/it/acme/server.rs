@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) refresh: Option<String>,
     pub(crate) expires_in: u64,
     pub(crate) rotate: bool,
-    /// How long a call takes, for stories about rates and about calls at the same time.
+    /// How long a call takes, for stories about rates.
     pub(crate) latency: Duration,
     pub(crate) refreshes: usize,
     /// Records that searches handed out.
@@ -75,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) prepared: Vec<String>,
     pub(crate) pushes: Pushes,
     gate: Option<(&'static str, Arc<Semaphore>)>,
+    /// Calls that came to the gate since it was closed.
+    pub(crate) held: usize,
     pub(crate) faults: VecDeque<(&'static str, Fault)>,
     pub(crate) calls: Vec<(String, Instant)>,
     counter: u64,
@@ -206,9 +208,12 @@ impl Acme {
         inner.records.get_mut(object).unwrap().get_mut(id).unwrap().archived = at;
     }
 
-    /// From now on calls of paths that begin like this wait at the gate. A token is made before its answer waits.
+    /// From now on calls of paths that begin like this wait at the gate; whether their token is good is looked at behind
+    /// it. A token is made before its answer waits.
     pub(crate) fn hold(&self, path: &'static str) {
-        self.lock().gate = Some((path, Arc::new(Semaphore::new(0))));
+        let mut inner = self.lock();
+        inner.gate = Some((path, Arc::new(Semaphore::new(0))));
+        inner.held = 0;
     }
 
     /// Lets one call pass the gate, unless one still may.
@@ -227,9 +232,11 @@ impl Acme {
 
     async fn passes(&self, path: &str) {
         let gate = {
-            let inner = self.lock();
+            let mut inner = self.lock();
             let gate = inner.gate.as_ref().filter(|(held, _)| path.starts_with(held));
-            gate.map(|(_, gate)| Arc::clone(gate))
+            let gate = gate.map(|(_, gate)| Arc::clone(gate));
+            inner.held += usize::from(gate.is_some());
+            gate
         };
         if let Some(gate) = gate {
             // One that is closed stands open.
@@ -303,14 +310,14 @@ async fn front(State(acme): State<Acme>, request: Request, next: Next) -> Respon
     let latency = {
         let mut inner = acme.lock();
         inner.calls.push((path.clone(), Instant::now()));
-        if !is_token && !authorized(&inner, request.headers()) {
-            return StatusCode::UNAUTHORIZED.into_response();
-        }
         inner.latency
     };
     tokio::time::sleep(latency).await;
     if !is_token {
         acme.passes(&path).await;
+        if !authorized(&acme.lock(), request.headers()) {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
     }
     let fault = acme.lock().take_fault(&path);
     match fault {
