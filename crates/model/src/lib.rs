@@ -13,6 +13,7 @@ mod id;
 mod parts;
 mod schema;
 mod value;
+mod vendor;
 mod write;
 
 pub use access::{Actor, Caller, Role, Scope, UnknownScope};
@@ -39,4 +40,5 @@ pub use id::{
 };
 pub use parts::SchemaPart;
 pub use value::{InvalidValue, Value};
+pub use vendor::vendor_name;
 pub use write::{ApplyWrite, CoveredValue, IssueCategory, WriteKind, WriteOutcome, Written};

@@ -210,14 +210,8 @@ pub(crate) fn policy(name: &str) -> &'static str {
 
 /// A vendor's name as people write it.
 pub(crate) fn vendor(name: &str) -> String {
-    match name {
-        "hubspot" => "HubSpot".to_owned(),
-        "salesforce" => "Salesforce".to_owned(),
-        "slack" => "Slack".to_owned(),
-        "google_calendar" => "Google Calendar".to_owned(),
-        "m365" => "Microsoft 365".to_owned(),
-        other => spaced(other),
-    }
+    let written = model::vendor_name(name);
+    if written == name { spaced(name) } else { written.to_owned() }
 }
 
 /// What a vendor calls an account of a customer, to name its id by.

@@ -3,7 +3,7 @@
 use model::{
     AccessChanged, AccessSubject, BudgetChanged, BudgetReached, BudgetSettings, CaptureRequested,
     CaptureStopped, ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, SchemaDriftDetected,
-    SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind,
+    SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind, vendor_name,
 };
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ pub(crate) fn connection(kind: &str, changed: &ConnectionChanged) -> Facts {
         connection: *connection,
         outcome,
         actor: None,
-        summary: format!("{vendor} {what}{why}"),
+        summary: format!("{} {what}{why}", vendor_name(vendor)),
         details: json!({
             "vendor": vendor, "state": state, "account": account, "reason": reason, "message": message,
         })
@@ -62,7 +62,7 @@ pub(crate) fn budget_changed(changed: &BudgetChanged) -> Facts {
         actor: None,
         summary: format!(
             "The API budget of {} was changed from {} to {}",
-            changed.vendor,
+            vendor_name(&changed.vendor),
             words(changed.before),
             words(changed.after)
         ),
@@ -81,7 +81,9 @@ pub(crate) fn budget_reached(reached: &BudgetReached) -> Facts {
         actor: None,
         summary: format!(
             "The API budget of {} is {}: {} calls{most} are used",
-            reached.vendor, reached.level, reached.used
+            vendor_name(&reached.vendor),
+            reached.level,
+            reached.used
         ),
         details: json!({
             "vendor": reached.vendor, "level": reached.level, "used": reached.used, "budget": reached.budget,
@@ -105,7 +107,11 @@ pub(crate) fn schema(refreshed: &SchemaRefreshed) -> Facts {
         connection: Some(refreshed.connection),
         outcome: Outcome::Ok,
         actor: None,
-        summary: format!("The schema of {} was read: {} objects{part}", refreshed.vendor, objects.len()),
+        summary: format!(
+            "The schema of {} was read: {} objects{part}",
+            vendor_name(&refreshed.vendor),
+            objects.len()
+        ),
         details: json!({ "vendor": refreshed.vendor, "objects": objects }).into(),
     }
 }
@@ -126,7 +132,7 @@ pub(crate) fn schema_drift(found: &SchemaDriftDetected) -> Facts {
         actor: None,
         summary: format!(
             "The schema of {} changed in {} places; {} field mappings paused",
-            found.vendor,
+            vendor_name(&found.vendor),
             found.changes.len(),
             paused.len()
         ),
@@ -231,19 +237,15 @@ pub(crate) fn verify_requested(wish: &VerifyRequested) -> Facts {
 
 pub(crate) fn run_finished(run: &SyncRunFinished) -> Facts {
     let SyncRunFinished { vendor, vendor_object, run: kind_of_run, read, error, message, .. } = run;
-    let why = message.as_deref().or(error.as_deref());
-    let summary = match why {
+    let what = match message.as_deref().or(error.as_deref()) {
         None if kind_of_run == "undo" => {
-            format!(
-                "{vendor} {vendor_object}: a run was put back, {} values of {read} records",
-                run.published
-            )
+            format!("a run was put back, {} values of {read} records", run.published)
         }
         None if kind_of_run == "reconcile" => {
-            format!("{vendor} {vendor_object}: {read} records verified equal, {} repaired", run.published)
+            format!("{read} records verified equal, {} repaired", run.published)
         }
-        None => format!("{vendor} {vendor_object}: {kind_of_run} read {read} records"),
-        Some(why) => format!("{vendor} {vendor_object}: {kind_of_run} failed: {why}"),
+        None => format!("{kind_of_run} read {read} records"),
+        Some(why) => format!("{kind_of_run} failed: {why}"),
     };
     Facts {
         action: kind::SYNC_RUN_FINISHED.to_owned(),
@@ -251,7 +253,7 @@ pub(crate) fn run_finished(run: &SyncRunFinished) -> Facts {
         connection: Some(run.connection),
         outcome: if error.is_some() { Outcome::Failed } else { Outcome::Ok },
         actor: None,
-        summary,
+        summary: format!("{} {vendor_object}: {what}", vendor_name(vendor)),
         details: json!({
             "vendor": vendor, "object": vendor_object, "operation": kind_of_run, "read": read,
             "published": run.published, "error": error, "message": message,

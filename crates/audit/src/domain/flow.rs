@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use model::{
     CanonicalObject, CaptureProgress, ChangeEvent, ChangeKind, ConflictRecorded, Lane, RecordChanged, Value,
-    VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
+    VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind, vendor_name,
 };
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -54,7 +54,7 @@ pub(crate) fn change(change: &ChangeEvent) -> Facts {
         connection: Some(change.connection),
         outcome: Outcome::Ok,
         actor: Some(format!("connection:{}", change.connection)),
-        summary: format!("{vendor} {object} {id} {what}"),
+        summary: format!("{} {object} {id} {what}", vendor_name(vendor)),
         details: Details::of(&details, std::iter::empty()),
     }
 }
@@ -118,6 +118,7 @@ pub(crate) fn verify_finished(fact: &VerifyFinished) -> Facts {
 
 pub(crate) fn written(written: Written) -> Facts {
     let Written { vendor, object, record, .. } = &written;
+    let name = vendor_name(vendor);
     let mut details = json!({
         "vendor": vendor,
         "object": object,
@@ -135,11 +136,11 @@ pub(crate) fn written(written: Written) -> Facts {
                 "fields": names,
                 "covered": covered.keys().collect::<Vec<_>>(),
             });
-            ("write.applied", Outcome::Ok, format!("{vendor} {object} {vendor_id} was written"), more)
+            ("write.applied", Outcome::Ok, format!("{name} {object} {vendor_id} was written"), more)
         }
         WriteOutcome::Rejected { category, message, field } => {
             let more = json!({ "category": category, "message": message, "field": field });
-            let summary = format!("{vendor} refused to write {object} of {record}: {message}");
+            let summary = format!("{name} refused to write {object} of {record}: {message}");
             ("write.rejected", Outcome::Failed, summary, more)
         }
     };

@@ -60,6 +60,13 @@ async fn entries_are_found_by_each_filter_and_page_by_page() {
         let found = list(request.clone()).await.unwrap();
         assert_eq!(found.entries.len(), count, "{request:?}");
         assert_eq!(found.next_before, 0);
+        for entry in found.entries {
+            assert!(
+                !entry.summary.contains("hubspot"),
+                "a vendor's name as people write it: {}",
+                entry.summary
+            );
+        }
     }
     let mut seen = BTreeSet::new();
     let mut before = 0;
