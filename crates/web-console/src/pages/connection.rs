@@ -137,6 +137,11 @@ impl Body {
         self.connection.state != "disconnected"
     }
 
+    /// Whether nobody has to connect it again before it goes on.
+    fn is_authorized(&self) -> bool {
+        is_authorized(&self.connection)
+    }
+
     /// How the vendor's changes arrive, in words.
     fn arrival(&self) -> String {
         if !stream::is_followed(&self.connection) {
@@ -156,8 +161,12 @@ impl Body {
     }
 }
 
+fn is_authorized(connection: &Connection) -> bool {
+    !matches!(&*connection.state, "disconnected" | "reauth_required")
+}
+
 fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
-    let authorized = !matches!(&*connection.state, "disconnected" | "reauth_required");
+    let authorized = is_authorized(connection);
     let active = mappings.iter().filter(|mapping| mapping.state == "active").count() as u64;
     let mapped = mappings.iter().any(|mapping| mapping.activated_at.is_some());
     let class = |done: bool, now: bool| match (done, now) {
@@ -167,6 +176,7 @@ fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
     };
     let map_text = match (mapped, mappings.is_empty()) {
         (true, _) => "Fields are mapped",
+        (false, true) if !authorized => "Begins once it is connected again",
         (false, true) => "Choose a pair of objects below",
         (false, false) => "Review the mapping, then its plan",
     };

@@ -196,6 +196,17 @@ async fn the_detail_page_shows_steps_progress_pairs_issues_and_audit() {
 }
 
 #[tokio::test]
+async fn a_connection_that_needs_connecting_again_offers_nothing_else() {
+    let mut browser = Browser::of(Role::Owner).await;
+    browser.rooms.set_connection_state("reauth_required");
+    let page = browser.get(&connection()).await;
+    assert!(page.body.contains("id=\"reconnect\""), "{}", page.body);
+    for action in ["Map fields", "Sync now", "Refresh schema", "Pause"] {
+        assert!(!page.body.contains(action), "{action} is offered");
+    }
+}
+
+#[tokio::test]
 async fn every_button_of_the_connection_does_what_it_says() {
     let mut browser = Browser::of(Role::Owner).await;
     for (path, fields, asked) in [

@@ -48,6 +48,7 @@ struct State {
     failure: Option<Status>,
     /// Where the audit room's answers wait, while it is closed.
     gate: Option<Arc<Semaphore>>,
+    connection_state: String,
     mapping_state: String,
     plan_state: String,
 }
@@ -57,6 +58,7 @@ impl Rooms {
         let rooms = Self::default();
         {
             let mut state = rooms.0.lock().unwrap();
+            state.connection_state = "active".to_owned();
             state.mapping_state = "draft".to_owned();
             state.plan_state = "ready".to_owned();
         }
@@ -73,6 +75,11 @@ impl Rooms {
         let calls = std::mem::take(&mut self.0.lock().unwrap().passive);
         assert!(calls.windows(2).all(|pair| pair[0] == pair[1]), "{calls:?}");
         *calls.first().expect("the rooms were asked")
+    }
+
+    /// Puts HubSpot's connection into this state.
+    pub(crate) fn set_connection_state(&self, state: &str) {
+        self.0.lock().unwrap().connection_state = state.to_owned();
     }
 
     /// Puts the mapping into this state.
@@ -314,7 +321,8 @@ impl Connections for Rooms {
     async fn get_connection(&self, request: Request<con::ConnectionRequest>) -> Answer<con::Connection> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
         let asked = &request.get_ref().connection_id;
-        let connections = [sample::connection("active"), sample::salesforce_connection()];
+        let state = self.0.lock().unwrap().connection_state.clone();
+        let connections = [sample::connection(&state), sample::salesforce_connection()];
         let found = connections.into_iter().find(|connection| connection.id == *asked);
         found.map(Response::new).ok_or_else(|| Status::not_found("no such connection"))
     }
