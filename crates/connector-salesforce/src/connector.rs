@@ -165,6 +165,7 @@ impl Connector for Salesforce {
         let offered = global.sobjects.into_iter().filter(objects::is_offered);
         stream::iter(offered.map(|object| async move {
             let describe: wire::Describe = client.describe(&object.name).await?.read()?;
+            self.lacking.learn(client, &describe);
             Ok(objects::schema_from_wire(describe))
         }))
         .buffered(DESCRIBED_AT_ONCE)

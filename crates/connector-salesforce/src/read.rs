@@ -7,7 +7,7 @@
 //!   the last minutes again.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     client::{Answer, Client},
     objects::{Decoder, RECORD_ID, STAMP},
     soql::{Soql, literal},
-    wire::{IdRow, Record, Retrieve, Rows},
+    wire::{Describe, IdRow, Record, Retrieve, Rows},
 };
 
 /// Records per page: a query gives 2,000 at most,
@@ -34,13 +34,13 @@ const LONGEST_QUERY: usize = 12_000;
 const HISTORY: SignedDuration = SignedDuration::from_hours(24);
 const NO_STAMP: &str = "Salesforce shows a record without an id or a stamp";
 
-/// Objects that are known to lack the field for our record id, by the organization's address and their name. Whoever adds
-/// the field forgets them here.
+/// Whether objects lack the field for our record id, by the organization's address and their name. Whoever adds the
+/// field forgets them here.
 #[derive(Debug, Default)]
-pub(crate) struct Lacking(Mutex<HashSet<(String, String)>>);
+pub(crate) struct Lacking(Mutex<HashMap<(String, String), bool>>);
 
 impl Lacking {
-    fn objects(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+    fn objects(&self) -> MutexGuard<'_, HashMap<(String, String), bool>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -48,12 +48,22 @@ impl Lacking {
         (client.session().api_url().to_string(), object.to_owned())
     }
 
-    fn has(&self, client: Client<'_>, object: &str) -> bool {
-        self.objects().contains(&Self::key(client, object))
+    /// None when nobody looked yet.
+    fn known(&self, client: Client<'_>, object: &str) -> Option<bool> {
+        self.objects().get(&Self::key(client, object)).copied()
     }
 
     fn note(&self, client: Client<'_>, object: &str) {
-        self.objects().insert(Self::key(client, object));
+        self.objects().insert(Self::key(client, object), true);
+    }
+
+    /// Learns it from a description. One that is older than the field takes nothing back.
+    pub(crate) fn learn(&self, client: Client<'_>, described: &Describe) -> bool {
+        let has = described.fields.iter().any(|field| field.name == RECORD_ID);
+        let mut objects = self.objects();
+        let lacks = objects.entry(Self::key(client, &described.name)).or_insert(!has);
+        *lacks &= !has;
+        *lacks
     }
 
     pub(crate) fn forget(&self, client: Client<'_>, object: &str) {
@@ -171,7 +181,12 @@ impl<'a> Reader<'a> {
     /// fields are too many for a query.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Option<Answer>, Error> {
         let mut names: Vec<&str> = ["Id", STAMP].into_iter().chain(self.decoder.names()).collect();
-        if self.lacking.has(self.client, self.object) {
+        let lacks = match self.lacking.known(self.client, self.object) {
+            Some(lacks) => lacks,
+            // To ask for a field that is not there would be a failed call.
+            None => self.lacking.learn(self.client, &self.client.describe(self.object).await?.read()?),
+        };
+        if lacks {
             return self.ask_for(ask, &names).await;
         }
         names.push(RECORD_ID);

@@ -26,7 +26,7 @@ enum Found {
 /// Makes sure that an object has the field, and that the user who connected may write it.
 pub(crate) async fn prepare(client: Client<'_>, lacking: &Lacking, object: &str) -> Result<(), Error> {
     lacking.forget(client, object);
-    if found(client, object).await? == Found::Ready {
+    if found(client, lacking, object).await? == Found::Ready {
         return Ok(());
     }
     match client.create_field(&field(object)).await {
@@ -37,18 +37,19 @@ pub(crate) async fn prepare(client: Client<'_>, lacking: &Lacking, object: &str)
         Err(error) => return Err(refused(object, &error.message)),
     }
     // A new field is hidden from everybody until somebody opens it.
-    if found(client, object).await? == Found::Not {
+    if found(client, lacking, object).await? == Found::Not {
         permit(client, object).await?;
     }
-    match found(client, object).await? {
+    match found(client, lacking, object).await? {
         Found::Ready => Ok(()),
         Found::Not => Err(refused(object, "the field is hidden from the user who connected")),
         Found::Other => Err(refused(object, "the field of this name is no external id")),
     }
 }
 
-async fn found(client: Client<'_>, object: &str) -> Result<Found, Error> {
+async fn found(client: Client<'_>, lacking: &Lacking, object: &str) -> Result<Found, Error> {
     let describe: Describe = client.describe(object).await?.read()?;
+    lacking.learn(client, &describe);
     let field = describe.fields.iter().find(|field| field.name == RECORD_ID);
     Ok(match field {
         Some(field) if field.external_id && field.createable => Found::Ready,

@@ -23,6 +23,7 @@ pub(crate) struct Org {
     pub(crate) salesforce: Arc<Salesforce>,
     pub(crate) grant: Grant,
     pub(crate) session: Session,
+    pub(crate) config: Config,
 }
 
 pub(crate) async fn connected() -> Org {
@@ -49,10 +50,10 @@ pub(crate) async fn connected_as(settings: Settings, differs: impl FnOnce(&mut C
         bulk_from: BULK_FROM,
     };
     differs(&mut config);
-    let salesforce = Arc::new(Salesforce::try_new(config).unwrap().without_limits());
+    let salesforce = Arc::new(Salesforce::try_new(config.clone()).unwrap().without_limits());
     let grant = consent(&sandbox, &salesforce).await;
     let session = session(&sandbox, &salesforce, &grant);
-    Org { sandbox, salesforce, grant, session }
+    Org { sandbox, salesforce, grant, session, config }
 }
 
 pub(crate) fn session(sandbox: &Handle, salesforce: &Arc<Salesforce>, grant: &Grant) -> Session {
@@ -152,6 +153,21 @@ impl Org {
         let calls = self.sandbox.calls();
         let last = calls["last"].as_array().unwrap();
         last.iter().filter(|call| call["path"].as_str().is_some_and(|path| path.contains(part))).count()
+    }
+
+    /// The calls that were answered with an error.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let calls = self.sandbox.calls();
+        let last = calls["last"].as_array().unwrap().iter();
+        let refused = last.filter(|call| call["status"].as_u64() >= Some(400));
+        refused.map(|call| format!("{} {}", call["status"], call["path"])).collect()
+    }
+
+    /// The same organization, connected to a process that knows nothing of it yet.
+    pub(crate) fn restarted(self) -> Self {
+        let salesforce = Arc::new(Salesforce::try_new(self.config.clone()).unwrap().without_limits());
+        let session = session(&self.sandbox, &salesforce, &self.grant);
+        Self { salesforce, session, ..self }
     }
 
     /// The stream of an object's changes, behind a position.

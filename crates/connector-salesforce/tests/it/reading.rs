@@ -29,6 +29,30 @@ async fn standard_and_custom_objects_are_described() {
 }
 
 #[tokio::test]
+async fn the_first_reading_of_an_object_without_our_field_fails_no_call() {
+    let org = connected().await;
+    let names = fields(&["Name"]);
+    org.make("Account", json!({"Name": "Acme"}));
+    let schema = org.schema("Account").await;
+    let (changes, _) = org.read_all(&schema, &names, None).await;
+    assert_eq!((changes.len(), org.refused()), (1, Vec::<String>::new()));
+
+    // A process that described nothing itself looks once.
+    let again = org.restarted();
+    let described = again.calls_of("/describe");
+    for _ in 0..2 {
+        let (changes, _) = again.read_all(&schema, &names, None).await;
+        assert_eq!(changes.len(), 1);
+    }
+    assert_eq!((again.calls_of("/describe") - described, again.refused()), (1, Vec::new()));
+    again.salesforce.prepare_external_id(&again.session, "Account").await.unwrap();
+    again.sandbox.edit("Account", &changes[0].id, json!({"Accord_Id__c": "rec_1"})).unwrap();
+    again.settle();
+    let (changes, _) = again.read_all(&schema, &names, None).await;
+    assert_eq!(changes[0].external_id.as_deref(), Some("rec_1"));
+}
+
+#[tokio::test]
 async fn custom_objects_are_read() {
     let org = connected().await;
     org.sandbox.seed("Custom__c", 3).unwrap();
