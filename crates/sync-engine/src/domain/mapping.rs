@@ -340,6 +340,8 @@ impl FieldPair {
 pub(crate) struct Compiled {
     pub(crate) mapping: Mapping,
     pub(crate) pairs: Vec<FieldPair>,
+    /// The vendor's fields without which it creates no record.
+    pub(crate) required: Vec<FieldSchema>,
 }
 
 impl Compiled {
@@ -365,7 +367,8 @@ impl Compiled {
                 })
             })
             .collect();
-        Self { mapping, pairs }
+        let required = vendor.fields.iter().filter(|field| field.required && !field.read_only);
+        Self { mapping, pairs, required: required.cloned().collect() }
     }
 
     /// The vendor fields to read.

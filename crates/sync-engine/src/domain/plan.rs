@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{ApplyWrite, IssueCategory, LinkId, RecordId, WriteId};
+use model::{ApplyWrite, FieldSchema, IssueCategory, LinkId, RecordId, WriteId, vendor_name};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
     cell::Record,
-    mapping::{Compiled, MappingState},
+    mapping::{Compiled, FieldPair, MappingState},
     sync::{self, Effect, Link, LinkState, Staged},
 };
 
@@ -213,7 +213,7 @@ impl<'a> Planner<'a> {
             self.writes += u64::from(next.write.is_some());
             match (next.troubles.first(), next.write) {
                 (Some(trouble), _) => (Category::Blocked, trouble.message.clone()),
-                (None, Some(_)) if link.vendor_id.is_none() => (Category::CreateThere, String::new()),
+                (None, Some(write)) if link.vendor_id.is_none() => self.create(&write),
                 (None, Some(write)) => (Category::UpdateThere, written(&write)),
                 (None, None) => (Category::MatchedEqual, String::new()),
             }
@@ -272,9 +272,26 @@ impl<'a> Planner<'a> {
         self.writes += u64::from(next.write.is_some());
         match (next.troubles.first(), next.write) {
             (Some(trouble), _) => (Category::Blocked, trouble.message.clone()),
-            (None, Some(_)) => (Category::CreateThere, String::new()),
+            (None, Some(write)) => self.create(&write),
             (None, None) => (Category::Skipped, "no field that is sent has a value".to_owned()),
         }
+    }
+
+    /// A record is created at the vendor, which takes none without the fields that it requires.
+    fn create(&self, write: &ApplyWrite) -> (Category, String) {
+        let vendor = vendor_name(&self.mapping.mapping.vendor);
+        for FieldSchema { name, label, references, .. } in &self.mapping.required {
+            let outward = |pair: &&FieldPair| pair.vendor.name == *name && pair.direction.outward();
+            let reason = match self.mapping.pairs.iter().find(outward) {
+                None => "nothing is sent to it: map a field to it".to_owned(),
+                // It is known when the record that it names is there.
+                Some(_) if references.is_some() => continue,
+                Some(_) if write.fields.get(name).is_some_and(|value| !value.is_blank()) => continue,
+                Some(pair) => format!("{} is blank here: fill it in", pair.canonical.label),
+            };
+            return (Category::Blocked, format!("{vendor} requires {label} ({name}), and {reason}"));
+        }
+        (Category::CreateThere, String::new())
     }
 
     fn meet(&mut self, there: &There<'_>, mut record: Record) -> (Category, String) {
@@ -339,4 +356,89 @@ fn written(write: &ApplyWrite) -> String {
         return "archived: ours was archived here".to_owned();
     }
     write.fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use model::{CanonicalObject, ConnectionId, MappingId, ObjectSchema, OrganizationId, Value};
+
+    use super::*;
+    use crate::domain::{
+        cell::Cell,
+        mapping::{FieldMapping, FieldState, Mapping, Settings},
+    };
+
+    /// What a plan says of a record that only we have, when these pairs are mapped and the vendor requires both fields.
+    fn planned(pairs: &[(&str, &str)], values: &[(&str, &str)]) -> (Category, String) {
+        let nobody = Uuid::nil();
+        let canonical = CanonicalObject::Company.schema();
+        let mut there = ObjectSchema { name: "Account".into(), ..canonical.clone() };
+        there.fields.retain(|field| ["name", "address_city"].contains(&&*field.name));
+        for field in &mut there.fields {
+            (field.required, field.label) = (true, field.name.to_uppercase());
+        }
+        let field = |theirs: &str| FieldMapping {
+            vendor_field: Some(theirs.to_owned()),
+            state: FieldState::Confirmed,
+            ..FieldMapping::unmapped()
+        };
+        let fields = pairs.iter().map(|(ours, theirs)| ((*ours).to_owned(), field(theirs))).collect();
+        let mapping = Mapping {
+            id: MappingId::from_uuid(nobody),
+            organization: OrganizationId::from_uuid(nobody),
+            connection: ConnectionId::from_uuid(nobody),
+            vendor: "salesforce".to_owned(),
+            object: CanonicalObject::Company,
+            vendor_object: "Account".to_owned(),
+            state: MappingState::Draft,
+            revision: 1,
+            settings: Settings { fields, ..Settings::default() },
+            draft: None,
+            activated_at: None,
+            activated_by: None,
+        };
+        let compiled = Compiled::new(mapping, &canonical, &there);
+        let mut record = Record::new(
+            RecordId::from_uuid(nobody),
+            compiled.mapping.organization,
+            CanonicalObject::Company,
+            Timestamp::UNIX_EPOCH,
+        );
+        for (name, value) in values {
+            let cell = Cell {
+                value: Value::text(*value),
+                at: Timestamp::UNIX_EPOCH,
+                origin: "user".into(),
+                version: 1,
+            };
+            record.cells.insert((*name).to_owned(), cell);
+        }
+        let mut planner = Planner::new(&compiled);
+        planner.here(&record);
+        let (result, _) = planner.finish(1, 1.0);
+        let (category, tally) = result.categories.into_iter().next().unwrap();
+        (category, tally.samples[0].note.clone())
+    }
+
+    #[test]
+    fn a_create_without_what_the_vendor_requires_is_blocked_and_says_what_to_do() {
+        let one = [("name", "One")];
+        let both = [("name", "One"), ("address_city", "Bonn")];
+        let mapped = [("name", "name"), ("address_city", "address_city")];
+        let (category, note) = planned(&[("name", "name")], &both);
+        assert_eq!(category, Category::Blocked);
+        assert_eq!(
+            note,
+            "Salesforce requires ADDRESS_CITY (address_city), and nothing is sent to it: map a field to it"
+        );
+        let (category, note) = planned(&mapped, &one);
+        assert_eq!(category, Category::Blocked);
+        assert_eq!(
+            note,
+            "Salesforce requires ADDRESS_CITY (address_city), and City is blank here: fill it in"
+        );
+        let (category, note) = planned(&mapped, &both);
+        assert_eq!((category, note.as_str()), (Category::CreateThere, ""));
+    }
 }

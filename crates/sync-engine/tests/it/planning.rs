@@ -117,6 +117,38 @@ async fn a_schema_that_did_not_change_leaves_a_plan_true() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_that_the_vendor_would_not_create_are_planned_as_blocked_and_say_what_to_do() {
+    let world = World::bare().await;
+    let mut schema = hubspot();
+    schema[0].fields.iter_mut().find(|field| field.name == "city").unwrap().required = true;
+    world.connect(world.connection, &schema).await;
+    let draft = world.draft().await;
+    let record = world.create(&[("name", "Ours"), ("domain", "ours.test")]).await;
+    let map = |action: &str| wire::SetFieldRequest {
+        mapping_id: draft.id.clone(),
+        field: "address_city".to_owned(),
+        action: action.to_owned(),
+        vendor_field: "city".to_owned(),
+        ..wire::SetFieldRequest::default()
+    };
+    let planned = async || {
+        world.request_plan(&draft.id).await;
+        world.backfill_finished("companies", 0).await;
+        let plan = world.plan_in(&draft.id, "ready").await;
+        let [only] = &plan.categories[..] else { panic!("{:?}", plan.categories) };
+        (only.name.clone(), only.count, only.samples[0].note.clone())
+    };
+    world.api.clone().set_field(by("admin", map("ignore"))).await.unwrap();
+    let unmapped = "HubSpot requires City (city), and nothing is sent to it: map a field to it";
+    assert_eq!(planned().await, ("blocked".to_owned(), 1, unmapped.to_owned()));
+    world.api.clone().set_field(by("admin", map("choose"))).await.unwrap();
+    let blank = "HubSpot requires City (city), and City is blank here: fill it in";
+    assert_eq!(planned().await, ("blocked".to_owned(), 1, blank.to_owned()));
+    world.edit(&record.id, &[("address_city", "Bonn")]).await;
+    assert_eq!(planned().await, ("create_there".to_owned(), 1, String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_happens_during_a_pause_is_merged_and_written_afterwards() {
     let world = World::new().await;
     let mut api = world.api.clone();

@@ -106,7 +106,7 @@ fn meaning(category: &str) -> &'static str {
         "create_here" => "New records appear here.",
         "create_there" => "New records appear in the CRM.",
         "conflict" => "Linked; both sides hold different values, and each field's policy decides.",
-        "blocked" => "Left alone until somebody looks: see the note of each.",
+        "blocked" => "These cannot be synced as things are; each example says why.",
         _ => "",
     }
 }

@@ -111,6 +111,7 @@ async fn suggesting_planning_and_activating_follow_one_another() {
         assert!(page.body.contains(shown), "{shown} is not shown");
     }
     assert!(page.body.contains(r#"name="plan_hash" value="b9d1f6c2a7""#));
+    assert!(page.body.contains(r#"id="samples-blocked" open"#), "why records are blocked is seen at once");
     browser.post(&format!("{}/activate", mapping()), &[("plan_hash", "b9d1f6c2a7")]).await;
     assert_eq!(
         browser.rooms.asked(),
