@@ -236,13 +236,13 @@ fn details(entry: &Value) -> Value {
 }
 
 /// A server that is told things and says that it is fine.
-struct Receiver {
-    url: String,
+pub(super) struct Receiver {
+    pub(super) url: String,
     heard: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let heard: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
@@ -256,7 +256,7 @@ impl Receiver {
     }
 
     /// The head and the body of each request.
-    fn heard(&self) -> Vec<(String, Value)> {
+    pub(super) fn heard(&self) -> Vec<(String, Value)> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

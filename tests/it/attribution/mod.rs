@@ -1,5 +1,6 @@
 //! From a click to a payout over the public API, as its callers use it.
 
+mod browser;
 mod crash;
 mod guards;
 mod native;

@@ -82,14 +82,14 @@ async fn assert_whole(shop: &Shop, house: &House) {
     assert!(!house.log().contains("panicked"), "something panicked: {}", house.log());
 }
 
-async fn create_in_hubspot(hubspot: &HubSpotPortal, object: &str, properties: Value) -> String {
+pub(super) async fn create_in_hubspot(hubspot: &HubSpotPortal, object: &str, properties: Value) -> String {
     let path = format!("/crm/v3/objects/{object}");
     let (status, answer) = hubspot.call("POST", &path, Some(json!({ "properties": properties }))).await;
     assert_eq!(status, 201, "{answer}");
     answer["id"].as_str().expect("an id").to_owned()
 }
 
-async fn associate(hubspot: &HubSpotPortal, deal: &str, contact: &str) {
+pub(super) async fn associate(hubspot: &HubSpotPortal, deal: &str, contact: &str) {
     let path = format!("/crm/v4/objects/deals/{deal}/associations/default/contacts/{contact}");
     let (status, answer) = hubspot.call("PUT", &path, None).await;
     assert_eq!(status, 200, "{answer}");

@@ -1,5 +1,6 @@
 use axum::http::StatusCode;
 use model::Role;
+use tonic::Code;
 use web_console::sample;
 
 use crate::console::Browser;
@@ -61,6 +62,28 @@ async fn what_is_held_back_is_set_and_a_secret_is_shown_once() {
     let page = browser.post("/settings/guards", &[("users_per_click", "many")]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(Browser::of(Role::Member).await.get("/settings/guards").await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_told_of_nothing_is_not_made_and_what_was_typed_stays() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let typed = [("url", "https://hooks.example/accord"), ("label", "Books")];
+    let page = browser.post("/settings/webhooks", &typed).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for part in ["Choose at least one event", "value=\"https://hooks.example/accord\"", "value=\"Books\""] {
+        assert!(page.body.contains(part), "no {part} in {}", page.body);
+    }
+    let path = format!("/settings/webhooks/{}", sample::id("wh", 1));
+    let page = browser.post(&path, &[("label", "Books")]).await;
+    assert!(page.body.contains("Choose at least one event"), "{}", page.body);
+    assert_eq!(browser.rooms.asked(), Vec::<String>::new());
+    browser.rooms.fail_next(Code::InvalidArgument, "address_refused", "url: it is no public address.");
+    let page = browser.post("/settings/webhooks", &[("url", "https://10.0.0.1/"), ("event", "*")]).await;
+    assert!(
+        page.body.contains("no public address") && page.body.contains("https://10.0.0.1/"),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]

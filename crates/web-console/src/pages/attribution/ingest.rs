@@ -284,7 +284,8 @@ pub(crate) async fn update(
         Err(failure) if failure.is_fixable() => {
             let status: StatusCode = failure.status;
             shell.flash = Some(Flash::bad(failure.message, failure.code));
-            let page = IngestUrlPage { shell, url, name, draft, bodies: Vec::new(), is_draft: true };
+            let bodies = bodies(&app, &visitor, &id, None).await?;
+            let page = IngestUrlPage { shell, url, name, draft, bodies, is_draft: false };
             Ok((status, page.into_response()).into_response())
         }
         Err(failure) => Err(failure),

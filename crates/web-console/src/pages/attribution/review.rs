@@ -113,7 +113,7 @@ fn verb(decision: &str) -> String {
         "mature" => "approved it: its hold period was over".to_owned(),
         "reverse" => "reversed it".to_owned(),
         "hold" => "held it back".to_owned(),
-        "release" => "released it".to_owned(),
+        "release" => "cleared it".to_owned(),
         "flag" => "flagged the click as fraud".to_owned(),
         "clear" => "cleared the click".to_owned(),
         other => ui::spaced(other).to_lowercase(),

@@ -1,9 +1,9 @@
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use model::Scope;
+use model::{Scope, kind};
 use proto::attribution::{
     CreateWebhookRequest, DeleteWebhookRequest, GetWebhookRequest, ListDeliveriesRequest,
     ListWebhooksRequest, RetryDeliveryRequest, TestWebhookRequest, UpdateWebhookRequest, WebhookDelivery,
@@ -26,14 +26,17 @@ const PATH: &str = "/settings/webhooks";
 const ONLY_MANAGERS: &str = "Only an Owner or Admin sees and changes webhooks.";
 /// What can be subscribed to.
 const EVENTS: &[&str] = &[
-    "attribution.created",
-    "commission.accrued",
-    "commission.approved",
-    "commission.paid",
-    "commission.reversed",
-    "partner.created",
-    "partner.activated",
-    "payout.created",
+    kind::ATTRIBUTION_CREATED,
+    kind::ATTRIBUTION_REPLACED,
+    kind::COMMISSION_ACCRUED,
+    kind::COMMISSION_APPROVED,
+    kind::COMMISSION_PAID,
+    kind::COMMISSION_REVERSED,
+    kind::COMMISSION_ADJUSTED,
+    kind::PARTNER_CREATED,
+    kind::PARTNER_ACTIVATED,
+    kind::PARTNER_REVOKED,
+    kind::PAYOUT_CREATED,
 ];
 
 /// The addresses that are told what happened.
@@ -44,6 +47,8 @@ pub(crate) struct WebhooksPage {
     endpoints: Vec<WebhookEndpoint>,
     /// The secret that was just made, and the address it belongs to.
     secret: Option<(String, String)>,
+    /// What was typed and is not good yet.
+    draft: CreateWebhookRequest,
 }
 respond::page_response!(WebhooksPage);
 
@@ -58,8 +63,12 @@ pub(crate) struct WebhookPage {
 respond::page_response!(WebhookPage);
 
 impl WebhooksPage {
+    fn is_chosen(&self, event: &str) -> bool {
+        self.draft.events.iter().any(|chosen| chosen == event)
+    }
+
     pub(crate) fn sample(shell: Shell) -> Self {
-        Self { shell, endpoints: sample::webhooks(), secret: None }
+        Self { shell, endpoints: sample::webhooks(), secret: None, draft: CreateWebhookRequest::default() }
     }
 
     pub(crate) fn sample_made(shell: Shell) -> Self {
@@ -87,32 +96,53 @@ fn pretty(json: &str) -> String {
 
 /// `GET /settings/webhooks`.
 pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<WebhooksPage, Failure> {
-    load(&app, &visitor, None).await
+    load(&app, &visitor).await
 }
 
-async fn load(
-    app: &App,
-    visitor: &Visitor,
-    secret: Option<(String, String)>,
-) -> Result<WebhooksPage, Failure> {
+async fn load(app: &App, visitor: &Visitor) -> Result<WebhooksPage, Failure> {
     visitor.must(Scope::ProgramsWrite, ONLY_MANAGERS)?;
     let request = visitor.ask(ListWebhooksRequest {})?;
     let endpoints = app.rooms().attribution().list_webhooks(request).await?.into_inner().endpoints;
-    Ok(WebhooksPage { shell: visitor.shell("Webhooks", Nav::Webhooks), endpoints, secret })
+    let (shell, draft) = (visitor.shell("Webhooks", Nav::Webhooks), CreateWebhookRequest::default());
+    Ok(WebhooksPage { shell, endpoints, secret: None, draft })
 }
 
 /// `POST /settings/webhooks`: the answer is the page with the secret, which is nowhere else ever again.
 pub(crate) async fn create(
     State(app): State<App>,
     Form(visitor, form): Form<Pairs>,
-) -> Result<WebhooksPage, Failure> {
-    let request = CreateWebhookRequest {
+) -> Result<Response, Failure> {
+    let draft = CreateWebhookRequest {
         url: one(&form, "url"),
         events: all(&form, "event"),
         label: one(&form, "label"),
     };
-    let made = app.rooms().attribution().create_webhook(visitor.ask(request)?).await?.into_inner();
-    load(&app, &visitor, Some((made.secret, made.endpoint.unwrap_or_default().url))).await
+    let made = async {
+        must_choose(&draft.events)?;
+        let made = app.rooms().attribution().create_webhook(visitor.ask(draft.clone())?).await?;
+        Ok::<_, Failure>(made.into_inner())
+    };
+    let made = made.await;
+    let page = load(&app, &visitor).await?;
+    match made {
+        Ok(made) => {
+            let secret = Some((made.secret, made.endpoint.unwrap_or_default().url));
+            Ok(WebhooksPage { secret, ..page }.into_response())
+        }
+        Err(failure) if failure.is_fixable() => {
+            let (status, mut page) = (failure.status, WebhooksPage { draft, ..page });
+            page.shell.flash = Some(Flash::bad(failure.message, failure.code));
+            Ok((status, page).into_response())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn must_choose(events: &[String]) -> Result<(), Failure> {
+    if events.is_empty() {
+        return Err(Failure::invalid("events_missing", "Choose at least one event that it is told of."));
+    }
+    Ok(())
 }
 
 /// `GET /settings/webhooks/{webhook}`.
@@ -146,6 +176,9 @@ pub(crate) async fn update(
         Some(_) => (Vec::new(), None),
         None => (all(&form, "event"), Some(one(&form, "label"))),
     };
+    if active.is_none() {
+        must_choose(&events)?;
+    }
     let request = UpdateWebhookRequest { webhook_id, url: None, events, label, active };
     let endpoint = app.rooms().attribution().update_webhook(visitor.ask(request)?).await?.into_inner();
     let text = match active {
