@@ -65,11 +65,7 @@ async fn what_a_flag_takes_back_clearing_it_gives_again_by_entries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_a_new_value_a_lost_deal_and_a_won_one_correct_what_is_owed() {
     let world = world().await;
-    let program = world.program("Spring", percent("10")).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    let deal = world.record(event("user-1", "100")).await.event_id;
+    let Sold { ada, event: deal, .. } = world.sold(percent("10")).await;
     for (key, correction, owed) in [
         ("1", Correction::Refund("40".to_owned()), "accrued 6.00 USD"),
         ("2", Correction::Value("300".to_owned()), "accrued 30.00 USD"),
@@ -110,11 +106,7 @@ async fn another_model_is_previewed_and_then_replaces_what_stands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_partner_earns_nothing_more_and_keeps_what_it_earned() {
     let world = world().await;
-    let program = world.program("Spring", percent("10")).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    world.record(event("user-1", "100")).await;
+    let Sold { ada, .. } = world.sold(percent("10")).await;
     let tomorrow = Some(proto::to_wire_time(world.later(24)));
     world.record(NewEvent { ts: tomorrow, ..event("user-1", "50") }).await;
     world.clock.advance(Duration::from_secs(60));

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proto::attribution::{SettlePayoutRequest, Terms, correct_event_request::Correction};
 use testkit::eventually;
 
-use crate::world::{SOON, by_all, event, percent, world, world_that_looks_every};
+use crate::world::{SOON, Sold, by_all, event, percent, world, world_that_looks_every};
 
 fn settle(payout: &str, outcome: &str) -> SettlePayoutRequest {
     SettlePayoutRequest {
@@ -16,11 +16,7 @@ fn settle(payout: &str, outcome: &str) -> SettlePayoutRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commission_is_approved_by_hand_after_its_hold_period_and_paid_once() {
     let world = world().await;
-    let program = world.program("Spring", Terms { hold_days: 14, ..percent("10") }).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    world.record(event("user-1", "100")).await;
+    let Sold { ada, .. } = world.sold(Terms { hold_days: 14, ..percent("10") }).await;
     let id = world.commissions().await[0].id.clone();
     let refused = world.approve(&id).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.hold_days), ("holdback_active", 14));
@@ -40,11 +36,7 @@ async fn a_commission_is_approved_by_hand_after_its_hold_period_and_paid_once() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commission_matures_by_itself() {
     let world = world_that_looks_every(1).await;
-    let program = world.program("Spring", Terms { hold_days: 1, ..percent("10") }).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    world.record(event("user-1", "100")).await;
+    let Sold { ada, .. } = world.sold(Terms { hold_days: 1, ..percent("10") }).await;
     world.clock.advance(Duration::from_secs(25 * 3600));
     let approved = eventually(SOON, "the job approves it", || async {
         let found = world.commissions().await.remove(0);
@@ -58,11 +50,7 @@ async fn a_commission_matures_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_keeps_its_key_and_amount_over_a_restart() {
     let world = world().await;
-    let program = world.program("Spring", percent("10")).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    let deal = world.record(event("user-1", "100")).await.event_id;
+    let Sold { ada, event: deal, .. } = world.sold(percent("10")).await;
     let id = world.commissions().await[0].id.clone();
     world.approve(&id).await.unwrap();
     let run = world.payouts("november").await;
@@ -94,11 +82,7 @@ async fn a_payout_keeps_its_key_and_amount_over_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_that_failed_is_owed_again() {
     let world = world().await;
-    let program = world.program("Spring", percent("10")).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    world.record(event("user-1", "100")).await;
+    let Sold { ada, .. } = world.sold(percent("10")).await;
     world.approve(&world.commissions().await[0].id).await.unwrap();
     let run = world.payouts("november").await;
     world.client().settle_payout(by_all(settle(&run.payouts[0].id, "failed"))).await.unwrap();
@@ -112,11 +96,7 @@ async fn a_payout_that_failed_is_owed_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reversed_commission_is_not_paid() {
     let world = world().await;
-    let program = world.program("Spring", Terms { hold_days: 30, ..percent("10") }).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    world.record(event("user-1", "100")).await;
+    let Sold { ada, .. } = world.sold(Terms { hold_days: 30, ..percent("10") }).await;
     let id = world.commissions().await[0].id.clone();
     assert_eq!(world.reverse(&id).await.unwrap().reason, "reversed_by_hand");
     assert_eq!(world.reverse(&id).await.unwrap_err().code, "not_reversible");

@@ -128,6 +128,13 @@ pub(crate) struct Brought {
     pub(crate) link: String,
 }
 
+/// A deal over 100 USD of `user-1`, whom a partner brought.
+pub(crate) struct Sold {
+    pub(crate) ada: Brought,
+    pub(crate) click: String,
+    pub(crate) event: String,
+}
+
 /// Terms that pay this percentage for every event.
 pub(crate) fn percent(percent: &str) -> Terms {
     let reward = Some(rule::Reward::Percent(percent.to_owned()));
@@ -191,6 +198,16 @@ impl World {
         };
         self.client().create_link(by_all(request)).await.unwrap();
         Brought { partner, link }
+    }
+
+    /// A partner of a program with these terms brought a deal.
+    pub(crate) async fn sold(&self, terms: Terms) -> Sold {
+        let program = self.program("Spring", terms).await;
+        let ada = self.partner("ada", &program).await;
+        let click = self.click(&ada).await;
+        self.identify(&click, "user-1").await;
+        let event = self.record(event("user-1", "100")).await.event_id;
+        Sold { ada, click, event }
     }
 
     /// Somebody follows the link at the present time; the answer is the click.
