@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use crate::rail::{Manual, Rail};
+
 /// How the attribution room runs.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -7,10 +11,13 @@ pub struct Config {
     pub max_connections: u32,
     /// How many transactions of facts are under way at once. The facts of one customer are always in one of them.
     pub writers: usize,
-    /// How often commissions whose hold period is over are looked for, in seconds.
+    /// How often commissions whose hold period is over are looked for, and payouts that a rail is to be asked about, in
+    /// seconds.
     pub maturity_seconds: u64,
     /// Whether webhooks may lead into private networks and go without TLS. For tests and networks of one's own.
     pub private_webhooks: bool,
+    /// What moves the money of payouts.
+    pub rail: Arc<dyn Rail>,
 }
 
 impl Config {
@@ -23,6 +30,7 @@ impl Config {
             writers: 2,
             maturity_seconds: 60,
             private_webhooks: false,
+            rail: Arc::new(Manual),
         }
     }
 }

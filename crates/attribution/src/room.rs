@@ -19,6 +19,7 @@ use crate::{
     grpc::Service,
     ingest, maturity,
     rules::consumer::{self, Rules},
+    transfers::Transfers,
     webhooks::{Bell, Dispatcher, Sender},
     writer::Writers,
 };
@@ -26,7 +27,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 9] = [
+const MIGRATIONS: [Migration; 10] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
@@ -36,6 +37,7 @@ const MIGRATIONS: [Migration; 9] = [
     Migration { version: 11, name: "ingest", sql: include_str!("../migrations/0011_ingest.sql") },
     Migration { version: 20, name: "guards", sql: include_str!("../migrations/0020_guards.sql") },
     Migration { version: 21, name: "webhooks", sql: include_str!("../migrations/0021_webhooks.sql") },
+    Migration { version: 40, name: "rails", sql: include_str!("../migrations/0040_rails.sql") },
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.
@@ -146,8 +148,16 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         bell: bell.clone(),
     };
     tasks.spawn(dispatcher.run(shutdown.clone(), tasks.clone()));
+    let transfers = Transfers {
+        pool: pool.clone(),
+        rail: config.rail,
+        writers: writers.clone(),
+        clock: Arc::clone(&clock),
+    };
+    tasks.spawn(transfers.clone().run(config.maturity_seconds, shutdown.clone()));
     let works = (writers, clicker, catalogs);
-    let service = Service::new(pool.clone(), works, guard, clock, relay.waker(), vault, (sender, bell));
+    let outward = (sender, bell, transfers);
+    let service = Service::new(pool.clone(), works, guard, clock, relay.waker(), vault, outward);
     tasks.spawn(relay.run(shutdown));
     Ok(Running { pool, service })
 }

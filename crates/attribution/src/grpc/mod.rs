@@ -27,6 +27,7 @@ use crate::{
     clicking::Clicker,
     error::Refusal,
     text,
+    transfers::Transfers,
     webhooks::{Bell, Sender},
     writer::Writers,
 };
@@ -44,6 +45,7 @@ pub struct Service {
     vault: Arc<Vault>,
     sender: Sender,
     bell: Bell,
+    transfers: Transfers,
 }
 
 impl std::fmt::Debug for Service {
@@ -67,10 +69,10 @@ impl Service {
         clock: Arc<dyn Clock>,
         waker: Waker,
         vault: Arc<Vault>,
-        (sender, bell): (Sender, Bell),
+        (sender, bell, transfers): (Sender, Bell, Transfers),
     ) -> Self {
         let (writers, clicker, catalogs) = works;
-        Self { pool, writers, clicker, catalogs, guard, clock, waker, vault, sender, bell }
+        Self { pool, writers, clicker, catalogs, guard, clock, waker, vault, sender, bell, transfers }
     }
 
     async fn asker(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {

@@ -27,7 +27,9 @@ use crate::{
         payouts::{Filter, NewPayout},
         standing::CommissionRow,
     },
-    text, webhooks,
+    text,
+    transfers::{self, End},
+    webhooks,
 };
 
 const USUAL_LIMIT: u32 = 50;
@@ -54,14 +56,20 @@ impl Service {
             None => {
                 let run = text::new_id(now);
                 store::payouts::insert_run(&mut tx, asker.organization, &key, run, now).await?;
-                pay(&mut tx, asker, run, &partners, now).await?;
+                pay(&mut tx, asker, (run, self.transfers.rail.name()), &partners, now).await?;
                 run
             }
         };
         self.commit(tx).await?;
+        // What the rail does not answer now it is asked about again later.
+        self.transfers.ask(Some(run)).await?;
         let filter = Filter { run: Some(run), ..Filter::default() };
         let payouts = store::payouts::list(&self.pool, asker.organization, &filter, MOST_OF_RUN).await?;
-        Ok(wire::RunPayoutsResponse { run_id: run.simple().to_string(), mode: "manual".to_owned(), payouts })
+        Ok(wire::RunPayoutsResponse {
+            run_id: run.simple().to_string(),
+            mode: self.transfers.rail.name().to_owned(),
+            payouts,
+        })
     }
 
     pub(super) async fn settle_payout(
@@ -79,31 +87,14 @@ impl Service {
         let missing = || Refusal::missing("payout_not_found", "There is no such payout.");
         let mut tx = self.pool.begin().await?;
         let held = store::payouts::hold(&mut tx, asker.organization, payout).await?.ok_or_else(missing)?;
-        if held.status != "pending" && held.status != request.outcome {
-            let message = format!("The payout is {} already.", held.status);
-            return Err(Refusal::conflict("payout_settled", message).into());
+        transfers::by_hand(&held, &request.outcome)?;
+        if held.status == transfers::PENDING {
+            let end = End { is_paid: request.outcome == "paid", reference: &reference, trouble: "" };
+            let of = (asker.organization, payout);
+            let customers = transfers::settle(&mut tx, of, &held, end, now).await?;
+            self.commit(tx).await?;
+            self.derive_again(customers).await?;
         }
-        let mut customers = Vec::new();
-        if held.status == "pending" {
-            store::payouts::settle(&mut tx, payout, &request.outcome, &reference, now).await?;
-            if request.outcome == "failed" {
-                let entry = EntryRow {
-                    id: LedgerEntryId::generate(now),
-                    organization: asker.organization,
-                    entry: ledger::payout(-held.minor),
-                    commission: None,
-                    payout: Some(payout),
-                    partner: held.partner,
-                    currency: held.currency,
-                    reason: "payout_failed",
-                };
-                store::ledger::append(&mut tx, &[entry], now).await?;
-                customers = store::payouts::customers(&mut tx, asker.organization, payout).await?;
-                store::stale::insert(&mut tx, &customers).await?;
-            }
-        }
-        self.commit(tx).await?;
-        self.derive_again(customers).await?;
         let filter = Filter { id: Some(payout.uuid()), ..Filter::default() };
         let found = store::payouts::list(&self.pool, asker.organization, &filter, 1).await?;
         found.into_iter().next().ok_or_else(|| missing().into())
@@ -133,7 +124,7 @@ impl Service {
 async fn pay(
     tx: &mut PgConnection,
     asker: &Asker,
-    run: Uuid,
+    run: (Uuid, &'static str),
     partners: &[Uuid],
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -181,7 +172,7 @@ async fn pay(
 fn new_payout(
     payable: &Payable,
     asker: &Asker,
-    run: Uuid,
+    (run, rail): (Uuid, &'static str),
     by_key: &HashMap<&CommissionKey, &CommissionRow>,
     now: Timestamp,
 ) -> NewPayout {
@@ -196,6 +187,7 @@ fn new_payout(
         currency: payable.currency,
         minor: payable.minor,
         actor: asker.actor.clone(),
+        rail,
         lines: payable.lines.iter().filter_map(line).collect(),
     }
 }

@@ -9,10 +9,13 @@ use super::{facts::Customer, maybe_time, time};
 use crate::{
     Error,
     domain::{facts::CommissionKey, money::Currency},
+    rail::Transfer,
     text,
+    transfers::End,
 };
 
-const COLUMNS: &str = "id, run, partner, currency, amount, key, status, reference, created_at, settled_at,
+const COLUMNS: &str =
+    "id, run, partner, currency, amount, key, status, reference, created_at, settled_at, rail, trouble,
     ARRAY(SELECT commission FROM payout_lines WHERE payout = payouts.id ORDER BY commission) AS commissions";
 
 fn to_wire(row: &PgRow) -> Result<wire::Payout, Error> {
@@ -29,6 +32,8 @@ fn to_wire(row: &PgRow) -> Result<wire::Payout, Error> {
         settled_at: maybe_time(row, "settled_at")?.map(proto::to_wire_time),
         commission_ids: commissions.into_iter().map(|id| CommissionId::from_uuid(id).to_string()).collect(),
         reference: row.try_get("reference")?,
+        rail: row.try_get("rail")?,
+        trouble: row.try_get("trouble")?,
     })
 }
 
@@ -82,15 +87,19 @@ pub(crate) struct NewPayout {
     pub(crate) currency: Currency,
     pub(crate) minor: i64,
     pub(crate) actor: String,
+    /// Who moves the money.
+    pub(crate) rail: &'static str,
     /// What it takes for each commission.
     pub(crate) lines: Vec<(CommissionId, CommissionKey, i64)>,
 }
 
-/// Writes a payout down. Its key is made of its id, and does not change any more than the amount does.
+/// Writes a payout down, for its rail to be asked about. Its key is made of its id, and does not change any more than the
+/// amount does.
 pub(crate) async fn insert(tx: &mut PgConnection, payout: &NewPayout, now: Timestamp) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO payouts (id, organization, run, partner, currency, amount, key, status, reference, actor, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', '', $8, $9)",
+        "INSERT INTO payouts (id, organization, run, partner, currency, amount, key, status, reference, actor, created_at,
+                              rail, ask_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', '', $8, $9, $10, $9)",
     )
     .bind(payout.id.uuid())
     .bind(payout.organization.uuid())
@@ -101,6 +110,7 @@ pub(crate) async fn insert(tx: &mut PgConnection, payout: &NewPayout, now: Times
     .bind(format!("accord-{}", payout.id))
     .bind(&payout.actor)
     .bind(now.to_sqlx())
+    .bind(payout.rail)
     .execute(&mut *tx)
     .await?;
     sqlx::query(
@@ -123,6 +133,9 @@ pub(crate) struct Held {
     pub(crate) currency: Currency,
     pub(crate) minor: i64,
     pub(crate) status: String,
+    pub(crate) rail: String,
+    /// Whether the rail is still to be asked what becomes of it.
+    pub(crate) is_asked: bool,
 }
 
 /// Reads and holds a payout.
@@ -132,7 +145,8 @@ pub(crate) async fn hold(
     payout: PayoutId,
 ) -> Result<Option<Held>, Error> {
     let row = sqlx::query(
-        "SELECT partner, currency, amount, status FROM payouts WHERE organization = $1 AND id = $2 FOR UPDATE",
+        "SELECT partner, currency, amount, status, rail, ask_at IS NOT NULL AS is_asked FROM payouts
+         WHERE organization = $1 AND id = $2 FOR UPDATE",
     )
     .bind(organization.uuid())
     .bind(payout.uuid())
@@ -144,6 +158,8 @@ pub(crate) async fn hold(
             currency: super::facts::word(&row, "currency")?,
             minor: row.try_get("amount")?,
             status: row.try_get("status")?,
+            rail: row.try_get("rail")?,
+            is_asked: row.try_get("is_asked")?,
         })
     };
     row.map(held).transpose()
@@ -153,16 +169,81 @@ pub(crate) async fn hold(
 pub(crate) async fn settle(
     tx: &mut PgConnection,
     payout: PayoutId,
-    status: &str,
-    reference: &str,
+    end: End<'_>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    sqlx::query("UPDATE payouts SET status = $2, reference = $3, settled_at = $4 WHERE id = $1")
+    sqlx::query(
+        "UPDATE payouts SET status = $2, reference = $3, trouble = $4, settled_at = $5, ask_at = NULL WHERE id = $1",
+    )
+    .bind(payout.uuid())
+    .bind(if end.is_paid { "paid" } else { "failed" })
+    .bind(end.reference)
+    .bind(end.trouble)
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A payout that its rail is asked about.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pub(crate) transfer: Transfer,
+    /// How often it was asked about before: the transfer may have been begun.
+    pub(crate) asked: i32,
+}
+
+/// Takes payouts of a rail that it is to be asked about now, and keeps others from them until `lease.1`. That they are
+/// asked about is committed before anybody is.
+pub(crate) async fn take_to_ask(
+    pool: &PgPool,
+    rail: &str,
+    run: Option<Uuid>,
+    lease: (Timestamp, Timestamp),
+    limit: i64,
+) -> Result<Vec<Asking>, Error> {
+    let rows = sqlx::query(
+        "UPDATE payouts SET ask_at = $3, asked = asked + 1, begun_at = coalesce(begun_at, $2)
+         WHERE id IN (SELECT id FROM payouts
+             WHERE status = 'pending' AND rail = $1 AND ask_at <= $2 AND ($4::uuid IS NULL OR run = $4)
+             ORDER BY ask_at LIMIT $5 FOR UPDATE SKIP LOCKED)
+         RETURNING id, key, organization, partner, amount, currency, asked - 1 AS asked",
+    )
+    .bind(rail)
+    .bind(lease.0.to_sqlx())
+    .bind(lease.1.to_sqlx())
+    .bind(run)
+    .bind(limit)
+    .persistent(false)
+    .fetch_all(pool)
+    .await?;
+    let asking = |row: &PgRow| {
+        let currency: String = row.try_get("currency")?;
+        let transfer = Transfer {
+            payout: PayoutId::from_uuid(row.try_get("id")?),
+            key: row.try_get("key")?,
+            organization: OrganizationId::from_uuid(row.try_get("organization")?),
+            partner: PartnerId::from_uuid(row.try_get("partner")?),
+            amount: text::amount_of(row.try_get("amount")?, &currency),
+            currency,
+        };
+        Ok(Asking { transfer, asked: row.try_get("asked")? })
+    };
+    rows.iter().map(asking).collect()
+}
+
+/// Notes when the rail is asked about a payout again; none: a person says what becomes of it.
+pub(crate) async fn ask_again(
+    pool: &PgPool,
+    payout: PayoutId,
+    at: Option<Timestamp>,
+    trouble: &str,
+) -> Result<(), Error> {
+    sqlx::query("UPDATE payouts SET ask_at = $2, trouble = $3 WHERE id = $1 AND status = 'pending'")
         .bind(payout.uuid())
-        .bind(status)
-        .bind(reference)
-        .bind(now.to_sqlx())
-        .execute(tx)
+        .bind(at.map(ToSqlx::to_sqlx))
+        .bind(trouble)
+        .execute(pool)
         .await?;
     Ok(())
 }

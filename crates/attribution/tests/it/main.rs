@@ -7,6 +7,7 @@ mod guarding;
 mod hooking;
 mod ingest;
 mod paying;
+mod rails;
 mod reaching;
 mod recording;
 mod rules;

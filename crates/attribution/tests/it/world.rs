@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use attribution::{Config, Deps, Running};
+use attribution::{
+    Config, Deps, Running,
+    rail::{Manual, Rail},
+};
 use bus::{Bus, ConnectOptions};
 use chassis::guard::Guard;
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +31,7 @@ pub(crate) struct World {
     pub(crate) running: Running,
     identity: Channel,
     vault: Arc<Vault>,
+    rail: Arc<dyn Rail>,
     database: TestDatabase,
     _nats: TestNats,
     shutdown: CancellationToken,
@@ -75,6 +79,11 @@ pub(crate) async fn world() -> World {
 
 /// A room whose job for commissions that mature looks so often, in seconds.
 pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
+    world_with_rail(Arc::new(Manual), maturity_seconds).await
+}
+
+/// The same, whose payouts this moves.
+pub(crate) async fn world_with_rail(rail: Arc<dyn Rail>, maturity_seconds: u64) -> World {
     let (nats, database) = tokio::join!(testkit::nats(), testkit::database());
     let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
     bus.ensure_streams().await.unwrap();
@@ -86,7 +95,9 @@ pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
     let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
     let vault = Arc::new(Vault::new(Keyring::generate("k1".parse().unwrap())));
     let deps = deps(&bus, &identity, &vault, &clock, (&shutdown, &tasks));
-    let config = Config { maturity_seconds, private_webhooks: true, ..Config::new(database.url()) };
+    let moving = Arc::clone(&rail);
+    let config =
+        Config { maturity_seconds, private_webhooks: true, rail: moving, ..Config::new(database.url()) };
     let running = attribution::start(config, deps).await.unwrap();
     let client = AttributionClient::new(serve(Server::builder().add_service(running.grpc())).await);
     World {
@@ -98,6 +109,7 @@ pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
         running,
         identity,
         vault,
+        rail,
         database,
         _nats: nats,
         shutdown,
@@ -158,7 +170,8 @@ impl World {
         self.tasks.wait().await;
         (self.shutdown, self.tasks) = (CancellationToken::new(), TaskTracker::new());
         let deps = deps(&self.bus, &self.identity, &self.vault, &self.clock, (&self.shutdown, &self.tasks));
-        let config = Config { private_webhooks: true, ..Config::new(self.database.url()) };
+        let rail = Arc::clone(&self.rail);
+        let config = Config { private_webhooks: true, rail, ..Config::new(self.database.url()) };
         self.running = attribution::start(config, deps).await.unwrap();
         self.client = AttributionClient::new(serve(Server::builder().add_service(self.running.grpc())).await);
         self

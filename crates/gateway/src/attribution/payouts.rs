@@ -36,8 +36,12 @@ struct Payout {
     /// In major units.
     amount: String,
     currency: String,
-    /// `pending`, `paid` or `failed`.
+    /// `pending`: it is in transfer, and its commissions cannot be reversed; `paid`; `failed`: they are owed again.
     status: String,
+    /// What moves the money: `manual`.
+    rail: String,
+    /// Why it failed, or what the rail said last where it did not say what became of it.
+    trouble: Option<String>,
     /// By which whoever moves the money recognizes a repeat.
     key: String,
     /// What they call it.
@@ -57,6 +61,8 @@ impl From<room::Payout> for Payout {
             amount: amount.amount,
             currency: amount.currency,
             status: payout.status,
+            rail: payout.rail,
+            trouble: text(payout.trouble),
             key: payout.key,
             reference: text(payout.reference),
             commission_ids: payout.commission_ids,
@@ -147,7 +153,7 @@ struct NewRun {
 #[serde(rename_all = "camelCase")]
 struct PayoutRun {
     run_id: String,
-    /// `manual`: somebody moves the money and settles each payout.
+    /// The rail that moves the money. `manual`: somebody does, and settles each payout.
     mode: String,
     payouts: Vec<Payout>,
 }
@@ -195,7 +201,8 @@ struct PayoutSettlement {
 
 /// Say that a payout was paid, or that it failed.
 ///
-/// Scope `payouts:write`. What failed is payable again.
+/// Scope `payouts:write`. What failed is payable again. `payout_settled` where it ended otherwise; `payout_in_transfer` where a
+/// rail moves the money and will say how that went.
 #[utoipa::path(
     post, path = "/payouts/{id}/settle", tag = "attribution", params(("id" = String, Path)), request_body = PayoutSettlement,
     responses((status = 200, body = Payout), AttributionRefusals)

@@ -269,6 +269,8 @@ pub fn payouts() -> Vec<Payout> {
         settled_at: if status == "pending" { None } else { before(i64::from(n) * 80_000) },
         commission_ids: vec![id("comm", 3), id("comm", 4)],
         reference: reference.to_owned(),
+        rail: "manual".to_owned(),
+        trouble: String::new(),
     };
     vec![payout(1, "pending", ""), payout(2, "paid", "SEPA 2026-03-10/17"), payout(3, "failed", "")]
 }
