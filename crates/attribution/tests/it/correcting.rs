@@ -4,28 +4,7 @@ use proto::attribution::{
     ChangeModelRequest, DecidePartnerRequest, NewEvent, correct_event_request::Correction,
 };
 
-use crate::world::{by_all, event, percent, world};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_late_identify_replaces_the_attribution_and_adds_no_second_one() {
-    let world = world().await;
-    let program = world.program("Spring", percent("10")).await;
-    let (ada, bob) = (world.partner("ada", &program).await, world.partner("bob", &program).await);
-    let first = world.click(&ada).await;
-    world.clock.advance(Duration::from_secs(60));
-    let second = world.click(&bob).await;
-    world.clock.advance(Duration::from_secs(60));
-    world.identify(&first, "user-1").await;
-    let recorded = world.record(event("user-1", "100")).await;
-    assert_eq!(recorded.touches[0].partner_id, ada.partner);
-    let late = world.identify(&second, "user-1").await;
-    assert_eq!(late.backfilled_attributions, 1);
-    assert_eq!(world.earned(&ada).await, ["reversed 0.00 USD"]);
-    assert_eq!(world.earned(&bob).await, ["accrued 10.00 USD"]);
-    assert!(world.balances(&ada).await.is_empty());
-    assert_eq!(world.kinds_of_entries().await.len(), 3);
-    world.assert_whole().await;
-}
+use crate::world::{Sold, by_all, event, percent, world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identify_after_the_sale_pays_for_the_sale() {
@@ -38,27 +17,6 @@ async fn an_identify_after_the_sale_pays_for_the_sale() {
     assert_eq!(world.identify(&click, "user-1").await.backfilled_attributions, 1);
     assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD"]);
     assert_eq!(world.record(deal).await.status, "no_identity", "a repeat gets the first answer");
-    world.assert_whole().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_flag_takes_back_clearing_it_gives_again_by_entries() {
-    let world = world().await;
-    let program = world.program("Spring", percent("10")).await;
-    let ada = world.partner("ada", &program).await;
-    let click = world.click(&ada).await;
-    world.identify(&click, "user-1").await;
-    world.record(event("user-1", "100")).await;
-    let before = world.commissions().await[0].id.clone();
-    world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.decide_click(&click, "flag").await, 1);
-    assert_eq!(world.commissions().await[0].reason, "click_flagged");
-    assert!(world.balances(&ada).await.is_empty());
-    world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.decide_click(&click, "clear").await, 1);
-    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD"]);
-    assert_eq!(world.commissions().await[0].id, before);
-    assert_eq!(world.kinds_of_entries().await, ["accrual", "reversal", "accrual"]);
     world.assert_whole().await;
 }
 

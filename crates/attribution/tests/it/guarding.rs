@@ -20,30 +20,6 @@ async fn secret(world: &World) -> String {
     world.client().rotate_identify_secret(request).await.unwrap().into_inner().secret
 }
 
-// Mistake 3
-#[tokio::test]
-async fn whoever_claims_a_known_customer_without_a_signature_waits_for_a_person() {
-    let world = world().await;
-    let program = world.program("referrals", percent("20")).await;
-    let thief = world.partner("thief", &program).await;
-    world.record(event("big@customer.example", "1000")).await;
-    world.clock.advance(Duration::from_secs(3_600));
-    let click = world.click(&thief).await;
-    world.identify(&click, "big@customer.example").await;
-    world.record(event("big@customer.example", "5000")).await;
-    assert_eq!(world.waiting().await, ["known_customer big@customer.example 1000.00"]);
-    let item = world.reviews().await.items.remove(0);
-    let refused = world.approve(&item.commission_id).await.unwrap_err();
-    assert_eq!(refused.code, "commission_held");
-    let decided = world.decide_reviews(&[item.commission_id], "reject", true).await;
-    assert_eq!(decided[0].as_ref().unwrap().status, "reversed");
-    assert_eq!(world.balances(&thief).await, Vec::<String>::new());
-    // What comes later by the same click earns nothing.
-    world.record(event("big@customer.example", "9000")).await;
-    assert_eq!(world.earned(&thief).await, ["reversed 0.00 USD"]);
-    world.assert_whole().await;
-}
-
 #[tokio::test]
 async fn a_signed_identify_of_a_known_customer_is_believed_and_a_wrong_signature_is_not() {
     let world = world().await;

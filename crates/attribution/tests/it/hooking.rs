@@ -21,14 +21,14 @@ use crate::world::{SOON, World, by_all, event, percent, with, world};
 
 /// A server that is told things.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     heard: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     /// What it answers; 200 where it is none.
     answer: Arc<Mutex<Option<StatusCode>>>,
 }
 
 impl Receiver {
-    async fn start(&self) -> String {
+    pub(crate) async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let router = Router::new().route("/hook", post(hear)).with_state(self.clone());
@@ -40,12 +40,12 @@ impl Receiver {
         *self.answer.lock().unwrap() = Some(status);
     }
 
-    fn heard(&self) -> Vec<(HeaderMap, Value)> {
+    pub(crate) fn heard(&self) -> Vec<(HeaderMap, Value)> {
         let heard = self.heard.lock().unwrap();
         heard.iter().map(|(headers, body)| (headers.clone(), serde_json::from_slice(body).unwrap())).collect()
     }
 
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         self.heard().iter().map(|(_, body)| body["event"].as_str().unwrap().to_owned()).collect()
     }
 }
@@ -55,7 +55,7 @@ async fn hear(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     receiver.answer.lock().unwrap().unwrap_or(StatusCode::OK)
 }
 
-async fn hook(world: &World, url: &str, events: &[&str]) -> CreateWebhookResponse {
+pub(crate) async fn hook(world: &World, url: &str, events: &[&str]) -> CreateWebhookResponse {
     let request = CreateWebhookRequest {
         url: url.to_owned(),
         events: events.iter().map(|event| (*event).to_owned()).collect(),
@@ -69,7 +69,7 @@ async fn deliveries(world: &World, webhook: &str) -> Vec<WebhookDelivery> {
     world.client().list_deliveries(by_all(request)).await.unwrap().into_inner().deliveries
 }
 
-async fn until_heard(receiver: &Receiver, count: usize) {
+pub(crate) async fn until_heard(receiver: &Receiver, count: usize) {
     eventually(SOON, "the receiver to hear it", || async {
         (receiver.events().len() >= count).then_some(())
     })
@@ -77,7 +77,7 @@ async fn until_heard(receiver: &Receiver, count: usize) {
 }
 
 #[tokio::test]
-async fn what_happened_is_told_once_and_signed_and_what_was_rolled_back_is_not() {
+async fn what_happened_is_told_once_and_signed() {
     let world = world().await;
     let receiver = Receiver::default();
     let url = receiver.start().await;
@@ -118,13 +118,6 @@ async fn what_happened_is_told_once_and_signed_and_what_was_rolled_back_is_not()
             .then_some(())
     })
     .await;
-    // Mistake 8: it is written down with what happened, so that nothing is told of what did not.
-    let mut tx = world.pool.begin().await.unwrap();
-    sqlx::query("UPDATE webhook_deliveries SET status = 'pending', next_attempt_at = created_at")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    tx.rollback().await.unwrap();
     world.record(event("nobody@corp.example", "100")).await;
     world.record(event("jo@corp.example", "50")).await;
     until_heard(&receiver, 4).await;

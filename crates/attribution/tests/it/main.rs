@@ -6,6 +6,7 @@ mod correcting;
 mod guarding;
 mod hooking;
 mod ingest;
+mod mistakes;
 mod paying;
 mod rails;
 mod reaching;

@@ -33,20 +33,6 @@ async fn brought(world: &World, user: &str) -> crate::world::Brought {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_identical_events_at_once_pay_once() {
-    let world = world().await;
-    let ada = brought(&world, "user-1").await;
-    let twin = NewEvent { idempotency_key: "deal-7".to_owned(), ..event("user-1", "100") };
-    let posts = (0..64).map(|_| world.record(twin.clone()));
-    let answers = futures::future::join_all(posts).await;
-    let different: HashSet<String> = answers.iter().map(|answer| format!("{answer:?}")).collect();
-    assert_eq!(different.len(), 1, "{different:?}");
-    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD"]);
-    assert_eq!(world.kinds_of_entries().await, ["accrual"]);
-    world.assert_whole().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_for_another_user_gets_the_first_answer_also_at_the_same_time() {
     let world = world().await;
     let ada = brought(&world, "user-1").await;
