@@ -27,7 +27,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 10] = [
+const MIGRATIONS: [Migration; 11] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
@@ -38,6 +38,11 @@ const MIGRATIONS: [Migration; 10] = [
     Migration { version: 20, name: "guards", sql: include_str!("../migrations/0020_guards.sql") },
     Migration { version: 21, name: "webhooks", sql: include_str!("../migrations/0021_webhooks.sql") },
     Migration { version: 40, name: "rails", sql: include_str!("../migrations/0040_rails.sql") },
+    Migration {
+        version: 41,
+        name: "partner terms",
+        sql: include_str!("../migrations/0041_partner_terms.sql"),
+    },
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.

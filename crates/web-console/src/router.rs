@@ -180,6 +180,7 @@ fn patient_attribution() -> Router<App> {
         .route("/programs/{program}", get(program::show).post(program_form::update))
         .route("/programs/{program}/model", get(model_change::show).post(model_change::change))
         .route("/partners/{partner}/decide", post(partners::decide))
+        .route("/partners/{partner}/terms", post(partner::agree))
         .route("/commissions", get(commissions::show).post(commissions::decide))
         .route("/ledger/verify", get(ledger::verify))
         .route("/review", get(review::show).post(review::decide))

@@ -17,8 +17,8 @@ use proto::{
 };
 
 pub use attribution::{
-    balances, commissions, conversions, dashboard, days, ledger, model_difference, partner, payouts, program,
-    programs,
+    balances, commissions, conversions, dashboard, days, ledger, model_difference, partner, partner_terms,
+    payouts, program, programs,
 };
 pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};

@@ -38,6 +38,8 @@ mutants! {
     TermsOfToday,
     /// a partner is paid by the program's terms, although it has its own
     OwnTermsIgnored,
+    /// a partner's own terms pay while the program has none
+    OwnTermsOutlive,
     /// the remainder of a split is lost
     RemainderLost,
     /// of equal remainders the later gets more

@@ -162,7 +162,6 @@ impl Program {
     }
 
     /// Gives one of its partners terms of their own.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no call makes terms for one partner yet"))]
     pub(crate) fn agree(&mut self, partner: PartnerId, versions: Vec<TermsVersion>) {
         self.of_partners.insert(partner, newest_first(versions));
     }
@@ -175,14 +174,17 @@ impl Program {
         Self { model, ..self.clone() }
     }
 
-    /// What holds for a partner at a time; none before the program's first terms.
+    /// What holds for a partner at a time: its own terms, else the program's. None before the program's first terms and
+    /// while it has none: what was agreed with a partner holds in a program that is under way.
     pub(crate) fn terms_at(&self, partner: PartnerId, at: Timestamp) -> Option<(&TermsVersion, &Terms)> {
+        let general = in_force(&self.versions, at).and_then(with_terms);
         let own = self
             .of_partners
             .get(&partner)
             .filter(|_| !broken!(OwnTermsIgnored))
             .and_then(|versions| in_force(versions, at));
-        own.and_then(with_terms).or_else(|| in_force(&self.versions, at).and_then(with_terms))
+        let own = own.and_then(with_terms).filter(|_| general.is_some() || broken!(OwnTermsOutlive));
+        own.or(general)
     }
 
     /// The rule at a place of the terms of a version.

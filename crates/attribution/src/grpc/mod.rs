@@ -1,5 +1,6 @@
 //! Requests in.
 
+mod agreeing;
 mod deciding;
 mod guarding;
 mod hooking;
@@ -160,6 +161,7 @@ serve! {
     update_program(UpdateProgramRequest) -> Program needs ProgramsWrite;
     list_programs(ListProgramsRequest) -> ListProgramsResponse needs PartnersRead;
     get_program(GetProgramRequest) -> Program needs PartnersRead;
+    set_partner_terms(SetPartnerTermsRequest) -> PartnerTerms needs ProgramsWrite;
     create_link(CreateLinkRequest) -> Link needs PartnersWrite;
     approve_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
     reverse_commissions(DecideCommissionsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
@@ -196,6 +198,7 @@ serve! {
     get_timeseries(TimeseriesRequest) -> TimeseriesResponse needs CommissionsRead;
     list_balances(ListBalancesRequest) -> ListBalancesResponse needs CommissionsRead;
     list_payouts(ListPayoutsRequest) -> ListPayoutsResponse needs CommissionsRead;
+    list_partner_terms(ListPartnerTermsRequest) -> ListPartnerTermsResponse needs PartnersRead;
     }
     open {
     identify(IdentifyRequest) -> IdentifyResponse;

@@ -174,7 +174,7 @@ impl Service {
         store::programs::put(&mut tx, organization, program, &face, now).await?;
         if let Some(terms) = &request.terms {
             terms::from_wire(terms)?;
-            let version = found.terms.as_ref().map_or(0, |terms| terms.version) + 1;
+            let version = store::programs::next_version(&mut tx, program).await?;
             let from = face.starts_at.map_or(now, |starts_at| starts_at.max(now));
             store::programs::insert_terms(&mut tx, program, version, from, terms).await?;
         }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     locks::{self, Lock},
-    maybe_time, time,
+    maybe_time, partner_terms, time,
 };
 use crate::{
     Error,
@@ -76,6 +76,7 @@ async fn programs(
         });
         entry.1 = maybe_time(&row, "ends_at")?;
     }
+    let mut own = partner_terms::all(&mut *connection, organization).await?;
     let changes: Vec<(Uuid, String, i32)> = sqlx::query_as(
         "SELECT DISTINCT ON (program) program, model, up_to_version FROM model_changes
          JOIN programs ON programs.id = model_changes.program
@@ -95,7 +96,11 @@ async fn programs(
             let version = versions.iter().map(|version| version.version).max().unwrap_or_default() + 1;
             versions.push(TermsVersion { version, effective_from, terms: None });
         }
-        (id, Program::new(versions, models.get(&id).copied()))
+        let mut program = Program::new(versions, models.get(&id).copied());
+        for (partner, versions) in own.remove(&id).unwrap_or_default() {
+            program.agree(partner, versions);
+        }
+        (id, program)
     };
     Ok(versions.into_iter().map(program).collect())
 }

@@ -97,6 +97,18 @@ pub(crate) async fn insert_terms(
     Ok(())
 }
 
+/// The number that the next version of a program's terms has, or of those of one of its partners.
+pub(crate) async fn next_version(tx: &mut PgConnection, program: ProgramId) -> Result<u32, Error> {
+    let last: Option<i32> = sqlx::query_scalar(
+        "SELECT greatest((SELECT max(version) FROM terms WHERE program = $1),
+                         (SELECT max(version) FROM partner_terms WHERE program = $1))",
+    )
+    .bind(program.uuid())
+    .fetch_one(tx)
+    .await?;
+    Ok(last.unwrap_or_default().unsigned_abs() + 1)
+}
+
 /// Stores that another model holds for all terms so far.
 pub(crate) async fn insert_model(
     tx: &mut PgConnection,
@@ -108,7 +120,9 @@ pub(crate) async fn insert_model(
 ) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO model_changes (id, program, model, up_to_version, actor, at)
-         SELECT $1, $2, $3, max(version), $4, $5 FROM terms WHERE program = $2",
+         SELECT $1, $2, $3, max(version), $4, $5
+         FROM (SELECT program, version FROM terms UNION ALL SELECT program, version FROM partner_terms) AS versions
+         WHERE program = $2",
     )
     .bind(id)
     .bind(program.uuid())

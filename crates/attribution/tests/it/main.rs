@@ -12,5 +12,6 @@ mod rails;
 mod reaching;
 mod recording;
 mod rules;
+mod terms;
 mod verifying;
 mod world;

@@ -2,8 +2,8 @@
 
 use proto::attribution::{
     Balance, Cap, Commission, Condition, ConversionEvent, Dashboard, Day, LedgerEntry, Link, ModelDifference,
-    Money, Partner, PartnerDifference, Payout, Posting, Program, Rule, StatusTotal, Terms, Tier, Touch,
-    Weight, rule::Reward,
+    Money, Partner, PartnerDifference, PartnerTerms, Payout, Posting, Program, Rule, StatusTotal, Terms,
+    Tier, Touch, Weight, rule::Reward,
 };
 
 use super::{before, id};
@@ -253,6 +253,22 @@ pub fn ledger() -> Vec<LedgerEntry> {
             vec![posting("commission_expense", "-900.00"), posting("accrued", "900.00")],
         ),
     ]
+}
+
+/// What a partner got in a program, and that the program's terms hold again.
+#[must_use]
+pub fn partner_terms() -> Vec<PartnerTerms> {
+    let version = |version, days: i64, terms| PartnerTerms {
+        partner_id: id("ptnr", 1),
+        program_id: id("prog", 1),
+        program_name: program(1).name,
+        version,
+        effective_from: before(days * 86_400),
+        terms,
+        created_at: before(days * 86_400),
+        created_by: "user:ada".to_owned(),
+    };
+    vec![version(3, 10, None), version(2, 40, program(1).terms)]
 }
 
 /// A payout of each status.

@@ -161,6 +161,27 @@ async fn each_event_tells_why_it_pays_nobody_and_what_repairs_it() {
 }
 
 #[tokio::test]
+async fn a_partner_gets_terms_of_their_own_from_a_moment_on_and_the_programs_again() {
+    let mut browser = Browser::of(Role::Owner).await;
+    let (path, program) = (format!("/attribution/partners/{}", sample::id("ptnr", 1)), sample::id("prog", 1));
+    let page = browser.get(&path).await;
+    for words in ["Terms of their own", "what the program pays", "<button class=\"main\" id=\"agree\">"] {
+        assert!(page.body.contains(words), "no {words}");
+    }
+    browser.rooms.asked();
+    let agree = [("program", program.as_str()), ("percent", " 12.5 "), ("from", "2027-01-31T09:30")];
+    browser.post(&format!("{path}/terms"), &agree).await;
+    let again = [("program", program.as_str()), ("percent", ""), ("from", "")];
+    browser.post(&format!("{path}/terms"), &again).await;
+    let asked = browser.rooms.asked();
+    assert!(
+        asked[0].contains("Percent(\"12.5\")") && asked[0].ends_with("from Some(1801387800)"),
+        "{asked:?}"
+    );
+    assert_eq!(asked[1], "agree same terms from None");
+}
+
+#[tokio::test]
 async fn payouts_are_run_once_settled_and_taken_away_as_a_file() {
     let mut browser = Browser::of(Role::Owner).await;
     browser.post("/attribution/payouts", &[("run_key", "k1"), ("partner", "")]).await;

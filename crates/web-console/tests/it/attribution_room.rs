@@ -105,6 +105,11 @@ play! {
     };
     create_link(CreateLinkRequest) -> Link needs Some(PartnersWrite), |asked| format!("link {}", asked.key),
         |asked| Ok(wire::Link { key: asked.key, ..Default::default() });
+    set_partner_terms(SetPartnerTermsRequest) -> PartnerTerms needs Some(ProgramsWrite),
+        |asked| format!("agree {} from {:?}", terms(&asked.terms), asked.effective_from.map(|at| at.seconds)),
+        |_| Ok(sample::partner_terms().remove(0));
+    list_partner_terms(ListPartnerTermsRequest) -> ListPartnerTermsResponse needs Some(PartnersRead), quiet,
+        |_| Ok(wire::ListPartnerTermsResponse { terms: sample::partner_terms() });
     list_links(ListLinksRequest) -> ListLinksResponse needs Some(PartnersRead), quiet,
         |_| Ok(wire::ListLinksResponse { links: sample::dashboard().links });
     list_commissions(ListCommissionsRequest) -> ListCommissionsResponse needs Some(CommissionsRead), quiet, |_| {

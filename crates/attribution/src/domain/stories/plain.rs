@@ -51,8 +51,9 @@ impl World {
                 dated.iter().filter(|dated| dated.partner == whose && dated.version.effective_from <= at);
             those.map(|dated| &dated.version).max_by_key(|version| version.version)
         };
+        let general = latest(None).filter(|version| version.terms.is_some())?;
         let own = latest(Some(Self::number(of.partner))).filter(|version| version.terms.is_some());
-        let version = own.or_else(|| latest(None))?;
+        let version = own.unwrap_or(general);
         let mut terms = version.terms.clone()?;
         if let Some(change) = change.filter(|change| version.version <= change.up_to_version) {
             terms.model = change.model;

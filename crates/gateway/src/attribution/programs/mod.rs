@@ -1,5 +1,6 @@
 //! Programs: what partners are paid for, and how clicks are weighed.
 
+mod agreed;
 mod rules;
 
 use axum::{Json, extract::State};
@@ -34,6 +35,7 @@ pub(super) fn router() -> OpenApiRouter<Surface> {
         .routes(routes!(change_model))
         .routes(routes!(list_by_old_name, create_by_old_name))
         .routes(routes!(update_by_old_name))
+        .merge(agreed::router())
 }
 
 /// A program, new or to be changed; a field that is not given stays as it is.

@@ -4,16 +4,18 @@ use axum::{
     response::Response,
 };
 use jiff::{SignedDuration, Timestamp};
+use model::Scope;
 use proto::{
     attribution::{
         Balance, CreateLinkRequest, Dashboard, DashboardRequest, Day, GetPartnerRequest, ListBalancesRequest,
-        Money, Partner, Program, TimeseriesRequest,
+        ListPartnerTermsRequest, Money, Partner, PartnerTerms, Program, Rule, SetPartnerTermsRequest, Terms,
+        TimeseriesRequest, rule::Reward,
     },
     to_wire_time,
 };
 use serde::Deserialize;
 
-use super::{all_programs, earnings, money, sums};
+use super::{all_programs, earnings, money, program, program_form::moment, rule, sums};
 use crate::{
     app::App,
     failure::Failure,
@@ -39,6 +41,8 @@ pub(crate) struct PartnerPage {
     charts: Vec<Chart>,
     balances: Vec<Balance>,
     programs: Vec<Program>,
+    /// What they get instead of programs' terms, the newest of each program first.
+    terms: Vec<PartnerTerms>,
     /// Where the public API answers, which redirects the links.
     gateway: String,
 }
@@ -71,6 +75,7 @@ impl PartnerPage {
             charts: earnings::charts(&sample::days(), since, until),
             balances: sample::balances().split_off(2),
             programs: sample::programs(),
+            terms: sample::partner_terms(),
             gateway: "https://api.accord.example".to_owned(),
             shell,
         }
@@ -82,6 +87,7 @@ impl PartnerPage {
             dashboard: Dashboard::default(),
             charts: earnings::charts(&[], since, until),
             balances: Vec::new(),
+            terms: Vec::new(),
             partner: sample::partner(2),
             ..Self::sample(shell)
         }
@@ -124,6 +130,8 @@ pub(crate) async fn show(
         balances.list_balances(visitor.ask(ListBalancesRequest { partner_id: id() })?),
     )?;
     let programs = all_programs(&app, &visitor).await?;
+    let own = ListPartnerTermsRequest { partner_id: id(), program_id: String::new() };
+    let terms = room().list_partner_terms(visitor.ask(own)?).await?.into_inner().terms;
     let (partner, series): (Partner, Vec<Day>) = (partner.into_inner(), series.into_inner().days);
     Ok(PartnerPage {
         shell: visitor.shell(&partner.name, Nav::Partners),
@@ -133,6 +141,7 @@ pub(crate) async fn show(
         charts: earnings::charts(&series, from, until),
         balances: balances.into_inner().balances,
         programs,
+        terms,
         gateway: app.gateway_url().as_str().trim_end_matches('/').to_owned(),
     })
 }
@@ -159,5 +168,44 @@ pub(crate) async fn link(
     };
     let link = app.rooms().attribution().create_link(visitor.ask(request)?).await?.into_inner();
     let text = format!("The link {} works at once.", link.key);
+    Ok(respond::redirect(&format!("/attribution/partners/{partner_id}"), &Flash::good(text)))
+}
+
+/// Terms of a partner as they are typed: a rate for every event, or the program's terms again.
+#[derive(Deserialize)]
+pub(crate) struct OwnTerms {
+    program: String,
+    #[serde(default)]
+    percent: String,
+    #[serde(default)]
+    from: String,
+}
+
+/// `POST /attribution/partners/{partner}/terms`.
+pub(crate) async fn agree(
+    State(app): State<App>,
+    Path(partner_id): Path<String>,
+    Form(visitor, form): Form<OwnTerms>,
+) -> Result<Response, Failure> {
+    visitor.must(Scope::ProgramsWrite, "Only an Owner or Admin agrees on terms.")?;
+    let program = program::find(&app, &visitor, &form.program).await?;
+    let percent = form.percent.trim();
+    let terms = (!percent.is_empty()).then(|| {
+        let reward = Some(Reward::Percent(percent.to_owned()));
+        let rules = vec![Rule { trigger: "every".to_owned(), reward, ..Rule::default() }];
+        Terms { rules, ..program.terms.clone().unwrap_or_default() }
+    });
+    let text = match &terms {
+        Some(_) => format!("{} pays {percent} % for every event of this partner.", program.name),
+        None => format!("The terms of {} hold for this partner.", program.name),
+    };
+    let effective_from = moment(&form.from)?;
+    let request = SetPartnerTermsRequest {
+        partner_id: partner_id.clone(),
+        program_id: program.id,
+        terms,
+        effective_from,
+    };
+    app.rooms().deriver().set_partner_terms(visitor.ask(request)?).await?;
     Ok(respond::redirect(&format!("/attribution/partners/{partner_id}"), &Flash::good(text)))
 }

@@ -129,7 +129,7 @@ fn field_time(at: Option<&prost_types::Timestamp>) -> String {
     ui::to_time(at).map(|at| at.strftime("%Y-%m-%dT%H:%M").to_string()).unwrap_or_default()
 }
 
-fn moment(text: &str) -> Result<Option<prost_types::Timestamp>, Failure> {
+pub(super) fn moment(text: &str) -> Result<Option<prost_types::Timestamp>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }

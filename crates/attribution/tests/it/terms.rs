@@ -1,0 +1,120 @@
+//! When terms begin and end, and terms of one partner.
+
+use std::time::Duration;
+
+use proto::attribution::*;
+use tonic::Status;
+
+use crate::world::{Brought, World, by_all, event, percent, with, world};
+
+/// What the deal of a new customer of this partner pays, as the texts of the new commissions.
+async fn deal(world: &World, brought: &Brought, user: &str) -> Vec<String> {
+    // A program that has not begun or has ended redirects nobody; whoever redirects by themselves may record a click all the same.
+    let click = RecordClickRequest {
+        id: format!("a-click-of-their-own-by-{user}"),
+        link_key: brought.link.clone(),
+        landing_url: "https://shop.example/".to_owned(),
+        ..RecordClickRequest::default()
+    };
+    let click = world.client().record_click(by_all(click)).await.unwrap().into_inner().id;
+    world.identify(&click, user).await;
+    let event = world.record(event(user, "100")).await.event_id;
+    let all = world.commissions().await;
+    all.iter().filter(|one| one.event_id == event).map(|one| one.amount.clone()).collect()
+}
+
+async fn agree(
+    world: &World,
+    brought: &Brought,
+    program: &str,
+    (terms, hours): (Option<Terms>, Option<i64>),
+) -> Result<PartnerTerms, Status> {
+    let request = SetPartnerTermsRequest {
+        partner_id: brought.partner.clone(),
+        program_id: program.to_owned(),
+        terms,
+        effective_from: hours.map(|hours| proto::to_wire_time(world.later(hours))),
+    };
+    Ok(world.client().set_partner_terms(by_all(request)).await?.into_inner())
+}
+
+fn code(refused: &Status) -> &str {
+    chassis::guard::stable_code(refused).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_earns_by_its_own_terms_from_their_moment_on_and_others_by_the_programs() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let (ada, bob) = (world.partner("ada", &program).await, world.partner("bob", &program).await);
+    assert_eq!(deal(&world, &ada, "user-1").await, ["10.00"]);
+    world.clock.advance(Duration::from_secs(3_600));
+    let agreed = agree(&world, &ada, &program, (Some(percent("25")), Some(24))).await.unwrap();
+    assert_eq!((agreed.version, agreed.program_name.as_str()), (2, "Spring"));
+    assert_eq!(deal(&world, &ada, "user-2").await, ["10.00"], "it is not the time yet");
+    world.clock.advance(Duration::from_secs(24 * 3_600));
+    assert_eq!(deal(&world, &ada, "user-3").await, ["25.00"]);
+    assert_eq!(deal(&world, &bob, "user-4").await, ["10.00"]);
+
+    // Other terms of the program do not change what was agreed, and a late event is paid by the terms of its time.
+    let other = UpdateProgramRequest {
+        program_id: program.clone(),
+        terms: Some(percent("5")),
+        ..UpdateProgramRequest::default()
+    };
+    let updated = world.client().update_program(by_all(other)).await.unwrap().into_inner();
+    assert_eq!(updated.terms.unwrap().version, 3);
+    assert_eq!(deal(&world, &ada, "user-5").await, ["25.00"]);
+    assert_eq!(deal(&world, &bob, "user-6").await, ["5.00"]);
+    let ts = Some(proto::to_wire_time(world.later(2)));
+    let late = world.record(NewEvent { ts, ..event("user-1", "200") }).await;
+    let commissions = world.commissions().await;
+    assert_eq!(commissions.iter().find(|one| one.event_id == late.event_id).unwrap().amount, "20.00");
+
+    world.clock.advance(Duration::from_secs(60));
+    let ended = agree(&world, &ada, &program, (None, None)).await.unwrap();
+    assert_eq!((ended.version, ended.terms), (4, None));
+    assert_eq!(deal(&world, &ada, "user-7").await, ["5.00"], "the program's hold again");
+    let listed = ListPartnerTermsRequest { partner_id: ada.partner.clone(), ..Default::default() };
+    let listed = world.client().list_partner_terms(by_all(listed)).await.unwrap().into_inner().terms;
+    assert_eq!(listed.iter().map(|one| one.version).collect::<Vec<_>>(), [4, 2]);
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_recorded_of_a_time_to_come_is_derived_again_by_the_terms_of_that_time() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    world.identify(&world.click(&ada).await, "user-1").await;
+    let tomorrow = Some(proto::to_wire_time(world.later(24)));
+    world.record(NewEvent { ts: tomorrow, ..event("user-1", "100") }).await;
+    agree(&world, &ada, &program, (Some(percent("30")), Some(12))).await.unwrap();
+    assert_eq!(world.earned(&ada).await, ["accrued 30.00 USD"]);
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terms_of_a_partner_are_refused_for_the_past_for_nobody_and_to_who_may_not_agree() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let terms = || Some(percent("30"));
+    let past = agree(&world, &ada, &program, (terms(), Some(-1))).await.unwrap_err();
+    assert_eq!(code(&past), "in_the_past");
+    let wrong = agree(&world, &ada, &program, (Some(percent("130")), None)).await.unwrap_err();
+    assert_eq!(code(&wrong), "percent_invalid");
+    let nobody = Brought { partner: "ptnr_1".to_owned(), link: String::new() };
+    assert_eq!(
+        code(&agree(&world, &nobody, &program, (terms(), None)).await.unwrap_err()),
+        "partner_not_found"
+    );
+    assert_eq!(code(&agree(&world, &ada, "prog_1", (terms(), None)).await.unwrap_err()), "program_not_found");
+    let request = SetPartnerTermsRequest { partner_id: ada.partner.clone(), ..Default::default() };
+    for key in ["ak_events", "ak_other"] {
+        world.client().set_partner_terms(with(key, request.clone())).await.unwrap_err();
+    }
+    let request = ListPartnerTermsRequest { partner_id: ada.partner, ..Default::default() };
+    let elsewhere = world.client().list_partner_terms(with("ak_other", request)).await.unwrap_err();
+    assert_eq!(code(&elsewhere), "partner_not_found");
+}
