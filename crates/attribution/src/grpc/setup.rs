@@ -154,7 +154,7 @@ impl Service {
         store::programs::put(&mut tx, organization, program, &face, now).await?;
         // Events of before it was written down are paid by the first terms, too.
         let from = face.starts_at.unwrap_or(Timestamp::UNIX_EPOCH);
-        store::programs::insert_terms(&mut tx, program, 1, from, &terms).await?;
+        store::programs::insert_terms(&mut tx, program, 1, from, Some(&terms)).await?;
         let stored = store::programs::find(&mut *tx, organization, program).await?;
         self.commit(tx).await?;
         stored.ok_or_else(|| program_missing().into())
@@ -174,8 +174,9 @@ impl Service {
         store::programs::put(&mut tx, organization, program, &face, now).await?;
         if let Some(terms) = &request.terms {
             terms::from_wire(terms)?;
+        }
+        for (from, terms) in changed_terms(&found, &request, face.starts_at, now)? {
             let version = store::programs::next_version(&mut tx, program).await?;
-            let from = face.starts_at.map_or(now, |starts_at| starts_at.max(now));
             store::programs::insert_terms(&mut tx, program, version, from, terms).await?;
         }
         let stored = store::programs::find(&mut *tx, organization, program).await?;
@@ -296,8 +297,10 @@ fn changed_face(
     let destination_url = request.destination_url.as_deref().unwrap_or(&found.destination_url);
     let allowed = request.allowed_domains.as_ref();
     let extra = request.extra_json.as_deref().unwrap_or(&found.extra_json);
-    let starts_at = moved("starts_at", found.starts_at.as_ref(), request.starts_at.as_ref(), now)?;
-    let ends_at = moved("ends_at", found.ends_at.as_ref(), request.ends_at.as_ref(), now)?;
+    let start = (request.starts_at.as_ref(), request.clear_starts_at);
+    let end = (request.ends_at.as_ref(), request.clear_ends_at);
+    let starts_at = moved("starts_at", found.starts_at.as_ref(), start, now)?;
+    let ends_at = moved("ends_at", found.ends_at.as_ref(), end, now)?;
     Ok(Face {
         name: text::required("name", name, LONGEST_NAME)?,
         destination_url: address("destination_url", destination_url)?,
@@ -308,19 +311,41 @@ fn changed_face(
     })
 }
 
-/// A start or an end may be moved, but neither from nor into the past: what was earned stays earned.
+/// The versions that the program's terms get: other terms from now on, or from its start. Until a start that is moved, nobody
+/// is paid; one that is taken away is now.
+fn changed_terms<'t>(
+    found: &'t wire::Program,
+    request: &'t wire::UpdateProgramRequest,
+    starts_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Vec<(Timestamp, Option<&'t wire::Terms>)>, Refusal> {
+    let stands = text::moment("starts_at", found.starts_at.as_ref())?;
+    let from = starts_at.map_or(now, |starts_at| starts_at.max(now));
+    let terms = request.terms.as_ref();
+    if starts_at == stands {
+        return Ok(terms.map(|terms| (from, Some(terms))).into_iter().collect());
+    }
+    let pause = stands.unwrap_or(now);
+    let pause = (pause < from).then_some((pause, None));
+    Ok(pause.into_iter().chain([(from, terms.or(found.terms.as_ref()))]).collect())
+}
+
+/// A start or an end may be moved or taken away, but neither from nor into the past: what was earned stays earned.
 fn moved(
     field: &'static str,
     stands: Option<&prost_types::Timestamp>,
-    asked: Option<&prost_types::Timestamp>,
+    (asked, is_cleared): (Option<&prost_types::Timestamp>, bool),
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Refusal> {
     let (stands, asked) = (text::moment(field, stands)?, text::moment(field, asked)?);
-    let Some(asked) = asked.filter(|asked| stands != Some(*asked)) else { return Ok(stands) };
-    if asked < now || stands.is_some_and(|stands| stands < now) {
+    let wanted = if is_cleared { asked } else { asked.or(stands) };
+    if wanted == stands {
+        return Ok(stands);
+    }
+    if wanted.is_some_and(|wanted| wanted < now) || stands.is_some_and(|stands| stands < now) {
         return Err(Refusal::invalid(field, "in_the_past", format!("{field} is in the past.")));
     }
-    Ok(Some(asked))
+    Ok(wanted)
 }
 
 fn after(

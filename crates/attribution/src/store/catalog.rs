@@ -65,14 +65,14 @@ async fn programs(
     let mut versions: HashMap<ProgramId, (Vec<TermsVersion>, Option<Timestamp>)> = HashMap::new();
     for row in rows {
         let entry = versions.entry(ProgramId::from_uuid(row.try_get("program")?)).or_default();
-        let encoded: Vec<u8> = row.try_get("terms")?;
-        let wire = proto::attribution::Terms::decode(encoded.as_slice())
-            .map_err(|error| Error::Stored(format!("terms of a program: {error}")))?;
+        let encoded: Option<Vec<u8>> = row.try_get("terms")?;
+        let wire = encoded.map(|bytes| proto::attribution::Terms::decode(bytes.as_slice())).transpose();
+        let wire = wire.map_err(|error| Error::Stored(format!("terms of a program: {error}")))?;
         let version: i32 = row.try_get("version")?;
         entry.0.push(TermsVersion {
             version: version.unsigned_abs(),
             effective_from: time(&row, "effective_from")?,
-            terms: Some(terms::from_wire(&wire)?),
+            terms: wire.map(|wire| terms::from_wire(&wire)).transpose()?,
         });
         entry.1 = maybe_time(&row, "ends_at")?;
     }

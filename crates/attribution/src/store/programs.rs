@@ -9,12 +9,14 @@ use uuid::Uuid;
 use super::{facts::stored, maybe_time, time};
 use crate::{Error, domain::terms::Model};
 
-const NEWEST: &str = "SELECT programs.id, name, destination_url, allowed_domains, starts_at, ends_at, extra::text AS extra,
+const NEWEST: &str =
+    "SELECT programs.id, name, destination_url, allowed_domains, starts_at, ends_at, extra::text AS extra,
         created_at, updated_at, version, effective_from, terms,
         (SELECT model_changes.model FROM model_changes
          WHERE program = programs.id AND up_to_version >= terms.version ORDER BY id DESC LIMIT 1) AS model
      FROM programs
-     JOIN LATERAL (SELECT * FROM terms WHERE program = programs.id ORDER BY version DESC LIMIT 1) AS terms ON true";
+     JOIN LATERAL (SELECT * FROM terms WHERE program = programs.id AND terms IS NOT NULL
+                        ORDER BY version DESC LIMIT 1) AS terms ON true";
 
 fn to_wire(row: &PgRow) -> Result<wire::Program, Error> {
     let encoded: Vec<u8> = row.try_get("terms")?;
@@ -78,20 +80,20 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// Stores a version of a program's terms.
+/// Stores a version of a program's terms; without terms, nobody is paid for events from then on.
 pub(crate) async fn insert_terms(
     tx: &mut PgConnection,
     program: ProgramId,
     version: u32,
     effective_from: Timestamp,
-    terms: &wire::Terms,
+    terms: Option<&wire::Terms>,
 ) -> Result<(), Error> {
-    let terms = wire::Terms { version: 0, effective_from: None, ..terms.clone() };
+    let bare = |terms: &wire::Terms| wire::Terms { version: 0, effective_from: None, ..terms.clone() };
     sqlx::query("INSERT INTO terms (program, version, effective_from, terms) VALUES ($1, $2, $3, $4)")
         .bind(program.uuid())
         .bind(version.cast_signed())
         .bind(effective_from.to_sqlx())
-        .bind(terms.encode_to_vec())
+        .bind(terms.map(|terms| bare(terms).encode_to_vec()))
         .execute(tx)
         .await?;
     Ok(())

@@ -7,17 +7,15 @@ use tonic::Status;
 
 use crate::world::{Brought, World, by_all, event, percent, with, world};
 
-/// What the deal of a new customer of this partner pays, as the texts of the new commissions.
+/// What the deal of a new customer of this partner pays, as the amounts of its commissions.
 async fn deal(world: &World, brought: &Brought, user: &str) -> Vec<String> {
-    // A program that has not begun or has ended redirects nobody; whoever redirects by themselves may record a click all the same.
-    let click = RecordClickRequest {
-        id: format!("a-click-of-their-own-by-{user}"),
-        link_key: brought.link.clone(),
-        landing_url: "https://shop.example/".to_owned(),
-        ..RecordClickRequest::default()
-    };
-    let click = world.client().record_click(by_all(click)).await.unwrap().into_inner().id;
+    let click = world.click(brought).await;
     world.identify(&click, user).await;
+    sale(world, user).await
+}
+
+/// The same of a customer who clicked before.
+async fn sale(world: &World, user: &str) -> Vec<String> {
     let event = world.record(event(user, "100")).await.event_id;
     let all = world.commissions().await;
     all.iter().filter(|one| one.event_id == event).map(|one| one.amount.clone()).collect()
@@ -117,4 +115,55 @@ async fn terms_of_a_partner_are_refused_for_the_past_for_nobody_and_to_who_may_n
     let request = ListPartnerTermsRequest { partner_id: ada.partner, ..Default::default() };
     let elsewhere = world.client().list_partner_terms(with("ak_other", request)).await.unwrap_err();
     assert_eq!(code(&elsewhere), "partner_not_found");
+}
+
+/// Changes a program as said; the code of the refusal where it is refused.
+async fn change(
+    world: &World,
+    program: &str,
+    change: impl FnOnce(&mut UpdateProgramRequest),
+) -> Result<Program, String> {
+    let mut request = UpdateProgramRequest { program_id: program.to_owned(), ..Default::default() };
+    change(&mut request);
+    let answer = world.client().update_program(by_all(request)).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| code(&status).to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_programs_start_and_end_are_moved_and_taken_away_and_what_was_earned_stays() {
+    let world = world().await;
+    let at = |hours| Some(proto::to_wire_time(world.later(hours)));
+    let program = world.program("Spring", percent("10")).await;
+    let (ada, bob) = (world.partner("ada", &program).await, world.partner("bob", &program).await);
+    agree(&world, &ada, &program, (Some(percent("20")), None)).await.unwrap();
+    assert_eq!(deal(&world, &ada, "user-1").await, ["20.00"]);
+    assert_eq!(deal(&world, &bob, "user-2").await, ["10.00"]);
+
+    world.clock.advance(Duration::from_secs(3_600));
+    change(&world, &program, |asked| asked.starts_at = at(20)).await.unwrap();
+    change(&world, &program, |asked| asked.starts_at = at(30)).await.unwrap();
+    world.clock.advance(Duration::from_secs(24 * 3_600));
+    assert!(sale(&world, "user-1").await.is_empty(), "what was agreed pays in a program that has begun");
+    assert!(sale(&world, "user-2").await.is_empty(), "the start was moved");
+    world.clock.advance(Duration::from_secs(60));
+    let cleared = change(&world, &program, |asked| asked.clear_starts_at = true).await.unwrap();
+    assert_eq!(cleared.starts_at, None);
+    assert_eq!(sale(&world, "user-1").await, ["20.00"], "it begins now");
+    assert_eq!(sale(&world, "user-2").await, ["10.00"]);
+    let again = change(&world, &program, |asked| asked.clear_starts_at = true).await.unwrap();
+    assert_eq!(again.terms, cleared.terms, "nothing to take away, no new version");
+    world.assert_whole().await;
+
+    change(&world, &program, |asked| asked.ends_at = at(100)).await.unwrap();
+    let cleared = change(&world, &program, |asked| asked.clear_ends_at = true).await.unwrap();
+    assert_eq!(cleared.ends_at, None);
+    world.clock.advance(Duration::from_secs(100 * 3_600));
+    assert_eq!(sale(&world, "user-2").await, ["10.00"], "it did not end");
+    change(&world, &program, |asked| asked.ends_at = at(200)).await.unwrap();
+    world.clock.advance(Duration::from_secs(100 * 3_600));
+    assert!(sale(&world, "user-1").await.is_empty(), "it ended for everybody");
+    let refused = change(&world, &program, |asked| asked.clear_ends_at = true).await;
+    assert_eq!(refused.unwrap_err(), "in_the_past", "it has ended");
+    assert_eq!(world.earned(&ada).await, ["accrued 20.00 USD", "accrued 20.00 USD"]);
+    world.assert_whole().await;
 }

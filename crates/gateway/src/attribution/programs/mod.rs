@@ -58,7 +58,9 @@ struct ProgramBody {
     deep_link_allowed_domains: Option<String>,
     /// For how many days a commission cannot be approved: 0 to 365.
     holdback_days: Option<u32>,
+    /// Before it, nobody is paid. Null takes it away: the program starts now.
     starts_at: Option<String>,
+    /// From it on, nobody is paid. Null takes it away.
     ends_at: Option<String>,
     #[schema(value_type = Option<Object>)]
     customer_reward: Option<Value>,
@@ -137,6 +139,8 @@ struct Wanted {
     hold_days: Option<u32>,
     starts_at: Option<Timestamp>,
     ends_at: Option<Timestamp>,
+    /// Whether the start and the end are null, which takes them away.
+    cleared: (bool, bool),
     /// Of [`KEPT`], what is given; null clears.
     kept: Map<String, Value>,
 }
@@ -174,6 +178,7 @@ fn wanted(mut fields: Fields<'_>, required: &[&'static str]) -> Result<Wanted, F
         hold_days,
         starts_at: fields.moment("startsAt"),
         ends_at: fields.moment("endsAt"),
+        cleared: (cleared(&fields, "startsAt"), cleared(&fields, "endsAt")),
         kept,
     };
     fields.done(wanted)
@@ -323,6 +328,8 @@ async fn update(
         allowed_domains: wanted.allowed_domains.map(|domains| room::AllowedDomains { domains }),
         starts_at: to_wire(wanted.starts_at),
         ends_at: to_wire(wanted.ends_at),
+        clear_starts_at: wanted.cleared.0,
+        clear_ends_at: wanted.cleared.1,
     };
     let updated = surface.attribution().update_program(key.asks(request)?).await;
     let updated = updated.map_err(|status| Refusal::of_room(&status, Scope::ProgramsWrite))?.into_inner();

@@ -119,6 +119,8 @@ impl Draft {
             terms: if self.terms == before.terms { None } else { Some(self.terms.to_wire()?) },
             starts_at: date(&self.starts_at, &before.starts_at)?,
             ends_at: date(&self.ends_at, &before.ends_at)?,
+            clear_starts_at: self.starts_at.is_empty() && !before.starts_at.is_empty(),
+            clear_ends_at: self.ends_at.is_empty() && !before.ends_at.is_empty(),
             extra_json: None,
         })
     }
@@ -252,6 +254,15 @@ mod tests {
             update,
             UpdateProgramRequest { program_id: program.id, ..UpdateProgramRequest::default() }
         );
+    }
+
+    #[test]
+    fn an_end_that_is_emptied_is_taken_away() {
+        let program =
+            Program { ends_at: moment("2027-01-31T09:30").unwrap(), starts_at: None, ..sample::program(1) };
+        let draft = Draft { ends_at: String::new(), ..Draft::of(&program) };
+        let update = draft.to_update(&program).unwrap();
+        assert_eq!((update.clear_starts_at, update.clear_ends_at, update.ends_at), (false, true, None));
     }
 
     #[test]
