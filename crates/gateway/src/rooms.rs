@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use proto::{
     LARGEST_ANSWER,
-    attribution::{attribution_client::AttributionClient, ingest_urls_client::IngestUrlsClient},
+    attribution::{
+        attribution_client::AttributionClient, conversion_rules_client::ConversionRulesClient,
+        ingest_urls_client::IngestUrlsClient,
+    },
     audit::audit_client::AuditClient,
     connections::connections_client::ConnectionsClient,
     identity::identity_client::IdentityClient,
@@ -55,7 +58,11 @@ impl Rooms {
     }
 
     pub(crate) fn ingest_urls(&self) -> IngestUrlsClient<Channel> {
-        IngestUrlsClient::new(self.attribution.clone())
+        IngestUrlsClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn conversion_rules(&self) -> ConversionRulesClient<Channel> {
+        ConversionRulesClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn sync(&self) -> SyncClient<Channel> {

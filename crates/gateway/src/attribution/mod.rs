@@ -6,11 +6,13 @@ mod budget;
 mod caller;
 mod clicks;
 mod commissions;
+mod conversions;
 mod events;
 mod fields;
 mod guards;
 mod identify;
 mod ingest;
+mod ingest_urls;
 mod json;
 mod keys;
 mod ledger;
@@ -128,6 +130,8 @@ fn with_key() -> OpenApiRouter<Surface> {
         .merge(ledger::router())
         .merge(keys::router())
         .merge(ingest::router())
+        .merge(ingest_urls::router())
+        .merge(conversions::router())
         .merge(guards::router())
         .merge(webhooks::router())
 }

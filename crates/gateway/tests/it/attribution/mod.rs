@@ -5,6 +5,7 @@ mod bases;
 mod budgets;
 mod clicks;
 mod commissions;
+mod conversions;
 mod events;
 mod keys;
 mod programs;
