@@ -3,14 +3,19 @@
 use bus::{Message, subject};
 use jiff::Timestamp;
 use model::{
-    AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, CommissionId,
-    DecisionTaken, OrganizationId, PartnerChanged, PayoutCreated, ReadRequested, WatchRequested, kind,
+    AttributedRecord, AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged,
+    CommissionId, DecisionTaken, OrganizationId, PartnerChanged, PayoutCreated, ReadRequested,
+    WatchRequested, kind,
 };
 use serde::Serialize;
 
 use crate::{
     Error,
-    domain::outcome::{CommissionStatus as Status, Position},
+    domain::{
+        facts::{Conversion, is_email},
+        outcome::{CommissionStatus as Status, Position},
+        terms::Names,
+    },
     store::{
         facts::{NewDecision, named},
         standing::{CommissionRow, Opened},
@@ -32,7 +37,13 @@ fn message<T: Serialize>(
 }
 
 /// An event is attributed for the first time, or otherwise than before.
-pub(crate) fn attributed(set: &Opened, event_type: &str, at: Timestamp) -> Result<Message, Error> {
+pub(crate) fn attributed(
+    set: &Opened,
+    conversion: Option<&Conversion>,
+    user: &str,
+    names: &Names,
+    at: Timestamp,
+) -> Result<Message, Error> {
     let first = set.standing.generation == 1;
     let kind = if first { kind::ATTRIBUTION_CREATED } else { kind::ATTRIBUTION_REPLACED };
     let touches = set.standing.touches.iter().map(|touch| AttributedTouch {
@@ -42,16 +53,33 @@ pub(crate) fn attributed(set: &Opened, event_type: &str, at: Timestamp) -> Resul
         program: touch.program,
         weight: touch.weight.numerator,
         of: touch.weight.denominator,
+        partner_name: names.partners.get(&touch.partner).cloned().unwrap_or_default(),
+        program_name: names.programs.get(&touch.program).cloned().unwrap_or_default(),
     });
     let body = AttributionChanged {
         event: set.event,
-        event_type: event_type.to_owned(),
+        event_type: conversion.map_or_else(String::new, |conversion| conversion.kind.to_string()),
         status: set.standing.status.name().to_owned(),
         model: set.standing.model.map(|model| model.name().to_owned()),
         touches: touches.collect(),
         at,
+        generation: set.standing.generation,
+        occurred_at: Some(set.ts),
+        user_id: user.to_owned(),
+        source: conversion.and_then(|conversion| source(&conversion.metadata)),
+        pii: if is_email(user) { vec!["user_id".to_owned()] } else { Vec::new() },
     };
     message(set.organization, kind, at, &body)
+}
+
+/// The vendor's record of which an event tells: conversion rules say it, and whoever sends an event can.
+fn source(metadata: &serde_json::Value) -> Option<AttributedRecord> {
+    let text = |name| metadata.get(name).and_then(serde_json::Value::as_str);
+    Some(AttributedRecord {
+        connection: text("connection")?.parse().ok()?,
+        object: text("object")?.to_owned(),
+        record: text("record_id")?.to_owned(),
+    })
 }
 
 /// A commission stands otherwise; none where only what does not concern others changed.

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AttributionId, CommissionId, ConversionId, PartnerId, PayoutId, ProgramId};
+use crate::{
+    AttributionId, CommissionId, ConnectionId, ConversionId, FieldSchema, FieldType, PartnerId, PayoutId,
+    ProgramId,
+};
 
 /// A conversion event is attributed, for the first time or otherwise than before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -18,10 +21,71 @@ pub struct AttributionChanged {
     /// The model, when it is attributed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The clicks that brought it, with weights that are 1 together.
+    /// The clicks that brought it, with weights that are 1 together, the oldest first.
     pub touches: Vec<AttributedTouch>,
     /// When.
     pub at: Timestamp,
+    /// Grows by one each time the event is attributed otherwise.
+    #[serde(default)]
+    pub generation: i32,
+    /// When the conversion event happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    /// Whose event it is, as user ids are compared: often an e-mail address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user_id: String,
+    /// The vendor's record of which the event tells, where it tells of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<AttributedRecord>,
+    /// The names of those of these fields that are personal data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pii: Vec<String>,
+}
+
+/// The vendor's record that became a conversion event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttributedRecord {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The vendor's object.
+    pub object: String,
+    /// The vendor's id of the record.
+    pub record: String,
+}
+
+/// What a CRM's record is told of its attribution: fields that an organization's contacts and deals have once it wants
+/// attribution written to a CRM.
+#[must_use]
+pub fn attribution_fields() -> [FieldSchema; 5] {
+    let field = |name: &str, label: &str, field_type, description: &str| FieldSchema {
+        name: name.to_owned(),
+        label: label.to_owned(),
+        field_type,
+        description: format!("{description} Accord sets it."),
+        options: Vec::new(),
+        read_only: false,
+        required: false,
+        unique: false,
+        custom: true,
+        references: None,
+    };
+    [
+        field(
+            "attributed_partner",
+            "Attributed partner",
+            FieldType::Text,
+            "The partner whose click brought this.",
+        ),
+        field("attributed_program", "Attributed program", FieldType::Text, "The partner's program."),
+        field("attributed_click", "Attributed click", FieldType::Text, "The id of the click."),
+        field("attributed_model", "Attribution model", FieldType::Text, "By which the clicks share."),
+        field(
+            "attributed_weight",
+            "Attribution weight",
+            FieldType::Number,
+            "The click's share of the whole, 1.",
+        ),
+    ]
 }
 
 /// The share of one click.
@@ -39,6 +103,12 @@ pub struct AttributedTouch {
     pub weight: i64,
     /// The whole.
     pub of: i64,
+    /// The partner's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub partner_name: String,
+    /// The program's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub program_name: String,
 }
 
 /// Somebody, or a guard, decided about a commission or a click. The envelope says who.

@@ -23,8 +23,8 @@ pub use change::{ChangeEvent, ChangeKind, Lane};
 pub use clock::{Clock, SystemClock};
 pub use digest::Digests;
 pub use earning::{
-    AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, DecisionTaken,
-    PartnerChanged, PayoutCreated,
+    AttributedRecord, AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged,
+    DecisionTaken, PartnerChanged, PayoutCreated, attribution_fields,
 };
 pub use events::{
     AccessChanged, AccessSubject, CaptureProgress, CaptureRequested, CaptureStopped, ConflictRecorded,

@@ -50,7 +50,7 @@ pub(crate) struct Conversion {
     pub(crate) value: Option<i64>,
     /// Of the value, and of what a percentage of it pays.
     pub(crate) currency: Currency,
-    /// An object, or null where there is none or where no rule of the organization reads it.
+    /// An object, or null where there is none, or where it tells of no vendor's record and no rule of the organization reads it.
     pub(crate) metadata: serde_json::Value,
     /// When it happened.
     pub(crate) at: Timestamp,

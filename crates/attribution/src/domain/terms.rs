@@ -260,6 +260,14 @@ impl Partner {
 pub(crate) struct Book {
     pub(crate) programs: HashMap<ProgramId, Program>,
     pub(crate) partners: HashMap<PartnerId, Partner>,
+    pub(crate) names: Names,
+}
+
+/// What programs and partners are called.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) programs: HashMap<ProgramId, String>,
+    pub(crate) partners: HashMap<PartnerId, String>,
 }
 
 impl Book {

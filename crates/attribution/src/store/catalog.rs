@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error,
-    domain::terms::{Book, ModelChange, Partner, Program, Standing, TermsVersion},
+    domain::terms::{Book, ModelChange, Names, Partner, Program, Standing, TermsVersion},
     terms,
 };
 
@@ -48,6 +48,24 @@ pub(crate) async fn book(connection: &mut PgConnection, organization: Organizati
     Ok(Book {
         programs: programs(connection, organization).await?,
         partners: partners(connection, organization).await?,
+        names: names(connection, organization).await?,
+    })
+}
+
+async fn names(connection: &mut PgConnection, organization: OrganizationId) -> Result<Names, Error> {
+    let programs: Vec<(Uuid, String)> =
+        sqlx::query_as("SELECT id, name FROM programs WHERE organization = $1")
+            .bind(organization.uuid())
+            .fetch_all(&mut *connection)
+            .await?;
+    let partners: Vec<(Uuid, String)> =
+        sqlx::query_as("SELECT id, name FROM partners WHERE organization = $1")
+            .bind(organization.uuid())
+            .fetch_all(connection)
+            .await?;
+    Ok(Names {
+        programs: programs.into_iter().map(|(id, name)| (ProgramId::from_uuid(id), name)).collect(),
+        partners: partners.into_iter().map(|(id, name)| (PartnerId::from_uuid(id), name)).collect(),
     })
 }
 

@@ -128,7 +128,8 @@ async fn events_of(
     with_metadata: bool,
 ) -> Result<Vec<PgRow>, Error> {
     Ok(sqlx::query(
-        "SELECT place, id, type, value, currency, CASE WHEN $3 THEN metadata::text END AS metadata, ts, received_at
+        "SELECT place, id, type, value, currency, ts, received_at,
+                CASE WHEN $3 OR metadata ? 'record_id' THEN metadata::text END AS metadata
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
          JOIN events USING (organization, user_key)",
     )

@@ -27,7 +27,11 @@ pub(crate) const TEST: &str = "webhook.test";
 /// The body for a public event.
 pub(crate) fn of(message: &Message, event_id: &str) -> Result<String, Error> {
     let envelope = &message.envelope;
-    let data: Value = message.decode()?;
+    let mut data: Value = message.decode()?;
+    // What is for the CRM of the organization is not for others.
+    if let Value::Object(fields) = &mut data {
+        fields.retain(|name, _| !matches!(name.as_str(), "user_id" | "source" | "pii"));
+    }
     Ok(body(event_id, &envelope.kind, envelope.time, envelope.organization, in_api_words(data)))
 }
 

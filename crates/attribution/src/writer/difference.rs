@@ -75,7 +75,7 @@ impl<'a> View<'a> {
             if let Some(opened) = opened {
                 let had = stands.is_some_and(|stands| !stands.touches.is_empty());
                 if had || !opened.standing.touches.is_empty() {
-                    into.messages.push(publisher::attributed(&opened, self.kind_of(outcome), self.now)?);
+                    into.messages.push(self.said(&opened)?);
                 }
                 into.sets.push(opened);
             }
@@ -114,9 +114,9 @@ impl<'a> View<'a> {
         }
     }
 
-    fn kind_of(&self, outcome: &Outcome) -> &str {
-        let conversion = self.facts.conversions.iter().find(|one| one.id == outcome.conversion);
-        conversion.map_or("", |conversion| &conversion.kind)
+    fn said(&self, opened: &Opened) -> Result<Message, Error> {
+        let conversion = self.facts.conversions.iter().find(|one| one.id == opened.event);
+        publisher::attributed(opened, conversion, &self.customer.user_key, &self.book.names, self.now)
     }
 
     fn tell_commissions(

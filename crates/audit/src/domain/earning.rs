@@ -1,8 +1,8 @@
 //! What is earned, and what people decide about it.
 
 use model::{
-    AttributionChanged, AttributionSettingsChanged, CommissionChanged, DecisionTaken, PartnerChanged,
-    PayoutCreated, kind,
+    AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, DecisionTaken,
+    PartnerChanged, PayoutCreated, kind,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +23,15 @@ fn facts(action: &str, target: String, summary: String, details: Value) -> Facts
 pub(crate) fn attribution(kind: &str, changed: &AttributionChanged) -> Facts {
     let (count, status) = (changed.touches.len(), &changed.status);
     let summary = format!("The event {} is {status}, to {count} clicks", changed.event_type);
-    let details = json!({ "status": status, "model": changed.model, "touches": changed.touches });
+    // By ids: what partners are called, and whose event it is, is personal.
+    let touch = |touch: &AttributedTouch| {
+        let AttributedTouch { attribution, click, partner, program, weight, of, .. } = touch;
+        json!({
+            "attribution": attribution, "click": click, "partner": partner, "program": program, "weight": weight, "of": of,
+        })
+    };
+    let touches: Vec<Value> = changed.touches.iter().map(touch).collect();
+    let details = json!({ "status": status, "model": changed.model, "touches": touches });
     facts(kind, changed.event.to_string(), summary, details)
 }
 
