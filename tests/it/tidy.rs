@@ -84,15 +84,16 @@ const BUDGETS: [(&str, usize, &str); 6] = [
     ),
     (
         "crates/connector-salesforce/src",
-        4_100,
+        4_300,
         "as much again as another vendor: beside polling there are bulk queries and a gRPC stream of binary events, with an own \
-         decoder for a fifth of it; writes go out in three ways; 300 lines spell its JSON, 200 its errors",
+         decoder for a fifth of it; writes go out in three ways; fields are added and opened to the user who connected; 300 \
+         lines spell its JSON, 200 its errors",
     ),
     (
         "crates/connector-hubspot/src",
-        3_000,
+        3_100,
         "twice a vendor's share: custom objects are found at run time, primary companies are read and written apart from \
-         properties, and 500 lines spell the JSON of every endpoint as HubSpot does",
+         properties, properties are added on request, and 500 lines spell the JSON of every endpoint as HubSpot does",
     ),
 ];
 

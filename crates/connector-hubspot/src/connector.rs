@@ -9,7 +9,7 @@ use connector::{
     Page, RateClass, Request, Response, Session, VendorInfo,
 };
 use http::HeaderMap;
-use model::{ApplyWrite, ObjectSchema, Value, WriteOutcome};
+use model::{ApplyWrite, FieldSchema, ObjectSchema, Value, WriteOutcome};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -82,6 +82,14 @@ fn known(object: &str) -> Result<Object, Error> {
         let message = "companies, deals, contacts and custom objects of HubSpot sync only";
         Error::new(ErrorKind::SchemaDrift, "find the HubSpot object", message)
     })
+}
+
+fn other_type(object: &Object, field: &FieldSchema, found: &str, wanted: &str) -> Error {
+    let (name, objects) = (&field.name, &object.name);
+    let message = format!(
+        "HubSpot's {objects} have a property {name} of the type {found}, not {wanted}: rename or archive it"
+    );
+    Error::new(ErrorKind::Validation, "create a HubSpot property", message).with_field(name.as_str())
 }
 
 /// The portal's custom objects with what a record of each must have. A portal that has none of them, or does not let
@@ -252,6 +260,34 @@ impl Connector for HubSpot {
         let message =
             "HubSpot has a property accord_record_id whose values are not unique: rename or archive it";
         Err(Error::new(ErrorKind::Validation, "create a HubSpot property", message).with_field(RECORD_ID))
+    }
+
+    fn attributed_objects(&self) -> &'static [&'static str] {
+        &["contacts", "deals"]
+    }
+
+    async fn create_fields(
+        &self,
+        session: &Session,
+        object: &str,
+        fields: &[FieldSchema],
+    ) -> Result<(), Error> {
+        let (object, client) = (known(object)?, self.client(session));
+        let there: wire::PropertyList = client.properties(&object.name).await?.read()?;
+        for field in fields {
+            let wanted = object.property(field);
+            match there.results.iter().find(|property| property.name == field.name && !property.archived) {
+                Some(property) if property.kind == wanted.kind => {}
+                Some(property) => return Err(other_type(&object, field, &property.kind, wanted.kind)),
+                None => match client.create_property(&object.name, &wanted).await {
+                    Ok(_) => {}
+                    // Another process made it at the same time.
+                    Err(error) if error.kind == ErrorKind::Duplicate => {}
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        Ok(())
     }
 
     async fn write(

@@ -289,9 +289,9 @@ pub(crate) struct PropertyOption {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewProperty<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) description: &'static str,
+    pub(crate) name: &'a str,
+    pub(crate) label: &'a str,
+    pub(crate) description: &'a str,
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     pub(crate) field_type: &'static str,

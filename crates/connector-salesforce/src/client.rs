@@ -106,7 +106,7 @@ impl<'a> Client<'a> {
         self.send("describe a Salesforce object", get(data(&format!("/sobjects/{object}/describe")))).await
     }
 
-    pub(crate) async fn create_field(&self, field: &wire::NewField) -> Result<Answer, Error> {
+    pub(crate) async fn create_field(&self, field: &wire::NewField<'_>) -> Result<Answer, Error> {
         const OPERATION: &str = "add a field in Salesforce";
         let path = data("/tooling/sobjects/CustomField");
         let request = body(Method::POST, path, json(OPERATION, field)?);

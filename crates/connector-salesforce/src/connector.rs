@@ -7,7 +7,7 @@ use connector::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use http::HeaderMap;
-use model::{ApplyWrite, ObjectSchema, WriteOutcome};
+use model::{ApplyWrite, FieldSchema, ObjectSchema, WriteOutcome};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -15,7 +15,7 @@ use crate::{
     auth,
     client::{API, Client},
     config::Config,
-    deleted, error, events, login,
+    deleted, error, events, fields, login,
     objects::{self, NAMES},
     people,
     read::{IDS_PER_CALL, Lacking, PAGE_SIZE, Reader},
@@ -220,6 +220,19 @@ impl Connector for Salesforce {
 
     async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error> {
         record_id::prepare(Client(session), &self.lacking, object).await
+    }
+
+    fn attributed_objects(&self) -> &'static [&'static str] {
+        &["Contact", "Opportunity"]
+    }
+
+    async fn create_fields(
+        &self,
+        session: &Session,
+        object: &str,
+        wanted: &[FieldSchema],
+    ) -> Result<(), Error> {
+        fields::create(Client(session), &self.lacking, object, wanted).await
     }
 
     async fn write(

@@ -8,6 +8,7 @@ mod connector;
 mod deleted;
 mod error;
 mod events;
+mod fields;
 mod login;
 mod objects;
 mod people;

@@ -4,10 +4,10 @@ use connector::{Error, ErrorKind};
 
 use crate::{
     client::Client,
+    fields,
     objects::RECORD_ID,
     read::Lacking,
-    soql::{Soql, literal},
-    wire::{Describe, FieldMetadata, FieldPermission, IdRow, NewField, Rows, UserInfo, UserRow},
+    wire::{Describe, FieldMetadata, NewField},
 };
 
 const OPERATION: &str = "prepare a Salesforce object for Accord's record ids";
@@ -33,7 +33,7 @@ pub(crate) async fn prepare(client: Client<'_>, lacking: &Lacking, object: &str)
         Ok(_) => {}
         // It is there, hidden by field-level security; or another process made it at the same time.
         Err(error) if error.code.as_deref() == Some("DUPLICATE_DEVELOPER_NAME") => {}
-        Err(error) if error.is_transient() || error.kind == ErrorKind::TokenExpired => return Err(error),
+        Err(error) if fields::is_for_later(&error) => return Err(error),
         Err(error) => return Err(refused(object, &error.message)),
     }
     // A new field is hidden from everybody until somebody opens it.
@@ -62,42 +62,24 @@ async fn found(client: Client<'_>, lacking: &Lacking, object: &str) -> Result<Fo
 /// Opens the field for the profile of the user who connected.
 async fn permit(client: Client<'_>, object: &str) -> Result<(), Error> {
     let told = |error: Error| {
-        let for_later = error.is_transient() || error.kind == ErrorKind::TokenExpired;
-        if for_later { error } else { refused(object, &error.message) }
+        if fields::is_for_later(&error) { error } else { refused(object, &error.message) }
     };
-    let user: UserInfo = client.user_info().await.map_err(told)?.read()?;
-    let condition = format!("Id = {}", literal(&user.user_id));
-    let soql = Soql { fields: &["ProfileId"], object: "User", condition: &condition, order: "", limit: None };
-    let users: Rows<UserRow> = client.query(&soql.to_string(), false).await.map_err(told)?.read()?;
-    let nobody = || refused(object, "the profile of the user who connected cannot be read");
-    let profile = users.records.into_iter().next().ok_or_else(nobody)?.profile_id;
-    let condition = format!("IsOwnedByProfile = true AND ProfileId = {}", literal(&profile));
-    let soql =
-        Soql { fields: &["Id"], object: "PermissionSet", condition: &condition, order: "", limit: None };
-    let sets: Rows<IdRow> = client.query(&soql.to_string(), false).await.map_err(told)?.read()?;
-    let set = sets.records.into_iter().next().ok_or_else(nobody)?.id;
-    let permission = FieldPermission {
-        parent_id: &set,
-        sobject_type: object,
-        field: format!("{object}.{RECORD_ID}"),
-        permissions_read: true,
-        permissions_edit: true,
-    };
-    client.permit_field(&permission).await.map_err(told)?;
-    Ok(())
+    let set = fields::permission_set(client).await.map_err(told)?;
+    fields::permit(client, &set, object, RECORD_ID).await.map_err(told)
 }
 
-fn field(object: &str) -> NewField {
+fn field(object: &str) -> NewField<'static> {
     NewField {
         full_name: format!("{object}.{RECORD_ID}"),
         metadata: FieldMetadata {
             label: "Accord ID",
             description: "The id of this record in Accord. Accord sets it and finds the record by it.",
             kind: "Text",
-            length: 64,
+            length: Some(64),
             external_id: true,
             unique: true,
             case_sensitive: true,
+            ..FieldMetadata::default()
         },
     }
 }

@@ -285,22 +285,30 @@ pub(crate) struct PartAnswer {
 /// A new field, for the Tooling API.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct NewField {
+pub(crate) struct NewField<'a> {
     pub(crate) full_name: String,
-    pub(crate) metadata: FieldMetadata,
+    pub(crate) metadata: FieldMetadata<'a>,
 }
 
 /// What a new field is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct FieldMetadata {
-    pub(crate) label: &'static str,
-    pub(crate) description: &'static str,
+pub(crate) struct FieldMetadata<'a> {
+    pub(crate) label: &'a str,
+    pub(crate) description: &'a str,
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
-    pub(crate) length: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) length: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) precision: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scale: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) external_id: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unique: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) case_sensitive: bool,
 }
 

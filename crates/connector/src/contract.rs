@@ -10,7 +10,7 @@ use ::http::{HeaderMap, Method};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use model::{ApplyWrite, ChangeKind, ObjectSchema, Value, WriteOutcome};
+use model::{ApplyWrite, ChangeKind, FieldSchema, ObjectSchema, Value, WriteOutcome};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -536,6 +536,26 @@ pub trait Connector: Send + Sync + 'static {
     /// # Errors
     /// The vendor's failure.
     async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error>;
+
+    /// The objects whose records can be told to whom they are attributed.
+    fn attributed_objects(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Makes sure that an object has these fields, and that they can be written. The vendor's name of a field is ours, as the
+    /// vendor spells names of its own.
+    ///
+    /// # Errors
+    /// The vendor's failure; its message says what an administrator can do, in words for people.
+    async fn create_fields(
+        &self,
+        _session: &Session,
+        _object: &str,
+        _fields: &[FieldSchema],
+    ) -> Result<(), Error> {
+        let message = format!("Accord adds no fields at {}", self.vendor().label);
+        Err(Error::new(crate::ErrorKind::Validation, "add fields", message))
+    }
 
     /// Makes writes of one object, at most [`Capabilities::write_batch`], one outcome per write in their order. One
     /// bad write never fails its neighbours. A transient failure is an error and the runtime tries that write again.

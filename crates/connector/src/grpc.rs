@@ -221,6 +221,21 @@ impl wire::connections_server::Connections for Service {
         self.schema(&connection).await
     }
 
+    async fn create_attribution_fields(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::GetSchemaResponse>, Status> {
+        let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
+        must_work(&connection)?;
+        let link = self.link(&connection).await?;
+        let wanted = model::attribution_fields();
+        for object in link.connector.attributed_objects() {
+            link.connector.create_fields(&link.session, object, &wanted).await.map_err(failed)?;
+        }
+        self.core.refresh_schema(&link, &by.caller.actor.to_string()).await.map_err(failed)?;
+        self.schema(&connection).await
+    }
+
     async fn get_schema(
         &self,
         request: Request<wire::ConnectionRequest>,

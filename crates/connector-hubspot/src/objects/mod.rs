@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use connector::{Change, Cursor};
 use jiff::Timestamp;
-use model::{ChangeKind, FieldType, ObjectSchema, Value};
+use model::{ChangeKind, FieldSchema, FieldType, ObjectSchema, Value};
 
 pub(crate) use self::{
     custom::from_wire as custom_from_wire,
@@ -80,6 +80,24 @@ impl Object {
             field_type: "text",
             group_name: &self.group,
             has_unique_value: true,
+            form_field: false,
+        }
+    }
+
+    /// A property for a field of ours.
+    pub(crate) fn property<'a>(&'a self, field: &'a FieldSchema) -> NewProperty<'a> {
+        let (kind, field_type) = match field.field_type {
+            FieldType::Number => ("number", "number"),
+            _ => ("string", "text"),
+        };
+        NewProperty {
+            name: &field.name,
+            label: &field.label,
+            description: &field.description,
+            kind,
+            field_type,
+            group_name: &self.group,
+            has_unique_value: false,
             form_field: false,
         }
     }

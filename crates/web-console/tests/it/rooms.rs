@@ -384,6 +384,13 @@ impl Connections for Rooms {
         self.enter(&request, Some(Scope::ConnectionsManage), "refresh_schema")?;
         Ok(Response::new(con::GetSchemaResponse { objects: sample::objects(), refreshed_at: None }))
     }
+    async fn create_attribution_fields(
+        &self,
+        request: Request<con::ConnectionRequest>,
+    ) -> Answer<con::GetSchemaResponse> {
+        self.enter(&request, Some(Scope::ConnectionsManage), "create_attribution_fields")?;
+        Ok(Response::new(con::GetSchemaResponse { objects: sample::objects(), refreshed_at: None }))
+    }
     async fn get_schema(&self, request: Request<con::ConnectionRequest>) -> Answer<con::GetSchemaResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
         Ok(Response::new(con::GetSchemaResponse { objects: sample::objects(), refreshed_at: None }))
