@@ -17,7 +17,7 @@ use crate::{
     drifts,
     engine::Engine,
     error::category_name,
-    jobs, publisher,
+    jobs, publisher, review,
     store::{self, connections::Told, issues::StoredIssue},
 };
 
@@ -154,6 +154,9 @@ async fn take_schema(
     };
     if let Some(before) = before.filter(read) {
         drifts::take(engine, tx, &before, &objects).await?;
+    }
+    if let Some(now) = store::connections::get(tx, connection).await?.filter(|_| newest) {
+        review::map_attribution(engine, tx, &now).await?;
     }
     Ok(())
 }

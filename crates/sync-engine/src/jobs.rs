@@ -97,6 +97,8 @@ async fn apply(
     store::plans::add_applied(tx, id, asked).await?;
     settle_links(engine, mapping, &cause).await?;
     store::plans::advance(tx, id, PlanState::Applying, PlanState::Applied, engine.clock.now()).await?;
+    // What is linked now may be attributed already.
+    store::attributed::sweep(tx, mapping.mapping.organization).await?;
     store::runs::finish(tx, &cause.id, engine.clock.now()).await
 }
 

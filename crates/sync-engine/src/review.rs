@@ -19,10 +19,12 @@ use crate::{
 };
 
 mod applying;
+mod attributing;
 mod changes;
 mod suggesting;
 mod wish;
 
+pub(crate) use attributing::{Telling, Told, map_attribution};
 pub(crate) use changes::{Change, pending};
 pub(crate) use suggesting::check_round_trips;
 use wish::{
@@ -74,8 +76,12 @@ impl Engine {
             return Err(Error::refused(Refusal::Exists, "mapping_exists", "this pair is mapped already"));
         }
         self.say(&mut tx, caller, &mapping, "created", None, Changed::new()).await?;
+        if let Some(connection) = store::connections::get(&mut tx, mapping.connection).await? {
+            map_attribution(self, &mut tx, &connection).await?;
+        }
+        let created = store::mappings::get(&mut tx, mapping.id).await?.unwrap_or(mapping);
         self.done(tx).await?;
-        Ok(mapping)
+        Ok(created)
     }
 
     /// Confirms, chooses, ignores or unmaps a field, or changes its settings.

@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, Error, chores, connections, consumer, engine::Engine, grpc::Service, jobs, mappings::Cache,
-    parents, reconcile, reranker::Reranker, store,
+    Config, Error, attribution, chores, connections, consumer, engine::Engine, grpc::Service, jobs,
+    mappings::Cache, parents, reconcile, reranker::Reranker, store,
 };
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 20] = [
+const MIGRATIONS: [Migration; 21] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -51,6 +51,7 @@ const MIGRATIONS: [Migration; 20] = [
     Migration { version: 27, name: "drafts", sql: include_str!("../migrations/0027_drafts.sql") },
     Migration { version: 28, name: "parts", sql: include_str!("../migrations/0028_parts.sql") },
     Migration { version: 29, name: "smaller_rows", sql: include_str!("../migrations/0029_smaller_rows.sql") },
+    Migration { version: 40, name: "attribution", sql: include_str!("../migrations/0040_attribution.sql") },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.
@@ -118,6 +119,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     deps.tasks.spawn(jobs::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(chores::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(reconcile::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(attribution::run(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(attribution::sweep(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(parents::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(prune(Arc::clone(&engine), deps.shutdown));
     Ok(Running { engine, guard: deps.guard })

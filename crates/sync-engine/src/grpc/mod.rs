@@ -1,5 +1,6 @@
 //! Requests in: the gRPC service, thin over the engine. Every method first asks the guard.
 
+mod attribution;
 mod decisions;
 mod health;
 mod issues;
@@ -83,6 +84,8 @@ methods! {
     get_history(GetHistoryRequest) -> wire::GetHistoryResponse, RecordsRead, record::history;
     get_lineage(GetLineageRequest) -> wire::Lineage, RecordsRead, lineage::get;
     add_custom_field(AddCustomFieldRequest) -> v1::Field, MappingsWrite, record::add_custom_field;
+    get_attribution_writing(AttributionWritingRequest) -> wire::AttributionWriting, MappingsRead, attribution::get;
+    set_attribution_writing(SetAttributionWritingRequest) -> wire::AttributionWriting, ConnectionsManage, attribution::set;
     list_pairs(ListPairsRequest) -> wire::ListPairsResponse, MappingsRead, mapping::pairs;
     create_mapping(CreateMappingRequest) -> wire::Mapping, MappingsWrite, mapping::create;
     list_mappings(ListMappingsRequest) -> wire::ListMappingsResponse, MappingsRead, mapping::list;

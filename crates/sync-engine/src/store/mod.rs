@@ -1,6 +1,7 @@
 //! The only place that says SQL, one file per table.
 
 pub(crate) mod activity;
+pub(crate) mod attributed;
 pub(crate) mod beside;
 mod cells;
 pub(crate) mod conflicts;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
 
 mod access;
+mod attribution;
 mod budget;
 mod changing;
 mod conflicts;

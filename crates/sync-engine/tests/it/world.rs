@@ -293,6 +293,7 @@ impl World {
             for (stream, durable) in [
                 (subject::CHANGES, "sync-engine"),
                 (subject::EVENTS, "sync-engine-connections"),
+                (subject::EVENTS, "sync-engine-attribution"),
                 (subject::EVENTS, "test-EVENTS"),
                 (subject::WRITES, "test-WRITES"),
             ] {

@@ -475,6 +475,21 @@ impl Sync for Rooms {
     async fn add_custom_field(&self, _: Request<syn::AddCustomFieldRequest>) -> Answer<v1::Field> {
         Err(Status::unimplemented(""))
     }
+    async fn get_attribution_writing(
+        &self,
+        request: Request<syn::AttributionWritingRequest>,
+    ) -> Answer<syn::AttributionWriting> {
+        self.enter(&request, Some(Scope::MappingsRead), "")?;
+        Ok(Response::new(sample::attribution_writing(true)))
+    }
+    async fn set_attribution_writing(
+        &self,
+        request: Request<syn::SetAttributionWritingRequest>,
+    ) -> Answer<syn::AttributionWriting> {
+        let enabled = request.get_ref().enabled;
+        self.enter(&request, Some(Scope::ConnectionsManage), format!("set_attribution_writing {enabled}"))?;
+        Ok(Response::new(sample::attribution_writing(enabled)))
+    }
     async fn list_pairs(&self, request: Request<syn::ListPairsRequest>) -> Answer<syn::ListPairsResponse> {
         self.enter(&request, Some(Scope::MappingsRead), "")?;
         Ok(Response::new(syn::ListPairsResponse { pairs: sample::pairs() }))
