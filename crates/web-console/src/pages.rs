@@ -25,3 +25,4 @@ pub(crate) mod sign_in;
 pub(crate) mod story;
 pub(crate) mod stream;
 pub(crate) mod users;
+pub(crate) mod writing;

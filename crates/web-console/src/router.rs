@@ -24,7 +24,7 @@ use crate::{
         },
         audit, budget, connect, connection, connection_actions as actions, decisions, health, integrations,
         issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, runs, sign_in,
-        users,
+        users, writing,
     },
     rooms::VERIFIED_WITHIN,
     session,
@@ -124,6 +124,7 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}/pause", post(actions::pause))
         .route("/integrations/{vendor}/{connection}/resume", post(actions::resume))
         .route("/integrations/{vendor}/{connection}/budget", post(budget::set))
+        .route("/integrations/{vendor}/{connection}/attribution", get(writing::show).post(writing::set))
         .route("/integrations/{vendor}/{connection}/pairs", post(actions::map_pair))
         .route("/integrations/{vendor}/{connection}/decisions", get(decisions::show))
         .route("/integrations/{vendor}/{connection}/decisions/{decision}", post(decisions::settle))

@@ -27,6 +27,7 @@ pub use ingest::{conversion_records, conversion_rules, ingest_urls, ingested};
 pub use keys::{crm_key, key};
 pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 pub use salesforce::{salesforce, salesforce_connection, streamed};
+pub use writing::attribution_writing;
 
 mod attribution;
 mod budget;
@@ -36,6 +37,7 @@ mod ingest;
 mod keys;
 mod review;
 mod salesforce;
+mod writing;
 
 /// The moment at which the samples are looked at: 2026-03-12T09:30:00Z.
 #[must_use]

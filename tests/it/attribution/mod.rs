@@ -5,6 +5,7 @@ mod crash;
 mod guards;
 mod native;
 mod node;
+mod outbound;
 mod shop;
 
 use std::time::Duration;

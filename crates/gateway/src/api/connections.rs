@@ -11,6 +11,7 @@ use crate::{
         SyncStarted, VendorList,
     },
     view::health::{Budget, Health, SetBudget, Span, Usage},
+    view::telling::{AttributionWriting, SetAttributionWriting},
 };
 
 pub(super) fn router() -> OpenApiRouter<Rooms> {
@@ -29,6 +30,8 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(usage))
         .routes(routes!(budget))
         .routes(routes!(set_budget))
+        .routes(routes!(attribution_writing, set_attribution_writing))
+        .routes(routes!(create_attribution_fields))
         .routes(routes!(progress))
         .routes(routes!(health))
         .routes(routes!(pairs))
@@ -203,6 +206,56 @@ async fn schema(
     Path(id): Path<String>,
 ) -> Result<Json<Schema>, ApiError> {
     Ok(Json(rooms.connections().get_schema(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Read whether and how partner attribution is written to the CRM's contacts and deals.
+///
+/// Scope `mappings:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/attribution", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = AttributionWriting), Refusals)
+)]
+async fn attribution_writing(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(connection_id): Path<String>,
+) -> Result<Json<AttributionWriting>, ApiError> {
+    let request = sync::AttributionWritingRequest { connection_id };
+    Ok(Json(rooms.sync().get_attribution_writing(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Have partner attribution written to the CRM's contacts and deals, or written no more.
+///
+/// The fields are mapped, outward only, to those that the CRM has for them; changes of a mapping that was activated wait until
+/// its plan is applied. Scope `connections:manage`.
+#[utoipa::path(
+    put, path = "/connections/{id}/attribution", tag = "connections", params(("id" = String, Path)),
+    request_body = SetAttributionWriting, responses((status = 200, body = AttributionWriting), Refusals, Conflicts)
+)]
+async fn set_attribution_writing(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(connection_id): Path<String>,
+    Json(wish): Json<SetAttributionWriting>,
+) -> Result<Json<AttributionWriting>, ApiError> {
+    let request = sync::SetAttributionWritingRequest { connection_id, enabled: wish.enabled };
+    Ok(Json(rooms.sync().set_attribution_writing(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Create the fields for partner attribution in the CRM, where its contacts and deals lack them.
+///
+/// The CRM's schema is read anew, and what is there then is mapped where attribution is to be written. Scope `connections:manage`.
+#[utoipa::path(
+    post, path = "/connections/{id}/attribution/fields", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Schema), Refusals, Conflicts)
+)]
+async fn create_attribution_fields(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Schema>, ApiError> {
+    let created = rooms.connections().create_attribution_fields(caller.asks(named(id))?).await?;
+    Ok(Json(created.into_inner().into()))
 }
 
 /// Read the calls of the vendor's API over time.

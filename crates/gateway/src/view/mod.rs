@@ -11,6 +11,7 @@ pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod review;
 pub(crate) mod run;
+pub(crate) mod telling;
 pub(crate) mod value;
 
 use jiff::Timestamp;

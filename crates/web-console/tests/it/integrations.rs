@@ -220,10 +220,17 @@ async fn every_button_of_the_connection_does_what_it_says() {
             "create_mapping partner companies",
         ),
         ("disconnect", vec![], "disconnect"),
+        ("attribution", vec![("writing", "on")], "set_attribution_writing true"),
+        ("attribution", vec![("writing", "off")], "set_attribution_writing false"),
     ] {
         let page = browser.post(&format!("{}/{path}", connection()), &fields).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{path}");
         assert_eq!(browser.rooms.asked(), [asked]);
+    }
+    for consent in [vec![("writing", "on"), ("create", "yes")], vec![("writing", "create")]] {
+        browser.post(&format!("{}/attribution", connection()), &consent).await;
+        let asked = ["set_attribution_writing true", "create_attribution_fields"];
+        assert_eq!(browser.rooms.asked(), asked, "with a consent of its own");
     }
     for action in ["retry", "dismiss"] {
         browser.post(&format!("/settings/issues/issue_1/{action}"), &[]).await;
@@ -248,6 +255,7 @@ async fn under_another_vendors_name_nothing_is_there_and_nothing_is_done() {
             ("reconcile", vec![]),
             ("issues", vec![("action", "retry_all")]),
             ("issues/issue_3/settle", vec![("winner", "crm")]),
+            ("attribution", vec![("writing", "on"), ("create", "yes")]),
             (&format!("runs/{run}/undo"), vec![]),
             (&format!("decisions/{decision}"), vec![("action", "leave")]),
         ] {
@@ -255,9 +263,17 @@ async fn under_another_vendors_name_nothing_is_there_and_nothing_is_done() {
             assert_eq!(page.status, StatusCode::NOT_FOUND, "{base}/{path}");
             assert_eq!(browser.rooms.asked(), [""; 0], "{base}/{path} did something");
         }
-        for path in
-            ["", "/live", "/issues", "/runs", "/reconcile", "/reconcile/live", "/decisions", "/disconnect"]
-        {
+        for path in [
+            "",
+            "/live",
+            "/issues",
+            "/runs",
+            "/reconcile",
+            "/reconcile/live",
+            "/decisions",
+            "/disconnect",
+            "/attribution",
+        ] {
             let page = browser.get(&format!("{base}{path}")).await;
             assert_eq!(page.status, StatusCode::NOT_FOUND, "{base}{path}");
         }
