@@ -39,17 +39,18 @@ impl Catalogs {
     /// The catalog as it stands.
     pub(crate) async fn current(&self, organization: OrganizationId) -> Result<Arc<Catalog>, Error> {
         let mut connection = self.pool.acquire().await?;
-        let mut found = self.within(&mut connection, &[organization]).await?;
+        let versions = store::catalog::versions(&mut connection, &[organization]).await?;
+        let mut found = self.at(&mut connection, &[organization], &versions).await?;
         found.remove(&organization).ok_or_else(|| Error::Stored("a catalog is missing".to_owned()))
     }
 
-    /// The catalogs of these organizations as the connection's transaction sees them.
-    pub(crate) async fn within(
+    /// The catalogs of these organizations at the versions that the connection's transaction sees.
+    pub(crate) async fn at(
         &self,
         connection: &mut PgConnection,
         organizations: &[OrganizationId],
+        versions: &HashMap<OrganizationId, i64>,
     ) -> Result<HashMap<OrganizationId, Arc<Catalog>>, Error> {
-        let versions = store::catalog::versions(connection, organizations).await?;
         let mut found = HashMap::with_capacity(organizations.len());
         for &organization in organizations {
             let version = versions.get(&organization).copied().unwrap_or_default();
@@ -78,6 +79,15 @@ impl Catalogs {
             known.get(organization).is_some_and(|catalog| catalog.book.reaches_over_customers())
         };
         organizations.iter().copied().filter(reaches).collect()
+    }
+
+    /// Whether any of these organizations has rules that read metadata, by what was read last.
+    pub(crate) fn read_metadata(&self, organizations: &[OrganizationId]) -> bool {
+        let known = self.known();
+        let reads = |organization| {
+            known.get(organization).is_some_and(|catalog: &Arc<Catalog>| catalog.book.reads_metadata())
+        };
+        organizations.iter().any(reads)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<OrganizationId, Arc<Catalog>>> {

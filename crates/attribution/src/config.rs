@@ -9,7 +9,7 @@ pub struct Config {
     pub database_url: String,
     /// The most database connections at once.
     pub max_connections: u32,
-    /// How many transactions of facts are under way at once. The facts of one customer are always in one of them.
+    /// How many transactions of facts are under way at once, most of them committing.
     pub writers: usize,
     /// How often commissions whose hold period is over are looked for, and payouts that a rail is to be asked about, in
     /// seconds.
@@ -27,7 +27,7 @@ impl Config {
         Self {
             database_url: database_url.into(),
             max_connections: 10,
-            writers: 2,
+            writers: 4,
             maturity_seconds: 60,
             private_webhooks: false,
             rail: Arc::new(Manual),

@@ -27,7 +27,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 12] = [
+const MIGRATIONS: [Migration; 15] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
@@ -37,6 +37,9 @@ const MIGRATIONS: [Migration; 12] = [
     Migration { version: 11, name: "ingest", sql: include_str!("../migrations/0011_ingest.sql") },
     Migration { version: 20, name: "guards", sql: include_str!("../migrations/0020_guards.sql") },
     Migration { version: 21, name: "webhooks", sql: include_str!("../migrations/0021_webhooks.sql") },
+    Migration { version: 35, name: "lean", sql: include_str!("../migrations/0035_lean.sql") },
+    Migration { version: 36, name: "sets", sql: include_str!("../migrations/0036_sets.sql") },
+    Migration { version: 37, name: "moves", sql: include_str!("../migrations/0037_moves.sql") },
     Migration { version: 40, name: "rails", sql: include_str!("../migrations/0040_rails.sql") },
     Migration {
         version: 41,
@@ -47,7 +50,7 @@ const MIGRATIONS: [Migration; 12] = [
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(50);
 
 /// What the room is given.
 #[derive(Clone)]

@@ -20,6 +20,7 @@ use crate::{
         self,
         facts::Customer,
         ledger::EntryRow,
+        news::News,
         payouts::{Asking, Held},
     },
     text,
@@ -177,7 +178,8 @@ pub(crate) async fn settle(
         currency: held.currency,
         reason: "payout_failed",
     };
-    store::ledger::append(tx, &[entry], now).await?;
+    let entries = &[entry];
+    store::news::insert(tx, News { entries, ..News::default() }, now).await?;
     let customers = store::payouts::customers(tx, organization, payout).await?;
     store::stale::insert(tx, &customers).await?;
     Ok(customers)

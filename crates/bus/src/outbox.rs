@@ -1,10 +1,16 @@
 //! The transactional outbox: messages are stored with the state they speak of, in one transaction, and a
 //! [`Relay`] publishes them afterwards.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use jiff_sqlx::ToSqlx;
 use model::OrganizationId;
-use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{
+    FromRow, PgConnection, Postgres, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 pub use crate::relay::{Relay, Waker};
@@ -13,6 +19,8 @@ use crate::{Envelope, Error, Message, trace};
 /// The tables `outbox` and `inbox`, to be run once in the schema of each room that uses them.
 pub const MIGRATION: &str = include_str!("../migrations/0001_outbox_and_inbox.sql");
 
+type Storing<'q> = Query<'q, Postgres, PgArguments>;
+
 /// Stores messages to be published after the transaction commits, in this order. Call [`Waker::wake`] after the
 /// commit.
 ///
@@ -20,9 +28,35 @@ pub const MIGRATION: &str = include_str!("../migrations/0001_outbox_and_inbox.sq
 /// A message is not one that the bus carries, see [`crate::ErrorKind`]; or Postgres refuses or does not answer,
 /// and the transaction is lost.
 pub async fn enqueue(tx: &mut PgConnection, messages: &[Message]) -> Result<(), Error> {
+    static INSERT: LazyLock<String> = LazyLock::new(|| storing(1));
     if messages.is_empty() {
         return Ok(());
     }
+    let inserted = bind(sqlx::query(INSERT.as_str()), messages)?.execute(tx).await;
+    inserted.map_err(|error| Error::database("store messages in the outbox", error))?;
+    Ok(())
+}
+
+/// The statement of [`enqueue`], for a larger one to have it as a part: its parameters are counted from `first` on and bound
+/// by [`bind`].
+#[must_use]
+pub fn storing(first: usize) -> String {
+    const TYPES: [&str; 10] =
+        ["text", "text", "text", "text", "timestamptz", "uuid", "text", "text", "text", "bytea"];
+    let columns: Vec<String> =
+        (first..).zip(TYPES).map(|(number, type_of)| format!("${number}::{type_of}[]")).collect();
+    format!(
+        "INSERT INTO outbox (subject, id, source, kind, time, organization, cause, actor, traceparent, body)
+         SELECT * FROM UNNEST({})",
+        columns.join(", ")
+    )
+}
+
+/// Binds the messages to a statement that ends with [`storing`], after all its other parameters.
+///
+/// # Errors
+/// A message is not one that the bus carries, see [`crate::ErrorKind`].
+pub fn bind<'q>(query: Storing<'q>, messages: &'q [Message]) -> Result<Storing<'q>, Error> {
     for message in messages {
         message.check()?;
     }
@@ -35,25 +69,17 @@ pub async fn enqueue(tx: &mut PgConnection, messages: &[Message]) -> Result<(), 
     let traces: Vec<_> =
         messages.iter().map(|message| message.envelope.traceparent.as_deref().or(here.as_deref())).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|message| message.body.as_ref()).collect();
-    let inserted = sqlx::query(
-        "INSERT INTO outbox (subject, id, source, kind, time, organization, cause, actor, traceparent, body)
-         SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[],
-                              $7::text[], $8::text[], $9::text[], $10::bytea[])",
-    )
-    .bind(column(|message| &message.subject))
-    .bind(column(|message| &message.envelope.id))
-    .bind(column(|message| &message.envelope.source))
-    .bind(column(|message| &message.envelope.kind))
-    .bind(times)
-    .bind(organizations)
-    .bind(optional(|message| message.envelope.cause.as_deref()))
-    .bind(optional(|message| message.envelope.actor.as_deref()))
-    .bind(traces)
-    .bind(bodies)
-    .execute(tx)
-    .await;
-    inserted.map_err(|error| Error::database("store messages in the outbox", error))?;
-    Ok(())
+    Ok(query
+        .bind(column(|message| &message.subject))
+        .bind(column(|message| &message.envelope.id))
+        .bind(column(|message| &message.envelope.source))
+        .bind(column(|message| &message.envelope.kind))
+        .bind(times)
+        .bind(organizations)
+        .bind(optional(|message| message.envelope.cause.as_deref()))
+        .bind(optional(|message| message.envelope.actor.as_deref()))
+        .bind(traces)
+        .bind(bodies))
 }
 
 /// A stored message and its place in the outbox.

@@ -21,7 +21,7 @@ use crate::{
         vendor::{COPPER_SECRET, Sent, Vendor, unhex},
     },
     store, text,
-    writer::{Answer, Fact, Job},
+    writer::{Answer, Job},
 };
 
 const LONGEST_NAME: usize = 255;
@@ -249,7 +249,7 @@ impl Service {
             Ok(event) => event,
             Err(refusal) => return Ok(refused(refusal.message)),
         };
-        let job = Job { customers: vec![event.customer.clone()], fact: Fact::Event(Box::new(event)) };
+        let job = Job::of(event);
         let Answer::Event(answer) = self.writers.run(job).await? else { return Err(Error::Ending) };
         let stored = |error: &dyn std::fmt::Display| Error::Stored(format!("an event's answer: {error}"));
         let answer = wire::RecordedEvent::decode(answer.as_slice()).map_err(|error| stored(&error))?;

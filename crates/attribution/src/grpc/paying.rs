@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use bus::outbox;
 use jiff::Timestamp;
 use model::{CommissionId, LedgerEntryId, PartnerId, PayoutCreated, PayoutId};
 use proto::attribution as wire;
@@ -24,6 +23,7 @@ use crate::{
     store::{
         ledger::EntryRow,
         locks::{self, Lock},
+        news::News,
         payouts::{Filter, NewPayout},
         standing::CommissionRow,
     },
@@ -164,9 +164,9 @@ async fn pay(
     if !store::standing::update(tx, &moved).await? {
         return Err(Error::Contended);
     }
-    store::ledger::append(tx, &entries, now).await?;
     webhooks::enqueue(tx, &messages, now).await?;
-    Ok(outbox::enqueue(tx, &messages).await?)
+    let news = News { entries: &entries, messages: &messages, ..News::default() };
+    store::news::insert(tx, news, now).await
 }
 
 fn new_payout(

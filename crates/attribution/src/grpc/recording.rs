@@ -41,19 +41,18 @@ impl Service {
             return Err(Refusal::invalid("events", "too_many", message).into());
         }
         let now = self.now();
-        let read: Vec<Result<NewEvent, Refusal>> =
-            request.events.into_iter().map(|event| new_event(asker, event, now)).collect();
-        let job = |event: &NewEvent| Job {
-            customers: vec![event.customer.clone()],
-            fact: Fact::Event(Box::new(event.clone())),
-        };
-        let jobs = read.iter().flatten().map(job).collect();
+        let mut jobs = Vec::with_capacity(request.events.len());
+        let mut refusals = Vec::with_capacity(request.events.len());
+        for event in request.events {
+            let read = new_event(asker, event, now);
+            refusals.push(read.map(|event| jobs.push(Job::of(event))).err());
+        }
         let mut recorded = self.writers.run_all(jobs).await?.into_iter();
-        let mut answers = Vec::with_capacity(read.len());
-        for event in read {
-            let answer = match event {
-                Ok(_) => recorded_event(recorded.next().unwrap_or(Err(Error::Ending))?)?,
-                Err(refusal) => wire::event_answer::Answer::Refused(wire::Refusal {
+        let mut answers = Vec::with_capacity(refusals.len());
+        for refusal in refusals {
+            let answer = match refusal {
+                None => recorded_event(recorded.next().unwrap_or(Err(Error::Ending))?)?,
+                Some(refusal) => wire::event_answer::Answer::Refused(wire::Refusal {
                     code: refusal.code.to_owned(),
                     field: refusal.field.to_owned(),
                     message: refusal.message,

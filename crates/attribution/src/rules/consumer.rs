@@ -334,14 +334,14 @@ fn event(
         received_at: now,
     };
     let new = NewEvent {
-        customer: customer.clone(),
+        customer,
         conversion,
         user_id,
         metadata: metadata.to_string(),
         external_event_id: None,
         key: Some(key::of_record(rule.id, &change.id, cycle)),
     };
-    Job { customers: vec![customer], fact: Fact::Event(Box::new(new)) }
+    Job::of(new)
 }
 
 /// Asks for the records of which too little is known.

@@ -122,7 +122,7 @@ pub(crate) async fn payable(
     let sql = format!(
         "SELECT {COMMISSION} FROM commissions
          WHERE organization = $1 AND (cardinality($2::uuid[]) = 0 OR partner = ANY($2))
-           AND (status = 'approved' OR (status IN ('paid', 'reversed') AND due <> paid))
+           AND payable
          ORDER BY id FOR UPDATE"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))

@@ -51,49 +51,69 @@ where
     text.map(str::parse).transpose().map_err(|error| stored(column, error))
 }
 
-/// A place in the list of customers that were asked for.
-fn place(row: &PgRow) -> Result<usize, Error> {
-    let place: i64 = row.try_get("place")?;
-    Ok(usize::try_from(place - 1).unwrap_or(usize::MAX))
-}
-
 /// Reads all facts of these customers, in their order.
 pub(crate) async fn load(
     tx: &mut PgConnection,
     customers: &[&Customer],
     with_metadata: bool,
 ) -> Result<Vec<Facts>, Error> {
-    let organizations: Vec<Uuid> = customers.iter().map(|customer| customer.organization.uuid()).collect();
-    let keys: Vec<&str> = customers.iter().map(|customer| customer.user_key.as_str()).collect();
-    let mut all = vec![Facts::default(); customers.len()];
-    let mut clicks: HashMap<(Uuid, ClickId), Vec<usize>> = HashMap::new();
-    for row in clicks_of(tx, &organizations, &keys).await? {
-        let (place, click) = (place(&row)?, click(&row)?);
-        clicks.entry((organizations[place], click.id.clone())).or_default().push(place);
-        all[place].clicks.push(click);
-    }
+    Ok(read(tx, &Wanted { customers, with_metadata, ..Wanted::default() }).await?.facts)
+}
+
+/// What is asked about facts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) customers: &'a [&'a Customer],
+    /// Whether metadata of events are read.
+    pub(crate) with_metadata: bool,
+    /// Whose catalogs' versions are wanted.
+    pub(crate) organizations: &'a [OrganizationId],
+    /// By which events are recognized.
+    pub(crate) keys: &'a [(OrganizationId, Uuid)],
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Of the customers, in their order.
+    pub(crate) facts: Vec<Facts>,
+    /// The versions of catalogs; one that nobody changed yet has none.
+    pub(crate) versions: HashMap<OrganizationId, i64>,
+    /// First answers of the events that have these keys already; there may be others of other organizations.
+    pub(crate) first: HashMap<(OrganizationId, Uuid), Vec<u8>>,
+}
+
+/// Reads it.
+pub(crate) async fn read(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Found, Error> {
+    let mut all = vec![Facts::default(); wanted.customers.len()];
+    let (mut versions, mut first) = (HashMap::new(), HashMap::new());
     let mut events: HashMap<Uuid, usize> = HashMap::new();
-    for row in events_of(tx, &organizations, &keys, with_metadata).await? {
-        let (place, conversion) = (place(&row)?, conversion(&row)?);
-        events.insert(conversion.id.uuid(), place);
-        all[place].conversions.push(conversion);
-    }
-    if !clicks.is_empty() || !events.is_empty() {
-        for row in decisions_of(tx, clicks.keys(), events.keys()).await? {
-            let organization: Uuid = row.try_get("organization")?;
-            let decision = decision(&row)?;
-            let places = match row.try_get::<Option<Uuid>, _>("event")? {
-                Some(event) => events.get(&event).map(std::slice::from_ref),
-                None => {
-                    clicks.get(&(organization, row.try_get::<&str, _>("click")?.into())).map(Vec::as_slice)
+    for row in rows(tx, wanted).await? {
+        let place: i64 = row.try_get("place")?;
+        let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
+        match row.try_get::<&str, _>("what")? {
+            "click" => all[place].clicks.push(click(&row)?),
+            "event" => {
+                let event: Uuid = row.try_get("id")?;
+                events.insert(event, place);
+                all[place].conversions.push(conversion(&row, event)?);
+            }
+            "decision" => all[place].decisions.push(decision(&row)?),
+            what => {
+                let organization = OrganizationId::from_uuid(row.try_get("organization")?);
+                if what == "catalog" {
+                    versions.insert(organization, row.try_get("value")?);
+                } else {
+                    first.insert((organization, row.try_get("id")?), row.try_get("answer")?);
                 }
-            };
-            for &place in places.unwrap_or_default() {
-                all[place].decisions.push(decision.clone());
             }
         }
     }
     if !events.is_empty() {
+        for row in decisions_of(tx, events.keys()).await? {
+            let Some(&place) = events.get(&row.try_get::<Uuid, _>("event")?) else { continue };
+            all[place].decisions.push(decision(&row)?);
+        }
         for row in said_of(tx, events.keys()).await? {
             let Some(&place) = events.get(&row.try_get::<Uuid, _>("event")?) else { continue };
             match row.try_get::<Option<Uuid>, _>("payout")? {
@@ -102,61 +122,59 @@ pub(crate) async fn load(
             }
         }
     }
-    Ok(all)
+    Ok(Found { facts: all, versions, first })
 }
 
-async fn clicks_of(
-    tx: &mut PgConnection,
-    organizations: &[Uuid],
-    keys: &[&str],
-) -> Result<Vec<PgRow>, Error> {
+/// In one statement, since each costs as much as some of its rows: clicks of the customers, their events, decisions about
+/// the clicks, versions of catalogs, known events. What a row does not say is null.
+async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, Error> {
     Ok(sqlx::query(
-        "SELECT place, clicks.id, partner, program, ts, flagged, identifies.at, suspicion
+        "SELECT 'click' AS what, place, clicks.id AS click, NULL::uuid AS id, partner, program, ts, identifies.at, flagged,
+                suspicion, NULL::text AS type, NULL::bigint AS value, NULL::text AS currency, NULL::text AS metadata,
+                NULL::text AS verdict, NULL::uuid AS event, NULL::smallint AS rule, NULL::uuid AS organization,
+                NULL::bytea AS answer
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
-         JOIN identifies USING (organization, user_key) JOIN clicks ON clicks.id = identifies.click",
+         JOIN identifies USING (organization, user_key) JOIN clicks ON clicks.id = identifies.click
+         UNION ALL
+         SELECT 'event', place, NULL, id, NULL, NULL, ts, received_at, NULL, NULL, type, value, currency,
+                CASE WHEN $3 OR metadata ? 'record_id' THEN metadata::text END, NULL, NULL, NULL, NULL, NULL
+         FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
+         JOIN events USING (organization, user_key)
+         UNION ALL
+         SELECT 'decision', place, decisions.click, decisions.id, NULL, NULL, NULL, decisions.at, NULL, NULL, NULL, NULL,
+                NULL, NULL, verdict, NULL, NULL, NULL, NULL
+         FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
+         JOIN identifies USING (organization, user_key)
+         -- Looked up click by click: while there are few, another plan would read all of them.
+         CROSS JOIN LATERAL (
+             SELECT * FROM decisions
+             WHERE organization = given.organization AND click = identifies.click AND event IS NULL OFFSET 0) AS decisions
+         UNION ALL
+         SELECT 'catalog', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, version, NULL, NULL, NULL, NULL,
+                NULL, organization, NULL
+         FROM catalogs WHERE organization = ANY($4)
+         UNION ALL
+         SELECT 'known', 0, NULL, key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                organization, answer
+         FROM events WHERE key = ANY($5) AND key IS NOT NULL",
     )
-    .bind(organizations)
-    .bind(keys)
+    .bind(wanted.customers.iter().map(|customer| customer.organization.uuid()).collect::<Vec<_>>())
+    .bind(wanted.customers.iter().map(|customer| customer.user_key.as_str()).collect::<Vec<_>>())
+    .bind(wanted.with_metadata)
+    .bind(wanted.organizations.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .bind(wanted.keys.iter().map(|(_, key)| *key).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?)
 }
 
-async fn events_of(
-    tx: &mut PgConnection,
-    organizations: &[Uuid],
-    keys: &[&str],
-    with_metadata: bool,
-) -> Result<Vec<PgRow>, Error> {
-    Ok(sqlx::query(
-        "SELECT place, id, type, value, currency, ts, received_at,
-                CASE WHEN $3 OR metadata ? 'record_id' THEN metadata::text END AS metadata
-         FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
-         JOIN events USING (organization, user_key)",
-    )
-    .bind(organizations)
-    .bind(keys)
-    .bind(with_metadata)
-    .fetch_all(tx)
-    .await?)
-}
-
+/// Decisions about what events pay.
 async fn decisions_of<'a>(
     tx: &mut PgConnection,
-    clicks: impl Iterator<Item = &'a (Uuid, ClickId)>,
     events: impl Iterator<Item = &'a Uuid>,
 ) -> Result<Vec<PgRow>, Error> {
-    let (organizations, clicks): (Vec<Uuid>, Vec<&str>) = clicks.map(|(org, click)| (*org, &**click)).unzip();
     Ok(sqlx::query(
-        "SELECT decisions.organization, id, at, verdict, decisions.click, event, rule
-         FROM UNNEST($1::uuid[], $2::text[]) AS given (organization, click)
-         JOIN decisions ON decisions.organization = given.organization AND decisions.click = given.click
-             AND event IS NULL
-         UNION ALL
-         SELECT organization, id, at, verdict, click, event, rule
-         FROM decisions WHERE event = ANY($3) AND event IS NOT NULL",
+        "SELECT id, at, verdict, click, event, rule FROM decisions WHERE event = ANY($1) AND event IS NOT NULL",
     )
-    .bind(organizations)
-    .bind(clicks)
     .bind(events.copied().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?)
@@ -185,7 +203,7 @@ async fn said_of<'a>(
 
 fn click(row: &PgRow) -> Result<Click, Error> {
     Ok(Click {
-        id: row.try_get::<&str, _>("id")?.into(),
+        id: row.try_get::<&str, _>("click")?.into(),
         partner: PartnerId::from_uuid(row.try_get("partner")?),
         program: ProgramId::from_uuid(row.try_get("program")?),
         at: time(row, "ts")?,
@@ -195,18 +213,18 @@ fn click(row: &PgRow) -> Result<Click, Error> {
     })
 }
 
-fn conversion(row: &PgRow) -> Result<Conversion, Error> {
+fn conversion(row: &PgRow, id: Uuid) -> Result<Conversion, Error> {
     let metadata: Option<&str> = row.try_get("metadata")?;
     let metadata =
         metadata.map(serde_json::from_str).transpose().map_err(|error| stored("metadata", error))?;
     Ok(Conversion {
-        id: ConversionId::from_uuid(row.try_get("id")?),
+        id: ConversionId::from_uuid(id),
         kind: row.try_get::<&str, _>("type")?.into(),
         value: row.try_get("value")?,
         currency: word(row, "currency")?,
         metadata: metadata.unwrap_or_default(),
         at: time(row, "ts")?,
-        received_at: time(row, "received_at")?,
+        received_at: time(row, "at")?,
     })
 }
 
@@ -281,24 +299,6 @@ pub(crate) struct NewEvent {
     pub(crate) key: Option<Uuid>,
 }
 
-/// The events that have these keys already, with their first answers; there may be others of other organizations.
-pub(crate) async fn known_events(
-    tx: &mut PgConnection,
-    keys: &[(OrganizationId, Uuid)],
-) -> Result<HashMap<(OrganizationId, Uuid), Vec<u8>>, Error> {
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let keys: Vec<Uuid> = keys.iter().map(|(_, key)| *key).collect();
-    let found: Vec<(Uuid, Uuid, Vec<u8>)> = sqlx::query_as(
-        "SELECT organization, key, answer FROM events WHERE key = ANY($1) AND key IS NOT NULL",
-    )
-    .bind(keys)
-    .fetch_all(tx)
-    .await?;
-    Ok(found.into_iter().map(|(org, key, answer)| ((OrganizationId::from_uuid(org), key), answer)).collect())
-}
-
 /// How an event stands when it is stored first.
 #[derive(Clone, Debug)]
 pub(crate) struct FirstStanding {
@@ -307,52 +307,6 @@ pub(crate) struct FirstStanding {
     pub(crate) reason: Option<&'static str>,
     pub(crate) model: Option<&'static str>,
     pub(crate) generation: i32,
-}
-
-/// Stores new events.
-pub(crate) async fn insert_events(
-    tx: &mut PgConnection,
-    events: &[(&NewEvent, FirstStanding)],
-) -> Result<(), Error> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    macro_rules! column {
-        ($event:ident, $first:ident => $value:expr) => {
-            events.iter().map(|($event, $first)| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query(
-        "INSERT INTO events (id, organization, user_key, user_id, type, value, currency, metadata, ts, received_at,
-                             external_event_id, key, answer, status, reason, model, generation)
-         SELECT id, organization, user_key, user_id, type, value, currency, metadata::jsonb, ts, received_at,
-                external_event_id, key, answer, status, reason, model, generation
-         FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-                     $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::uuid[], $13::bytea[],
-                     $14::text[], $15::text[], $16::text[], $17::integer[])
-             AS given (id, organization, user_key, user_id, type, value, currency, metadata, ts, received_at,
-                       external_event_id, key, answer, status, reason, model, generation)",
-    )
-    .bind(column!(event, _first => event.conversion.id.uuid()))
-    .bind(column!(event, _first => event.customer.organization.uuid()))
-    .bind(column!(event, _first => event.customer.user_key.as_str()))
-    .bind(column!(event, _first => event.user_id.as_str()))
-    .bind(column!(event, _first => &*event.conversion.kind))
-    .bind(column!(event, _first => event.conversion.value))
-    .bind(column!(event, _first => event.conversion.currency.code()))
-    .bind(column!(event, _first => event.metadata.as_str()))
-    .bind(column!(event, _first => event.conversion.at.to_sqlx()))
-    .bind(column!(event, _first => event.conversion.received_at.to_sqlx()))
-    .bind(column!(event, _first => event.external_event_id.as_deref()))
-    .bind(column!(event, _first => event.key))
-    .bind(column!(_event, first => first.answer.as_slice()))
-    .bind(column!(_event, first => first.status))
-    .bind(column!(_event, first => first.reason))
-    .bind(column!(_event, first => first.model))
-    .bind(column!(_event, first => first.generation))
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// A click that is tied to a customer, beside what the domain reads.

@@ -1,7 +1,5 @@
 use std::collections::HashMap;
 
-use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use model::{CommissionId, LedgerEntryId, OrganizationId, PartnerId, PayoutId};
 use sqlx::PgConnection;
 
@@ -27,7 +25,8 @@ pub(crate) struct EntryRow {
 }
 
 impl EntryRow {
-    fn of(&self, account: Account) -> i64 {
+    /// What it moves to an account.
+    pub(crate) fn of(&self, account: Account) -> i64 {
         self.entry
             .postings
             .iter()
@@ -35,41 +34,6 @@ impl EntryRow {
             .map(|posting| posting.minor)
             .sum()
     }
-}
-
-/// Appends entries.
-pub(crate) async fn append(tx: &mut PgConnection, entries: &[EntryRow], now: Timestamp) -> Result<(), Error> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    macro_rules! column {
-        (|$row:ident| $value:expr) => {
-            entries.iter().map(|$row| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query(
-        "INSERT INTO entries (id, organization, kind, commission, payout, partner, currency, commission_expense, cash,
-                              accrued, payable, reason, at)
-         SELECT *, $13::timestamptz FROM UNNEST(
-             $1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[],
-             $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])",
-    )
-    .bind(column!(|row| row.id.uuid()))
-    .bind(column!(|row| row.organization.uuid()))
-    .bind(column!(|row| row.entry.kind.name()))
-    .bind(column!(|row| row.commission.map(CommissionId::uuid)))
-    .bind(column!(|row| row.payout.map(PayoutId::uuid)))
-    .bind(column!(|row| row.partner.uuid()))
-    .bind(column!(|row| row.currency.code()))
-    .bind(column!(|row| row.of(Account::CommissionExpense)))
-    .bind(column!(|row| row.of(Account::Cash)))
-    .bind(column!(|row| row.of(Account::Accrued)))
-    .bind(column!(|row| row.of(Account::Payable)))
-    .bind(column!(|row| row.reason))
-    .bind(now.to_sqlx())
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// What the entries of each of these commissions sum to: expense, accrued, payable.

@@ -141,7 +141,7 @@ pub(crate) async fn events(
     limit: i64,
 ) -> Result<Vec<wire::ConversionEvent>, Error> {
     let mut query = QueryBuilder::<Postgres>::new(format!(
-        "SELECT {EVENT} FROM events WHERE generation >= 0 AND organization = "
+        "SELECT {EVENT} FROM events WHERE currency <> '' AND organization = "
     ));
     query.push_bind(organization.uuid());
     if !filter.ids.is_empty() {

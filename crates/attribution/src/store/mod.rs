@@ -12,6 +12,7 @@ pub(crate) mod ledger;
 pub(crate) mod links;
 pub(crate) mod listing;
 pub(crate) mod locks;
+pub(crate) mod news;
 pub(crate) mod partner_terms;
 pub(crate) mod partners;
 pub(crate) mod payouts;

@@ -194,6 +194,13 @@ pub(crate) struct Opened {
     pub(crate) standing: EventStanding,
 }
 
+impl Opened {
+    /// Its touches, each with its place.
+    pub(crate) fn touches(&self) -> impl Iterator<Item = (i32, &TouchStanding)> {
+        (0..).zip(&self.standing.touches)
+    }
+}
+
 /// Closes the sets that stand of these events.
 pub(crate) async fn close(tx: &mut PgConnection, events: &[Uuid], now: Timestamp) -> Result<(), Error> {
     if events.is_empty() {
@@ -224,89 +231,6 @@ pub(crate) async fn restate(tx: &mut PgConnection, sets: &[&Opened]) -> Result<(
     .bind(sets.iter().map(|set| set.standing.reason.map(Reason::name)).collect::<Vec<_>>())
     .bind(sets.iter().map(|set| set.standing.model.map(Model::name)).collect::<Vec<_>>())
     .bind(sets.iter().map(|set| set.standing.generation).collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Stores the touches of new sets.
-pub(crate) async fn open(tx: &mut PgConnection, sets: &[&Opened], now: Timestamp) -> Result<(), Error> {
-    let rows: Vec<(&Opened, &TouchStanding)> =
-        sets.iter().flat_map(|set| set.standing.touches.iter().map(|touch| (*set, touch))).collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    macro_rules! column {
-        (|$set:ident, $touch:ident| $value:expr) => {
-            rows.iter().map(|($set, $touch)| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query(
-        "INSERT INTO attributions (id, organization, event, generation, click, partner, program, model, numerator,
-                                   denominator, ts, opened_at)
-         SELECT *, $12::timestamptz FROM UNNEST(
-             $1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::uuid[], $7::uuid[], $8::text[],
-             $9::bigint[], $10::bigint[], $11::timestamptz[])",
-    )
-    .bind(column!(|_set, touch| touch.id.uuid()))
-    .bind(column!(|set, _touch| set.organization.uuid()))
-    .bind(column!(|set, _touch| set.event.uuid()))
-    .bind(column!(|set, _touch| set.standing.generation))
-    .bind(column!(|_set, touch| &*touch.click))
-    .bind(column!(|_set, touch| touch.partner.uuid()))
-    .bind(column!(|_set, touch| touch.program.uuid()))
-    .bind(column!(|set, _touch| set.standing.model.map(Model::name)))
-    .bind(column!(|_set, touch| touch.weight.numerator))
-    .bind(column!(|_set, touch| touch.weight.denominator))
-    .bind(column!(|set, _touch| set.ts.to_sqlx()))
-    .bind(now.to_sqlx())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Stores new commissions.
-pub(crate) async fn insert(tx: &mut PgConnection, rows: &[&CommissionRow]) -> Result<(), Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    macro_rules! column {
-        (|$row:ident| $value:expr) => {
-            rows.iter().map(|$row| $value).collect::<Vec<_>>()
-        };
-    }
-    sqlx::query(
-        "INSERT INTO commissions (id, organization, event, click, rule, attribution, partner, program, terms, currency,
-                                  due, paid, status, reason, held, accrued_at, mature_at, hold_days, approved_at,
-                                  paid_at, payout, suspicion)
-         SELECT * FROM UNNEST(
-             $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::uuid[],
-             $9::integer[], $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::boolean[],
-             $16::timestamptz[], $17::timestamptz[], $18::integer[], $19::timestamptz[], $20::timestamptz[], $21::uuid[],
-             $22::text[])",
-    )
-    .bind(column!(|row| row.id.uuid()))
-    .bind(column!(|row| row.organization.uuid()))
-    .bind(column!(|row| row.is.key.conversion.uuid()))
-    .bind(column!(|row| &*row.is.key.click))
-    .bind(column!(|row| i16::from(row.is.key.rule)))
-    .bind(column!(|row| row.attribution.uuid()))
-    .bind(column!(|row| row.is.partner.uuid()))
-    .bind(column!(|row| row.program.uuid()))
-    .bind(column!(|row| row.terms_version.cast_signed()))
-    .bind(column!(|row| row.is.currency.code()))
-    .bind(column!(|row| row.is.position.due))
-    .bind(column!(|row| row.is.position.paid))
-    .bind(column!(|row| row.is.position.status.name()))
-    .bind(column!(|row| row.is.reason.name()))
-    .bind(column!(|row| row.is.held))
-    .bind(column!(|row| row.accrued_at.to_sqlx()))
-    .bind(column!(|row| row.mature_at.to_sqlx()))
-    .bind(column!(|row| i32::from(row.hold_days)))
-    .bind(column!(|row| row.approved_at.map(ToSqlx::to_sqlx)))
-    .bind(column!(|row| row.paid_at.map(ToSqlx::to_sqlx)))
-    .bind(column!(|row| row.is.payout.map(PayoutId::uuid)))
-    .bind(column!(|row| row.is.suspicion.map(Suspicion::name)))
     .execute(tx)
     .await?;
     Ok(())

@@ -31,8 +31,9 @@ use crate::{
     publisher,
     store::{
         self,
-        facts::{Customer, FirstStanding, NewDecision, NewEvent},
+        facts::{self, Customer, FirstStanding, NewDecision, NewEvent},
         locks::{self, Lock},
+        news::News,
         standing::{CommissionRow, Opened, Standing},
     },
     text,
@@ -76,8 +77,10 @@ pub(super) struct Gathering<'j> {
 struct Wanted<'j> {
     customers: Vec<&'j Customer>,
     organizations: Vec<OrganizationId>,
-    /// Those that have rules which reach over customers.
+    /// Those that have rules which reach over customers, by what was read last.
     reaching: Vec<OrganizationId>,
+    /// Whether any has rules that read metadata, by what was read last.
+    with_metadata: bool,
     shared: Vec<Lock>,
     alone: Vec<Lock>,
 }
@@ -89,24 +92,28 @@ impl<'j> Wanted<'j> {
             customers.iter().map(|customer| customer.organization).collect();
         let organizations: Vec<OrganizationId> = organizations.into_iter().collect();
         let reaching = catalogs.reaching(&organizations);
+        let with_metadata = catalogs.read_metadata(&organizations);
         let shared = organizations.iter().copied().map(Lock::catalog).collect();
         let alone = customers.iter().map(|one| Lock::customer(one.organization, &one.user_key));
         let alone = alone.chain(reaching.iter().copied().map(Lock::settling)).collect();
-        Self { customers: customers.into_iter().collect(), organizations, reaching, shared, alone }
+        let customers = customers.into_iter().collect();
+        Self { customers, organizations, reaching, with_metadata, shared, alone }
     }
 }
 
 impl Context {
-    /// Writes the facts of these jobs with all they come to, in one transaction on the writer's own connection.
-    pub(crate) async fn apply(
+    /// Writes the facts of these jobs with all they come to, in one transaction on the writer's own connection. The turn
+    /// ends before the commit.
+    pub(crate) async fn apply<T>(
         &self,
         lane: &mut Option<PgConnection>,
+        turn: &mut Option<T>,
         jobs: &[Job],
     ) -> Result<Vec<Answer>, Error> {
         let now = text::micros(self.clock.now());
         let wanted = Wanted::of(jobs, &self.catalogs);
         let mut connection = self.begin(lane.take(), &wanted).await?;
-        let written = self.write(&mut connection, jobs, wanted, now).await;
+        let written = self.write(&mut connection, turn, jobs, wanted, now).await;
         if written.is_ok() || sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.is_ok() {
             *lane = Some(connection);
         }
@@ -127,9 +134,10 @@ impl Context {
         Ok(connection)
     }
 
-    async fn write(
+    async fn write<T>(
         &self,
         tx: &mut PgConnection,
+        turn: &mut Option<T>,
         jobs: &[Job],
         wanted: Wanted<'_>,
         now: Timestamp,
@@ -141,13 +149,14 @@ impl Context {
         let decided =
             |place: &usize| matches!(jobs[*place].fact, Fact::DecideClick(_) | Fact::DecideCommission(..));
         let told = !difference.messages.is_empty() || gathering.new.iter().any(decided);
-        gathering.store(tx, &difference).await?;
+        let events = gathering.store(tx, &difference).await?;
         beyond.store(tx).await?;
         let hooked = gathering.catalogs.values().any(|catalog| catalog.has_webhooks)
             && webhooks::enqueue(tx, &difference.messages, now).await?;
-        if !move_on(tx, &difference, now).await? {
+        if !move_on(tx, &events, &difference, now).await? {
             return Err(Error::Contended);
         }
+        drop(turn.take());
         sqlx::raw_sql("COMMIT").execute(tx).await?;
         if told {
             self.waker.wake();
@@ -166,17 +175,23 @@ impl Context {
         wanted: Wanted<'j>,
         now: Timestamp,
     ) -> Result<Gathering<'j>, Error> {
-        let Wanted { customers, organizations, reaching, .. } = wanted;
-        let catalogs = self.catalogs.within(tx, &organizations).await?;
-        if self.catalogs.reaching(&organizations) != reaching {
+        let Wanted { customers, organizations, reaching, with_metadata, .. } = wanted;
+        let keys: Vec<(OrganizationId, Uuid)> = jobs.iter().filter_map(key).collect();
+        let wanted = facts::Wanted {
+            customers: &customers,
+            with_metadata,
+            organizations: &organizations,
+            keys: &keys,
+        };
+        let facts::Found { facts, versions, first } = facts::read(tx, &wanted).await?;
+        let catalogs = self.catalogs.at(tx, &organizations, &versions).await?;
+        if self.catalogs.reaching(&organizations) != reaching
+            || self.catalogs.read_metadata(&organizations) != with_metadata
+        {
             // Somebody changed the terms since they were read last: all locks are taken together, or they wait for each
-            // other.
+            // other, and all facts are read that the terms read.
             return Err(Error::Contended);
         }
-        let keys: Vec<(OrganizationId, Uuid)> = jobs.iter().filter_map(key).collect();
-        let first = store::facts::known_events(tx, &keys).await?;
-        let with_metadata = catalogs.values().any(|catalog| catalog.book.reads_metadata());
-        let facts = store::facts::load(tx, &customers, with_metadata).await?;
         let events: Vec<Uuid> =
             facts.iter().flat_map(|facts| &facts.conversions).map(|one| one.id.uuid()).collect();
         let mut standings = store::standing::load(tx, &events).await?;
@@ -224,8 +239,13 @@ impl<'j> Gathering<'j> {
         Ok(difference)
     }
 
-    /// Stores the facts; events with their first answers.
-    async fn store(&mut self, tx: &mut PgConnection, difference: &Difference) -> Result<(), Error> {
+    /// Stores the facts but for new events, which are stored with what they come to: those are answered, with their first
+    /// answers.
+    async fn store(
+        &mut self,
+        tx: &mut PgConnection,
+        difference: &Difference,
+    ) -> Result<Vec<(&'j NewEvent, FirstStanding)>, Error> {
         let sets: HashMap<ConversionId, &Opened> =
             difference.sets.iter().map(|set| (set.event, set)).collect();
         let mut commissions: HashMap<ConversionId, Vec<&CommissionRow>> = HashMap::new();
@@ -233,8 +253,9 @@ impl<'j> Gathering<'j> {
             commissions.entry(row.is.key.conversion).or_default().push(row);
         }
         let (mut events, mut identifies, mut decisions) = (Vec::new(), Vec::new(), Vec::new());
+        let jobs = self.jobs;
         for &place in &self.new {
-            let job = &self.jobs[place];
+            let job = &jobs[place];
             match &job.fact {
                 Fact::Event(event) => {
                     let rows = commissions.get(&event.conversion.id).map_or(&[][..], Vec::as_slice);
@@ -269,10 +290,10 @@ impl<'j> Gathering<'j> {
         let derived: Vec<&Customer> =
             self.jobs.iter().filter(nothing).flat_map(|job| &job.customers).collect();
         store::stale::delete(tx, &derived).await?;
-        store::facts::insert_events(tx, &events).await?;
         store::facts::insert_identifies(tx, &identifies).await?;
         store::facts::insert_decisions(tx, &decisions).await?;
-        Ok(outbox::enqueue(tx, &self.told(&decisions)?).await?)
+        outbox::enqueue(tx, &self.told(&decisions)?).await?;
+        Ok(events)
     }
 
     /// What others are told of decisions; that of the hold period is told by what it does.
@@ -366,20 +387,22 @@ fn first_standing(
     })
 }
 
-/// Writes what is derived. False: another transaction moved a commission meanwhile.
-async fn move_on(tx: &mut PgConnection, difference: &Difference, now: Timestamp) -> Result<bool, Error> {
-    let sets: Vec<&Opened> = difference.sets.iter().collect();
-    let again: Vec<&Opened> = sets.iter().copied().filter(|set| set.is_again).collect();
-    let events: Vec<Uuid> = again.iter().map(|set| set.event.uuid()).collect();
-    store::standing::close(tx, &events, now).await?;
+/// Writes new events and what is derived. False: another transaction moved a commission meanwhile.
+async fn move_on(
+    tx: &mut PgConnection,
+    events: &[(&NewEvent, FirstStanding)],
+    difference: &Difference,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let again: Vec<&Opened> = difference.sets.iter().filter(|set| set.is_again).collect();
+    let ids: Vec<Uuid> = again.iter().map(|set| set.event.uuid()).collect();
+    store::standing::close(tx, &ids, now).await?;
     store::standing::restate(tx, &again).await?;
-    store::standing::open(tx, &sets, now).await?;
-    let accrued: Vec<&CommissionRow> = difference.accrued.iter().collect();
-    store::standing::insert(tx, &accrued).await?;
-    if !store::standing::update(tx, &difference.moved).await? {
+    let Difference { sets, accrued, moved, entries, messages } = difference;
+    if !store::standing::update(tx, moved).await? {
         return Ok(false);
     }
-    store::ledger::append(tx, &difference.entries, now).await?;
-    outbox::enqueue(tx, &difference.messages).await?;
+    let news = News { events, sets, commissions: accrued, entries, messages };
+    store::news::insert(tx, news, now).await?;
     Ok(true)
 }

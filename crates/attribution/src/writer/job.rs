@@ -83,6 +83,11 @@ pub(crate) struct Waiting {
 }
 
 impl Job {
+    /// An event is recorded.
+    pub(crate) fn of(event: NewEvent) -> Self {
+        Self { customers: vec![event.customer.clone()], fact: Fact::Event(Box::new(event)) }
+    }
+
     /// Whether it depends on how things stand, so that two of them about one customer are one after the other.
     pub(crate) const fn is_conditional(&self) -> bool {
         matches!(self.fact, Fact::DecideCommission(..) | Fact::Identify(..))

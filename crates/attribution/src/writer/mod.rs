@@ -1,5 +1,6 @@
-//! Facts are written in gatherings: a writer takes all that waits, up to a thousand, and writes it with what it comes to
-//! in one transaction. The facts of a customer always go to the same writer, in their order.
+//! Facts are written in gatherings: all that waits, up to a thousand, is written with what it comes to in one transaction.
+//! A gathering begins when the one before has nothing left to do but to commit, so that what comes meanwhile is one
+//! transaction: each costs as much as a dozen of facts.
 
 mod apply;
 pub(crate) mod difference;
@@ -7,9 +8,8 @@ pub(crate) mod job;
 mod take;
 
 use std::{
-    collections::{HashSet, VecDeque, hash_map::DefaultHasher},
-    hash::{Hash, Hasher},
-    sync::Arc,
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -17,9 +17,8 @@ use bus::outbox::Waker;
 use model::Clock;
 use sqlx::{PgConnection, PgPool};
 use tokio::{
-    sync::{mpsc, oneshot},
-    task::yield_now,
-    time::{Instant, sleep},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -29,17 +28,19 @@ use crate::{Error, catalog::Catalogs, store::facts::Customer, webhooks::Bell};
 
 /// The most jobs of one transaction.
 const MOST: usize = 1_000;
-/// The most jobs that wait for a writer; more wait at its door.
+/// The most jobs that wait; more wait at the door.
 const QUEUE: usize = 4_096;
+/// So many are worth a second transaction that is not committing yet.
+const MANY: usize = 64;
+/// How many transactions are not committing yet at once.
+const TURNS: u32 = 2;
 /// How often a gathering is tried that met another transaction.
 const ATTEMPTS: u32 = 6;
-/// How long more jobs are waited for.
-const MOMENT: Duration = Duration::from_micros(300);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Hands jobs to the writers. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Writers(Arc<[mpsc::Sender<Waiting>]>);
+pub(crate) struct Writers(mpsc::Sender<Waiting>);
 
 impl Writers {
     /// Starts so many writers.
@@ -52,20 +53,25 @@ impl Writers {
         shutdown: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Self {
-        let spawn = |_| {
-            let (sender, queue) = mpsc::channel(QUEUE);
-            let context = Context {
-                pool: pool.clone(),
-                catalogs: Arc::clone(catalogs),
-                clock: Arc::clone(clock),
-                waker: waker.clone(),
-                bell: bell.clone(),
-            };
-            let writer = Writer { context, lane: None, queue, later: VecDeque::new(), usual: 0 };
-            tasks.spawn(writer.run(shutdown.clone()));
-            sender
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let context = Context {
+            pool: pool.clone(),
+            catalogs: Arc::clone(catalogs),
+            clock: Arc::clone(clock),
+            waker: waker.clone(),
+            bell: bell.clone(),
         };
-        Self((0..count.max(1)).map(spawn).collect())
+        let gatherer = Gatherer {
+            context,
+            lanes: Arc::default(),
+            free: Arc::new(Semaphore::new(count.max(1))),
+            turns: Arc::new(Semaphore::new(TURNS as usize)),
+            queue,
+            waiting: VecDeque::new(),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(gatherer.run(shutdown.clone()));
+        Self(sender)
     }
 
     /// Does a job; the answer comes after the commit.
@@ -87,71 +93,86 @@ impl Writers {
     }
 
     async fn submit(&self, job: Job) -> Result<oneshot::Receiver<Result<Answer, Error>>, Error> {
-        let mut hasher = DefaultHasher::new();
-        job.customers.first().hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % self.0.len() as u64).unwrap_or_default();
         let (reply, answer) = oneshot::channel();
-        self.0[place].send(Waiting { job, reply }).await.map_err(|_| Error::Ending)?;
+        self.0.send(Waiting { job, reply }).await.map_err(|_| Error::Ending)?;
         Ok(answer)
     }
 }
 
-struct Writer {
+/// The connections of the writers that nobody writes on.
+type Lanes = Arc<Mutex<Vec<PgConnection>>>;
+
+/// Gathers jobs, and starts a writer for each gathering.
+struct Gatherer {
     context: Context,
-    /// The connection that it writes on.
-    lane: Option<PgConnection>,
+    lanes: Lanes,
+    /// Counts writers.
+    free: Arc<Semaphore>,
+    /// Counts what may be done before a commit: a gathering of many takes one of the two, one of few takes both.
+    turns: Arc<Semaphore>,
     queue: mpsc::Receiver<Waiting>,
-    /// Jobs that wait for one before them, in their order.
-    later: VecDeque<Waiting>,
-    /// How many were written together last.
-    usual: usize,
+    /// Jobs that are in no gathering yet, in their order.
+    waiting: VecDeque<Waiting>,
+    tasks: TaskTracker,
 }
 
-impl Writer {
+impl Gatherer {
     /// Works until the shutdown; what was handed in before it is done.
     async fn run(mut self, shutdown: CancellationToken) {
         loop {
-            let first = match self.later.pop_front() {
-                Some(first) => first,
-                None => match shutdown.run_until_cancelled(self.queue.recv()).await {
-                    Some(Some(first)) => first,
+            if self.waiting.is_empty() {
+                match shutdown.run_until_cancelled(self.queue.recv()).await {
+                    Some(Some(first)) => self.waiting.push_back(first),
                     Some(None) => return,
                     None => match self.queue.try_recv() {
-                        Ok(first) => first,
+                        Ok(first) => self.waiting.push_back(first),
                         Err(_) => return,
                     },
-                },
-            };
-            let candidates = self.candidates(first).await;
-            let gathering = self.gather(candidates);
-            self.usual = gathering.len();
-            self.write(gathering).await;
+                }
+            }
+            // Neither is ever closed.
+            let Ok(free) = Arc::clone(&self.free).acquire_owned().await else { return };
+            let Some(turn) = self.turn().await else { return };
+            self.receive();
+            let gathering = self.gather();
+            let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let writer = Writer { context: self.context.clone(), lane, turn: Some(turn) };
+            let lanes = Arc::clone(&self.lanes);
+            self.tasks.spawn(async move {
+                let lane = writer.write(gathering).await;
+                lanes.lock().unwrap_or_else(PoisonError::into_inner).extend(lane);
+                drop(free);
+            });
         }
     }
 
-    /// All that waits. Those who were answered just now come again at once where many ask without a pause; for them a
-    /// moment is waited, since a transaction for each of two halves costs nearly twice as much as one for both.
-    async fn candidates(&mut self, first: Waiting) -> VecDeque<Waiting> {
-        let mut candidates = std::mem::take(&mut self.later);
-        candidates.push_front(first);
-        let began = Instant::now();
+    /// Waits until what waits may be written: many as soon as there is a turn, few when nobody else has one.
+    async fn turn(&mut self) -> Option<OwnedSemaphorePermit> {
         loop {
-            while candidates.len() < MOST
-                && let Ok(next) = self.queue.try_recv()
-            {
-                candidates.push_back(next);
+            self.receive();
+            if self.waiting.len() >= MANY {
+                return Arc::clone(&self.turns).acquire_owned().await.ok();
             }
-            // Twice as many as last: where there are more to come it grows.
-            let hoped_for = if self.usual > 1 { MOST.min(2 * self.usual) } else { 1 };
-            if candidates.len() >= hoped_for || began.elapsed() > MOMENT {
-                return candidates;
+            tokio::select! {
+                biased;
+                turn = Arc::clone(&self.turns).acquire_many_owned(TURNS) => return turn.ok(),
+                Some(next) = self.queue.recv() => self.waiting.push_back(next),
             }
-            yield_now().await;
+        }
+    }
+
+    /// Takes what is handed in, as far as it is written together.
+    fn receive(&mut self) {
+        while self.waiting.len() < MOST
+            && let Ok(next) = self.queue.try_recv()
+        {
+            self.waiting.push_back(next);
         }
     }
 
     /// Those that can be written together: not what depends on something that is gathered already.
-    fn gather(&mut self, candidates: VecDeque<Waiting>) -> Vec<Waiting> {
+    fn gather(&mut self) -> Vec<Waiting> {
+        let candidates = std::mem::take(&mut self.waiting);
         let mut taken: HashSet<Customer> = HashSet::with_capacity(candidates.len());
         let mut alone: HashSet<Customer> = HashSet::new();
         let mut gathering = Vec::with_capacity(candidates.len());
@@ -161,7 +182,7 @@ impl Writer {
             let collides = |customer| alone.contains(customer) || conditional && taken.contains(customer);
             if customers.iter().any(collides) {
                 alone.extend(customers.iter().cloned());
-                self.later.push_back(waiting);
+                self.waiting.push_back(waiting);
                 continue;
             }
             if conditional {
@@ -172,8 +193,20 @@ impl Writer {
         }
         gathering
     }
+}
 
-    async fn write(&mut self, gathering: Vec<Waiting>) {
+/// Writes a gathering.
+struct Writer {
+    context: Context,
+    /// The connection that it writes on.
+    lane: Option<PgConnection>,
+    /// Given back before the commit.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Writer {
+    /// Writes the jobs and answers them; returns the connection.
+    async fn write(mut self, gathering: Vec<Waiting>) -> Option<PgConnection> {
         let (jobs, replies): (Vec<Job>, Vec<_>) =
             gathering.into_iter().map(|waiting| (waiting.job, waiting.reply)).unzip();
         match self.write_patiently(&jobs).await {
@@ -200,18 +233,22 @@ impl Writer {
                 }
             }
         }
+        self.lane
     }
 
     /// Tries again what met another transaction.
     async fn write_patiently(&mut self, jobs: &[Job]) -> Result<Vec<Answer>, Error> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.context.apply(&mut self.lane, jobs).await {
-                Err(error) if error.is_contention() => sleep(pause).await,
+            match self.context.apply(&mut self.lane, &mut self.turn, jobs).await {
+                Err(error) if error.is_contention() => {
+                    self.turn = None;
+                    sleep(pause).await;
+                }
                 other => return other,
             }
             pause *= 2;
         }
-        self.context.apply(&mut self.lane, jobs).await
+        self.context.apply(&mut self.lane, &mut self.turn, jobs).await
     }
 }
