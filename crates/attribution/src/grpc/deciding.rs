@@ -29,6 +29,8 @@ const MOST: usize = 1_000;
 const CHUNK: usize = 500;
 /// Enough that no writer waits for another.
 const CHUNKS_AT_ONCE: usize = 4;
+/// Chunks that are read at once for a preview, while another is looked at.
+const PREVIEWED_AT_ONCE: usize = 2;
 
 impl Service {
     pub(super) async fn approve_commissions(
@@ -181,10 +183,16 @@ impl Service {
         let after = catalog.book.with_model(program, model);
         let mut preview = Preview::new(&catalog.book, &after);
         let customers = store::listing::customers_of_program(&self.pool, asker.organization, program).await?;
-        for chunk in customers.chunks(CHUNK) {
-            let chunk: Vec<&Customer> = chunk.iter().collect();
+        let with_metadata = catalog.book.reads_metadata();
+        let load = |chunk: Vec<Customer>| async move {
             let mut connection = self.pool.acquire().await?;
-            let facts = store::facts::load(&mut connection, &chunk, catalog.book.reads_metadata()).await?;
+            let customers: Vec<&Customer> = chunk.iter().collect();
+            let facts = store::facts::load(&mut connection, &customers, with_metadata).await?;
+            Ok::<_, Error>((chunk, facts))
+        };
+        let chunks: Vec<Vec<Customer>> = customers.chunks(CHUNK).map(<[Customer]>::to_vec).collect();
+        let mut loaded = stream::iter(chunks).map(load).buffer_unordered(PREVIEWED_AT_ONCE);
+        while let Some((chunk, facts)) = loaded.try_next().await? {
             for (customer, facts) in chunk.iter().zip(&facts) {
                 preview.add(&customer.user_key.as_str().into(), facts);
             }
