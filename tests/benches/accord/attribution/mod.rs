@@ -1,8 +1,9 @@
 //! Conversion events over gRPC: accepted, attributed and accrued, beside one row with its commit; and clicks.
 
 mod again;
+mod following;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -46,6 +47,8 @@ struct Shop {
     key: String,
     program: String,
     links: Vec<String>,
+    /// Where the rooms answer.
+    rooms: SocketAddr,
 }
 
 pub(crate) async fn measure() -> Result<Vec<Row>> {
@@ -64,6 +67,13 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
     let batches = shop.batches().await?;
     note(&format!("attribution: batches: {}", servers.cpu()?.per_change_since(&before, BATCHES * BATCH)));
     let clicks = shop.clicks().await?;
+    let gateway = following::serve(shop.rooms, &started).await?;
+    let before = servers.cpu()?;
+    let followed = shop.follow(gateway).await?;
+    note(&format!(
+        "attribution: clicks over HTTP: {}",
+        servers.cpu()?.per_change_since(&before, following::CLICKS)
+    ));
     let tiered = tiered(&shop).await?;
     let whole = shop.verify().await?;
     note(&format!("attribution: verified {whole} events"));
@@ -85,7 +95,8 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         row("Their p99", ms(p99), "< 20 ms"),
         row("Events accrued in batches of 1,000", format!("{batches:.0}/s"), ">= 15,000/s"),
         row("Events of a program with tiers, 16 callers", format!("{tiered:.0}/s"), ""),
-        row("Clicks on links, 64 callers", format!("{clicks:.0}/s"), ">= 10,000/s"),
+        row("Clicks on links, 64 callers", format!("{clicks:.0}/s"), ""),
+        row("Links followed over HTTP, 16 connections", format!("{followed:.0}/s"), ">= 10,000/s"),
     ])
 }
 
@@ -125,6 +136,7 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
     };
     let key = operator.mint_api_key(organization, key).await?.secret.expose_secret().to_owned();
     let (listener, channel) = listen().await?;
+    let rooms = listener.local_addr()?;
     let guard = chassis::guard::Guard::new(channel.clone());
     let audit = audit::Deps {
         bus: servers.bus("audit").await?,
@@ -148,7 +160,7 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     started.tasks.spawn(serving.serve_with_incoming_shutdown(incoming, stopped));
     let client = AttributionClient::new(channel);
-    Shop { client, key, program: String::new(), links: Vec::new() }.beside("Spring", Vec::new()).await
+    Shop { client, key, program: String::new(), links: Vec::new(), rooms }.beside("Spring", Vec::new()).await
 }
 
 /// One row with its commit, 16 writers.
@@ -206,7 +218,7 @@ impl Shop {
             client.create_link(self.with(link)?).await?;
             links.push(key);
         }
-        Ok(Self { client, key: self.key.clone(), program, links })
+        Ok(Self { client, key: self.key.clone(), program, links, rooms: self.rooms })
     }
 
     async fn click(&self, number: usize) -> Result<String> {
