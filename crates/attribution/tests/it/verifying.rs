@@ -62,6 +62,11 @@ async fn the_database_refuses_to_change_facts_and_entries_and_an_entry_that_does
              commission_expense + 1, cash, accrued, payable, reason, at FROM entries LIMIT 1",
         "INSERT INTO attributions SELECT gen_random_uuid(), organization, event, generation + 1, click, partner, program,
              model, 1, 3, ts, opened_at, closed_at FROM attributions LIMIT 1",
+        // A set is never added to, neither as another beginning of it nor as more of it.
+        "INSERT INTO attributions SELECT gen_random_uuid(), organization, event, generation, click, partner, program,
+             model, 1, 1, ts, opened_at, closed_at, 0 FROM attributions LIMIT 1",
+        "INSERT INTO attributions SELECT gen_random_uuid(), organization, event, generation, click, partner, program,
+             model, 1, 1, ts, opened_at, closed_at, 1 FROM attributions LIMIT 1",
     ] {
         assert!(sqlx::raw_sql(sql).execute(&world.pool).await.is_err(), "{sql}");
     }
