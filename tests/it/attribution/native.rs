@@ -18,13 +18,13 @@ use super::shop::Shop;
 const WAIT: Duration = Duration::from_secs(60);
 
 /// The rules of an organization, by its key.
-pub(super) struct Rules {
+struct Rules {
     client: ConversionRulesClient<Channel>,
     key: String,
 }
 
 impl Rules {
-    pub(super) async fn of(house: &House) -> Self {
+    async fn of(house: &House) -> Self {
         let client = ConversionRulesClient::connect(house.ready("grpc_url").to_owned()).await;
         Self { client: client.expect("the rooms answer"), key: house.ready("api_key").to_owned() }
     }
@@ -37,7 +37,7 @@ impl Rules {
     }
 
     /// Makes a rule and waits until the records were read that were there.
-    pub(super) async fn make(&self, spec: ConversionRuleSpec) -> ConversionRule {
+    async fn make(&self, spec: ConversionRuleSpec) -> ConversionRule {
         let request = self.request(CreateConversionRuleRequest { spec: Some(spec) });
         let made = self.client.clone().create_conversion_rule(request).await.expect("a rule").into_inner();
         eventually(WAIT, "the records to be read", || async {
@@ -48,26 +48,7 @@ impl Rules {
         .await
     }
 
-    /// Won deals of a vendor, by their contacts' addresses.
-    pub(super) async fn won_deals(&self, vendor: &str, house: &House) -> ConversionRuleSpec {
-        let (object, condition, value_field) = match vendor {
-            "salesforce" => ("Opportunity", becomes("StageName", "Closed Won"), "Amount"),
-            _ => ("deals", becomes("dealstage", "closedwon"), "amount"),
-        };
-        ConversionRuleSpec {
-            name: "Won deals".to_owned(),
-            connection_id: house.connection_to(vendor).await,
-            vendor_object: object.to_owned(),
-            conditions: vec![condition],
-            event_type: "opportunity_won".to_owned(),
-            user: Some(User::ContactEmail(true)),
-            value_field: value_field.to_owned(),
-            currency: "USD".to_owned(),
-            ..ConversionRuleSpec::default()
-        }
-    }
-
-    pub(super) async fn records(&self, rule: &ConversionRule) -> Vec<ConversionRecord> {
+    async fn records(&self, rule: &ConversionRule) -> Vec<ConversionRecord> {
         let request = ListConversionRecordsRequest { rule_id: rule.id.clone(), ..Default::default() };
         let answer = self.client.clone().list_conversion_records(self.request(request)).await;
         answer.expect("records").into_inner().records
@@ -108,13 +89,13 @@ pub(super) async fn create_in_hubspot(hubspot: &HubSpotPortal, object: &str, pro
     answer["id"].as_str().expect("an id").to_owned()
 }
 
-pub(super) async fn associate(hubspot: &HubSpotPortal, deal: &str, contact: &str) {
+async fn associate(hubspot: &HubSpotPortal, deal: &str, contact: &str) {
     let path = format!("/crm/v4/objects/deals/{deal}/associations/default/contacts/{contact}");
     let (status, answer) = hubspot.call("PUT", &path, None).await;
     assert_eq!(status, 200, "{answer}");
 }
 
-pub(super) async fn create_in_salesforce(salesforce: &SalesforceOrg, object: &str, fields: Value) -> String {
+async fn create_in_salesforce(salesforce: &SalesforceOrg, object: &str, fields: Value) -> String {
     let path = format!("/services/data/v62.0/sobjects/{object}");
     let (status, answer) = salesforce.call("POST", &path, Some(fields)).await;
     assert_eq!(status, 201, "{answer}");
