@@ -51,7 +51,11 @@ impl Engine {
         enabled: bool,
     ) -> Result<Telling, Error> {
         let mut tx = self.pool.begin().await?;
-        let connection = self.connection(&mut tx, caller, id).await?;
+        // Locked, so that a schema which is read meanwhile is seen here, or sees that it is wanted.
+        let connection = store::connections::lock(&mut tx, id)
+            .await?
+            .filter(|connection| connection.organization == caller.organization)
+            .ok_or_else(|| Error::not_found("connection"))?;
         let actor = caller.actor.to_string();
         if enabled {
             for object in OBJECTS {

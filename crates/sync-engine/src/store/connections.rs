@@ -171,6 +171,18 @@ pub(crate) async fn get(db: &mut PgConnection, id: ConnectionId) -> Result<Optio
     row.as_ref().map(read).transpose()
 }
 
+/// The same, locked: its schema stays what it is until the transaction ends. Mappings are locked after it.
+pub(crate) async fn lock(tx: &mut PgConnection, id: ConnectionId) -> Result<Option<Connection>, Error> {
+    let row = sqlx::query(
+        "SELECT id, organization_id, vendor, objects::text AS objects FROM connections WHERE id = $1 \
+         FOR NO KEY UPDATE",
+    )
+    .bind(id.uuid())
+    .fetch_optional(tx)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// Fields that the organization added to a canonical object.
 pub(crate) async fn custom_fields(
     db: &mut PgConnection,

@@ -195,6 +195,32 @@ async fn attribution_is_mapped_outward_once_the_vendor_has_the_fields_and_waits_
 }
 
 #[tokio::test]
+async fn a_schema_that_is_read_while_the_writing_is_switched_on_is_not_missed() {
+    let world = World::new().await;
+    let desk = Desk::open(&world).await;
+    let waiting = |count: i64| {
+        let world = &world;
+        eventually(SOON, "the two to wait", move || async move {
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND wait_event_type = 'Lock' AND (query LIKE 'UPDATE mappings%' OR query LIKE '%FROM connections%')";
+            (world.query::<i64>(sql).await == count).then_some(())
+        })
+    };
+    // The reading stops in its middle, and the switch behind it.
+    let pool = chassis::pool(&world.database_url, "sync", 1).await.unwrap();
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM mappings FOR UPDATE").execute(&mut *held).await.unwrap();
+    world.describe(world.connection, &contacts(true)).await;
+    waiting(1).await;
+    let go_on = async {
+        waiting(2).await;
+        held.rollback().await.unwrap();
+    };
+    let (begun, ()) = tokio::join!(desk.set(true), go_on);
+    assert_eq!(states(&begun), ["waiting"; 5]);
+}
+
+#[tokio::test]
 async fn the_newest_event_of_a_person_is_told_and_what_is_stale_is_not() {
     let world = World::new().await;
     let desk = Desk::open(&world).await;
@@ -231,6 +257,7 @@ async fn the_newest_event_of_a_person_is_told_and_what_is_stale_is_not() {
     desk.told(&contact, ["Old", "Referrals", "click-o", "linear", "1"]).await;
     desk.tell(&AttributionChanged { generation: 2, touches: Vec::new(), model: None, ..older }).await;
     desk.told(&contact, [""; 5]).await;
+    world.settled().await;
     let changes: Vec<RecordChanged> = world.all(kind::RECORD_CHANGED);
     let told = changes.iter().filter(|it| it.fields.keys().any(|name| FIELDS.contains(&name.as_str())));
     let actors: Vec<_> = told.map(|it| it.actor.as_str()).collect();
