@@ -134,9 +134,9 @@ pub struct DecisionTaken {
 /// Somebody changed what is believed without asking, or who is told what happens. The envelope says who.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttributionSettingsChanged {
-    /// `guards`, `identify_secret`, or the id of a webhook.
+    /// `guards`, `identify_secret`, the id of a webhook, or that of a connection to whose CRM attribution is written.
     pub what: String,
-    /// `created`, `changed`, `deleted`, `rotated`.
+    /// `created`, `changed`, `deleted`, `rotated`; of a connection `switched_on`, `switched_off`.
     pub change: String,
     /// When.
     pub at: Timestamp,

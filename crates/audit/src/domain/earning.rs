@@ -1,8 +1,8 @@
 //! What is earned, and what people decide about it.
 
 use model::{
-    AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, DecisionTaken,
-    PartnerChanged, PayoutCreated, kind,
+    AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, ConnectionId,
+    DecisionTaken, PartnerChanged, PayoutCreated, kind,
 };
 use serde_json::{Value, json};
 
@@ -58,9 +58,16 @@ pub(crate) fn decision(taken: &DecisionTaken) -> Facts {
 }
 
 pub(crate) fn settings(changed: &AttributionSettingsChanged) -> Facts {
-    let summary = format!("{} was {}", changed.what, changed.change);
-    let details = json!({ "change": changed.change });
-    facts(kind::ATTRIBUTION_SETTINGS_CHANGED, changed.what.clone(), summary, details)
+    let AttributionSettingsChanged { what, change, .. } = changed;
+    // Of a connection: whether its CRM is told.
+    let connection: Option<ConnectionId> = what.parse().ok();
+    let done = change.replace('_', " ");
+    let summary = match connection {
+        Some(_) => format!("Writing attribution to the CRM was {done}"),
+        None => format!("{what} was {done}"),
+    };
+    let details = json!({ "change": change });
+    Facts { connection, ..facts(kind::ATTRIBUTION_SETTINGS_CHANGED, what.clone(), summary, details) }
 }
 
 pub(crate) fn partner(kind: &str, changed: &PartnerChanged) -> Facts {

@@ -2,8 +2,8 @@
 //! is changed as any is: once it was activated, the change waits for its plan.
 
 use model::{
-    Caller, CanonicalObject, ConnectionId, FieldAdded, FieldSchema, ObjectSchema, OrganizationId,
-    attribution_fields, kind,
+    AttributionSettingsChanged, Caller, CanonicalObject, ConnectionId, FieldAdded, FieldSchema, ObjectSchema,
+    OrganizationId, attribution_fields, kind,
 };
 use sqlx::PgConnection;
 
@@ -56,17 +56,23 @@ impl Engine {
             .await?
             .filter(|connection| connection.organization == caller.organization)
             .ok_or_else(|| Error::not_found("connection"))?;
-        let actor = caller.actor.to_string();
-        if enabled {
+        let (organization, actor) = (caller.organization, caller.actor.to_string());
+        let is_news = if enabled {
             for object in OBJECTS {
-                self.add_fields(&mut tx, caller.organization, object, &actor).await?;
+                self.add_fields(&mut tx, organization, object, &actor).await?;
             }
-            store::attributed::begin(&mut tx, caller.organization, id, &actor, self.clock.now()).await?;
+            let now = self.clock.now();
+            let begun = store::attributed::begin(&mut tx, organization, id, &actor, now).await?;
             map_attribution(self, &mut tx, &connection).await?;
-            store::attributed::sweep(&mut tx, caller.organization).await?;
+            store::attributed::sweep(&mut tx, organization).await?;
+            begun
         } else {
-            store::attributed::end(&mut tx, id).await?;
+            let ended = store::attributed::end(&mut tx, id).await?;
             self.unmap_attribution(&mut tx, &connection, &actor).await?;
+            ended
+        };
+        if is_news {
+            self.say_switched(&mut tx, organization, id, enabled, &actor).await?;
         }
         let telling = telling(&mut tx, &connection).await?;
         self.done(tx).await?;
@@ -82,6 +88,27 @@ impl Engine {
         let mut db = self.pool.acquire().await?;
         let connection = self.connection(&mut db, caller, id).await?;
         telling(&mut db, &connection).await
+    }
+
+    async fn say_switched(
+        &self,
+        tx: &mut PgConnection,
+        organization: OrganizationId,
+        connection: ConnectionId,
+        enabled: bool,
+        actor: &str,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let body = AttributionSettingsChanged {
+            what: connection.to_string(),
+            change: if enabled { "switched_on" } else { "switched_off" }.to_owned(),
+            at: now,
+        };
+        let subject = bus::subject::event("attribution", &organization, "settings_changed");
+        let kind = kind::ATTRIBUTION_SETTINGS_CHANGED;
+        let message = bus::Message::json(subject, kind, SOURCE, organization, now, &body)?;
+        bus::outbox::enqueue(tx, &[message.by(actor)]).await?;
+        Ok(())
     }
 
     /// Adds those of the fields that an object of the organization has not.

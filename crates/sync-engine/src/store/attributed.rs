@@ -142,15 +142,15 @@ pub(crate) async fn wanted_by(
         .await?)
 }
 
-/// Has the CRM of a connection told of attributions.
+/// Has the CRM of a connection told of attributions; false where it is already.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     organization: OrganizationId,
     connection: ConnectionId,
     actor: &str,
     now: Timestamp,
-) -> Result<(), Error> {
-    sqlx::query(
+) -> Result<bool, Error> {
+    let begun = sqlx::query(
         "INSERT INTO attribution_writing (connection_id, organization_id, actor, at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT DO NOTHING",
     )
@@ -160,16 +160,16 @@ pub(crate) async fn begin(
     .bind(at(now))
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(begun.rows_affected() > 0)
 }
 
-/// Has it told no more.
-pub(crate) async fn end(tx: &mut PgConnection, connection: ConnectionId) -> Result<(), Error> {
-    sqlx::query("DELETE FROM attribution_writing WHERE connection_id = $1")
+/// Has it told no more; false where it was not.
+pub(crate) async fn end(tx: &mut PgConnection, connection: ConnectionId) -> Result<bool, Error> {
+    let ended = sqlx::query("DELETE FROM attribution_writing WHERE connection_id = $1")
         .bind(connection.uuid())
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(ended.rows_affected() > 0)
 }
 
 /// Has all attributed records of an organization looked at, where it has a CRM told.

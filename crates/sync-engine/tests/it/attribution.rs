@@ -1,8 +1,9 @@
 //! Attributions are written to the contacts and deals that they concern, and through their mappings to the CRM.
 
 use model::{
-    AttributedTouch, AttributionChanged, AttributionId, ConversionId, FieldSchema, FieldType, MappingChanged,
-    ObjectSchema, PartnerId, ProgramId, RecordChanged, Value, kind,
+    AttributedTouch, AttributionChanged, AttributionId, AttributionSettingsChanged, ConversionId,
+    FieldSchema, FieldType, MappingChanged, ObjectSchema, PartnerId, ProgramId, RecordChanged, Role, Value,
+    kind,
 };
 use proto::sync as wire;
 use testkit::eventually;
@@ -192,6 +193,20 @@ async fn attribution_is_mapped_outward_once_the_vendor_has_the_fields_and_waits_
     assert_eq!(desk.states().await, ["mapped"; 5]);
     let ended = desk.set(false).await;
     assert_eq!((ended.enabled, states(&ended)), (false, vec!["unmapped".to_owned(); 5]));
+    desk.set(false).await;
+    world.settled().await;
+    let said = world.said.lock().unwrap();
+    let switched = said.iter().filter(|it| it.envelope.kind == kind::ATTRIBUTION_SETTINGS_CHANGED);
+    let switched: Vec<_> = switched
+        .map(|it| (it.decode::<AttributionSettingsChanged>().unwrap(), it.envelope.actor.clone()))
+        .map(|(it, actor)| (it.what, it.change, actor.unwrap_or_default()))
+        .collect();
+    let by_admin = |change: &str| (world.connection.to_string(), change.to_owned(), world.actor(Role::Admin));
+    assert_eq!(
+        switched,
+        [by_admin("switched_on"), by_admin("switched_off")],
+        "what is so already is no news"
+    );
 }
 
 #[tokio::test]
