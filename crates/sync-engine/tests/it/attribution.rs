@@ -1,15 +1,15 @@
 //! Attributions are written to the contacts and deals that they concern, and through their mappings to the CRM.
 
 use model::{
-    AttributedTouch, AttributionChanged, AttributionId, AttributionSettingsChanged, ConversionId,
-    FieldSchema, FieldType, MappingChanged, ObjectSchema, PartnerId, ProgramId, RecordChanged, Role, Value,
-    kind,
+    ApplyWrite, AttributedRecord, AttributedTouch, AttributionChanged, AttributionId,
+    AttributionSettingsChanged, ConversionId, FieldSchema, FieldType, MappingChanged, ObjectSchema,
+    PartnerId, ProgramId, RecordChanged, Role, Value, kind,
 };
 use proto::sync as wire;
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::world::{SOON, World, by, field, values};
+use crate::world::{SOON, World, by, field, texts, values};
 
 const FIELDS: [&str; 5] =
     ["attributed_partner", "attributed_program", "attributed_click", "attributed_model", "attributed_weight"];
@@ -120,6 +120,14 @@ impl<'w> Desk<'w> {
         self.world.api.clone().create_record(by("admin", request)).await.unwrap().into_inner().id
     }
 
+    /// The vendor shows a contact of which nothing is attributed.
+    async fn shown(&self, id: &str, fields: &[(&str, &str)]) {
+        let mut change = self.world.edited(id, fields);
+        change.object = "contacts".to_owned();
+        change.fields.extend(FIELDS.map(|name| (name.to_owned(), Value::Null)));
+        self.world.deliver(&[change]).await;
+    }
+
     async fn tell(&self, changed: &AttributionChanged) {
         let (name, kind) = match changed.generation {
             1 => ("created", kind::ATTRIBUTION_CREATED),
@@ -162,6 +170,12 @@ impl<'w> Desk<'w> {
 
 fn states(writing: &wire::AttributionWriting) -> Vec<String> {
     writing.objects.iter().flat_map(|object| &object.fields).map(|field| field.state.clone()).collect()
+}
+
+/// Writes that carry a field of the attribution.
+fn telling(world: &World) -> Vec<ApplyWrite> {
+    let tells = |write: &ApplyWrite| write.fields.keys().any(|name| FIELDS.contains(&name.as_str()));
+    world.writes().into_iter().filter(tells).collect()
 }
 
 #[tokio::test]
@@ -301,4 +315,44 @@ async fn a_contact_that_comes_later_or_gets_the_address_is_told_and_the_vendor_o
     desk.told(&moved, ["Eve", "Referrals", "click-n", "linear", "1"]).await;
     world.edit(&moved, &[("email", "nobody@shop.example")]).await;
     desk.told(&moved, [""; 5]).await;
+}
+
+#[tokio::test]
+async fn the_record_that_an_event_tells_of_is_told_and_the_write_is_an_ordinary_one() {
+    let world = World::new().await;
+    let desk = Desk::open(&world).await;
+    desk.begin().await;
+    let contact = desk.contact("buyer@shop.example").await;
+    let created = world.write(0).await;
+    world.applied(&created, "501").await;
+    // What was never read there is not written.
+    desk.shown("501", &[("email", "buyer@shop.example")]).await;
+    world.settled().await;
+    let source = AttributedRecord {
+        connection: world.connection,
+        object: "contacts".to_owned(),
+        record: "501".to_owned(),
+    };
+    let event = AttributionChanged {
+        source: Some(source),
+        ..desk.of("auth0|77", 1, vec![touch("Ada", "click-a", 1, 1)])
+    };
+    desk.tell(&event).await;
+    desk.told(&contact, ["Ada", "Referrals", "click-a", "linear", "1"]).await;
+    desk.tell(&event).await;
+    world.settled().await;
+    let writes = telling(&world);
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    let wanted = texts(&[
+        ("attributed_partner", "Ada"),
+        ("attributed_program", "Referrals"),
+        ("attributed_click", "click-a"),
+        ("attributed_model", "linear"),
+    ]);
+    assert!(wanted.iter().all(|(name, value)| writes[0].fields.get(name) == Some(value)), "{writes:?}");
+    assert_eq!(writes[0].fields.len(), 5, "and the weight");
+    let other = desk.of("other@shop.example", 1, vec![touch("Bob", "click-b", 1, 1)]);
+    desk.tell(&other).await;
+    world.settled().await;
+    assert_eq!(telling(&world).len(), 1, "it concerns nobody who is here");
 }
