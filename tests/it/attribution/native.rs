@@ -18,13 +18,13 @@ use super::shop::Shop;
 const WAIT: Duration = Duration::from_secs(60);
 
 /// The rules of an organization, by its key.
-struct Rules {
+pub(super) struct Rules {
     client: ConversionRulesClient<Channel>,
     key: String,
 }
 
 impl Rules {
-    async fn of(house: &House) -> Self {
+    pub(super) async fn of(house: &House) -> Self {
         let client = ConversionRulesClient::connect(house.ready("grpc_url").to_owned()).await;
         Self { client: client.expect("the rooms answer"), key: house.ready("api_key").to_owned() }
     }
@@ -37,7 +37,7 @@ impl Rules {
     }
 
     /// Makes a rule and waits until the records were read that were there.
-    async fn make(&self, spec: ConversionRuleSpec) -> ConversionRule {
+    pub(super) async fn make(&self, spec: ConversionRuleSpec) -> ConversionRule {
         let request = self.request(CreateConversionRuleRequest { spec: Some(spec) });
         let made = self.client.clone().create_conversion_rule(request).await.expect("a rule").into_inner();
         eventually(WAIT, "the records to be read", || async {
@@ -48,7 +48,26 @@ impl Rules {
         .await
     }
 
-    async fn records(&self, rule: &ConversionRule) -> Vec<ConversionRecord> {
+    /// Won deals of a vendor, by their contacts' addresses.
+    pub(super) async fn won_deals(&self, vendor: &str, house: &House) -> ConversionRuleSpec {
+        let (object, condition, value_field) = match vendor {
+            "salesforce" => ("Opportunity", becomes("StageName", "Closed Won"), "Amount"),
+            _ => ("deals", becomes("dealstage", "closedwon"), "amount"),
+        };
+        ConversionRuleSpec {
+            name: "Won deals".to_owned(),
+            connection_id: house.connection_to(vendor).await,
+            vendor_object: object.to_owned(),
+            conditions: vec![condition],
+            event_type: "opportunity_won".to_owned(),
+            user: Some(User::ContactEmail(true)),
+            value_field: value_field.to_owned(),
+            currency: "USD".to_owned(),
+            ..ConversionRuleSpec::default()
+        }
+    }
+
+    pub(super) async fn records(&self, rule: &ConversionRule) -> Vec<ConversionRecord> {
         let request = ListConversionRecordsRequest { rule_id: rule.id.clone(), ..Default::default() };
         let answer = self.client.clone().list_conversion_records(self.request(request)).await;
         answer.expect("records").into_inner().records
@@ -95,7 +114,7 @@ async fn associate(hubspot: &HubSpotPortal, deal: &str, contact: &str) {
     assert_eq!(status, 200, "{answer}");
 }
 
-async fn create_in_salesforce(salesforce: &SalesforceOrg, object: &str, fields: Value) -> String {
+pub(super) async fn create_in_salesforce(salesforce: &SalesforceOrg, object: &str, fields: Value) -> String {
     let path = format!("/services/data/v62.0/sobjects/{object}");
     let (status, answer) = salesforce.call("POST", &path, Some(fields)).await;
     assert_eq!(status, 201, "{answer}");
