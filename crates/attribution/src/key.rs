@@ -31,7 +31,7 @@ pub(crate) fn of(named: &Named<'_>, metadata: &Value) -> Option<Uuid> {
         return Some(external(named.external));
     }
     if !named.idempotency.is_empty() {
-        return Some(digest(&["idempotency", named.idempotency]));
+        return Some(idempotency(named.idempotency));
     }
     let record = RECORD_IDS.iter().find_map(|name| match metadata.get(name)? {
         Value::String(id) if !id.is_empty() => Some((name, id.clone())),
@@ -49,6 +49,11 @@ pub(crate) fn of(named: &Named<'_>, metadata: &Value) -> Option<Uuid> {
 /// The key of an event with this id of its sender's.
 pub(crate) fn external(id: &str) -> Uuid {
     digest(&["external", id])
+}
+
+/// The key of an event that was sent with this one.
+pub(crate) fn idempotency(key: &str) -> Uuid {
+    digest(&["idempotency", key])
 }
 
 /// The key of the event that a rule records of a record for the time after so many others.

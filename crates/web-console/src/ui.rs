@@ -158,6 +158,7 @@ pub(crate) fn state(name: &str) -> Markup {
         "attributed" => (Good, "Attributed"),
         "delivered" => (Good, "Delivered"),
         "recorded" => (Good, "Recorded"),
+        "corrected" => (Good, "Corrected"),
         "no_identity" => (Warn, "No identity"),
         "no_click" => (Warn, "No click counts"),
         "outside_window" => (Warn, "Outside the window"),

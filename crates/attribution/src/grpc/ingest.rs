@@ -17,10 +17,12 @@ use crate::{
     error::Refusal,
     ingest::{
         IngestUrl, KEPT_FOR,
+        follow::Told,
         mapping::{Mapping, Reading},
         vendor::{COPPER_SECRET, Sent, Vendor, unhex},
     },
-    store, text,
+    store::{self, facts::NewEvent},
+    text,
     writer::{Answer, Job},
 };
 
@@ -31,6 +33,7 @@ const MOST_URLS: usize = 500;
 const USER: &str = "accord";
 const SECRET: &str = "ingest_secret";
 const BODY: &str = "ingest_body";
+pub(super) const UNMET: &str = "It does not meet the conditions.";
 
 impl IngestUrl {
     pub(crate) fn to_wire(&self) -> wire::IngestUrl {
@@ -48,10 +51,20 @@ impl IngestUrl {
 }
 
 /// What became of a body.
-struct Ingested {
-    outcome: &'static str,
-    message: String,
-    event: Option<ConversionId>,
+pub(super) struct Ingested {
+    pub(super) outcome: &'static str,
+    pub(super) message: String,
+    pub(super) event: Option<ConversionId>,
+}
+
+impl Ingested {
+    pub(super) fn skipped(message: &str) -> Self {
+        Self { outcome: "skipped", message: message.to_owned(), event: None }
+    }
+
+    pub(super) fn refused(message: String) -> Self {
+        Self { outcome: "refused", message, event: None }
+    }
 }
 
 fn missing() -> Refusal {
@@ -110,7 +123,7 @@ impl Service {
             let message = format!("An organization has at most {MOST_URLS} ingest URLs.");
             return Err(Refusal::conflict("too_many_ingest_urls", message).into());
         }
-        let mapping = request.mapping.as_ref().map(Mapping::from_wire).transpose()?;
+        let mapping = request.mapping.as_ref().map(|mapping| mapping_of(vendor, mapping)).transpose()?;
         let now = self.now();
         let mut url = IngestUrl {
             id: IngestUrlId::generate(now),
@@ -154,7 +167,7 @@ impl Service {
             url.name = text::required("name", &request.name, LONGEST_NAME)?;
         }
         if let Some(mapping) = &request.mapping {
-            url.mapping = Mapping::from_wire(mapping)?;
+            url.mapping = mapping_of(url.vendor, mapping)?;
         }
         if let Some(key) = signature_key(url.vendor, &request.signature_key)? {
             url.secret = Some(self.seal(&url, SECRET, &key)?);
@@ -176,16 +189,20 @@ impl Service {
         request: wire::PreviewIngestRequest,
     ) -> Result<wire::PreviewIngestResponse, Error> {
         let url = self.own_url(asker, &request.ingest_url_id).await?;
-        let drafted = request.mapping.as_ref().map(Mapping::from_wire).transpose()?;
+        let drafted = request.mapping.as_ref().map(|mapping| mapping_of(url.vendor, mapping)).transpose()?;
         let mapping = drafted.as_ref().unwrap_or(&url.mapping);
         let kept = store::ingest::bodies(&self.pool, url.id, self.now() - KEPT_FOR).await?;
         let mut bodies = Vec::with_capacity(kept.len());
         for (sealed, known) in kept {
             let body = self.unseal(&url, BODY, &sealed)?;
             let json = body.expose_secret().to_owned();
-            let reading =
-                serde_json::from_str(&json).map(|body: Value| mapping.read(&body)).unwrap_or_default();
-            bodies.push(read_body(known, json, reading));
+            let body: Value = serde_json::from_str(&json).unwrap_or_default();
+            let told = told(url.vendor, mapping, &body).and_then(|told| told.status);
+            let known = wire::IngestedBody {
+                record_status: told.map(|status| status.name().to_owned()).unwrap_or_default(),
+                ..known
+            };
+            bodies.push(read_body(known, json, mapping.read(&body)));
         }
         Ok(wire::PreviewIngestResponse { bodies })
     }
@@ -209,7 +226,10 @@ impl Service {
         let body = json.ok_or_else(|| Refusal::invalid("body", "invalid_body", "The body is no JSON."))?;
         let mut last = wire::IngestResponse::default();
         for one in url.vendor.divide(url.vendor.without_secret(body)) {
-            let ingested = self.record_body(&url, &one).await?;
+            let ingested = match told(url.vendor, &url.mapping, &one) {
+                Some(told) => self.follow_body(&url, &one, &told).await?,
+                None => self.record_body(&url, &one).await?,
+            };
             let now = self.now();
             let kept = store::ingest::Body {
                 id: text::new_id(now),
@@ -233,41 +253,66 @@ impl Service {
     async fn record_body(&self, url: &IngestUrl, body: &Value) -> Result<Ingested, Error> {
         let reading = url.mapping.read(body);
         if !reading.meets_conditions {
-            let message = "It does not meet the conditions.".to_owned();
-            return Ok(Ingested { outcome: "skipped", message, event: None });
+            return Ok(Ingested::skipped(UNMET));
         }
-        let refused = |message: String| Ingested { outcome: "refused", message, event: None };
         if !reading.problems.is_empty() {
-            return Ok(refused(reading.problems.join(" ")));
+            return Ok(Ingested::refused(reading.problems.join(" ")));
         }
-        let asker = Asker {
-            organization: url.organization,
-            actor: format!("service:attribution/{}", url.id),
-            credential_id: url.id.to_string(),
+        // A repeat is recognized by the id that the body gives, or by the whole body.
+        let known = match &reading.external_event_id {
+            Some(id) => format!("id {id}"),
+            None => format!("body {body}"),
         };
-        let event = match new_event(&asker, said(url, &reading, body), self.now()) {
-            Ok(event) => event,
-            Err(refusal) => return Ok(refused(refusal.message)),
-        };
+        match said(url, &reading, &known, self.now()) {
+            Ok(event) => {
+                let event = self.record_said(event).await?;
+                Ok(Ingested { outcome: "recorded", message: String::new(), event: Some(event) })
+            }
+            Err(refusal) => Ok(Ingested::refused(refusal.message)),
+        }
+    }
+
+    /// Records an event, or finds the one that it repeats.
+    pub(super) async fn record_said(&self, event: NewEvent) -> Result<ConversionId, Error> {
         let job = Job::of(event);
         let Answer::Event(answer) = self.writers.run(job).await? else { return Err(Error::Ending) };
         let stored = |error: &dyn std::fmt::Display| Error::Stored(format!("an event's answer: {error}"));
         let answer = wire::RecordedEvent::decode(answer.as_slice()).map_err(|error| stored(&error))?;
-        let event = answer.event_id.parse().map_err(|error| stored(&error))?;
-        Ok(Ingested { outcome: "recorded", message: String::new(), event: Some(event) })
+        answer.event_id.parse().map_err(|error| stored(&error))
     }
 }
 
-/// The event that a body says. A repeat is recognized by the id that the body gives, or by the whole body.
-fn said(url: &IngestUrl, reading: &Reading, body: &Value) -> wire::NewEvent {
-    let known = match &reading.external_event_id {
-        Some(id) => format!("id {id}"),
-        None => format!("body {body}"),
-    };
-    let known = digest(&format!("{} {known}", reading.event_type));
+/// A mapping of an address of this vendor.
+fn mapping_of(vendor: Vendor, wire: &wire::IngestMapping) -> Result<Mapping, Refusal> {
+    if wire.follow_records && !vendor.tells_records() {
+        let message = "Only bodies of Pipedrive, Close and Copper are known to say what became of a deal.";
+        return Err(Refusal::invalid("mapping", "follow_records_unknown", message));
+    }
+    Mapping::from_wire(wire)
+}
+
+/// What a body tells of a record, where the mapping follows records.
+fn told(vendor: Vendor, mapping: &Mapping, body: &Value) -> Option<Told> {
+    mapping.follow_records.then(|| vendor.told(body)).flatten()
+}
+
+/// Who says what comes to an address.
+pub(super) fn actor(url: &IngestUrl) -> String {
+    format!("service:attribution/{}", url.id)
+}
+
+/// The event that a body says; `known` is what a repeat of it is recognized by.
+pub(super) fn said(
+    url: &IngestUrl,
+    reading: &Reading,
+    known: &str,
+    now: Timestamp,
+) -> Result<NewEvent, Refusal> {
     let mut metadata = reading.metadata.clone();
     metadata.insert("ingest_url".to_owned(), Value::String(url.id.to_string()));
-    wire::NewEvent {
+    let asker =
+        Asker { organization: url.organization, actor: actor(url), credential_id: url.id.to_string() };
+    let event = wire::NewEvent {
         user_id: reading.user_id.clone().unwrap_or_default(),
         r#type: reading.event_type.clone(),
         value: reading.value.as_ref().map(Decimal::to_string),
@@ -275,12 +320,18 @@ fn said(url: &IngestUrl, reading: &Reading, body: &Value) -> wire::NewEvent {
         metadata_json: Value::Object(metadata).to_string(),
         ts: reading.ts.map(|at: Timestamp| proto::to_wire_time(at)),
         external_event_id: String::new(),
-        idempotency_key: format!("{}:{known}", url.id),
-    }
+        idempotency_key: repeat(url, &reading.event_type, known),
+    };
+    new_event(&asker, event, now)
+}
+
+/// What a repeat of an event of this type is recognized by.
+pub(super) fn repeat(url: &IngestUrl, event_type: &str, known: &str) -> String {
+    format!("{}:{}", url.id, digest(&format!("{event_type} {known}")))
 }
 
 /// Half of the SHA-256 of a text, hexadecimal.
-fn digest(text: &str) -> String {
+pub(super) fn digest(text: &str) -> String {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&Sha256::digest(text)[..16]);
     Uuid::from_bytes(bytes).simple().to_string()

@@ -2,6 +2,7 @@
 
 mod agreeing;
 mod deciding;
+mod following;
 mod guarding;
 mod hooking;
 mod ingest;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use model::{Clock, OrganizationId, Scope};
 use proto::attribution::{self as wire, attribution_server::Attribution};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use vault::Vault;
 
@@ -47,6 +49,7 @@ pub struct Service {
     sender: Sender,
     bell: Bell,
     transfers: Transfers,
+    following: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Service {
@@ -73,7 +76,21 @@ impl Service {
         (sender, bell, transfers): (Sender, Bell, Transfers),
     ) -> Self {
         let (writers, clicker, catalogs) = works;
-        Self { pool, writers, clicker, catalogs, guard, clock, waker, vault, sender, bell, transfers }
+        let following = Arc::new(Semaphore::new(following::AT_ONCE));
+        Self {
+            pool,
+            writers,
+            clicker,
+            catalogs,
+            guard,
+            clock,
+            waker,
+            vault,
+            sender,
+            bell,
+            transfers,
+            following,
+        }
     }
 
     async fn asker(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {

@@ -34,6 +34,9 @@ pub(crate) struct Mapping {
     pub(crate) ts: Vec<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) conditions: Vec<Condition>,
+    /// Bodies of a record correct the event that one of them made.
+    #[serde(default)]
+    pub(crate) follow_records: bool,
 }
 
 /// What a body says by a mapping.
@@ -45,6 +48,8 @@ pub(crate) struct Reading {
     /// In major units.
     pub(crate) value: Option<Decimal>,
     pub(crate) currency: String,
+    /// Whether the body tells the currency.
+    pub(crate) tells_currency: bool,
     pub(crate) external_event_id: Option<String>,
     pub(crate) ts: Option<Timestamp>,
     pub(crate) metadata: Map<String, Value>,
@@ -84,6 +89,7 @@ impl Mapping {
             ts: paths("ts", &wire.ts)?,
             metadata: wire.metadata.iter().map(kept).collect::<Result<_, Refusal>>()?,
             conditions,
+            follow_records: wire.follow_records,
         })
     }
 
@@ -99,6 +105,7 @@ impl Mapping {
             ts: self.ts.clone(),
             metadata: self.metadata.clone().into_iter().collect(),
             conditions: self.conditions.iter().map(Condition::to_wire).collect(),
+            follow_records: self.follow_records,
         }
     }
 
@@ -115,6 +122,7 @@ impl Mapping {
             });
         }
         let code = told(&self.currency).map(|code| code.to_ascii_uppercase());
+        let tells_currency = code.is_some();
         let currency = code.unwrap_or_else(|| self.default_currency.clone());
         let known: Option<Currency> = currency.parse().ok();
         if known.is_none() {
@@ -146,6 +154,7 @@ impl Mapping {
             event_type: self.event_type.clone(),
             value,
             currency,
+            tells_currency,
             external_event_id: told(&self.external_event_id),
             ts,
             metadata: kept.collect(),
@@ -173,7 +182,7 @@ fn holds(condition: &Condition, body: &Value) -> bool {
 }
 
 /// A moment as CRMs write it: ISO 8601, in UTC where no offset is given; or seconds or milliseconds since 1970.
-fn moment(value: &Value) -> Option<Timestamp> {
+pub(super) fn moment(value: &Value) -> Option<Timestamp> {
     // A count of seconds has reached ten digits since 2001, one of milliseconds has thirteen.
     const MILLISECONDS: i64 = 100_000_000_000;
     if let Value::Number(number) = value {

@@ -1,5 +1,6 @@
 //! Ingest URLs: a CRM's own webhook becomes a conversion event, whatever the form of its body.
 
+pub(crate) mod follow;
 pub(crate) mod mapping;
 pub(crate) mod path;
 pub(crate) mod vendor;

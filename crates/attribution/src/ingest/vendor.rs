@@ -3,12 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::mapping::Mapping;
-use crate::rules::spec::{Condition, Operator};
+use super::{
+    follow::{Status, Told},
+    mapping::{self, Mapping},
+    path,
+};
+use crate::{
+    rules::spec::{Condition, Operator},
+    text::micros,
+};
 
 /// The key of the secret that Copper is told to send with every notification.
 pub(crate) const COPPER_SECRET: &str = "accord_secret";
@@ -96,6 +104,7 @@ impl Vendor {
                 ..base
             },
             Self::Copper => Mapping {
+                value: paths(&["updated_attributes.monetary_value.1"]),
                 external_event_id: paths(&["ids.0"]),
                 ts: paths(&["timestamp"]),
                 metadata: kept("ids.0"),
@@ -104,6 +113,57 @@ impl Vendor {
             },
             Self::Other => Mapping { user_id: paths(&["userId"]), value: paths(&["value"]), ..base },
         }
+    }
+
+    /// Whether its bodies tell how a record is, each with the record's id and the time.
+    pub(crate) const fn tells_records(self) -> bool {
+        !matches!(self, Self::Other)
+    }
+
+    /// What a body tells of a deal; none where it is of something else, or does not say which or when.
+    pub(crate) fn told(self, body: &Value) -> Option<Told> {
+        /// The longest id of a record.
+        const LONGEST: usize = 255;
+        let text = |paths: &str| path::text(path::first(body, paths)?);
+        let at = |paths: &str| mapping::moment(path::first(body, paths)?);
+        let (kind, record, at, deleted, status) = match self {
+            Self::Pipedrive => {
+                // The seconds of version 1 do not tell the order of two changes; its microseconds do.
+                let exact = path::first(body, "meta.timestamp_micro").and_then(Value::as_i64);
+                let exact = exact.and_then(|count| Timestamp::from_microsecond(count).ok());
+                (
+                    text("meta.entity,meta.object")? == "deal",
+                    text("meta.entity_id,meta.id,data.id,current.id")?,
+                    exact.or_else(|| at("meta.timestamp"))?,
+                    text("meta.action").is_some_and(|action| matches!(action.as_str(), "delete" | "deleted")),
+                    text("data.status,current.status"),
+                )
+            }
+            Self::Close => (
+                text("event.object_type")? == "opportunity",
+                text("event.object_id")?,
+                at("event.date_updated,event.date_created")?,
+                text("event.action").is_some_and(|action| action == "deleted"),
+                text("event.data.status_type"),
+            ),
+            Self::Copper => (
+                text("type")? == "opportunity",
+                text("ids.0")?,
+                at("timestamp")?,
+                text("event").is_some_and(|event| event == "delete"),
+                text("updated_attributes.status.1"),
+            ),
+            Self::Other => return None,
+        };
+        let status = match status.map(|status| status.to_ascii_lowercase()).as_deref() {
+            _ if deleted => Some(Status::Deleted),
+            Some("deleted") => Some(Status::Deleted),
+            Some("won") => Some(Status::Won),
+            Some(_) => Some(Status::Lost),
+            None => None,
+        };
+        let is_named = record.len() <= LONGEST && !record.contains('\0');
+        (kind && is_named).then(|| Told { record, at: micros(at), status })
     }
 
     /// The bodies of one notification: Copper tells of several records at once.

@@ -6,6 +6,7 @@ pub(crate) mod clicks;
 pub(crate) mod commissions;
 pub(crate) mod dashboard;
 pub(crate) mod facts;
+pub(crate) mod following;
 pub(crate) mod guards;
 pub(crate) mod ingest;
 pub(crate) mod ledger;

@@ -14,17 +14,17 @@ use tonic::{
 
 use crate::world::{Brought, World, by_all, percent, serve, with, world};
 
-struct Inlet {
-    world: World,
-    urls: IngestUrlsClient<Channel>,
-    ada: Brought,
+pub(crate) struct Inlet {
+    pub(crate) world: World,
+    pub(crate) urls: IngestUrlsClient<Channel>,
+    pub(crate) ada: Brought,
 }
 
 /// What came back.
-type Answer = Result<(String, String), Status>;
+pub(crate) type Answer = Result<(String, String), Status>;
 
 impl Inlet {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let world = world().await;
         let program = world.program("Referrals", percent("10")).await;
         let ada = world.partner("ada", &program).await;
@@ -36,7 +36,7 @@ impl Inlet {
         Self { world, urls, ada }
     }
 
-    async fn make(&self, vendor: &str, mapping: Option<IngestMapping>) -> CreateIngestUrlResponse {
+    pub(crate) async fn make(&self, vendor: &str, mapping: Option<IngestMapping>) -> CreateIngestUrlResponse {
         let request = CreateIngestUrlRequest {
             name: format!("{vendor}'s deals"),
             vendor: vendor.to_owned(),
@@ -46,7 +46,12 @@ impl Inlet {
         self.urls.clone().create_ingest_url(by_all(request)).await.unwrap().into_inner()
     }
 
-    async fn post(&self, made: &CreateIngestUrlResponse, body: &str, headers: &[(&str, String)]) -> Answer {
+    pub(crate) async fn post(
+        &self,
+        made: &CreateIngestUrlResponse,
+        body: &str,
+        headers: &[(&str, String)],
+    ) -> Answer {
         let url = made.url.clone().unwrap();
         let secret = made.secret_path.strip_prefix(&url.path).unwrap().trim_start_matches('/').to_owned();
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -60,11 +65,11 @@ impl Inlet {
         Ok((answer.outcome, answer.message))
     }
 
-    async fn earned(&self) -> Vec<String> {
+    pub(crate) async fn earned(&self) -> Vec<String> {
         self.world.earned(&self.ada).await
     }
 
-    async fn preview(
+    pub(crate) async fn preview(
         &self,
         made: &CreateIngestUrlResponse,
         mapping: Option<IngestMapping>,
@@ -75,7 +80,7 @@ impl Inlet {
     }
 }
 
-fn basic(made: &CreateIngestUrlResponse) -> [(&'static str, String); 1] {
+pub(crate) fn basic(made: &CreateIngestUrlResponse) -> [(&'static str, String); 1] {
     let pair = BASE64_STANDARD.encode(format!("{}:{}", made.user, made.secret));
     [("authorization", format!("Basic {pair}"))]
 }
@@ -85,7 +90,7 @@ fn recorded() -> (String, String) {
 }
 
 /// The vendor's usual mapping, with the place of the user.
-fn with_user(made: &CreateIngestUrlResponse, paths: &[&str]) -> IngestMapping {
+pub(crate) fn with_user(made: &CreateIngestUrlResponse, paths: &[&str]) -> IngestMapping {
     let mapping = made.url.clone().unwrap().mapping.unwrap();
     IngestMapping { user_id: paths.iter().map(|path| (*path).to_owned()).collect(), ..mapping }
 }

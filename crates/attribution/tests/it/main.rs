@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod correcting;
+mod following;
 mod guarding;
 mod hooking;
 mod ingest;

@@ -29,8 +29,8 @@ pub(super) fn router() -> OpenApiRouter<Surface> {
 #[serde(rename_all = "camelCase")]
 struct Ingested {
     ok: bool,
-    /// `recorded`; `skipped`: a condition does not hold; `refused`: it does not say what an event needs. A refused one is not
-    /// worth sending again before its mapping was changed.
+    /// `recorded`; `corrected`: the event of an earlier body; `skipped`: a condition does not hold, or nothing changes;
+    /// `refused`: it does not say what an event needs. A refused one is not worth sending again before its mapping was changed.
     outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,

@@ -50,6 +50,9 @@ struct IngestMapping {
     metadata: BTreeMap<String, String>,
     /// All of them must hold; `field` is a path. What does not meet them records nothing.
     conditions: Vec<RecordCondition>,
+    /// A deal is one event, and its later bodies correct it: lost, open again, deleted, won again, another amount. Of Pipedrive,
+    /// Close and Copper only.
+    follow_records: bool,
 }
 
 impl From<room::IngestMapping> for IngestMapping {
@@ -65,6 +68,7 @@ impl From<room::IngestMapping> for IngestMapping {
             ts: mapping.ts,
             metadata: mapping.metadata.into_iter().collect(),
             conditions: mapping.conditions.into_iter().map(RecordCondition::from).collect(),
+            follow_records: mapping.follow_records,
         }
     }
 }
@@ -81,6 +85,7 @@ fn mapping(mut fields: Fields<'_>) -> Result<room::IngestMapping, Faults> {
         ts: paths(&mut fields, "ts"),
         metadata: names(&mut fields, "metadata").into_iter().collect(),
         conditions: conditions(&mut fields, "conditions"),
+        follow_records: fields.boolean("followRecords").unwrap_or_default(),
     };
     fields.done(mapping)
 }
@@ -321,7 +326,7 @@ struct IngestedBody {
     received_at: Option<String>,
     #[schema(value_type = Object)]
     body: Box<RawValue>,
-    /// `recorded`, `skipped` or `refused`, when it came.
+    /// `recorded`, `corrected`, `skipped` or `refused`, when it came.
     outcome: String,
     message: Option<String>,
     event_id: Option<String>,
@@ -336,6 +341,8 @@ struct IngestedBody {
     meets_conditions: bool,
     /// What cannot be read by it, in words.
     problems: Vec<String>,
+    /// `won`, `lost` or `deleted`, where the mapping follows records and the body tells it.
+    record_status: Option<String>,
 }
 
 impl From<room::IngestedBody> for IngestedBody {
@@ -355,6 +362,7 @@ impl From<room::IngestedBody> for IngestedBody {
             metadata: object(body.metadata_json),
             meets_conditions: body.meets_conditions,
             problems: body.problems,
+            record_status: text(body.record_status),
         }
     }
 }

@@ -74,6 +74,7 @@ pub fn ingest_urls() -> Vec<IngestUrl> {
             ts: vec!["data.won_time".to_owned()],
             metadata: [("deal_id".to_owned(), "data.id".to_owned())].into(),
             conditions: vec![condition("data.status", "won")],
+            follow_records: true,
         }),
         path: format!("/ingest/{}", id("ing", n)),
         created_at: before(86_400 * 6),

@@ -107,6 +107,7 @@ async fn an_ingest_url_is_made_changed_previewed_and_revoked_and_its_secret_is_s
         "valueInMinorUnits": true, "currency": [], "defaultCurrency": "EUR", "externalEventId": ["data.id"],
         "ts": [], "metadata": { "deal_id": "data.id" },
         "conditions": [{ "field": "data.status", "operator": "exists", "values": [] }],
+        "followRecords": true,
     });
     door.rooms.on(&format!("{URLS}/CreateIngestUrl"), move |asked: CreateIngestUrlRequest| {
         let (url, secret_path) = (Some(url(asked.mapping)), "/ingest/ing_1".to_owned());

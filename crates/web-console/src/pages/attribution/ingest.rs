@@ -68,6 +68,7 @@ struct Draft {
     /// `name = path`, one a line.
     metadata: String,
     conditions: String,
+    follow_records: bool,
 }
 
 impl Draft {
@@ -86,6 +87,7 @@ impl Draft {
             ts: mapping.ts.join(", "),
             metadata: metadata.join("\n"),
             conditions: typed(&mapping.conditions),
+            follow_records: mapping.follow_records,
         }
     }
 
@@ -102,6 +104,7 @@ impl Draft {
             ts: text("ts"),
             metadata: text("metadata"),
             conditions: text("conditions"),
+            follow_records: text("follow") == "yes",
         }
     }
 
@@ -128,6 +131,7 @@ impl Draft {
             ts: paths(&self.ts),
             metadata: lines.map(pair).collect::<Result<_, _>>()?,
             conditions: read_conditions(&self.conditions)?,
+            follow_records: self.follow_records,
         })
     }
 }
@@ -166,17 +170,25 @@ fn vendor(name: &str) -> String {
         .map_or_else(|| ui::vendor(name), |(_, label)| (*label).into())
 }
 
+/// How a deal is, in words.
+fn status(name: &str) -> &str {
+    match name {
+        "lost" => "lost or open",
+        other => other,
+    }
+}
+
 /// What to do in the CRM.
 fn how(vendor: &str) -> &'static str {
     match vendor {
         "pipedrive" => {
-            "Pipedrive: Settings > Tools and apps > Webhooks. Event “updated”, object “deal”, with the user and the password as HTTP auth."
+            "Pipedrive: Settings > Tools and apps > Webhooks. Event “updated”, object “deal”, with the user and the password as HTTP auth. Where later bodies correct events: event “all”."
         }
         "close" => {
-            "Close: make a webhook subscription for opportunity.updated by its API. Set the signature key that it gives here."
+            "Close: make a webhook subscription for opportunity.updated by its API, and for opportunity.deleted where later bodies correct events. Set the signature key that it gives here."
         }
         "copper" => {
-            "Copper: make a webhook subscription for opportunities by its API, with the secret as “secret”."
+            "Copper: make a webhook subscription for updates of opportunities by its API, with the secret as “secret”, and one for deletions where later bodies correct events."
         }
         _ => "Point the webhook of the CRM at the address, as JSON by POST.",
     }
