@@ -27,7 +27,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 16] = [
+const MIGRATIONS: [Migration; 17] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
@@ -48,6 +48,7 @@ const MIGRATIONS: [Migration; 16] = [
     },
     Migration { version: 42, name: "paused terms", sql: include_str!("../migrations/0042_paused_terms.sql") },
     Migration { version: 45, name: "following", sql: include_str!("../migrations/0045_following.sql") },
+    Migration { version: 46, name: "invited", sql: include_str!("../migrations/0046_invited.sql") },
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.

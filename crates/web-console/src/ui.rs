@@ -159,6 +159,7 @@ pub(crate) fn state(name: &str) -> Markup {
         "delivered" => (Good, "Delivered"),
         "recorded" => (Good, "Recorded"),
         "corrected" => (Good, "Corrected"),
+        "invited" => (Busy, "Invited"),
         "no_identity" => (Warn, "No identity"),
         "no_click" => (Warn, "No click counts"),
         "outside_window" => (Warn, "Outside the window"),

@@ -192,6 +192,29 @@ async fn a_partner_sees_what_is_theirs_and_nothing_else(shop: &Shop) {
     .await;
     let (status, refused) = shop.call("POST", &format!("/partners/{own}/invite"), None).await;
     assert_eq!((status, refused), (409, json!({ "error": "already_activated" })));
+    an_invited_partner_is_active_when_they_use_their_key(shop).await;
+}
+
+async fn an_invited_partner_is_active_when_they_use_their_key(shop: &Shop) {
+    let cleo = json!({ "email": "cleo@other.example", "name": "Cleo", "sendInvite": true });
+    let made = shop.ok("POST", "/partners", Some(cleo)).await;
+    assert_eq!((&made["status"], &made["activatedAt"]), (&json!("invited"), &Value::Null), "{made}");
+    let path = format!("/partners/{}", made["id"].as_str().expect("an id"));
+    let invited = shop.ok("POST", &format!("{path}/invite"), None).await;
+    assert_eq!((&invited["ok"], &invited["notified"]), (&json!(true), &json!(false)));
+    assert!(invited["invitedAt"].as_str() > made["invitedAt"].as_str(), "{made} {invited}");
+    let minted = shop.ok("POST", &format!("{path}/api-keys"), Some(json!({ "label": "Cleo" }))).await;
+    assert_eq!(
+        shop.ok("GET", &path, None).await["status"],
+        "invited",
+        "an admin's look is no use of the key"
+    );
+    let key = shop.with_key(minted["plaintext"].as_str().expect("it is shown once"));
+    key.ok("GET", &format!("{path}/commissions"), None).await;
+    let active = shop.ok("GET", &path, None).await;
+    assert_eq!(active["status"], "active", "{active}");
+    let (status, refused) = shop.call("POST", &format!("{path}/invite"), None).await;
+    assert_eq!((status, refused), (409, json!({ "error": "already_activated" })));
 }
 
 async fn a_payout_is_told(shop: &Shop, receiver: &Receiver, webhook: &str) {

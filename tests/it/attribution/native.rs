@@ -108,7 +108,7 @@ pub(super) async fn create_in_hubspot(hubspot: &HubSpotPortal, object: &str, pro
     answer["id"].as_str().expect("an id").to_owned()
 }
 
-async fn associate(hubspot: &HubSpotPortal, deal: &str, contact: &str) {
+pub(super) async fn associate(hubspot: &HubSpotPortal, deal: &str, contact: &str) {
     let path = format!("/crm/v4/objects/deals/{deal}/associations/default/contacts/{contact}");
     let (status, answer) = hubspot.call("PUT", &path, None).await;
     assert_eq!(status, 200, "{answer}");

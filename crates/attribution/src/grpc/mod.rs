@@ -106,9 +106,15 @@ impl Service {
         partner: &str,
     ) -> Result<Asker, Status> {
         let known = self.guard.authenticate(metadata).await?;
-        let own = known.partner().is_some_and(|own| own.to_string() == partner);
-        let Authorized { caller, credential_id, .. } = if own { known } else { known.require(scope)? };
-        Ok(Asker { organization: caller.organization, actor: caller.actor.to_string(), credential_id })
+        let own = known.partner().filter(|own| own.to_string() == partner);
+        let Authorized { caller, credential_id, .. } =
+            if own.is_some() { known } else { known.require(scope)? };
+        let asker =
+            Asker { organization: caller.organization, actor: caller.actor.to_string(), credential_id };
+        if let Some(own) = own {
+            self.came(&asker, own).await?;
+        }
+        Ok(asker)
     }
 
     fn now(&self) -> Timestamp {

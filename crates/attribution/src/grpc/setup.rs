@@ -45,6 +45,7 @@ impl Service {
             email,
             name: text::required("name", &request.name, LONGEST_NAME)?,
             metadata_json: text::object("metadata", &request.metadata_json)?,
+            invite: request.invite,
         };
         let (now, organization) = (self.now(), asker.organization);
         let partner = PartnerId::generate(now);
@@ -55,9 +56,13 @@ impl Service {
             }
             other => other?,
         }
-        let created = PartnerChanged { partner, status: "active".to_owned(), note: String::new(), at: now };
-        let kinds = [kind::PARTNER_CREATED, kind::PARTNER_ACTIVATED];
-        self.tell_partner(&mut tx, asker, &created, &kinds).await?;
+        let (status, kinds): (_, &[_]) = if request.invite {
+            ("invited", &[kind::PARTNER_CREATED])
+        } else {
+            ("active", &[kind::PARTNER_CREATED, kind::PARTNER_ACTIVATED])
+        };
+        let created = PartnerChanged { partner, status: status.to_owned(), note: String::new(), at: now };
+        self.tell_partner(&mut tx, asker, &created, kinds).await?;
         let stored = store::partners::find(&mut *tx, organization, partner).await?;
         self.commit(tx).await?;
         stored.ok_or_else(|| partner_missing().into())
@@ -71,8 +76,9 @@ impl Service {
         let is_revoked = match request.decision.as_str() {
             "revoke" => true,
             "reinstate" => false,
+            "invite" | "activate" => return self.let_in(asker, &request).await,
             _ => {
-                let message = "decision must be revoke or reinstate.";
+                let message = "decision must be revoke, reinstate, invite or activate.";
                 return Err(Refusal::invalid("decision", "decision_invalid", message).into());
             }
         };
@@ -105,6 +111,67 @@ impl Service {
         self.commit(tx).await?;
         self.derive_again(customers).await?;
         stored.ok_or_else(|| partner_missing().into())
+    }
+
+    /// Invites a partner once more who is not active yet, or says that they are.
+    async fn let_in(
+        &self,
+        asker: &Asker,
+        request: &wire::DecidePartnerRequest,
+    ) -> Result<wire::Partner, Error> {
+        let partner: PartnerId = id("partner_not_found", "partner", &request.partner_id)?;
+        let (now, organization) = (self.now(), asker.organization);
+        let mut tx = self.changing(organization).await?;
+        let found =
+            store::partners::find(&mut *tx, organization, partner).await?.ok_or_else(partner_missing)?;
+        match (found.status.as_str(), request.decision.as_str()) {
+            ("invited", "invite") => {
+                store::partners::invite(&mut tx, partner, now).await?;
+                let told =
+                    publisher::settings(organization, partner.to_string(), "invited", &asker.actor, now)?;
+                bus::outbox::enqueue(&mut tx, &[told]).await?;
+            }
+            ("invited", _) => {
+                let note = text::optional("note", &request.note, text::LONGEST)?;
+                self.activate(&mut tx, asker, partner, note).await?;
+            }
+            ("revoked", _) => {
+                let message = "The partner is revoked: reinstate them.";
+                return Err(Refusal::conflict("partner_revoked", message).into());
+            }
+            (_, "invite") => {
+                return Err(Refusal::taken("already_activated", "The partner is active already.").into());
+            }
+            _ => return Ok(found),
+        }
+        let stored = store::partners::find(&mut *tx, organization, partner).await?;
+        self.commit(tx).await?;
+        stored.ok_or_else(|| partner_missing().into())
+    }
+
+    /// A partner uses a key of their own: whoever was invited is active from then on.
+    pub(super) async fn came(&self, asker: &Asker, partner: PartnerId) -> Result<(), Error> {
+        if !store::partners::is_invited(&self.pool, asker.organization, partner).await? {
+            return Ok(());
+        }
+        let mut tx = self.changing(asker.organization).await?;
+        self.activate(&mut tx, asker, partner, String::new()).await?;
+        self.commit(tx).await
+    }
+
+    async fn activate(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        asker: &Asker,
+        partner: PartnerId,
+        note: String,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        if store::partners::activate(&mut *tx, asker.organization, partner, now).await? {
+            let changed = PartnerChanged { partner, status: "active".to_owned(), note, at: now };
+            self.tell_partner(tx, asker, &changed, &[kind::PARTNER_ACTIVATED]).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn list_partners(

@@ -26,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<Surface> {
         .routes(routes!(revoke))
         .routes(routes!(reinstate))
         .routes(routes!(invite))
+        .routes(routes!(activate))
         .routes(routes!(links, create_link))
 }
 
@@ -40,17 +41,18 @@ struct Partner {
     name: String,
     #[schema(value_type = Object)]
     metadata: Box<RawValue>,
-    /// `active` or `revoked`.
+    /// `invited`, `active` or `revoked`.
     status: String,
     created_at: Option<String>,
-    /// Partners are active as soon as they are created.
+    invited_at: Option<String>,
+    /// Partners are active as soon as they are created, but for those who are invited: they are from the first use of a key of
+    /// their own.
     activated_at: Option<String>,
     revoked_at: Option<String>,
 }
 
 impl Partner {
     fn of(partner: room::Partner, tenant_id: String) -> Self {
-        let created_at = instant(partner.created_at);
         Self {
             id: partner.id,
             tenant_id,
@@ -58,8 +60,9 @@ impl Partner {
             name: partner.name,
             metadata: object(partner.metadata_json),
             status: partner.status,
-            activated_at: created_at.clone(),
-            created_at,
+            created_at: instant(partner.created_at),
+            invited_at: instant(partner.invited_at),
+            activated_at: instant(partner.activated_at),
             revoked_at: instant(partner.revoked_at),
         }
     }
@@ -74,7 +77,7 @@ struct NewPartner {
     name: String,
     #[schema(value_type = Option<Object>)]
     metadata: Option<serde_json::Value>,
-    /// Left alone: nobody is written to, and the answer says so by `invited`.
+    /// Invited, and active from the first use of a key of their own. Nobody is written to: give them a key.
     send_invite: Option<bool>,
 }
 
@@ -102,7 +105,7 @@ struct PartnerPage {
 #[utoipa::path(
     get, path = "/partners", tag = "attribution",
     params(
-        ("status" = Option<String>, Query, description = "`active` or `revoked`"),
+        ("status" = Option<String>, Query, description = "`invited`, `active` or `revoked`"),
         ("limit" = Option<u32>, Query, description = "1 to 500, which it is without it"),
         ("cursor" = Option<String>, Query),
     ),
@@ -114,7 +117,7 @@ async fn list(
     mut params: Params,
 ) -> Result<Json<PartnerPage>, Refusal> {
     let request = room::ListPartnersRequest {
-        status: params.one_of("status", &["active", "revoked"]).unwrap_or_default().to_owned(),
+        status: params.one_of("status", &["invited", "active", "revoked"]).unwrap_or_default().to_owned(),
         limit: params.integer("limit", 1, 500).unwrap_or(500),
         cursor: params.text_or_empty("cursor"),
     };
@@ -154,8 +157,8 @@ fn new_partner(mut fields: Fields<'_>) -> Result<room::CreatePartnerRequest, Fau
         email,
         name: fields.required_text("name", Length::SOME),
         metadata_json: fields.object("metadata").unwrap_or_default().to_owned(),
+        invite: fields.boolean("sendInvite").unwrap_or_default(),
     };
-    fields.boolean("sendInvite");
     fields.done(request)
 }
 
@@ -251,23 +254,58 @@ async fn decide(
     Ok(decided.map_err(|status| Refusal::of_room(&status, Scope::PartnersWrite))?.into_inner())
 }
 
-/// Invite a partner once more, which nobody needs: partners are active as soon as they are created, and are given a key of
-/// their own.
+/// A partner was invited once more.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Invited {
+    ok: bool,
+    invited_at: Option<String>,
+    /// Nobody is written to.
+    notified: bool,
+}
+
+/// Invite a partner once more. They are not written to: give them a key of their own, whose first use activates them.
 ///
-/// Scope `partners:write`. Always refused: `already_activated`.
+/// Scope `partners:write`. `already_activated` for one who is active, `partner_revoked` for one who was revoked.
 #[utoipa::path(
     post, path = "/partners/{id}/invite", tag = "attribution", params(("id" = String, Path)),
-    responses((status = 200, body = Done), AttributionRefusals)
+    responses((status = 200, body = Invited), AttributionRefusals)
 )]
 async fn invite(
     State(surface): State<Surface>,
     key: Key,
-    Path(partner_id): Path<String>,
+    Path(id): Path<String>,
+) -> Result<Json<Invited>, Refusal> {
+    let partner = let_in(&surface, &key, (id, "invite")).await?;
+    Ok(Json(Invited { ok: true, invited_at: instant(partner.invited_at), notified: false }))
+}
+
+/// Activate a partner who was invited, without waiting for the first use of their key.
+///
+/// Scope `partners:write`. One who is active stays so.
+#[utoipa::path(
+    post, path = "/partners/{id}/activate", tag = "attribution", params(("id" = String, Path)),
+    responses((status = 200, body = Done), AttributionRefusals)
+)]
+async fn activate(
+    State(surface): State<Surface>,
+    key: Key,
+    Path(id): Path<String>,
 ) -> Result<Json<Done>, Refusal> {
+    let_in(&surface, &key, (id, "activate")).await?;
+    Ok(Json(Done { ok: true }))
+}
+
+async fn let_in(
+    surface: &Surface,
+    key: &Key,
+    (partner_id, decision): (String, &str),
+) -> Result<room::Partner, Refusal> {
     key.must_have(Scope::PartnersWrite).await?;
-    let found = surface.attribution().get_partner(key.asks(room::GetPartnerRequest { partner_id })?).await;
-    found.map_err(|status| Refusal::of_room(&status, Scope::PartnersRead))?;
-    Err(Refusal::new(StatusCode::CONFLICT, "already_activated"))
+    let request =
+        room::DecidePartnerRequest { partner_id, decision: decision.to_owned(), note: String::new() };
+    let decided = surface.attribution().decide_partner(key.asks(request)?).await;
+    Ok(decided.map_err(|status| Refusal::of_room(&status, Scope::PartnersWrite))?.into_inner())
 }
 
 /// A partner's link.

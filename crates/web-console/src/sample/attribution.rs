@@ -78,6 +78,8 @@ pub fn partner(n: u32) -> Partner {
         status: if n == 1 { "active" } else { "revoked" }.to_owned(),
         created_at: before(86_400 * 30),
         revoked_at: if n == 1 { None } else { before(86_400) },
+        invited_at: None,
+        activated_at: before(86_400 * 30),
     }
 }
 

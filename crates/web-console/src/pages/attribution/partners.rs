@@ -89,6 +89,7 @@ pub(crate) async fn create(
         email: form.email.trim().to_owned(),
         name: form.name.trim().to_owned(),
         metadata_json: String::new(),
+        invite: false,
     };
     let partner = app.rooms().attribution().create_partner(visitor.ask(request)?).await?.into_inner();
     let text = format!("{} is a partner now. Make a link to share.", partner.name);
@@ -102,12 +103,13 @@ pub(crate) struct Decision {
     note: String,
 }
 
-/// `POST /attribution/partners/{partner}/decide`: revokes or reinstates.
+/// `POST /attribution/partners/{partner}/decide`: revokes, reinstates or activates.
 pub(crate) async fn decide(
     State(app): State<App>,
     Path(partner_id): Path<String>,
     Form(visitor, form): Form<Decision>,
 ) -> Result<Response, Failure> {
+    let is_activated = form.decision == "activate";
     let request = DecidePartnerRequest {
         partner_id: partner_id.clone(),
         decision: form.decision,
@@ -119,6 +121,7 @@ pub(crate) async fn decide(
             "{} is revoked: the links lead nowhere, and what happens from now on pays nothing.",
             partner.name
         ),
+        _ if is_activated => format!("{} is active.", partner.name),
         _ => format!("{} earns again from now on.", partner.name),
     };
     Ok(respond::redirect(&format!("{PATH}/{partner_id}"), &Flash::good(text)))
