@@ -162,14 +162,11 @@ async fn customers_fit(
     found: &mut Verification,
 ) -> Result<(), Error> {
     let list: Vec<&Customer> = customers.iter().collect();
-    let all = store::facts::load(tx, &list, book.reads_metadata()).await?;
-    let events: Vec<Uuid> =
-        all.iter().flat_map(|facts| &facts.conversions).map(|one| one.id.uuid()).collect();
-    let mut standings = store::standing::load(tx, &events).await?;
-    found.events += events.len() as u64;
+    let mut all = store::facts::load(tx, &list, book.reads_metadata()).await?;
+    let standings = store::standing::load(tx, &mut all).await?;
     let mut rows = Vec::new();
-    for (customer, facts) in list.into_iter().zip(&all) {
-        let standing = standings.of(facts);
+    for ((customer, facts), standing) in list.into_iter().zip(&all).zip(standings) {
+        found.events += facts.conversions.len() as u64;
         let now = Timestamp::UNIX_EPOCH;
         let view = View { customer, book, facts, standing: &standing, now };
         let derived = view.derive();

@@ -51,7 +51,7 @@ where
     text.map(str::parse).transpose().map_err(|error| stored(column, error))
 }
 
-/// Reads all facts of these customers, in their order.
+/// Reads all facts of these customers, in their order, but for what payouts took.
 pub(crate) async fn load(
     tx: &mut PgConnection,
     customers: &[&Customer],
@@ -75,7 +75,7 @@ pub(crate) struct Wanted<'a> {
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Of the customers, in their order.
+    /// Of the customers, in their order, but for what payouts took: [`super::standing::load`] adds that.
     pub(crate) facts: Vec<Facts>,
     /// The versions of catalogs; one that nobody changed yet has none.
     pub(crate) versions: HashMap<OrganizationId, i64>,
@@ -110,14 +110,10 @@ pub(crate) async fn read(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<F
         }
     }
     if !events.is_empty() {
-        for row in decisions_of(tx, events.keys()).await? {
-            let Some(&place) = events.get(&row.try_get::<Uuid, _>("event")?) else { continue };
-            all[place].decisions.push(decision(&row)?);
-        }
         for row in said_of(tx, events.keys()).await? {
             let Some(&place) = events.get(&row.try_get::<Uuid, _>("event")?) else { continue };
-            match row.try_get::<Option<Uuid>, _>("payout")? {
-                Some(payout) => all[place].paid.push(payout_line(&row, payout)?),
+            match row.try_get::<Option<&str>, _>("verdict")? {
+                Some(_) => all[place].decisions.push(decision(&row)?),
                 None => all[place].corrections.push(correction(&row)?),
             }
         }
@@ -167,38 +163,36 @@ async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, 
     .await?)
 }
 
-/// Decisions about what events pay.
-async fn decisions_of<'a>(
+/// Decisions about what events pay, and corrections of events: those have no verdict.
+async fn said_of<'a>(
     tx: &mut PgConnection,
     events: impl Iterator<Item = &'a Uuid>,
 ) -> Result<Vec<PgRow>, Error> {
     Ok(sqlx::query(
-        "SELECT id, at, verdict, click, event, rule FROM decisions WHERE event = ANY($1) AND event IS NOT NULL",
+        "SELECT id, at, event, verdict, click, rule, NULL::text AS kind, NULL::bigint AS amount, NULL::text AS currency
+         FROM decisions WHERE event = ANY($1) AND event IS NOT NULL
+         UNION ALL
+         SELECT corrections.id, corrections.at, corrections.event, NULL, NULL, NULL, kind, amount, events.currency
+         FROM corrections JOIN events ON events.id = corrections.event WHERE corrections.event = ANY($1)",
     )
     .bind(events.copied().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?)
 }
 
-/// Corrections and payout lines of events; one of the two halves of each row is null.
-async fn said_of<'a>(
-    tx: &mut PgConnection,
-    events: impl Iterator<Item = &'a Uuid>,
-) -> Result<Vec<PgRow>, Error> {
-    Ok(sqlx::query(
-        "SELECT corrections.event, corrections.id, kind, corrections.amount, corrections.at, events.currency,
-                NULL::uuid AS payout, NULL::text AS click, NULL::smallint AS rule, NULL::uuid AS partner
-         FROM corrections JOIN events ON events.id = corrections.event WHERE corrections.event = ANY($1)
-         UNION ALL
-         SELECT payout_lines.event, NULL, NULL, payout_lines.amount, NULL, payouts.currency,
-                payout_lines.payout, commissions.click, commissions.rule, payouts.partner
+/// Reads what payouts took for these events.
+pub(super) async fn payout_lines(tx: &mut PgConnection, events: &[Uuid]) -> Result<Vec<PayoutLine>, Error> {
+    let rows = sqlx::query(
+        "SELECT payout_lines.event, payout_lines.amount, payouts.currency, payout_lines.payout, commissions.click,
+                commissions.rule, payouts.partner
          FROM payout_lines JOIN payouts ON payouts.id = payout_lines.payout
          JOIN commissions ON commissions.id = payout_lines.commission
          WHERE payout_lines.event = ANY($1) AND payouts.status <> 'failed'",
     )
-    .bind(events.copied().collect::<Vec<_>>())
+    .bind(events)
     .fetch_all(tx)
-    .await?)
+    .await?;
+    rows.iter().map(payout_line).collect()
 }
 
 fn click(row: &PgRow) -> Result<Click, Error> {
@@ -277,9 +271,9 @@ fn correction(row: &PgRow) -> Result<Correction, Error> {
     })
 }
 
-fn payout_line(row: &PgRow, payout: Uuid) -> Result<PayoutLine, Error> {
+fn payout_line(row: &PgRow) -> Result<PayoutLine, Error> {
     Ok(PayoutLine {
-        payout: PayoutId::from_uuid(payout),
+        payout: PayoutId::from_uuid(row.try_get("payout")?),
         commission: commission_key(row, ConversionId::from_uuid(row.try_get("event")?))?,
         partner: PartnerId::from_uuid(row.try_get("partner")?),
         minor: row.try_get("amount")?,

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    facts::{maybe_word, stored, word},
+    facts::{maybe_word, payout_lines, stored, word},
     maybe_time, time,
 };
 use crate::{
@@ -65,29 +65,6 @@ pub(crate) struct Standing {
     pub(crate) commissions: HashMap<CommissionKey, CommissionRow>,
 }
 
-/// What stands of the events of many customers.
-#[derive(Debug, Default)]
-pub(crate) struct Standings {
-    events: HashMap<ConversionId, EventStanding>,
-    commissions: HashMap<ConversionId, Vec<CommissionRow>>,
-}
-
-impl Standings {
-    /// Takes out what stands of these facts.
-    pub(crate) fn of(&mut self, facts: &Facts) -> Standing {
-        let mut own = Standing::default();
-        for conversion in &facts.conversions {
-            if let Some((id, standing)) = self.events.remove_entry(&conversion.id) {
-                own.events.insert(id, standing);
-            }
-            for row in self.commissions.remove(&conversion.id).unwrap_or_default() {
-                own.commissions.insert(row.is.key.clone(), row);
-            }
-        }
-        own
-    }
-}
-
 /// The columns of [`CommissionRow`].
 pub(crate) const COMMISSION: &str = "id, organization, event, click, rule, attribution, partner, program, terms, currency, due, paid, status, reason, \
      held, suspicion, accrued_at, mature_at, hold_days, approved_at, paid_at, payout";
@@ -132,24 +109,23 @@ pub(crate) fn commission(row: &PgRow) -> Result<CommissionRow, Error> {
     })
 }
 
-/// Reads what stands of these events.
-pub(crate) async fn load(tx: &mut PgConnection, events: &[Uuid]) -> Result<Standings, Error> {
-    let mut standing = Standings::default();
-    if events.is_empty() {
-        return Ok(standing);
+/// Reads what stands of the events of each of these facts, and then adds to the facts what payouts took. A payout does not
+/// wait for those who derive: if one is made meanwhile, it is seen in the facts and not in what stands, so that moving what
+/// stands is refused ([`update`]). The other way round it would be taken back.
+pub(crate) async fn load(tx: &mut PgConnection, facts: &mut [Facts]) -> Result<Vec<Standing>, Error> {
+    let mut standings: Vec<Standing> = facts.iter().map(|_| Standing::default()).collect();
+    let places: HashMap<ConversionId, usize> = (0..)
+        .zip(facts.iter())
+        .flat_map(|(place, facts)| facts.conversions.iter().map(move |one| (one.id, place)))
+        .collect();
+    if places.is_empty() {
+        return Ok(standings);
     }
-    let rows = sqlx::query(
-        "SELECT events.id AS event, events.status, events.reason, events.model, events.generation,
-                attributions.id, click, partner, program, numerator, denominator
-         FROM events LEFT JOIN attributions ON attributions.event = events.id AND closed_at IS NULL
-         WHERE events.id = ANY($1) ORDER BY attributions.id",
-    )
-    .bind(events)
-    .fetch_all(&mut *tx)
-    .await?;
-    for row in rows {
+    let events: Vec<Uuid> = places.keys().map(|id| id.uuid()).collect();
+    for row in event_rows(tx, &events).await? {
         let event = ConversionId::from_uuid(row.try_get("event")?);
-        let read = standing.events.entry(event).or_insert(EventStanding {
+        let Some(&place) = places.get(&event) else { continue };
+        let read = standings[place].events.entry(event).or_insert(EventStanding {
             status: word(&row, "status")?,
             reason: maybe_word(&row, "reason")?,
             model: maybe_word(&row, "model")?,
@@ -163,14 +139,31 @@ pub(crate) async fn load(tx: &mut PgConnection, events: &[Uuid]) -> Result<Stand
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT {COMMISSION} FROM commissions WHERE event = ANY($1)"
     )))
-    .bind(events)
-    .fetch_all(tx)
+    .bind(&events)
+    .fetch_all(&mut *tx)
     .await?;
     for row in rows {
         let row = commission(&row)?;
-        standing.commissions.entry(row.is.key.conversion).or_default().push(row);
+        let Some(&place) = places.get(&row.is.key.conversion) else { continue };
+        standings[place].commissions.insert(row.is.key.clone(), row);
     }
-    Ok(standing)
+    for line in payout_lines(tx, &events).await? {
+        let Some(&place) = places.get(&line.commission.conversion) else { continue };
+        facts[place].paid.push(line);
+    }
+    Ok(standings)
+}
+
+async fn event_rows(tx: &mut PgConnection, events: &[Uuid]) -> Result<Vec<PgRow>, Error> {
+    Ok(sqlx::query(
+        "SELECT events.id AS event, events.status, events.reason, events.model, events.generation,
+                attributions.id, click, partner, program, numerator, denominator
+         FROM events LEFT JOIN attributions ON attributions.event = events.id AND closed_at IS NULL
+         WHERE events.id = ANY($1) ORDER BY attributions.id",
+    )
+    .bind(events)
+    .fetch_all(tx)
+    .await?)
 }
 
 fn touch(row: &PgRow, id: Uuid) -> Result<TouchStanding, Error> {

@@ -183,7 +183,7 @@ impl Context {
             organizations: &organizations,
             keys: &keys,
         };
-        let facts::Found { facts, versions, first } = facts::read(tx, &wanted).await?;
+        let facts::Found { mut facts, versions, first } = facts::read(tx, &wanted).await?;
         let catalogs = self.catalogs.at(tx, &organizations, &versions).await?;
         if self.catalogs.reaching(&organizations) != reaching
             || self.catalogs.read_metadata(&organizations) != with_metadata
@@ -192,14 +192,9 @@ impl Context {
             // other, and all facts are read that the terms read.
             return Err(Error::Contended);
         }
-        let events: Vec<Uuid> =
-            facts.iter().flat_map(|facts| &facts.conversions).map(|one| one.id.uuid()).collect();
-        let mut standings = store::standing::load(tx, &events).await?;
-        let known = |facts: Facts| {
-            let standing = standings.of(&facts);
-            Known { facts, standing }
-        };
-        let customers = customers.into_iter().zip(facts.into_iter().map(known)).collect();
+        let standings = store::standing::load(tx, &mut facts).await?;
+        let known = facts.into_iter().zip(standings).map(|(facts, standing)| Known { facts, standing });
+        let customers = customers.into_iter().zip(known).collect();
         let (new, repeats, answers, times) = (Vec::new(), HashMap::new(), HashMap::new(), HashMap::new());
         Ok(Gathering { jobs, now, catalogs, customers, first, new, repeats, answers, times })
     }

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use proto::attribution::{SettlePayoutRequest, Terms, correct_event_request::Correction};
+use sqlx::{Postgres, Transaction};
 use testkit::eventually;
 
-use crate::world::{SOON, Sold, by_all, event, percent, world, world_that_looks_every};
+use crate::world::{SOON, Sold, World, by_all, event, percent, world, world_that_looks_every};
 
 fn settle(payout: &str, outcome: &str) -> SettlePayoutRequest {
     SettlePayoutRequest {
@@ -91,6 +92,50 @@ async fn a_payout_that_failed_is_owed_again() {
     world.assert_whole().await;
     assert_eq!(world.payouts("december").await.payouts.len(), 1);
     world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_is_made_while_its_customer_is_derived_is_not_taken_back() {
+    let world = world().await;
+    let Sold { ada, .. } = world.sold(percent("10")).await;
+    world.approve(&world.commissions().await[0].id).await.unwrap();
+    // Three wait for one table, in this order: who pays, the test, who derives the customer and has read some of what is
+    // known by then. So the payout is made when the customer is half read.
+    let held = held(&world).await;
+    let paid = async { world.payouts("november").await };
+    let between = async {
+        until_waiting(&world, 1).await;
+        self::held(&world).await.commit().await.unwrap();
+    };
+    let sold = async {
+        until_waiting(&world, 2).await;
+        world.record(event("user-1", "200")).await
+    };
+    let go = async {
+        until_waiting(&world, 3).await;
+        held.commit().await.unwrap();
+    };
+    let (run, (), _, ()) = tokio::join!(paid, between, sold, go);
+    assert_eq!(run.payouts[0].amount.as_ref().unwrap().amount, "10.00");
+    assert_eq!(world.balances(&ada).await, ["accrued 20.00 USD"]);
+    world.assert_whole().await;
+}
+
+/// Keeps everybody from the table of attributions until it is committed.
+async fn held(world: &World) -> Transaction<'static, Postgres> {
+    let mut tx = world.pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE attributions IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();
+    tx
+}
+
+/// Waits until so many wait for it.
+async fn until_waiting(world: &World, many: i64) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'attributions'::regclass AND NOT granted";
+    eventually(SOON, "they wait", || async {
+        let found: i64 = sqlx::query_scalar(waiting).fetch_one(&world.pool).await.unwrap();
+        (found >= many).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

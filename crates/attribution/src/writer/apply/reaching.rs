@@ -193,12 +193,9 @@ impl Settling<'_> {
             return Ok(());
         }
         beyond.payments.extend(claims::of_customers(tx, &others).await?.iter().filter_map(payment));
-        let facts = store::facts::load(tx, &others, self.book.reads_metadata()).await?;
-        let events: Vec<Uuid> =
-            facts.iter().flat_map(|facts| &facts.conversions).map(|one| one.id.uuid()).collect();
-        let mut standings = store::standing::load(tx, &events).await?;
-        for (customer, facts) in others.into_iter().zip(facts) {
-            let standing = standings.of(&facts);
+        let mut facts = store::facts::load(tx, &others, self.book.reads_metadata()).await?;
+        let standings = store::standing::load(tx, &mut facts).await?;
+        for ((customer, facts), standing) in others.into_iter().zip(facts).zip(standings) {
             beyond.others.insert(customer.clone(), Known { facts, standing });
         }
         Ok(())
