@@ -1,12 +1,11 @@
-//! Clicks are recorded in gatherings, as facts are: all that wait, in one statement. While one is committed another one is
-//! gathered.
+//! Clicks are recorded in gatherings, as facts are: all that wait, in one statement.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use model::Clock;
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -21,8 +20,6 @@ use crate::{
 /// The most clicks of one statement.
 const MOST: usize = 500;
 const QUEUE: usize = 4_096;
-/// How many statements are under way at once.
-const LANES: usize = 2;
 
 type Reply = oneshot::Sender<Result<Option<Landing>, Error>>;
 
@@ -39,8 +36,7 @@ impl Clicker {
         tasks: &TaskTracker,
     ) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let recorder = Recorder { pool, clock, lanes: Arc::default() };
-        tasks.spawn(recorder.run(queue, shutdown, tasks.clone()));
+        tasks.spawn(record(pool, clock, queue, shutdown));
         Self(sender)
     }
 
@@ -52,51 +48,29 @@ impl Clicker {
     }
 }
 
-/// Records gatherings, each on a connection of its own.
-#[derive(Clone)]
-struct Recorder {
+async fn record(
     pool: PgPool,
     clock: Arc<dyn Clock>,
-    /// The connections that are not in use.
-    lanes: Arc<Mutex<Vec<PgConnection>>>,
-}
-
-impl Recorder {
-    async fn run(
-        self,
-        mut queue: mpsc::Receiver<(NewClick, Reply)>,
-        shutdown: CancellationToken,
-        tasks: TaskTracker,
-    ) {
-        let free = Arc::new(Semaphore::new(LANES));
-        // It is never closed.
-        while let Ok(lane) = Arc::clone(&free).acquire_owned().await {
-            let mut gathered = Vec::new();
-            let waited = shutdown.run_until_cancelled(queue.recv_many(&mut gathered, MOST)).await;
-            if waited.is_none() {
-                // What was handed in before the end is recorded.
-                while gathered.len() < MOST
-                    && let Ok(next) = queue.try_recv()
-                {
-                    gathered.push(next);
-                }
+    mut queue: mpsc::Receiver<(NewClick, Reply)>,
+    shutdown: CancellationToken,
+) {
+    let mut gathered = Vec::with_capacity(MOST);
+    let mut lane = None;
+    loop {
+        let waited = shutdown.run_until_cancelled(queue.recv_many(&mut gathered, MOST)).await;
+        if waited.is_none() {
+            // What was handed in before the end is recorded.
+            while gathered.len() < MOST
+                && let Ok(next) = queue.try_recv()
+            {
+                gathered.push(next);
             }
-            if gathered.is_empty() {
-                return;
-            }
-            let recorder = self.clone();
-            tasks.spawn(async move {
-                recorder.record(gathered).await;
-                drop(lane);
-            });
         }
-    }
-
-    async fn record(&self, gathered: Vec<(NewClick, Reply)>) {
-        let (new, replies): (Vec<NewClick>, Vec<Reply>) = gathered.into_iter().unzip();
-        let mut lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let landings = insert(&self.pool, &mut lane, &new, text::micros(self.clock.now())).await;
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).extend(lane);
+        if gathered.is_empty() {
+            return;
+        }
+        let (new, replies): (Vec<NewClick>, Vec<Reply>) = gathered.drain(..).unzip();
+        let landings = insert(&pool, &mut lane, &new, text::micros(clock.now())).await;
         if let Err(error) = &landings {
             tracing::error!(%error, clicks = new.len(), "recording clicks failed");
         }

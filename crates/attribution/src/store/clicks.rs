@@ -61,7 +61,7 @@ pub(crate) async fn insert(
                                  user_agent, referer, flagged)
              SELECT id, organization, link_key, partner, program, ts, $10, landing_url, ip_hash, user_agent, referer,
                     flagged
-             FROM found ORDER BY id ON CONFLICT (id) DO NOTHING)
+             FROM found ON CONFLICT (id) DO NOTHING)
          SELECT place, destination, allowed_domains FROM found",
     )
     .bind(column!(|click| click.id.as_str()))
