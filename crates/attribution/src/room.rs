@@ -52,7 +52,7 @@ const MIGRATIONS: [Migration; 17] = [
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(200);
 
 /// What the room is given.
 #[derive(Clone)]

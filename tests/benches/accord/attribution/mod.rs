@@ -1,4 +1,5 @@
-//! Conversion events over gRPC: accepted, attributed and accrued, beside one row with its commit; and clicks.
+//! Conversion events over gRPC: accepted, attributed and accrued, beside one row with its commit; and clicks. The rooms are
+//! identity and attribution, whose events are on the bus; at last the audit log reads them beside it.
 
 mod again;
 mod following;
@@ -6,6 +7,8 @@ mod following;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use bus::subject;
+use chassis::guard::Guard;
 use futures::{StreamExt, TryStreamExt, stream};
 use identity::{FirstUser, NewKey};
 use model::{Clock, Role, Scope, SystemClock};
@@ -37,6 +40,8 @@ const BATCH: usize = 1_000;
 const PARTNERS: usize = 50;
 /// Of a program whose tiers reach over all customers of a partner.
 const TIERED: usize = 5_000;
+/// While the audit log records what is accrued.
+const AUDITED: usize = 20_000;
 
 pub(crate) use again::measure as measure_again;
 
@@ -44,6 +49,8 @@ pub(crate) use again::measure as measure_again;
 #[derive(Clone)]
 struct Shop {
     client: AttributionClient<Channel>,
+    /// To all rooms.
+    channel: Channel,
     key: String,
     program: String,
     links: Vec<String>,
@@ -75,6 +82,7 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         servers.cpu()?.per_change_since(&before, following::CLICKS)
     ));
     let tiered = tiered(&shop).await?;
+    let audited = audited(&shop, &servers, &started).await?;
     let whole = shop.verify().await?;
     note(&format!("attribution: verified {whole} events"));
     let (p50, p99) = (percentile(&mut took, 50), percentile(&mut took, 99));
@@ -95,6 +103,7 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         row("Their p99", ms(p99), "< 20 ms"),
         row("Events accrued in batches of 1,000", format!("{batches:.0}/s"), ">= 15,000/s"),
         row("Events of a program with tiers, 16 callers", format!("{tiered:.0}/s"), ""),
+        row("Events one by one beside the audit log", format!("{audited:.0}/s"), ""),
         row("Clicks on links, 64 callers", format!("{clicks:.0}/s"), ""),
         row("Links followed over HTTP, 16 connections", format!("{followed:.0}/s"), ">= 10,000/s"),
     ])
@@ -112,6 +121,27 @@ async fn tiered(shop: &Shop) -> Result<f64> {
     let first = EVENTS + BATCHES * BATCH;
     shop.identify(first..first + TIERED).await?;
     Ok(shop.singles(first..first + TIERED).await?.0)
+}
+
+/// The audit log records the same events meanwhile, after it has recorded all that came before.
+async fn audited(shop: &Shop, servers: &Servers, started: &Started) -> Result<f64> {
+    let first = EVENTS + BATCHES * BATCH + TIERED;
+    shop.identify(first..first + AUDITED).await?;
+    let bus = servers.bus("audit").await?;
+    let deps = audit::Deps {
+        bus: bus.clone(),
+        guard: Guard::new(shop.channel.clone()),
+        clock: Arc::new(SystemClock),
+        shutdown: started.shutdown.clone(),
+        tasks: started.tasks.clone(),
+    };
+    audit::start(audit::Config::new(servers.postgres.url()), deps).await?;
+    let recorded = || async {
+        let pending = bus.pending(subject::EVENTS, "audit").await.ok()?;
+        (pending.waiting == 0 && pending.unanswered == 0).then_some(())
+    };
+    testkit::eventually(Duration::from_secs(60), "the audit log has recorded everything", recorded).await;
+    Ok(shop.singles(first..first + AUDITED).await?.0)
 }
 
 async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
@@ -137,18 +167,9 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
     let key = operator.mint_api_key(organization, key).await?.secret.expose_secret().to_owned();
     let (listener, channel) = listen().await?;
     let rooms = listener.local_addr()?;
-    let guard = chassis::guard::Guard::new(channel.clone());
-    let audit = audit::Deps {
-        bus: servers.bus("audit").await?,
-        guard: guard.clone(),
-        clock: Arc::clone(&clock),
-        shutdown: started.shutdown.clone(),
-        tasks: started.tasks.clone(),
-    };
-    audit::start(audit::Config::new(url), audit).await?;
     let deps = attribution::Deps {
         bus: servers.bus("attribution").await?,
-        guard,
+        guard: Guard::new(channel.clone()),
         vault: Arc::new(Vault::new(Keyring::generate("bench".parse()?))),
         clock,
         shutdown: started.shutdown.clone(),
@@ -159,8 +180,9 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
     let stopped = started.shutdown.clone().cancelled_owned();
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     started.tasks.spawn(serving.serve_with_incoming_shutdown(incoming, stopped));
-    let client = AttributionClient::new(channel);
-    Shop { client, key, program: String::new(), links: Vec::new(), rooms }.beside("Spring", Vec::new()).await
+    let client = AttributionClient::new(channel.clone());
+    let shop = Shop { client, channel, key, program: String::new(), links: Vec::new(), rooms };
+    shop.beside("Spring", Vec::new()).await
 }
 
 /// One row with its commit, 16 writers.
@@ -218,7 +240,7 @@ impl Shop {
             client.create_link(self.with(link)?).await?;
             links.push(key);
         }
-        Ok(Self { client, key: self.key.clone(), program, links, rooms: self.rooms })
+        Ok(Self { client, program, links, ..self.clone() })
     }
 
     async fn click(&self, number: usize) -> Result<String> {
