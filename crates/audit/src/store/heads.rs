@@ -35,15 +35,21 @@ pub(crate) async fn lock(
     Ok(heads)
 }
 
-/// Moves heads forward.
+/// Moves heads forward that are locked by this transaction. Those that are there are updated, not inserted and refused, which
+/// would lock each of them once more.
 pub(crate) async fn advance(tx: &mut PgConnection, heads: &[(Uuid, HeadRow)]) -> Result<(), Error> {
     let organizations: Vec<Uuid> = heads.iter().map(|(organization, _)| *organization).collect();
     let sequences: Vec<i64> = heads.iter().map(|(_, head)| head.sequence).collect();
     let hashes: Vec<&[u8]> = heads.iter().map(|(_, head)| head.hash.as_slice()).collect();
     sqlx::query(
-        "INSERT INTO heads (organization, sequence, hash)
-         SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bytea[])
-         ON CONFLICT (organization) DO UPDATE SET sequence = EXCLUDED.sequence, hash = EXCLUDED.hash",
+        "WITH given AS (
+             SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bytea[]) AS given (organization, sequence, hash)
+         ), moved AS (
+             UPDATE heads SET sequence = given.sequence, hash = given.hash FROM given
+             WHERE heads.organization = given.organization RETURNING heads.organization
+         )
+         INSERT INTO heads (organization, sequence, hash)
+         SELECT * FROM given WHERE organization NOT IN (SELECT organization FROM moved)",
     )
     .bind(organizations)
     .bind(sequences)

@@ -108,7 +108,9 @@ impl Postgres {
             format!("port={port}"),
             format!("shared_buffers={}MB", self.shared_buffers_mb),
             format!("max_connections={}", self.max_connections),
-            "max_wal_size=2GB".to_owned(),
+            // After a checkpoint each page is logged whole when it is touched first: seldom, where there is much to do.
+            "max_wal_size=4GB".to_owned(),
+            "checkpoint_timeout=15min".to_owned(),
             "random_page_cost=1.1".to_owned(),
             "jit=off".to_owned(),
             "timezone=UTC".to_owned(),
