@@ -188,6 +188,7 @@ fn attribution() -> Result<Vec<Preview>, askama::Error> {
         "partner-new" => PartnerPage::sample_new(owner("Bo & Søn", Nav::Partners)),
         "partner-viewer" => PartnerPage::sample(viewer("Ada Writes", Nav::Partners)),
         "events" => EventsPage::sample(owner("Events", Nav::Events)),
+        "events-lost" => EventsPage::sample_lost(owner("Events", Nav::Events)),
         "events-none" => EventsPage::sample_none(owner("Events", Nav::Events)),
         "events-viewer" => EventsPage::sample(viewer("Events", Nav::Events)),
         "commissions" => CommissionsPage::sample(owner("Commissions", Nav::Commissions)),

@@ -23,7 +23,7 @@ pub use attribution::{
 pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};
 pub use guards::{deliveries, guards, review_totals, reviews, webhooks};
-pub use ingest::{conversion_records, conversion_rules, ingest_urls, ingested};
+pub use ingest::{conversion_records, conversion_rules, ingest_urls, ingested, waiting_records};
 pub use keys::{crm_key, key};
 pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 pub use salesforce::{salesforce, salesforce_connection, streamed};

@@ -17,8 +17,13 @@ use crate::{
     rules::{
         Rule,
         spec::{Spec, User},
+        waiting::{Explained, explain},
     },
-    store, text,
+    store::{
+        self,
+        rules::{Place, Waiting, WaitingFilter},
+    },
+    text,
 };
 
 const LONGEST_NAME: usize = 255;
@@ -62,9 +67,38 @@ fn place(cursor: &str) -> Result<Option<(Timestamp, String)>, Refusal> {
         return Ok(None);
     }
     let wrong = || Refusal::invalid("cursor", "cursor_invalid", "cursor is not one that was given.");
-    let (at, record) = cursor.split_once(' ').ok_or_else(wrong)?;
+    let (at, record) = cursor.split_once(' ').filter(|_| !cursor.contains('\0')).ok_or_else(wrong)?;
     let at = at.parse().ok().and_then(|at| Timestamp::from_microsecond(at).ok()).ok_or_else(wrong)?;
     Ok(Some((at, record.to_owned())))
+}
+
+/// The same among the records of all rules: the moment, the rule and the record's id.
+fn place_of_all(cursor: &str) -> Result<Option<Place>, Refusal> {
+    let wrong = || Refusal::invalid("cursor", "cursor_invalid", "cursor is not one that was given.");
+    let Some((changed_at, rest)) = place(cursor)? else { return Ok(None) };
+    let (rule, record) = rest.split_once(' ').ok_or_else(wrong)?;
+    let rule = rule.parse().map_err(|_| wrong())?;
+    Ok(Some(Place { changed_at, record: record.to_owned(), rule }))
+}
+
+/// A record that waits, and why in words.
+fn waiting_to_wire(waiting: Waiting) -> wire::WaitingRecord {
+    let Waiting { place, rule, why, fields } = waiting;
+    let Explained { value, currency, message, repair } = explain(&rule.spec, &fields, why);
+    wire::WaitingRecord {
+        rule_id: rule.id.to_string(),
+        rule_name: rule.spec.name,
+        event_type: rule.spec.event_type,
+        connection_id: rule.connection.to_string(),
+        vendor_object: rule.vendor_object,
+        record_id: place.record,
+        value,
+        currency: currency.to_owned(),
+        changed_at: Some(proto::to_wire_time(place.changed_at)),
+        reason: why.name().to_owned(),
+        message,
+        repair,
+    }
 }
 
 impl Service {
@@ -170,6 +204,29 @@ impl Service {
         let records = rows.into_iter().map(|(_, row)| row).collect();
         Ok(wire::ListConversionRecordsResponse { records, next_cursor: next_cursor.unwrap_or_default() })
     }
+
+    async fn list_waiting(
+        &self,
+        asker: &Asker,
+        request: wire::ListWaitingRecordsRequest,
+    ) -> Result<wire::ListWaitingRecordsResponse, Error> {
+        let filter = WaitingFilter {
+            event_type: text::optional("event_type", &request.event_type, text::LONGEST)?,
+            record: text::optional("record_id", &request.record_id, text::LONGEST)?,
+            behind: place_of_all(&request.cursor)?,
+        };
+        let limit = reading::limit(request.limit, 50, 500);
+        let mut rows =
+            store::rules::waiting(&self.pool, asker.organization, &filter, i64::from(limit) + 1).await?;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > most;
+        rows.truncate(most);
+        let next = rows.last().filter(|_| more).map(|row| &row.place);
+        let cursor = |at: &Place| format!("{} {} {}", at.changed_at.as_microsecond(), at.rule, at.record);
+        let next_cursor = next.map(cursor).unwrap_or_default();
+        let records = rows.into_iter().map(waiting_to_wire).collect();
+        Ok(wire::ListWaitingRecordsResponse { records, next_cursor })
+    }
 }
 
 /// Says what all rules of the object look at.
@@ -232,5 +289,13 @@ impl ConversionRules for Service {
     ) -> Result<Response<wire::ListConversionRecordsResponse>, Status> {
         let asker = self.asker(request.metadata(), Scope::CommissionsRead).await?;
         Ok(Response::new(self.list_rule_records(&asker, request.into_inner()).await?))
+    }
+
+    async fn list_waiting_records(
+        &self,
+        request: Request<wire::ListWaitingRecordsRequest>,
+    ) -> Result<Response<wire::ListWaitingRecordsResponse>, Status> {
+        let asker = self.asker(request.metadata(), Scope::CommissionsRead).await?;
+        Ok(Response::new(self.list_waiting(&asker, request.into_inner()).await?))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::{ChangeEvent, ChangeKind, ConversionId, Lane, Value};
+use rust_decimal::Decimal;
 
 use super::{
     Rule,
@@ -237,17 +238,31 @@ impl Turn {
 
 /// What the record is worth.
 fn worth(spec: &Spec, fields: &BTreeMap<String, Value>) -> Result<(Option<Money>, Currency), Why> {
-    let told = |name: &Option<String>| name.as_ref().and_then(|name| fields.get(name));
-    let currency = match told(&spec.currency_field).filter(|value| !value.is_blank()) {
-        Some(value) => value.to_string().trim().to_ascii_uppercase().parse().map_err(|_| Why::Currency)?,
-        None => spec.usual_currency(),
-    };
-    let decimal = match told(&spec.value_field).filter(|value| !value.is_blank()) {
-        None => return Ok((None, currency)),
-        Some(Value::Number(number)) => *number,
-        Some(other) => other.to_string().trim().parse().map_err(|_| Why::Value)?,
-    };
+    let currency = currency(spec, fields)?;
+    let Some(decimal) = amount(spec, fields)? else { return Ok((None, currency)) };
     Ok((Some(Money::try_new(decimal, currency).map_err(|_| Why::Value)?), currency))
+}
+
+/// In which currency.
+pub(crate) fn currency(spec: &Spec, fields: &BTreeMap<String, Value>) -> Result<Currency, Why> {
+    match told(spec.currency_field.as_ref(), fields) {
+        Some(value) => value.to_string().trim().to_ascii_uppercase().parse().map_err(|_| Why::Currency),
+        None => Ok(spec.usual_currency()),
+    }
+}
+
+/// How much of it; none where the record does not tell.
+pub(crate) fn amount(spec: &Spec, fields: &BTreeMap<String, Value>) -> Result<Option<Decimal>, Why> {
+    match told(spec.value_field.as_ref(), fields) {
+        None => Ok(None),
+        Some(Value::Number(number)) => Ok(Some(*number)),
+        Some(other) => other.to_string().trim().parse().map(Some).map_err(|_| Why::Value),
+    }
+}
+
+/// What a field holds, where the rule reads one and it holds something.
+pub(crate) fn told<'a>(field: Option<&String>, fields: &'a BTreeMap<String, Value>) -> Option<&'a Value> {
+    field.and_then(|name| fields.get(name)).filter(|value| !value.is_blank())
 }
 
 /// Whose conversion it may be; none where the record names nobody.

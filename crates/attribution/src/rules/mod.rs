@@ -3,6 +3,7 @@
 pub(crate) mod consumer;
 pub(crate) mod decide;
 pub(crate) mod spec;
+pub(crate) mod waiting;
 
 use jiff::Timestamp;
 use model::{ConnectionId, ConversionRuleId, OrganizationId};

@@ -1,10 +1,10 @@
 //! Conversion rules, and what they know of records.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use model::{ConnectionId, ConversionId, ConversionRuleId, OrganizationId};
+use model::{ConnectionId, ConversionId, ConversionRuleId, OrganizationId, Value};
 use proto::attribution as wire;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _, postgres::PgRow};
 use uuid::Uuid;
@@ -244,16 +244,20 @@ fn stands(row: &PgRow) -> Result<Stands, Error> {
     };
     Ok(match status {
         None => Stands::Nothing,
-        Some("waiting") => {
-            let why = Why::ALL.into_iter().find(|why| Some(why.name()) == reason);
-            Stands::Waiting(why.ok_or_else(unknown)?)
-        }
+        Some("waiting") => Stands::Waiting(why(row)?),
         Some("recorded") => Stands::Recorded(recorded()?),
         Some(_) => {
             let left = Left::ALL.into_iter().find(|left| Some(left.name()) == reason);
             Stands::Voided(recorded()?, left.ok_or_else(unknown)?)
         }
     })
+}
+
+/// Why a record waits.
+fn why(row: &PgRow) -> Result<Why, Error> {
+    let reason: Option<&str> = row.try_get("reason")?;
+    let why = Why::ALL.into_iter().find(|why| Some(why.name()) == reason);
+    why.ok_or_else(|| stored("a record's reason", reason.unwrap_or("none")))
 }
 
 /// What a rule knows of a record now.
@@ -375,4 +379,72 @@ fn record_to_wire(row: &PgRow) -> Result<(Timestamp, wire::ConversionRecord), Er
         changed_at: Some(proto::to_wire_time(changed_at)),
     };
     Ok((changed_at, record))
+}
+
+/// A place among the records of all rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) changed_at: Timestamp,
+    pub(crate) record: String,
+    pub(crate) rule: ConversionRuleId,
+}
+
+/// A record that meets a rule and has no event.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) place: Place,
+    pub(crate) rule: Rule,
+    pub(crate) why: Why,
+    pub(crate) fields: BTreeMap<String, Value>,
+}
+
+/// Which of them are asked for; empty fields do not filter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WaitingFilter {
+    pub(crate) event_type: String,
+    pub(crate) record: String,
+    pub(crate) behind: Option<Place>,
+}
+
+/// The records that wait, of all rules at work, the last changed first. Each rule's are read by its index.
+pub(crate) async fn waiting(
+    pool: &PgPool,
+    organization: OrganizationId,
+    filter: &WaitingFilter,
+    limit: i64,
+) -> Result<Vec<Waiting>, Error> {
+    let behind = filter.behind.as_ref();
+    let sql = format!(
+        "SELECT {COLUMNS}, waiting.* FROM conversion_rules CROSS JOIN LATERAL (
+             SELECT record, reason, fields::text AS fields, changed_at FROM rule_records
+             WHERE rule = conversion_rules.id AND status = 'waiting' AND ($3 = '' OR record = $3)
+               AND ($4::timestamptz IS NULL OR (changed_at, record, rule) < ($4, $5, $6))
+             ORDER BY changed_at DESC, record DESC LIMIT $7
+         ) AS waiting
+         WHERE organization = $1 AND enabled AND ($2 = '' OR spec->>'event_type' = $2)
+         ORDER BY changed_at DESC, record DESC, id DESC LIMIT $7"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(organization.uuid())
+        .bind(&filter.event_type)
+        .bind(&filter.record)
+        .bind(behind.map(|place| place.changed_at.to_sqlx()))
+        .bind(behind.map(|place| place.record.as_str()))
+        .bind(behind.map(|place| place.rule.uuid()))
+        .bind(limit)
+        .persistent(false)
+        .fetch_all(pool)
+        .await?;
+    rows.iter().map(one_waiting).collect()
+}
+
+fn one_waiting(row: &PgRow) -> Result<Waiting, Error> {
+    let (rule, fields) = (rule(row)?, row.try_get::<&str, _>("fields")?);
+    let (changed_at, record) = (time(row, "changed_at")?, row.try_get("record")?);
+    Ok(Waiting {
+        place: Place { changed_at, record, rule: rule.id },
+        rule,
+        why: why(row)?,
+        fields: serde_json::from_str(fields).map_err(|error| stored("a record's fields", error))?,
+    })
 }

@@ -15,4 +15,5 @@ mod recording;
 mod rules;
 mod terms;
 mod verifying;
+mod waiting;
 mod world;

@@ -17,7 +17,7 @@ use crate::world::{Brought, SOON, World, by_all, percent, serve, with, world};
 /// A merchant with a CRM, a program that pays a tenth, and a partner.
 pub(crate) struct Crm {
     pub(crate) world: World,
-    rules: ConversionRulesClient<Channel>,
+    pub(crate) rules: ConversionRulesClient<Channel>,
     connection: ConnectionId,
     ada: Brought,
 }
@@ -91,7 +91,7 @@ impl Crm {
         }
     }
 
-    fn of_stage(&self, id: &str, version: i64, stage: &str, amount: i64) -> ChangeEvent {
+    pub(crate) fn of_stage(&self, id: &str, version: i64, stage: &str, amount: i64) -> ChangeEvent {
         let amount = Value::Number(amount.into());
         let (stage, currency) = (Value::text(stage), Value::text("USD"));
         self.deal(id, version, &[("dealstage", stage), ("amount", amount), ("deal_currency_code", currency)])
@@ -114,7 +114,7 @@ impl Crm {
     }
 
     /// Says that all records were read.
-    async fn read_all(&self) {
+    pub(crate) async fn read_all(&self) {
         let progress = CaptureProgress {
             connection: self.connection,
             vendor_object: "deals".to_owned(),

@@ -24,6 +24,7 @@ pub(super) fn router() -> OpenApiRouter<Surface> {
         .routes(routes!(enable))
         .routes(routes!(disable))
         .routes(routes!(records))
+        .routes(routes!(waiting))
 }
 
 /// A condition on a field of a record or a place in a body.
@@ -295,7 +296,8 @@ struct ConversionRecord {
     record_id: String,
     /// `recorded`, `voided` or `waiting`.
     status: String,
-    /// Why it waits: `no_user`, `value_invalid`, `currency_invalid`. Why it was voided: `condition_left`, `record_deleted`.
+    /// Why it waits: `no_user`, `value_invalid`, `currency_invalid`, `incomplete`. Why it was voided: `condition_left`,
+    /// `record_deleted`.
     reason: Option<String>,
     event_id: Option<String>,
     user_id: Option<String>,
@@ -358,4 +360,92 @@ async fn records(
     let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
     let records = listed.records.into_iter().map(ConversionRecord::from).collect();
     Ok(Json(ConversionRecordPage { records, next_cursor: text(listed.next_cursor) }))
+}
+
+/// A record that meets a rule and has no event.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct WaitingRecord {
+    /// `rule_…`
+    rule_id: String,
+    rule_name: String,
+    /// The type of the event that it would be.
+    event_type: String,
+    /// `conn_…`
+    connection_id: String,
+    /// The CRM's object.
+    object: String,
+    /// The CRM's id.
+    record_id: String,
+    /// In major units; null where it is not known or no amount.
+    value: Option<String>,
+    /// Null where the record tells one that is none.
+    currency: Option<String>,
+    /// When it changed last.
+    changed_at: Option<String>,
+    /// `no_user`, `value_invalid`, `currency_invalid` or `incomplete`.
+    reason: String,
+    /// The reason in words.
+    message: String,
+    /// What repairs it, in words.
+    repair: String,
+}
+
+/// Records that wait, the last that changed first.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct WaitingRecordPage {
+    records: Vec<WaitingRecord>,
+    /// Where the next page begins; null on the last one.
+    next_cursor: Option<String>,
+}
+
+impl From<room::WaitingRecord> for WaitingRecord {
+    fn from(record: room::WaitingRecord) -> Self {
+        Self {
+            rule_id: record.rule_id,
+            rule_name: record.rule_name,
+            event_type: record.event_type,
+            connection_id: record.connection_id,
+            object: record.vendor_object,
+            record_id: record.record_id,
+            value: text(record.value),
+            currency: text(record.currency),
+            changed_at: instant(record.changed_at),
+            reason: record.reason,
+            message: record.message,
+            repair: record.repair,
+        }
+    }
+}
+
+/// List the records that meet a rule at work and never became its event, such as won deals that name nobody: why, and what
+/// repairs it.
+///
+/// Scope `commissions:read`. Won deals that are an event and pay nobody are among the events that are `unattributed`.
+#[utoipa::path(
+    get, path = "/attribution/waiting-records", tag = "attribution",
+    params(
+        ("eventType" = Option<String>, Query, description = "Of the events that they would be"),
+        ("recordId" = Option<String>, Query, description = "The CRM's id"),
+        ("limit" = Option<u32>, Query, description = "1 to 500, 50 without it"), ("cursor" = Option<String>, Query),
+    ),
+    responses((status = 200, body = WaitingRecordPage), AttributionRefusals)
+)]
+async fn waiting(
+    State(surface): State<Surface>,
+    key: Key,
+    mut params: Params,
+) -> Result<Json<WaitingRecordPage>, Refusal> {
+    let request = room::ListWaitingRecordsRequest {
+        event_type: params.text_or_empty("eventType"),
+        record_id: params.text_or_empty("recordId"),
+        limit: params.integer("limit", 1, 500).unwrap_or(50),
+        cursor: params.text_or_empty("cursor"),
+    };
+    let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
+    let listed = surface.rooms().conversion_rules().list_waiting_records(key.asks(request)?).await;
+    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let records = listed.records.into_iter().map(WaitingRecord::from).collect();
+    Ok(Json(WaitingRecordPage { records, next_cursor: text(listed.next_cursor) }))
 }

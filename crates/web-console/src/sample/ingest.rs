@@ -2,7 +2,7 @@
 
 use proto::attribution::{
     ConversionRecord, ConversionRule, ConversionRuleSpec, IngestMapping, IngestUrl, IngestedBody,
-    RecordCondition, conversion_rule_spec::User,
+    RecordCondition, WaitingRecord, conversion_rule_spec::User,
 };
 
 use super::{before, id};
@@ -54,6 +54,37 @@ pub fn conversion_records() -> Vec<ConversionRecord> {
         changed_at: before(i64::from(n) * 900),
     };
     vec![record(1, "recorded", ""), record(2, "waiting", "no_user"), record(3, "voided", "condition_left")]
+}
+
+/// Won deals that never became an event.
+#[must_use]
+pub fn waiting_records() -> Vec<WaitingRecord> {
+    let record = |n: u32, value: &str, reason: &str, message: &str, repair: &str| WaitingRecord {
+        rule_id: id("rule", 2),
+        rule_name: "Renewals".to_owned(),
+        event_type: "opportunity_won".to_owned(),
+        connection_id: id("conn", 1),
+        vendor_object: "deals".to_owned(),
+        record_id: format!("{}", 7100 + n),
+        value: value.to_owned(),
+        currency: "USD".to_owned(),
+        changed_at: before(i64::from(n) * 900),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        repair: repair.to_owned(),
+    };
+    let (nobody, amount) =
+        ("Its field user_id is empty.", "Its field amount holds “a lot”, which is no amount.");
+    vec![
+        record(
+            1,
+            "4500.00",
+            "no_user",
+            nobody,
+            "Fill in user_id in the CRM. The event is recorded by itself then.",
+        ),
+        record(2, "", "value_invalid", amount, "Correct amount in the CRM."),
+    ]
 }
 
 /// Addresses: one that works, one that is revoked.

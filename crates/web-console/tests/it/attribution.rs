@@ -150,7 +150,8 @@ async fn many_commissions_are_decided_at_once_and_what_was_refused_is_told() {
 async fn each_event_tells_why_it_pays_nobody_and_what_repairs_it() {
     let mut browser = Browser::of(Role::Viewer).await;
     let page = browser.get("/attribution/events?status=unattributed&id=0061k00000ABC").await;
-    assert_eq!(browser.rooms.asked(), ["events \"unattributed\" \"\" \"0061k00000ABC\" 0"]);
+    let asked = [r#"events "unattributed" "" "0061k00000ABC" 0"#, r#"waiting "" "0061k00000ABC" """#];
+    assert_eq!(browser.rooms.asked(), asked);
     for words in
         ["No identity: nobody said which click", "Call identify with exactly this user ID", "0061k00000ABC"]
     {
@@ -158,6 +159,34 @@ async fn each_event_tells_why_it_pays_nobody_and_what_repairs_it() {
     }
     browser.get(&format!("/attribution/events?id={}", sample::id("evt", 1))).await;
     assert_eq!(browser.rooms.asked(), ["events \"\" \"\" \"\" 1"]);
+}
+
+#[tokio::test]
+async fn unattributed_won_deals_show_those_that_never_became_an_event() {
+    let mut browser = Browser::of(Role::Viewer).await;
+    let path = "/attribution/events?status=unattributed&type=opportunity_won";
+    let page = browser.get(path).await;
+    assert_eq!(browser.rooms.asked()[1], r#"waiting "opportunity_won" "" """#);
+    for words in [
+        "Unattributed won deals",
+        "Never became an event",
+        "<code>7101</code>",
+        "deals of HubSpot",
+        "4,500.00 USD",
+        "Its field user_id is empty.",
+        "Fill in user_id in the CRM.",
+        "waiting=2+more\">Older records",
+    ] {
+        assert!(page.body.contains(words), "no {words} in {}", page.body);
+    }
+    let page = browser.get(&format!("{path}&waiting=2+more")).await;
+    assert_eq!(browser.rooms.asked()[1], r#"waiting "opportunity_won" "" "2 more""#);
+    assert!(page.body.contains("First records"), "{}", page.body);
+    for other in ["?status=attributed", "?status=unattributed&user=ada", "?status=unattributed&id=evt_1"] {
+        let page = browser.get(&format!("/attribution/events{other}")).await;
+        assert_eq!(browser.rooms.asked().len(), 1, "{other}");
+        assert!(!page.body.contains("Never became an event"), "{other}");
+    }
 }
 
 #[tokio::test]

@@ -203,6 +203,9 @@ play! {
     list_conversion_records(ListConversionRecordsRequest) -> ListConversionRecordsResponse
         needs Some(CommissionsRead), |asked| format!("records {:?}", asked.status),
         |_| Ok(wire::ListConversionRecordsResponse { records: sample::conversion_records(), next_cursor: String::new() });
+    list_waiting_records(ListWaitingRecordsRequest) -> ListWaitingRecordsResponse needs Some(CommissionsRead),
+        |asked| format!("waiting {:?} {:?} {:?}", asked.event_type, asked.record_id, asked.cursor),
+        |_| Ok(wire::ListWaitingRecordsResponse { records: sample::waiting_records(), next_cursor: "2 more".into() });
     }
     never {}
 }

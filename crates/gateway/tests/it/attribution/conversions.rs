@@ -74,6 +74,34 @@ async fn a_conversion_rule_is_made_changed_switched_off_and_its_records_are_list
 }
 
 #[tokio::test]
+async fn won_deals_that_never_became_an_event_are_listed_with_what_repairs_them() {
+    let door = house().await;
+    door.rooms.on(&format!("{RULES}/ListWaitingRecords"), |asked: ListWaitingRecordsRequest| {
+        assert_eq!((asked.event_type.as_str(), asked.record_id.as_str()), ("opportunity_won", "7"));
+        assert_eq!((asked.limit, asked.cursor.as_str()), (5, "1 rule_1 6"));
+        let record = WaitingRecord {
+            record_id: "7".into(),
+            vendor_object: "deals".into(),
+            value: "4500.00".into(),
+            reason: "no_user".into(),
+            message: "Nobody.".into(),
+            repair: "Name somebody.".into(),
+            ..WaitingRecord::default()
+        };
+        Ok(ListWaitingRecordsResponse { records: vec![record], next_cursor: "more".into() })
+    });
+    let path =
+        "/attribution/waiting-records?eventType=opportunity_won&recordId=7&limit=5&cursor=1%20rule_1%206";
+    let listed = door.get(path).await.json();
+    let record = &listed["records"][0];
+    assert_eq!((&record["object"], &record["value"]), (&json!("deals"), &json!("4500.00")));
+    assert_eq!((&record["currency"], &record["repair"]), (&Value::Null, &json!("Name somebody.")));
+    assert_eq!((&record["message"], &listed["nextCursor"]), (&json!("Nobody."), &json!("more")));
+    let wrong = door.get("/attribution/waiting-records?limit=501").await;
+    assert_eq!((wrong.status.as_u16(), &wrong.json()["error"]), (400, &json!("invalid_query")));
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_rule_is_said_by_field_and_before_a_room_is_asked() {
     let door = house().await;
     let body = json!({ "conditions": [{ "operator": "like", "values": [1] }], "whenLeft": "forget" });

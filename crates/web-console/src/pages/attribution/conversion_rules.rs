@@ -81,7 +81,7 @@ pub(crate) struct Filter {
 }
 
 /// The connection's name for people.
-fn connection(connections: &[Connection], id: &str) -> String {
+pub(super) fn connection(connections: &[Connection], id: &str) -> String {
     connections.iter().find(|connection| connection.id == id).map_or_else(
         || format!("a connection (…{})", ui::short(id)),
         |connection| format!("{} {}", ui::vendor(&connection.vendor), connection.account_id),
@@ -152,6 +152,7 @@ fn because(reason: &str) -> &'static str {
         "no_user" => "none of its contacts has an e-mail address, or the field of the user is empty",
         "value_invalid" => "its value is no amount of money",
         "currency_invalid" => "its currency is none that is known",
+        "incomplete" => "some of the fields that the rule reads are not known yet",
         "condition_left" => "it does not meet the rule any more",
         "record_deleted" => "it was deleted",
         _ => "",
@@ -221,7 +222,7 @@ async fn find(app: &App, visitor: &Visitor, id: &str) -> Result<ConversionRule, 
     rules(app, visitor).await?.into_iter().find(|rule| rule.id == id).ok_or_else(Failure::not_found)
 }
 
-async fn connections(app: &App, visitor: &Visitor) -> Result<Vec<Connection>, Failure> {
+pub(super) async fn connections(app: &App, visitor: &Visitor) -> Result<Vec<Connection>, Failure> {
     let request = visitor.ask(ListConnectionsRequest {})?;
     Ok(app.rooms().connections().list_connections(request).await?.into_inner().connections)
 }

@@ -5,12 +5,20 @@ use axum::{
     extract::{Path, Query, State},
     response::Response,
 };
-use proto::attribution::{
-    ConversionEvent, CorrectEventRequest, ListEventsRequest, correct_event_request::Correction,
+use proto::{
+    attribution::{
+        ConversionEvent, CorrectEventRequest, ListEventsRequest, ListWaitingRecordsRequest, WaitingRecord,
+        correct_event_request::Correction,
+    },
+    connections::Connection,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Names, address, model, reason};
+use super::{
+    Names, address,
+    conversion_rules::{connection, connections},
+    model, reason,
+};
 use crate::{
     app::App,
     failure::Failure,
@@ -45,6 +53,7 @@ pub(crate) struct EventsPage {
     events: Vec<ConversionEvent>,
     names: Names,
     next: String,
+    waiting: Waiting,
 }
 respond::page_response!(EventsPage);
 
@@ -62,18 +71,36 @@ pub(crate) struct Filter {
     id: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     cursor: String,
+    /// Where the list of CRM records without an event goes on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    waiting: String,
+}
+
+/// CRM records that became no event, of the unattributed alone.
+#[derive(Debug, Clone, Default)]
+struct Waiting {
+    records: Vec<WaitingRecord>,
+    connections: Vec<Connection>,
+    /// Where the list goes on; empty at its end.
+    cursor: String,
 }
 
 impl EventsPage {
     fn new(shell: Shell, filter: Filter, events: Vec<ConversionEvent>, names: Names, cursor: String) -> Self {
         let next = Filter { cursor, ..filter.clone() };
         let next = if next.cursor.is_empty() { String::new() } else { address(PATH, &next) };
-        Self { shell, filter, events, names, next }
+        Self { shell, filter, events, names, next, waiting: Waiting::default() }
     }
 
     /// The address of the same list with this status.
     fn of(&self, status: &str) -> String {
-        address(PATH, &Filter { status: status.to_owned(), cursor: String::new(), ..self.filter.clone() })
+        let (status, cursor, waiting) = (status.to_owned(), String::new(), String::new());
+        address(PATH, &Filter { status, cursor, waiting, ..self.filter.clone() })
+    }
+
+    /// The address at which the records without an event go on.
+    fn waiting_from(&self, cursor: &str) -> String {
+        address(PATH, &Filter { waiting: cursor.to_owned(), ..self.filter.clone() })
     }
 
     /// The address of the won deals that are attributed to nobody.
@@ -88,6 +115,18 @@ impl EventsPage {
 
     pub(crate) fn sample(shell: Shell) -> Self {
         Self::new(shell, Filter::default(), sample::conversions(), Names::sample(), "next".to_owned())
+    }
+
+    pub(crate) fn sample_lost(shell: Shell) -> Self {
+        let (status, r#type) = ("unattributed".to_owned(), WON.to_owned());
+        let filter = Filter { status, r#type, ..Filter::default() };
+        let events = sample::conversions().into_iter().filter(|event| event.status != "attributed").collect();
+        let waiting = Waiting {
+            records: sample::waiting_records(),
+            connections: vec![sample::connection("active")],
+            cursor: "next".to_owned(),
+        };
+        Self { waiting, ..Self::new(shell, filter, events, Names::sample(), String::new()) }
     }
 
     pub(crate) fn sample_none(shell: Shell) -> Self {
@@ -150,7 +189,27 @@ pub(crate) async fn show(
     let list = app.rooms().attribution().list_events(visitor.ask(request)?).await?.into_inner();
     let touches = list.events.iter().flat_map(|event| &event.touches);
     let names = Names::load(&app, &visitor, touches.map(|touch| touch.partner_id.clone()).collect()).await?;
-    Ok(EventsPage::new(visitor.shell("Events", Nav::Events), filter, list.events, names, list.next_cursor))
+    let waiting = waiting(&app, &visitor, &filter).await?;
+    let shell = visitor.shell("Events", Nav::Events);
+    Ok(EventsPage { waiting, ..EventsPage::new(shell, filter, list.events, names, list.next_cursor) })
+}
+
+/// The CRM records that meet a rule and are no event yet: whoever looks at the unattributed sees them too. Of most it is
+/// not known whose they are.
+async fn waiting(app: &App, visitor: &Visitor, filter: &Filter) -> Result<Waiting, Failure> {
+    let id = filter.id.trim();
+    if filter.status != "unattributed" || !filter.user.trim().is_empty() || id.starts_with("evt_") {
+        return Ok(Waiting::default());
+    }
+    let request = ListWaitingRecordsRequest {
+        event_type: filter.r#type.trim().to_owned(),
+        record_id: id.to_owned(),
+        limit: PAGE,
+        cursor: filter.waiting.clone(),
+    };
+    let list = app.rooms().conversion_rules().list_waiting_records(visitor.ask(request)?).await?.into_inner();
+    let connections = if list.records.is_empty() { Vec::new() } else { connections(app, visitor).await? };
+    Ok(Waiting { records: list.records, connections, cursor: list.next_cursor })
 }
 
 #[derive(Deserialize)]
