@@ -215,6 +215,21 @@ async fn an_invited_partner_is_active_when_they_use_their_key(shop: &Shop) {
     assert_eq!(active["status"], "active", "{active}");
     let (status, refused) = shop.call("POST", &format!("{path}/invite"), None).await;
     assert_eq!((status, refused), (409, json!({ "error": "already_activated" })));
+    an_invited_partner_is_active_when_an_admin_says_so(shop).await;
+}
+
+async fn an_invited_partner_is_active_when_an_admin_says_so(shop: &Shop) {
+    let dora = json!({ "email": "dora@other.example", "name": "Dora", "sendInvite": true });
+    let made = shop.ok("POST", "/partners", Some(dora)).await;
+    let path = format!("/partners/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(shop.ok("POST", &format!("{path}/activate"), None).await, json!({ "ok": true }));
+    let active = shop.ok("GET", &path, None).await;
+    assert_eq!((&active["status"], active["activatedAt"].is_string()), (&json!("active"), true), "{active}");
+    assert_eq!(shop.ok("POST", &format!("{path}/activate"), None).await, json!({ "ok": true }));
+    let again = shop.ok("GET", &path, None).await;
+    assert_eq!(again["activatedAt"], active["activatedAt"], "they were active already");
+    let (status, refused) = shop.call("POST", &format!("{path}/invite"), None).await;
+    assert_eq!((status, refused), (409, json!({ "error": "already_activated" })));
 }
 
 async fn a_payout_is_told(shop: &Shop, receiver: &Receiver, webhook: &str) {

@@ -7,11 +7,18 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::{
-    ingest::{Answer, Inlet, basic, with_user},
+    ingest::{Answer, Inlet, basic, signed, with_user},
     world::by_all,
 };
 
 const BUYER: &str = "buyer@shop.example";
+
+/// What Close signs by.
+const CLOSES_KEY: &str = "00112233445566778899aabbccddeeff";
+
+fn is_signed(made: &CreateIngestUrlResponse) -> bool {
+    made.url.as_ref().is_some_and(|url| url.vendor == "close")
+}
 
 /// An address whose bodies follow records.
 struct Followed {
@@ -33,13 +40,20 @@ impl Followed {
         let update = UpdateIngestUrlRequest {
             ingest_url_id: self.made.url.clone().unwrap().id,
             mapping: Some(mapping),
+            signature_key: if is_signed(&self.made) { CLOSES_KEY.to_owned() } else { String::new() },
             ..Default::default()
         };
         self.inlet.urls.clone().update_ingest_url(by_all(update)).await.unwrap();
     }
 
     async fn post(&self, body: &Value) -> Answer {
-        self.inlet.post(&self.made, &body.to_string(), &basic(&self.made)).await
+        let body = body.to_string();
+        let headers = if is_signed(&self.made) {
+            signed(CLOSES_KEY, "1795176030", &body).to_vec()
+        } else {
+            basic(&self.made).to_vec()
+        };
+        self.inlet.post(&self.made, &body, &headers).await
     }
 
     /// What came of a body, and what is earned then.
@@ -150,6 +164,65 @@ async fn the_same_body_ten_times_at_once_corrects_once_and_a_box_that_is_ticked_
     let answers = futures::future::join_all((0..10).map(|_| crm.post(&lost))).await;
     let corrected = answers.into_iter().filter(|answer| answer.as_ref().unwrap().0 == "corrected").count();
     assert_eq!((corrected, crm.inlet.earned().await), (1, vec!["reversed 0.00 USD".to_owned()]));
+    crm.inlet.world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_of_pipedrives_first_version_correct_their_deals_event_by_the_microsecond() {
+    let crm = Followed::open("pipedrive", "current.9dc8").await;
+    let body = |action: &str, micro: u64, status: &str, value: u32| {
+        let current = json!({ "id": 8, "status": status, "value": value, "currency": "USD", "9dc8": BUYER,
+                              "won_time": "2026-11-20 12:00:30" });
+        json!({
+            "v": 1, "event": format!("{action}.deal"), "retry": 0,
+            "meta": { "v": 1, "action": action, "object": "deal", "id": 8, "timestamp": 1_795_176_030,
+                      "timestamp_micro": 1_795_176_030_000_000 + micro },
+            "current": if action == "deleted" { Value::Null } else { current },
+            "previous": { "id": 8, "status": "open", "9dc8": BUYER },
+        })
+    };
+    crm.tells(body("added", 1, "open", 100), "skipped", &[]).await;
+    crm.tells(body("updated", 2, "won", 100), "recorded", &["accrued 10.00 USD"]).await;
+    crm.tells(body("updated", 6, "won", 300), "corrected", &["accrued 30.00 USD"]).await;
+    // All of it is in one second, and these come late.
+    crm.tells(body("updated", 4, "lost", 100), "skipped", &["accrued 30.00 USD"]).await;
+    crm.tells(body("updated", 5, "won", 200), "skipped", &["accrued 30.00 USD"]).await;
+    crm.tells(body("updated", 7, "lost", 300), "corrected", &["reversed 0.00 USD"]).await;
+    crm.tells(body("updated", 8, "won", 300), "corrected", &["accrued 30.00 USD"]).await;
+    crm.tells(body("deleted", 9, "", 0), "corrected", &["reversed 0.00 USD"]).await;
+    crm.tells(body("updated", 8, "won", 300), "skipped", &["reversed 0.00 USD"]).await;
+    crm.inlet.world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closes_webhooks_correct_their_opportunitys_event_in_cents() {
+    let crm = Followed::open("close", "event.data.custom.cf_1").await;
+    let body = |action: &str, second: u32, status: &str, cents: u32| {
+        let data = json!({ "id": "oppo_1", "value": cents, "value_currency": "USD", "status_type": status,
+                           "custom.cf_1": BUYER });
+        json!({
+            "subscription_id": "whsub_1",
+            "event": {
+                "id": format!("ev_{second}"), "action": action, "object_type": "opportunity", "object_id": "oppo_1",
+                "date_created": "2026-11-20T12:00:00.000000",
+                "date_updated": format!("2026-11-20T12:00:{second:02}.395000"),
+                "previous_data": { "status_type": "active" },
+                "data": if action == "deleted" { json!({}) } else { data },
+            },
+        })
+    };
+    crm.tells(body("created", 1, "active", 100_000), "skipped", &[]).await;
+    crm.tells(body("updated", 2, "won", 100_000), "recorded", &["accrued 100.00 USD"]).await;
+    crm.tells(body("updated", 3, "won", 250_050), "corrected", &["accrued 250.05 USD"]).await;
+    crm.tells(body("updated", 6, "lost", 250_050), "corrected", &["reversed 0.00 USD"]).await;
+    crm.tells(body("updated", 5, "won", 900_000), "skipped", &["reversed 0.00 USD"]).await;
+    crm.tells(body("updated", 7, "won", 200_000), "corrected", &["accrued 200.00 USD"]).await;
+    let deleted = body("deleted", 8, "", 0);
+    crm.tells(deleted.clone(), "corrected", &["reversed 0.00 USD"]).await;
+    crm.tells(deleted, "skipped", &["reversed 0.00 USD"]).await;
+    let unsigned = crm.inlet.post(&crm.made, &body("updated", 9, "won", 1).to_string(), &[]).await;
+    assert_eq!(unsigned.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(crm.inlet.earned().await, ["reversed 0.00 USD"]);
     crm.inlet.world.assert_whole().await;
 }
 

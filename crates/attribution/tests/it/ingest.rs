@@ -85,6 +85,16 @@ pub(crate) fn basic(made: &CreateIngestUrlResponse) -> [(&'static str, String); 
     [("authorization", format!("Basic {pair}"))]
 }
 
+/// How Close signs a body, by a key in hexadecimal digits.
+pub(crate) fn signed(key: &str, at: &str, body: &str) -> [(&'static str, String); 2] {
+    let byte = |at: usize| u8::from_str_radix(&key[at..at + 2], 16).unwrap();
+    let key: Vec<u8> = (0..key.len()).step_by(2).map(byte).collect();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    mac.update(format!("{at}{body}").as_bytes());
+    let hash: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    [("close-sig-hash", hash), ("close-sig-timestamp", at.to_owned())]
+}
+
 fn recorded() -> (String, String) {
     ("recorded".to_owned(), String::new())
 }
@@ -175,17 +185,9 @@ async fn closes_signature_is_checked_and_its_cents_are_cents() {
     })
     .to_string();
     let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-    let sign = |key: &[u8], at: &str, body: &str| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-        mac.update(format!("{at}{body}").as_bytes());
-        let hash: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        [("close-sig-hash", hash), ("close-sig-timestamp", at.to_owned())]
-    };
-    let bytes: Vec<u8> =
-        (0..32).map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap()).collect();
-    let signed = sign(&bytes, "1795176030", &body);
+    let by_key = signed(key, "1795176030", &body);
     assert_eq!(
-        inlet.post(&made, &body, &signed).await.unwrap_err().code(),
+        inlet.post(&made, &body, &by_key).await.unwrap_err().code(),
         Code::Unauthenticated,
         "no key yet"
     );
@@ -198,13 +200,13 @@ async fn closes_signature_is_checked_and_its_cents_are_cents() {
     inlet.urls.clone().update_ingest_url(by_all(update)).await.unwrap();
     let changed = body.replace("450000", "990000");
     for (body, headers) in [
-        (&changed, signed.clone()),
-        (&body, sign(b"another key of 32 bytes in total", "1795176030", &body)),
-        (&body, [signed[0].clone(), ("close-sig-timestamp", "1795176031".to_owned())]),
+        (&changed, by_key.clone()),
+        (&body, signed(&key.replace("00", "01"), "1795176030", &body)),
+        (&body, [by_key[0].clone(), ("close-sig-timestamp", "1795176031".to_owned())]),
     ] {
         assert_eq!(inlet.post(&made, body, &headers).await.unwrap_err().code(), Code::Unauthenticated);
     }
-    assert_eq!(inlet.post(&made, &body, &signed).await.unwrap(), recorded());
+    assert_eq!(inlet.post(&made, &body, &by_key).await.unwrap(), recorded());
     assert_eq!(inlet.earned().await, ["accrued 450.00 USD"]);
 }
 

@@ -1,7 +1,7 @@
 use http::{Method, StatusCode};
 use proto::attribution::{
-    Cap, Condition, CreateLinkRequest, GetProgramRequest, Link, ListProgramsRequest, ListProgramsResponse,
-    Partner, Program, Rule, Terms, Tier, UpdateProgramRequest, rule::Reward,
+    Cap, Condition, CreateLinkRequest, DecidePartnerRequest, GetProgramRequest, Link, ListProgramsRequest,
+    ListProgramsResponse, Partner, Program, Rule, Terms, Tier, UpdateProgramRequest, rule::Reward,
 };
 use serde_json::json;
 use tonic::Code;
@@ -170,6 +170,29 @@ async fn a_change_of_a_program_keeps_what_it_does_not_name() {
         .on(LIST, move |_: ListProgramsRequest| Ok(ListProgramsResponse { programs: vec![standing()] }));
     assert_eq!(door.get("/programs").await.json()["programs"][0]["id"], "prog_1");
     assert_eq!(door.get("/campaigns").await.json()["campaigns"][0]["attributionModel"], "linear");
+}
+
+#[tokio::test]
+async fn an_admin_activates_and_invites_a_partner_again_and_the_room_is_asked_by_nobody_else() {
+    const DECIDE: &str = "accord.attribution.v1.Attribution/DecidePartner";
+    let door = house().await;
+    door.rooms.on(DECIDE, |request: DecidePartnerRequest| match (&*request.partner_id, &*request.decision) {
+        ("ptnr_1", "activate") | ("ptnr_4", "invite") => {
+            Ok(Partner { id: request.partner_id, ..Partner::default() })
+        }
+        ("ptnr_2", _) => Err(chassis::guard::status(Code::FailedPrecondition, "partner_revoked", "Revoked.")),
+        _ => Err(chassis::guard::status(Code::NotFound, "partner_not_found", "There is none.")),
+    });
+    let answer = door.post("/partners/ptnr_1/activate", &json!({})).await;
+    assert_eq!((answer.status, answer.json()), (StatusCode::OK, json!({ "ok": true })));
+    let answer = door.post("/partners/ptnr_4/invite", &json!({})).await;
+    assert_eq!(answer.json(), json!({ "ok": true, "invitedAt": null, "notified": false }));
+    let answer = door.post("/partners/ptnr_2/activate", &json!({})).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (409, &json!("partner_revoked")));
+    let answer = door.post("/partners/ptnr_3/activate", &json!({})).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let answer = door.post_as("ak_events", "/partners/ptnr_1/activate", "{}").await;
+    assert_eq!(answer.json(), json!({ "error": "forbidden_scope", "required": "partners:write" }));
 }
 
 #[tokio::test]
