@@ -14,6 +14,7 @@ mod reaching;
 mod recording;
 mod rules;
 mod terms;
+mod upgrading;
 mod verifying;
 mod waiting;
 mod world;

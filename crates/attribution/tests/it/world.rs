@@ -85,6 +85,15 @@ pub(crate) async fn world_that_looks_every(maturity_seconds: u64) -> World {
 /// The same, whose payouts this moves.
 pub(crate) async fn world_with_rail(rail: Arc<dyn Rail>, maturity_seconds: u64) -> World {
     let (nats, database) = tokio::join!(testkit::nats(), testkit::database());
+    world_over((nats, database), rail, maturity_seconds).await
+}
+
+/// The same, over a database that may be filled already.
+pub(crate) async fn world_over(
+    (nats, database): (TestNats, TestDatabase),
+    rail: Arc<dyn Rail>,
+    maturity_seconds: u64,
+) -> World {
     let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
     bus.ensure_streams().await.unwrap();
     let organization = OrganizationId::from_uuid(Uuid::from_u128(1));
