@@ -160,9 +160,15 @@ fn draft(message: &Message, event_id: String, facts: Facts) -> Draft {
         outcome: facts.outcome.name(),
         occurred_at: envelope.time,
         cause: clean(envelope.cause.clone().unwrap_or_default(), LONGEST_NAME),
-        summary: clean(facts.summary, LONGEST_SUMMARY),
+        summary: clean(capital(&facts.summary), LONGEST_SUMMARY),
         details: facts.details.0,
     }
+}
+
+/// The sentence with a capital at its beginning, which may be a name that is spelled without.
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// One line of text that Postgres can store.
@@ -218,7 +224,7 @@ pub(crate) fn keys(body: &Map<String, Value>) -> Vec<&String> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use model::OrganizationId;
+    use model::{OrganizationId, RecordId};
     use proptest::prelude::*;
 
     use super::*;
@@ -237,6 +243,17 @@ mod tests {
         let described = describe(&message);
         assert!(described.undecodable.is_some());
         assert_eq!(described.draft.action, "undecodable");
+    }
+
+    #[test]
+    fn what_happened_is_a_sentence_that_begins_with_a_capital() {
+        let record = RecordId::generate(Timestamp::UNIX_EPOCH);
+        let body = json!({
+            "record": record, "object": "deal", "version": 2, "fields": { "stage": null }, "before": {},
+            "actor": "service:test", "at": Timestamp::UNIX_EPOCH,
+        });
+        let described = describe(&message(kind::RECORD_CHANGED, &body));
+        assert_eq!(described.draft.summary, format!("Deal {record} was changed: stage"));
     }
 
     #[test]
