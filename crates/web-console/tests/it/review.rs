@@ -61,6 +61,24 @@ async fn what_is_held_back_is_set_and_a_secret_is_shown_once() {
     assert!(!browser.get("/settings/guards").await.body.contains("is_fresh"));
     let page = browser.post("/settings/guards", &[("users_per_click", "many")]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    browser.rooms.asked();
+    let odd = [&form[..1], &[("users_per_click", "many"), ("known_customers_wait", "yes")]].concat();
+    let page = browser.post("/settings/guards", &odd).await;
+    assert_eq!((page.status, browser.rooms.asked().len()), (StatusCode::UNPROCESSABLE_ENTITY, 0));
+    browser.rooms.fail_next(Code::FailedPrecondition, "secret_missing", "there is no secret to sign with");
+    let refused = browser.post("/settings/guards", &odd[..1]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.body.contains("There is no secret to sign with."), "{}", refused.body);
+    for words in [
+        "Write limits as whole numbers",
+        "value=\"required\" checked",
+        "name=\"users_per_click\" inputmode=\"numeric\" pattern=\"[0-9]*\" value=\"many\"",
+        "name=\"known_customers_wait\" value=\"yes\" checked",
+    ] {
+        assert!(page.body.contains(words), "no {words} in {}", page.body);
+    }
+    assert!(!page.body.contains("name=\"one_stitch_per_day\" value=\"yes\" checked"), "{}", page.body);
+    assert!(page.body.contains("Make another"), "the secret is still there: {}", page.body);
     assert_eq!(Browser::of(Role::Member).await.get("/settings/guards").await.status, StatusCode::FORBIDDEN);
 }
 
