@@ -55,8 +55,7 @@ fn what(name: &str) -> &'static str {
 
 /// What an object is called at the head of a line.
 fn object(row: &Reconcile) -> String {
-    let mut letters = row.vendor_object.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    ui::capital(&row.vendor_object)
 }
 
 /// How far one is that is at work.
