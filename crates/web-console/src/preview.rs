@@ -11,7 +11,7 @@ use crate::{
             crm::CrmPage,
             events::EventsPage,
             guards::GuardsPage,
-            ingest::{IngestUrlPage, IngestUrlsPage},
+            ingest::{IngestUrlPage, IngestUrlsPage, RevokeIngestPage},
             ledger::LedgerPage,
             model_change::ModelPage,
             partner::PartnerPage,
@@ -21,7 +21,7 @@ use crate::{
             program_form::ProgramFormPage,
             programs::ProgramsPage,
             review::ReviewPage,
-            webhooks::{WebhookPage, WebhooksPage},
+            webhooks::{DeleteWebhookPage, WebhookPage, WebhooksPage},
         },
         audit::AuditPage,
         connect::{ConnectPage, DisconnectPage, LeavingPage},
@@ -162,9 +162,11 @@ fn sources_and_guards() -> Result<Vec<Preview>, askama::Error> {
         "ingest" => IngestUrlsPage::sample(owner("Ingest URLs", Nav::Crm)),
         "ingest-made" => IngestUrlsPage::sample_made(owner("Ingest URLs", Nav::Crm)),
         "ingest-url" => IngestUrlPage::sample(owner("Pipedrive deals", Nav::Crm)),
+        "ingest-url-revoke" => RevokeIngestPage::sample(owner("Revoke Pipedrive deals", Nav::Crm)),
         "webhooks" => WebhooksPage::sample(owner("Webhooks", Nav::Webhooks)),
         "webhooks-made" => WebhooksPage::sample_made(owner("Webhooks", Nav::Webhooks)),
         "webhook" => WebhookPage::sample(owner("Back office", Nav::Webhooks)),
+        "webhook-delete" => DeleteWebhookPage::sample(owner("Delete a webhook", Nav::Webhooks)),
     })
 }
 

@@ -62,7 +62,7 @@ fn pages(app: App, answered_within: Duration) -> Router {
         .route("/guards/secret", post(guards::rotate))
         .route("/webhooks", get(webhooks::show).post(webhooks::create))
         .route("/webhooks/{webhook}", get(webhooks::one_of_them).post(webhooks::update))
-        .route("/webhooks/{webhook}/delete", post(webhooks::delete))
+        .route("/webhooks/{webhook}/delete", get(webhooks::confirm_deletion).post(webhooks::delete))
         .route("/webhooks/{webhook}/test", post(webhooks::test))
         .route("/webhooks/{webhook}/deliveries/{delivery}/retry", post(webhooks::retry))
         .route("/account", get(account::show))
@@ -156,7 +156,7 @@ fn crm_records() -> Router<App> {
         .route("/crm/rules/{rule}/enabled", post(conversion_rules::set_enabled))
         .route("/crm/ingest", get(ingest::show).post(ingest::create))
         .route("/crm/ingest/{url}", get(ingest::one_of_them).post(ingest::update))
-        .route("/crm/ingest/{url}/revoke", post(ingest::revoke))
+        .route("/crm/ingest/{url}/revoke", get(ingest::confirm_revocation).post(ingest::revoke))
 }
 
 fn attribution() -> Router<App> {

@@ -62,6 +62,9 @@ async fn an_ingest_url_is_shown_once_and_a_mapping_is_tried_on_the_last_bodies_b
         page.body.contains("which is not saved") && page.body.contains("value=\"data.email, data.user\"")
     );
     browser.post(&path, &[&form[..], &[("action", "save")]].concat()).await;
+    assert!(browser.get(&path).await.body.contains(&format!("href=\"{path}/revoke\"")));
+    let page = browser.get(&format!("{path}/revoke")).await;
+    assert!(page.body.contains("Revoke Pipedrive deals?") && page.body.contains("never works again"));
     browser.post(&format!("{path}/revoke"), &[]).await;
     assert_eq!(
         browser.rooms.asked(),
@@ -69,6 +72,7 @@ async fn an_ingest_url_is_shown_once_and_a_mapping_is_tried_on_the_last_bodies_b
             "ingest Pipedrive pipedrive \"\"",
             "preview ingest, draft true",
             "update ingest [\"data.email\", \"data.user\"]",
+            "preview ingest, draft false",
             "revoke ingest",
         ]
     );

@@ -123,6 +123,11 @@ async fn a_webhook_is_added_tried_sent_again_paused_and_deleted() {
     assert!(browser.get(&path).await.body.contains("Not delivered. Nobody answered within 10 seconds."));
     browser.post(&path, &[("action", "pause")]).await;
     browser.post(&path, &[("label", "Books"), ("event", "*")]).await;
+    let page = browser.get(&path).await;
+    let shown = ["<dt>Event ID</dt><dd><code>evn_", &format!("href=\"{path}/delete\"")];
+    assert!(shown.iter().all(|part| page.body.contains(part)), "{}", page.body);
+    let page = browser.get(&format!("{path}/delete")).await;
+    assert!(page.body.contains("Its secret is gone.") && page.body.contains("Keep it"), "{}", page.body);
     browser.post(&format!("{path}/delete"), &[]).await;
     assert_eq!(
         browser.rooms.asked(),

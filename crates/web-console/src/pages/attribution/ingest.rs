@@ -136,6 +136,21 @@ impl Draft {
     }
 }
 
+/// What revoking one means, before anything happens.
+#[derive(Template)]
+#[template(path = "attribution/revoke_ingest.html")]
+pub(crate) struct RevokeIngestPage {
+    shell: Shell,
+    url: IngestUrl,
+}
+respond::page_response!(RevokeIngestPage);
+
+impl RevokeIngestPage {
+    pub(crate) fn sample(shell: Shell) -> Self {
+        Self { shell, url: sample::ingest_urls().remove(0) }
+    }
+}
+
 impl IngestUrlsPage {
     pub(crate) fn sample(shell: Shell) -> Self {
         let gateway = "https://api.accord.example".to_owned();
@@ -302,6 +317,16 @@ pub(crate) async fn update(
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// `GET /settings/crm/ingest/{url}/revoke`.
+pub(crate) async fn confirm_revocation(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(ingest_url_id): Path<String>,
+) -> Result<RevokeIngestPage, Failure> {
+    let url = find(&app, &visitor, &ingest_url_id).await?;
+    Ok(RevokeIngestPage { shell: visitor.shell(format!("Revoke {}", url.name), Nav::Crm), url })
 }
 
 /// `POST /settings/crm/ingest/{url}/revoke`.

@@ -62,6 +62,21 @@ pub(crate) struct WebhookPage {
 }
 respond::page_response!(WebhookPage);
 
+/// What deleting one means, before anything happens.
+#[derive(Template)]
+#[template(path = "attribution/delete_webhook.html")]
+pub(crate) struct DeleteWebhookPage {
+    shell: Shell,
+    endpoint: WebhookEndpoint,
+}
+respond::page_response!(DeleteWebhookPage);
+
+impl DeleteWebhookPage {
+    pub(crate) fn sample(shell: Shell) -> Self {
+        Self { shell, endpoint: sample::webhooks().remove(0) }
+    }
+}
+
 impl WebhooksPage {
     fn is_chosen(&self, event: &str) -> bool {
         self.draft.events.iter().any(|chosen| chosen == event)
@@ -151,13 +166,17 @@ pub(crate) async fn one_of_them(
     visitor: Visitor,
     Path(webhook_id): Path<String>,
 ) -> Result<WebhookPage, Failure> {
-    visitor.must(Scope::ProgramsWrite, ONLY_MANAGERS)?;
-    let mut room = app.rooms().attribution();
-    let request = GetWebhookRequest { webhook_id: webhook_id.clone() };
-    let endpoint = room.get_webhook(visitor.ask(request)?).await?.into_inner();
+    let endpoint = find(&app, &visitor, &webhook_id).await?;
     let request = ListDeliveriesRequest { webhook_id, status: String::new(), limit: 0 };
-    let deliveries = room.list_deliveries(visitor.ask(request)?).await?.into_inner().deliveries;
+    let request = visitor.ask(request)?;
+    let deliveries = app.rooms().attribution().list_deliveries(request).await?.into_inner().deliveries;
     Ok(WebhookPage { shell: visitor.shell("Webhook", Nav::Webhooks), endpoint, deliveries })
+}
+
+async fn find(app: &App, visitor: &Visitor, id: &str) -> Result<WebhookEndpoint, Failure> {
+    visitor.must(Scope::ProgramsWrite, ONLY_MANAGERS)?;
+    let request = visitor.ask(GetWebhookRequest { webhook_id: id.to_owned() })?;
+    Ok(app.rooms().attribution().get_webhook(request).await?.into_inner())
 }
 
 /// `POST /settings/webhooks/{webhook}`: other events, another label, paused or not.
@@ -188,6 +207,16 @@ pub(crate) async fn update(
         None => "Saved. It is paused all the same.",
     };
     Ok(respond::redirect(&path, &Flash::good(text)))
+}
+
+/// `GET /settings/webhooks/{webhook}/delete`.
+pub(crate) async fn confirm_deletion(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(webhook_id): Path<String>,
+) -> Result<DeleteWebhookPage, Failure> {
+    let endpoint = find(&app, &visitor, &webhook_id).await?;
+    Ok(DeleteWebhookPage { shell: visitor.shell("Delete a webhook", Nav::Webhooks), endpoint })
 }
 
 /// `POST /settings/webhooks/{webhook}/delete`.
