@@ -307,16 +307,15 @@ impl<'j> Gathering<'j> {
     /// The answers in the order of the jobs.
     fn answer(mut self, difference: &Difference) -> Result<Vec<Answer>, Error> {
         let places: Vec<usize> = self.new.clone();
+        let sets: HashSet<ConversionId> = difference.sets.iter().map(|set| set.event).collect();
         for place in places {
             let job = &self.jobs[place];
             let answer = match &job.fact {
                 Fact::Event(_) | Fact::Correct(_) => continue,
                 Fact::Identify(..) => {
-                    Answer::Identified { first: true, backfilled: self.changed(&job.customers, difference) }
+                    Answer::Identified { first: true, backfilled: self.changed(&job.customers, &sets) }
                 }
-                Fact::DecideClick(_) | Fact::Nothing => {
-                    Answer::Changed(self.changed(&job.customers, difference))
-                }
+                Fact::DecideClick(_) | Fact::Nothing => Answer::Changed(self.changed(&job.customers, &sets)),
                 Fact::DecideCommission(key, _) => {
                     let moved = difference.moved.iter().find(|(_, row)| row.is.key == *key);
                     let stood =
@@ -337,11 +336,10 @@ impl<'j> Gathering<'j> {
     }
 
     /// How many events of these customers that were there before are attributed otherwise now.
-    fn changed(&self, customers: &[Customer], difference: &Difference) -> u32 {
+    fn changed(&self, customers: &[Customer], sets: &HashSet<ConversionId>) -> u32 {
         let known = customers.iter().filter_map(|customer| self.customers.get(customer));
-        let events: HashSet<ConversionId> =
-            known.flat_map(|known| known.standing.events.keys().copied()).collect();
-        let changed = difference.sets.iter().filter(|set| events.contains(&set.event)).count();
+        let changed =
+            known.flat_map(|known| known.standing.events.keys()).filter(|event| sets.contains(event)).count();
         u32::try_from(changed).unwrap_or(u32::MAX)
     }
 }
