@@ -98,8 +98,9 @@ fn job(mature: Mature, verdict: fn(CommissionKey) -> Verdict, note: String, now:
     Job { customers: vec![customer], fact: Fact::DecideCommission(key, Box::new(decision)) }
 }
 
+/// Derives who is noted as stale, unless somebody is at it: what they leave behind is for the next time.
 async fn derive_stale(pool: &PgPool, writers: &Writers) -> Result<(), Error> {
-    loop {
+    while !writers.are_deriving() {
         let customers = store::stale::list(pool, CHUNK).await?;
         if customers.is_empty() {
             return Ok(());
@@ -109,4 +110,5 @@ async fn derive_stale(pool: &PgPool, writers: &Writers) -> Result<(), Error> {
             answer?;
         }
     }
+    Ok(())
 }

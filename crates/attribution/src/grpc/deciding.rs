@@ -155,6 +155,7 @@ impl Service {
 
     /// Derives customers again, after something changed that all of them are derived by.
     pub(super) async fn derive_again(&self, customers: Vec<Customer>) -> Result<u32, Error> {
+        let _deriving = self.writers.deriving().await;
         let job = |customer: &Customer| Job { customers: vec![customer.clone()], fact: Fact::Nothing };
         let chunks: Vec<Vec<Job>> =
             customers.chunks(CHUNK).map(|chunk| chunk.iter().map(job).collect()).collect();

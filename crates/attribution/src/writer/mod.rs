@@ -17,7 +17,7 @@ use bus::outbox::Waker;
 use model::Clock;
 use sqlx::{PgConnection, PgPool};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, RwLock, RwLockReadGuard, Semaphore, mpsc, oneshot},
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -40,7 +40,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Hands jobs to the writers. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Writers(mpsc::Sender<Waiting>);
+pub(crate) struct Writers {
+    queue: mpsc::Sender<Waiting>,
+    /// Held by whoever derives many customers again.
+    deriving: Arc<RwLock<()>>,
+}
 
 impl Writers {
     /// Starts so many writers.
@@ -71,7 +75,7 @@ impl Writers {
             tasks: tasks.clone(),
         };
         tasks.spawn(gatherer.run(shutdown.clone()));
-        Self(sender)
+        Self { queue: sender, deriving: Arc::default() }
     }
 
     /// Does a job; the answer comes after the commit.
@@ -92,9 +96,19 @@ impl Writers {
         Ok(answers)
     }
 
+    /// Says that customers which are noted as stale are derived, as long as it is held.
+    pub(crate) async fn deriving(&self) -> RwLockReadGuard<'_, ()> {
+        self.deriving.read().await
+    }
+
+    /// Whether somebody does.
+    pub(crate) fn are_deriving(&self) -> bool {
+        self.deriving.try_write().is_err()
+    }
+
     async fn submit(&self, job: Job) -> Result<oneshot::Receiver<Result<Answer, Error>>, Error> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(Waiting { job, reply }).await.map_err(|_| Error::Ending)?;
+        self.queue.send(Waiting { job, reply }).await.map_err(|_| Error::Ending)?;
         Ok(answer)
     }
 }
