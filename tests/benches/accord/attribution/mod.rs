@@ -3,6 +3,7 @@
 
 mod again;
 mod following;
+mod past;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -38,6 +39,8 @@ const EVENTS: usize = 20_000;
 const BATCHES: usize = 30;
 const BATCH: usize = 1_000;
 const PARTNERS: usize = 50;
+/// So long that nothing is approved while it is measured.
+const HOLD_DAYS: u32 = 30;
 /// Of a program whose tiers reach over all customers of a partner.
 const TIERED: usize = 5_000;
 /// While the audit log records what is accrued.
@@ -215,10 +218,11 @@ impl Shop {
     async fn beside(&self, name: &str, tiers: Vec<Tier>) -> Result<Self> {
         let mut client = self.client.clone();
         let reward = Some(rule::Reward::Percent("20".to_owned()));
+        let rules = vec![Rule { reward, tiers, ..Rule::default() }];
         let program = Program {
             name: name.to_owned(),
             destination_url: "https://shop.example/".to_owned(),
-            terms: Some(Terms { rules: vec![Rule { reward, tiers, ..Rule::default() }], ..Terms::default() }),
+            terms: Some(Terms { rules, hold_days: HOLD_DAYS, ..Terms::default() }),
             ..Program::default()
         };
         let program = client.create_program(self.with(program)?).await?.into_inner().id;
