@@ -10,4 +10,5 @@ mod statefile;
 mod wiretap;
 
 pub mod hubspot;
+pub mod microsoft;
 pub mod salesforce;

@@ -48,7 +48,14 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
 
 /// The rows of every table, routes and behaviours.
 fn all_rows() -> Vec<Vec<String>> {
-    let tables = ["HubSpot: routes", "HubSpot: behaviours", "Salesforce: routes", "Salesforce: behaviours"];
+    let tables = [
+        "HubSpot: routes",
+        "HubSpot: behaviours",
+        "Salesforce: routes",
+        "Salesforce: behaviours",
+        "Microsoft 365: routes",
+        "Microsoft 365: behaviours",
+    ];
     tables.into_iter().flat_map(rows).collect()
 }
 
@@ -70,6 +77,8 @@ fn every_route_has_a_row_and_every_row_a_route() {
     same("HubSpot: routes", 3, hubspot.collect());
     let salesforce = sandbox::salesforce::routes().map(|(method, path)| format!("{method} {path}"));
     same("Salesforce: routes", 2, salesforce.collect());
+    let microsoft = sandbox::microsoft::routes().map(|(method, path)| format!("{method} {path}"));
+    same("Microsoft 365: routes", 2, microsoft.collect());
 }
 
 #[test]

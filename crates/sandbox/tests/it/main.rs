@@ -8,6 +8,7 @@ mod describing;
 mod failing;
 mod limiting;
 mod linking;
+mod microsoft;
 mod python;
 mod records;
 mod salesforce;
