@@ -26,7 +26,8 @@ pub(crate) async fn environment(name: &str, packages: &[&str]) -> PathBuf {
             "this story needs python3 with venv: making an environment",
         )
         .await;
-        let mut install = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        let mut install =
+            vec!["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"];
         install.extend(packages);
         run(&python, &install, "installing packages").await;
         std::fs::write(&ready, packages.join(" ")).expect("a marker");

@@ -140,7 +140,8 @@ async def main():
         change_type="created", notification_url=url, resource="me/mailFolders('sentitems')/messages",
         expiration_date_time=until, client_state="secret"))
     assert subscription.id and subscription.client_state == "secret"
-    await client.me.send_mail.post(SendMailPostRequestBody(message=Message(subject="Told", to_recipients=to("out@side.example"))))
+    await client.me.send_mail.post(SendMailPostRequestBody(
+        message=Message(subject="Told", to_recipients=to("out@side.example")), save_to_sent_items=True))
     assert await asyncio.to_thread(heard.wait, 20), "the endpoint was not told"
     assert told[0]["subscriptionId"] == subscription.id and told[0]["clientState"] == "secret"
     later = await client.subscriptions.by_subscription_id(subscription.id).patch(
