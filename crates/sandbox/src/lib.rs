@@ -9,6 +9,7 @@ mod serving;
 mod statefile;
 mod wiretap;
 
+pub mod google;
 pub mod hubspot;
 pub mod microsoft;
 pub mod salesforce;

@@ -48,15 +48,9 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
 
 /// The rows of every table, routes and behaviours.
 fn all_rows() -> Vec<Vec<String>> {
-    let tables = [
-        "HubSpot: routes",
-        "HubSpot: behaviours",
-        "Salesforce: routes",
-        "Salesforce: behaviours",
-        "Microsoft 365: routes",
-        "Microsoft 365: behaviours",
-    ];
-    tables.into_iter().flat_map(rows).collect()
+    let vendors = ["HubSpot", "Salesforce", "Microsoft 365", "Google"].into_iter();
+    let tables = vendors.flat_map(|vendor| [format!("{vendor}: routes"), format!("{vendor}: behaviours")]);
+    tables.flat_map(|table| rows(&table)).collect()
 }
 
 #[track_caller]
@@ -79,6 +73,8 @@ fn every_route_has_a_row_and_every_row_a_route() {
     same("Salesforce: routes", 2, salesforce.collect());
     let microsoft = sandbox::microsoft::routes().map(|(method, path)| format!("{method} {path}"));
     same("Microsoft 365: routes", 2, microsoft.collect());
+    let google = sandbox::google::routes().map(|(method, path)| format!("{method} {path}"));
+    same("Google: routes", 2, google.collect());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod controlling;
 mod coverage;
 mod describing;
 mod failing;
+mod google;
 mod limiting;
 mod linking;
 mod microsoft;
