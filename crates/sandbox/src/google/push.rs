@@ -167,7 +167,7 @@ impl Sim {
     }
 }
 
-/// Sends messages until the simulator stops, each channel's one after the other.
+/// Sends messages until the simulator stops; one that is slow or sent again does not hold up the others.
 pub(crate) async fn deliver(shared: Shared) {
     while shared.wait(TICK).await {
         loop {
