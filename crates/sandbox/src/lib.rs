@@ -13,3 +13,4 @@ pub mod google;
 pub mod hubspot;
 pub mod microsoft;
 pub mod salesforce;
+pub mod slack;

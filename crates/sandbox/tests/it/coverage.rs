@@ -48,7 +48,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
 
 /// The rows of every table, routes and behaviours.
 fn all_rows() -> Vec<Vec<String>> {
-    let vendors = ["HubSpot", "Salesforce", "Microsoft 365", "Google"].into_iter();
+    let vendors = ["HubSpot", "Salesforce", "Microsoft 365", "Google", "Slack"].into_iter();
     let tables = vendors.flat_map(|vendor| [format!("{vendor}: routes"), format!("{vendor}: behaviours")]);
     tables.flat_map(|table| rows(&table)).collect()
 }
@@ -75,6 +75,8 @@ fn every_route_has_a_row_and_every_row_a_route() {
     same("Microsoft 365: routes", 2, microsoft.collect());
     let google = sandbox::google::routes().map(|(method, path)| format!("{method} {path}"));
     same("Google: routes", 2, google.collect());
+    let slack = sandbox::slack::routes().map(|(method, path)| format!("{method} {path}"));
+    same("Slack: routes", 2, slack.collect());
 }
 
 #[test]

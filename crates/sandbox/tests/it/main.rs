@@ -15,4 +15,5 @@ mod records;
 mod salesforce;
 mod sdk;
 mod searching;
+mod slack;
 mod speed;
