@@ -32,7 +32,7 @@ pub const ALL_WRITTEN: &str = "written.>";
 pub const ALL_RECORDS: &str = "record.>";
 
 /// The first tokens of the subjects in [`EVENTS`].
-pub const EVENT_NOUNS: [&str; 14] = [
+pub const EVENT_NOUNS: [&str; 15] = [
     "record",
     "deal",
     "connection",
@@ -47,6 +47,7 @@ pub const EVENT_NOUNS: [&str; 14] = [
     "commission",
     "partner",
     "payout",
+    "deal_registration",
 ];
 
 /// Ephemeral: a key, session or role was revoked; caches that answered from it must forget. No stream keeps it.

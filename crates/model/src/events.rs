@@ -99,6 +99,14 @@ pub mod kind {
     pub const PARTNER_REVOKED: &str = "partner.revoked";
     /// [`crate::PayoutCreated`].
     pub const PAYOUT_CREATED: &str = "payout.created";
+    /// [`crate::DealRegistrationChanged`].
+    pub const DEAL_REGISTRATION_SUBMITTED: &str = "deal_registration.submitted";
+    /// [`crate::DealRegistrationChanged`].
+    pub const DEAL_REGISTRATION_APPROVED: &str = "deal_registration.approved";
+    /// [`crate::DealRegistrationChanged`].
+    pub const DEAL_REGISTRATION_REJECTED: &str = "deal_registration.rejected";
+    /// [`crate::DealRegistrationChanged`].
+    pub const DEAL_REGISTRATION_EXPIRED: &str = "deal_registration.expired";
 }
 
 /// A canonical record changed. Public: sibling products subscribe to `record.{org}.{object}`.

@@ -183,6 +183,14 @@ id!(
     /// An address that a CRM's own webhook is pointed at.
     IngestUrlId, "ing"
 );
+id!(
+    /// A deal that a partner registered.
+    DealRegistrationId, "dreg"
+);
+id!(
+    /// What was done with a record: an e-mail, a call, a meeting.
+    ActivityId, "act"
+);
 
 fn uuid_v7(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();

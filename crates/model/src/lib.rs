@@ -11,6 +11,7 @@ mod events;
 mod field;
 mod id;
 mod parts;
+mod registering;
 mod schema;
 mod value;
 mod vendor;
@@ -34,11 +35,13 @@ pub use events::{
 };
 pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{
-    ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, ConversionRuleId, IdentifyId,
-    IngestUrlId, IntegrationKeyId, InvalidId, LedgerEntryId, LinkId, MappingId, OrganizationId, PartnerId,
-    PayoutId, ProgramId, RecordId, SessionId, UserId, WebhookDeliveryId, WebhookId, WriteId,
+    ActivityId, ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, ConversionRuleId,
+    DealRegistrationId, IdentifyId, IngestUrlId, IntegrationKeyId, InvalidId, LedgerEntryId, LinkId,
+    MappingId, OrganizationId, PartnerId, PayoutId, ProgramId, RecordId, SessionId, UserId,
+    WebhookDeliveryId, WebhookId, WriteId,
 };
 pub use parts::SchemaPart;
+pub use registering::{DealRegistrationChanged, RegistrationConflict};
 pub use value::{InvalidValue, Value};
 pub use vendor::vendor_name;
 pub use write::{ApplyWrite, CoveredValue, IssueCategory, WriteKind, WriteOutcome, Written};

@@ -143,6 +143,10 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
             earning::partner(kind, &message.decode()?)
         }
         kind::PAYOUT_CREATED => earning::payout(&message.decode()?),
+        kind::DEAL_REGISTRATION_SUBMITTED
+        | kind::DEAL_REGISTRATION_APPROVED
+        | kind::DEAL_REGISTRATION_REJECTED
+        | kind::DEAL_REGISTRATION_EXPIRED => earning::deal_registration(kind, &message.decode()?),
         other => control::unknown(other, &message.decode()?),
     })
 }

@@ -1,8 +1,8 @@
-//! What is earned, and what people decide about it.
+//! What is earned, what partners register, and what people decide about it.
 
 use model::{
     AttributedTouch, AttributionChanged, AttributionSettingsChanged, CommissionChanged, ConnectionId,
-    DecisionTaken, PartnerChanged, PayoutCreated, kind,
+    DealRegistrationChanged, DecisionTaken, PartnerChanged, PayoutCreated, kind,
 };
 use serde_json::{Value, json};
 
@@ -87,4 +87,24 @@ pub(crate) fn payout(created: &PayoutCreated) -> Facts {
     let details =
         json!({ "partner": partner, "amount": amount, "currency": currency, "commissions": commissions });
     facts(kind::PAYOUT_CREATED, payout.to_string(), summary, details)
+}
+
+pub(crate) fn deal_registration(kind: &str, changed: &DealRegistrationChanged) -> Facts {
+    let DealRegistrationChanged { status, reason, domain, .. } = changed;
+    let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let conflicts: Vec<Value> = changed
+        .conflicts
+        .iter()
+        .map(|conflict| json!({ "kind": conflict.kind, "registration": conflict.registration }))
+        .collect();
+    facts(
+        kind,
+        changed.registration.to_string(),
+        format!("The registration of a deal with {domain} is {status}{because}"),
+        json!({
+            "partner": changed.partner, "domain": domain, "deal_name": changed.deal_name, "amount": changed.amount,
+            "currency": changed.currency, "status": status, "reason": reason, "conflicts": conflicts,
+            "deal": changed.deal, "expires_at": changed.expires_at,
+        }),
+    )
 }

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use model::{
     AccessChanged, AttributionChanged, AttributionSettingsChanged, BudgetChanged, BudgetReached,
-    CaptureRequested, CaptureStopped, CommissionChanged, ConflictRecorded, ConnectionChanged, DecisionTaken,
-    FieldAdded, MappingChanged, PartnerChanged, PayoutCreated, ReadRequested, RecordChanged,
-    SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind,
+    CaptureRequested, CaptureStopped, CommissionChanged, ConflictRecorded, ConnectionChanged,
+    DealRegistrationChanged, DecisionTaken, FieldAdded, MappingChanged, PartnerChanged, PayoutCreated,
+    ReadRequested, RecordChanged, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifyRequested,
+    WatchRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -70,6 +71,10 @@ fn all() -> BTreeMap<String, Value> {
         described::<PartnerChanged>(kind::PARTNER_ACTIVATED),
         described::<PartnerChanged>(kind::PARTNER_REVOKED),
         described::<PayoutCreated>(kind::PAYOUT_CREATED),
+        described::<DealRegistrationChanged>(kind::DEAL_REGISTRATION_SUBMITTED),
+        described::<DealRegistrationChanged>(kind::DEAL_REGISTRATION_APPROVED),
+        described::<DealRegistrationChanged>(kind::DEAL_REGISTRATION_REJECTED),
+        described::<DealRegistrationChanged>(kind::DEAL_REGISTRATION_EXPIRED),
         described::<DecisionTaken>(kind::ATTRIBUTION_DECIDED),
         described::<AttributionSettingsChanged>(kind::ATTRIBUTION_SETTINGS_CHANGED),
     ])
