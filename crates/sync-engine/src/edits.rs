@@ -225,7 +225,10 @@ fn own(unit: &Unit, organization: OrganizationId, id: RecordId) -> Result<&Recor
 }
 
 /// Brings values into the canonical form of their fields.
-fn fit(schema: &ObjectSchema, fields: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Error> {
+pub(crate) fn fit(
+    schema: &ObjectSchema,
+    fields: BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, Error> {
     fields
         .into_iter()
         .map(|(name, value)| {

@@ -23,6 +23,7 @@ mod parents;
 mod planning;
 mod publisher;
 mod reconcile;
+mod registrations;
 mod reranker;
 mod review;
 mod room;

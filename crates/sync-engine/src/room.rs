@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, Error, attribution, chores, connections, consumer, engine::Engine, grpc::Service, jobs,
-    mappings::Cache, parents, reconcile, reranker::Reranker, store,
+    mappings::Cache, parents, reconcile, registrations, reranker::Reranker, store,
 };
 
 const SCHEMA: &str = "sync";
@@ -121,6 +121,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     deps.tasks.spawn(reconcile::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(attribution::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(attribution::sweep(Arc::clone(&engine), deps.shutdown.clone()));
+    deps.tasks.spawn(registrations::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(parents::run(Arc::clone(&engine), deps.shutdown.clone()));
     deps.tasks.spawn(prune(Arc::clone(&engine), deps.shutdown));
     Ok(Running { engine, guard: deps.guard })

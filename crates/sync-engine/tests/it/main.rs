@@ -16,6 +16,7 @@ mod parts;
 mod planning;
 mod pruning;
 mod reconcile;
+mod registrations;
 mod replicas;
 mod requests;
 mod suggesting;
