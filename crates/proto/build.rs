@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "accord/identity/v1/identity.proto",
     "accord/connections/v1/connections.proto",
     "accord/sync/v1/sync.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 7] = [
     "accord/attribution/v1/attribution.proto",
     "accord/attribution/v1/native.proto",
     "accord/attribution/v1/guards.proto",
+    "accord/crm/v1/crm.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

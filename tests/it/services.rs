@@ -19,12 +19,13 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "sandbox-hubspot",
     "identity",
     "sync-engine",
     "audit",
     "attribution",
+    "crm",
     "connectors",
     "gateway",
     "web-console",
@@ -76,6 +77,7 @@ impl Town {
                 ("ACCORD_IDENTITY_URL", self.url("identity")),
                 ("ACCORD_SYNC_URL", self.url("sync-engine")),
                 ("ACCORD_ATTRIBUTION_URL", self.url("attribution")),
+                ("ACCORD_CRM_URL", self.url("crm")),
             ])
             .envs([("ACCORD_AUDIT_URL", self.url("audit")), ("ACCORD_CONNECTOR_URL", self.url("connectors"))])
             .envs([
@@ -155,6 +157,7 @@ async fn rooms_answer_grpc_health_and_reflection(town: &Town) {
         ("sync-engine", "accord.sync.v1.Sync"),
         ("audit", "accord.audit.v1.Audit"),
         ("attribution", "accord.attribution.v1.Attribution"),
+        ("crm", "accord.crm.v1.Crm"),
         ("connectors", "accord.connections.v1.Connections"),
     ] {
         let endpoint =

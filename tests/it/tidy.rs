@@ -16,7 +16,18 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (1, &["proto"]),
     (2, &["bus", "vault", "chassis"]),
     (3, &["connector"]),
-    (4, &["identity", "sync-engine", "audit", "attribution", "connector-hubspot", "connector-salesforce"]),
+    (
+        4,
+        &[
+            "identity",
+            "sync-engine",
+            "audit",
+            "attribution",
+            "crm",
+            "connector-hubspot",
+            "connector-salesforce",
+        ],
+    ),
     (5, &["gateway", "web-console"]),
     (6, &["accord"]),
     (7, &["tests"]),
@@ -47,6 +58,7 @@ const OWNERS: [(&str, &[&str]); 10] = [
             "sync-engine",
             "audit",
             "attribution",
+            "crm",
             "connector",
             "bus",
             "chassis",
@@ -54,7 +66,7 @@ const OWNERS: [(&str, &[&str]); 10] = [
             "accord",
         ],
     ),
-    ("jiff-sqlx", &["identity", "sync-engine", "audit", "attribution", "connector", "bus"]),
+    ("jiff-sqlx", &["identity", "sync-engine", "audit", "attribution", "crm", "connector", "bus"]),
 ];
 
 const MAX_LIB_LINES: usize = 60;

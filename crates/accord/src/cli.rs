@@ -305,6 +305,8 @@ pub(crate) enum ServiceName {
     Audit,
     /// From clicks to payouts.
     Attribution,
+    /// Deal registrations and activities.
+    Crm,
     /// Connections to vendors.
     Connectors,
     /// The public HTTP API.
@@ -325,6 +327,7 @@ impl ServiceName {
             Self::SyncEngine => "sync-engine",
             Self::Audit => "audit",
             Self::Attribution => "attribution",
+            Self::Crm => "crm",
             Self::Connectors => "connectors",
             Self::Gateway => "gateway",
             Self::WebConsole => "web-console",
@@ -363,6 +366,9 @@ pub(crate) struct Serve {
     /// Where attribution answers gRPC.
     #[arg(long, env = "ACCORD_ATTRIBUTION_URL", default_value = "http://127.0.0.1:8080")]
     pub(crate) attribution_url: String,
+    /// Where the crm room answers gRPC.
+    #[arg(long, env = "ACCORD_CRM_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) crm_url: String,
     /// Where the connector answers gRPC.
     #[arg(long, env = "ACCORD_CONNECTOR_URL", default_value = "http://127.0.0.1:8080")]
     pub(crate) connector_url: String,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use chassis::{Health, Readiness};
 use futures::future::join_all;
 use proto::{
-    attribution::attribution_server, audit::audit_server, connections::connections_server,
+    attribution::attribution_server, audit::audit_server, connections::connections_server, crm::crm_server,
     identity::identity_server, sync::sync_server,
 };
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ impl Room {
 
 /// The rooms behind the doors of this process.
 pub(crate) struct Doors {
-    rooms: [Room; 5],
+    rooms: [Room; 6],
     /// The doors' names among the services of this process.
     names: Vec<&'static str>,
     health: Health,
@@ -70,6 +70,7 @@ impl Doors {
             room(ServiceName::SyncEngine, sync_server::SERVICE_NAME, &plan.sync_url)?,
             room(ServiceName::Audit, audit_server::SERVICE_NAME, &plan.audit_url)?,
             room(ServiceName::Attribution, attribution_server::SERVICE_NAME, &plan.attribution_url)?,
+            room(ServiceName::Crm, crm_server::SERVICE_NAME, &plan.crm_url)?,
             room(ServiceName::Connectors, connections_server::SERVICE_NAME, &plan.connector_url)?,
         ];
         Ok(Self { rooms, names, health })

@@ -11,7 +11,7 @@ use connector_hubspot::{ApiVersion, HubSpot};
 use connector_salesforce::Salesforce;
 use model::{Clock, SystemClock};
 use proto::{
-    attribution::attribution_server, audit::audit_server, connections::connections_server,
+    attribution::attribution_server, audit::audit_server, connections::connections_server, crm::crm_server,
     identity::identity_server, sync::sync_server,
 };
 use secrecy::SecretString;
@@ -46,6 +46,7 @@ pub(crate) struct Plan {
     pub(crate) sync_url: String,
     pub(crate) audit_url: String,
     pub(crate) attribution_url: String,
+    pub(crate) crm_url: String,
     pub(crate) connector_url: String,
     pub(crate) public_api_url: Url,
     pub(crate) public_console_url: Url,
@@ -180,6 +181,9 @@ impl House {
         if plan.services.contains(&ServiceName::Attribution) {
             self.attribution(plan, &shared, &mut routes).await?;
         }
+        if plan.services.contains(&ServiceName::Crm) {
+            self.crm(plan, &shared, &mut routes).await?;
+        }
         if plan.services.contains(&ServiceName::Connectors) {
             self.connectors(plan, &shared, &mut routes).await?;
         }
@@ -294,6 +298,24 @@ impl House {
             async move { running.readiness().await }
         };
         self.watch(ServiceName::Attribution, attribution_server::SERVICE_NAME, shared, ready).await;
+        Ok(())
+    }
+
+    async fn crm(&self, plan: &Plan, shared: &Shared, routes: &mut RoutesBuilder) -> anyhow::Result<()> {
+        let deps = crm::Deps {
+            bus: shared.bus.clone(),
+            guard: shared.guard.clone(),
+            clock: Arc::clone(&shared.clock),
+            shutdown: self.shutdown.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let running = crm::start(crm::Config::new(&plan.database_url), deps).await?;
+        routes.add_service(running.grpc());
+        let ready = move || {
+            let running = running.clone();
+            async move { running.readiness().await }
+        };
+        self.watch(ServiceName::Crm, crm_server::SERVICE_NAME, shared, ready).await;
         Ok(())
     }
 

@@ -123,6 +123,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         sync_url: serve.sync_url,
         audit_url: serve.audit_url,
         attribution_url: serve.attribution_url,
+        crm_url: serve.crm_url,
         connector_url: serve.connector_url,
         public_api_url: serve.public_api_url,
         public_console_url: serve.public_console_url,

@@ -9,7 +9,7 @@ pub use audit_line::AuditLine;
 pub use convert::{InvalidWireValue, field_type, from_wire_time, to_wire_time};
 
 pub use accord::{
-    attribution::v1 as attribution, audit::v1 as audit, connections::v1 as connections,
+    attribution::v1 as attribution, audit::v1 as audit, connections::v1 as connections, crm::v1 as crm,
     identity::v1 as identity, sync::v1 as sync, v1,
 };
 

@@ -1,0 +1,158 @@
+//! What an activity is, and whom it may concern.
+
+use jiff::Timestamp;
+use model::{PartnerId, RecordId};
+use uuid::Uuid;
+
+use super::address;
+
+/// The most bytes of words that are searched of one activity.
+const MOST_WORDS: usize = 200_000;
+
+/// The kinds of activities.
+pub(crate) const KINDS: [&str; 7] = ["email", "call", "meeting", "note", "stage_change", "ticket", "quote"];
+
+/// A record or a partner that an activity concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Concerned {
+    Record(RecordId),
+    Partner(PartnerId),
+}
+
+impl Concerned {
+    pub(crate) const fn uuid(self) -> Uuid {
+        match self {
+            Self::Record(id) => id.uuid(),
+            Self::Partner(id) => id.uuid(),
+        }
+    }
+
+    pub(crate) const fn is_partner(self) -> bool {
+        matches!(self, Self::Partner(_))
+    }
+
+    /// As it is stored.
+    pub(crate) const fn stored(id: Uuid, is_partner: bool) -> Self {
+        if is_partner {
+            Self::Partner(PartnerId::from_uuid(id))
+        } else {
+            Self::Record(RecordId::from_uuid(id))
+        }
+    }
+}
+
+impl std::fmt::Display for Concerned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Record(id) => id.fmt(f),
+            Self::Partner(id) => id.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for Concerned {
+    type Err = model::InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::Record).or_else(|_| text.parse().map(Self::Partner))
+    }
+}
+
+/// Somebody who took part. Its text forms show nothing of the person.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Participant {
+    pub(crate) role: String,
+    pub(crate) name: String,
+    /// As it was told.
+    pub(crate) email: String,
+    /// As it is compared; empty where it is no address.
+    pub(crate) address: String,
+}
+
+impl Participant {
+    pub(crate) fn new(role: String, name: String, email: String) -> Self {
+        let address = address::email(&email).unwrap_or_default();
+        Self { role, name, email, address }
+    }
+
+    pub(crate) fn domain(&self) -> &str {
+        address::of_email(&self.address)
+    }
+}
+
+/// What a source tells. Its text forms show nothing of it: what people wrote is personal.
+#[derive(Clone)]
+pub(crate) struct NewActivity {
+    pub(crate) source: String,
+    pub(crate) external_id: String,
+    pub(crate) version: i64,
+    pub(crate) kind: &'static str,
+    pub(crate) direction: &'static str,
+    pub(crate) at: Timestamp,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    pub(crate) thread: String,
+    pub(crate) url: String,
+    pub(crate) participants: Vec<Participant>,
+    pub(crate) told: Vec<Concerned>,
+}
+
+impl std::fmt::Debug for NewActivity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewActivity").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl NewActivity {
+    /// What is searched: the subject, who took part, and the text, as far as it goes. Addresses are there whole and in
+    /// their parts.
+    pub(crate) fn words(&self) -> String {
+        let mut words = self.subject.clone();
+        for participant in &self.participants {
+            let parts = participant.email.replace(['@', '.', '_', '-', '+'], " ");
+            for text in [&participant.name, &participant.email, &parts] {
+                words.push(' ');
+                words.push_str(text);
+            }
+        }
+        words.push(' ');
+        words.push_str(&self.body);
+        cut(words, MOST_WORDS)
+    }
+}
+
+/// At most so many bytes of a text, at the end of a character.
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_cut_fits_and_is_the_beginning(text in ".{0,60}", most in 0..80_usize) {
+            let short = cut(text.clone(), most);
+            prop_assert!(short.len() <= most && text.starts_with(&short));
+            prop_assert!(text.len() > most || short == text);
+        }
+    }
+
+    #[test]
+    fn an_id_is_of_a_record_or_of_a_partner_and_nothing_else() {
+        let record = Concerned::Record(RecordId::generate(Timestamp::UNIX_EPOCH));
+        let partner = Concerned::Partner(PartnerId::generate(Timestamp::UNIX_EPOCH));
+        for id in [record, partner] {
+            assert_eq!(id.to_string().parse(), Ok(id));
+            assert_eq!(Concerned::stored(id.uuid(), id.is_partner()), id);
+        }
+        assert!("conn_00000000000000000000000000000000".parse::<Concerned>().is_err());
+    }
+}

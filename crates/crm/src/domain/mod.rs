@@ -1,0 +1,5 @@
+//! What is decided, without a database, a bus or a clock.
+
+pub(crate) mod activity;
+pub(crate) mod address;
+pub(crate) mod registration;

@@ -1,0 +1,193 @@
+//! Activities in, and timelines out.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use proto::crm as wire;
+use uuid::Uuid;
+
+use super::{Asker, Service, limit, no_such_page};
+use crate::{
+    Error,
+    domain::activity::{Concerned, KINDS, NewActivity, Participant},
+    error::Refusal,
+    recording,
+    store::{self, timeline::Below},
+    text::{self, LONGEST_NAME},
+};
+
+/// The most activities of one request.
+const MOST_ACTIVITIES: usize = 500;
+const MOST_PARTICIPANTS: usize = 2_000;
+const MOST_RECORDS: usize = 50;
+/// The longest text of an activity, in bytes.
+const LONGEST_BODY: usize = 1024 * 1024;
+/// The longest subject or address, in bytes.
+const LONGEST_LINE: usize = 2_048;
+const DIRECTIONS: [&str; 3] = ["", "inbound", "outbound"];
+
+impl Service {
+    pub(super) async fn record_activities(
+        &self,
+        asker: &Asker,
+        request: wire::RecordActivitiesRequest,
+    ) -> Result<wire::RecordActivitiesResponse, Error> {
+        let news = read(request.activities)?;
+        let mut tx = self.pool.begin().await?;
+        store::activities::lock_shared(&mut tx, asker.organization).await?;
+        let free = store::settings::find(&mut tx, asker.organization).await?.free_domains;
+        let now = self.now();
+        let recorded =
+            recording::record(&mut tx, asker.organization, &news, &free, &asker.actor, now).await?;
+        let ids: Vec<Uuid> = recorded.iter().map(|it| it.id.uuid()).collect();
+        let mut concerned: HashMap<Uuid, Vec<String>> = HashMap::new();
+        for (id, record) in store::timeline::concerned(&mut tx, &ids).await? {
+            concerned.entry(id).or_default().push(record.to_string());
+        }
+        tx.commit().await?;
+        let told = |it: recording::Recorded| wire::RecordedActivity {
+            id: it.id.to_string(),
+            outcome: it.outcome.name().to_owned(),
+            record_ids: concerned.get(&it.id.uuid()).cloned().unwrap_or_default(),
+        };
+        Ok(wire::RecordActivitiesResponse { activities: recorded.into_iter().map(told).collect() })
+    }
+
+    pub(super) async fn get_timeline(
+        &self,
+        asker: &Asker,
+        request: wire::GetTimelineRequest,
+    ) -> Result<wire::GetTimelineResponse, Error> {
+        let limit = limit(request.limit)?;
+        let concerned: Concerned = text::id("record_not_found", "record", &request.record_id)?;
+        let kinds = kinds(request.kinds)?;
+        let words = text::optional("query", &request.query, LONGEST_NAME)?;
+        let below = read_page(&request.page)?;
+        // One more than asked for tells whether there is a next page.
+        let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let (organization, record) = (asker.organization, concerned.uuid());
+        let mut db = self.pool.acquire().await?;
+        let mut places = if words.is_empty() {
+            store::timeline::page(&mut db, organization, record, &kinds, below, most).await?
+        } else {
+            store::timeline::search(&mut db, organization, record, &kinds, &words, below, most).await?
+        };
+        let more = places.len() > limit;
+        places.truncate(limit);
+        let next_page = places.last().filter(|_| more).map(write_page).unwrap_or_default();
+        let ids: Vec<Uuid> = places.into_iter().map(|place| place.activity).collect();
+        let activities = store::timeline::read(&mut db, &ids).await?;
+        Ok(wire::GetTimelineResponse { activities, next_page })
+    }
+}
+
+/// The kinds that are asked for: all where none are.
+fn kinds(asked: Vec<String>) -> Result<Vec<String>, Refusal> {
+    if asked.is_empty() {
+        return Ok(KINDS.map(str::to_owned).into());
+    }
+    match asked.iter().all(|kind| KINDS.contains(&kind.as_str())) {
+        true => Ok(asked),
+        false => Err(kind_invalid("kinds")),
+    }
+}
+
+fn kind_invalid(field: impl Into<String>) -> Refusal {
+    let message = format!("A kind is one of {}.", KINDS.join(", "));
+    Refusal::invalid(field, "kind_invalid", message)
+}
+
+/// `microseconds.activity`: where the last page ended.
+fn write_page(last: &Below) -> String {
+    format!("{}.{}", last.at.as_microsecond(), last.activity.simple())
+}
+
+fn read_page(page: &str) -> Result<Below, Refusal> {
+    if page.is_empty() {
+        // Above everything that can be stored.
+        let at = Timestamp::from_second(32_503_680_000).unwrap_or(Timestamp::MAX);
+        return Ok(Below { at, activity: Uuid::max() });
+    }
+    let found = page.split_once('.').and_then(|(at, activity)| {
+        let at = Timestamp::from_microsecond(at.parse().ok()?).ok()?;
+        let is_stored = (-2_208_988_800..=32_503_679_999).contains(&at.as_second());
+        is_stored.then_some(Below { at, activity: Uuid::try_parse(activity).ok()? })
+    });
+    found.ok_or_else(no_such_page)
+}
+
+/// What sources tell, checked.
+fn read(activities: Vec<wire::NewActivity>) -> Result<Vec<NewActivity>, Refusal> {
+    if !(1..=MOST_ACTIVITIES).contains(&activities.len()) {
+        let message = format!("activities are from 1 to {MOST_ACTIVITIES}.");
+        return Err(Refusal::invalid("activities", "activities_invalid", message));
+    }
+    let mut seen = BTreeSet::new();
+    let mut news = Vec::with_capacity(activities.len());
+    for (place, told) in activities.into_iter().enumerate() {
+        let new = activity(place, told)?;
+        if !seen.insert((new.source.clone(), new.external_id.clone())) {
+            let field = format!("activities[{place}].external_id");
+            return Err(Refusal::invalid(field, "activity_repeated", "An activity is there twice."));
+        }
+        news.push(new);
+    }
+    Ok(news)
+}
+
+fn activity(place: usize, told: wire::NewActivity) -> Result<NewActivity, Refusal> {
+    let field = |name: &str| format!("activities[{place}].{name}");
+    let kind =
+        KINDS.into_iter().find(|kind| *kind == told.kind).ok_or_else(|| kind_invalid(field("kind")))?;
+    let direction = DIRECTIONS.into_iter().find(|direction| *direction == told.direction);
+    let direction = direction.ok_or_else(|| {
+        Refusal::invalid(
+            field("direction"),
+            "direction_invalid",
+            "A direction is inbound, outbound or empty.",
+        )
+    })?;
+    let url = text::optional(&field("url"), &told.url, LONGEST_LINE)?;
+    if !url.is_empty() && !url.starts_with("https://") {
+        return Err(Refusal::invalid(field("url"), "url_invalid", "An address begins with https://."));
+    }
+    let count = told.participants.len();
+    if count > MOST_PARTICIPANTS || told.record_ids.len() > MOST_RECORDS {
+        let message =
+            format!("At most {MOST_PARTICIPANTS} participants and {MOST_RECORDS} records are taken.");
+        let name = if count > MOST_PARTICIPANTS { "participants" } else { "record_ids" };
+        return Err(Refusal::invalid(field(name), "too_many", message));
+    }
+    let told_of = |id: &String| {
+        let wrong = |_| {
+            Refusal::invalid(field("record_ids"), "record_invalid", "An id is of the form rec_… or ptnr_….")
+        };
+        id.parse().map_err(wrong)
+    };
+    Ok(NewActivity {
+        source: text::required(&field("source"), &told.source, LONGEST_NAME)?,
+        external_id: text::required(&field("external_id"), &told.external_id, LONGEST_LINE)?,
+        version: told.version,
+        kind,
+        direction,
+        at: text::moment(&field("at"), told.at.as_ref())?,
+        subject: text::optional(&field("subject"), &told.subject, LONGEST_LINE)?,
+        body: text::optional(&field("body"), &told.body, LONGEST_BODY)?,
+        thread: text::optional(&field("thread"), &told.thread, LONGEST_LINE)?,
+        url,
+        participants: participants(place, told.participants)?,
+        told: told.record_ids.iter().map(told_of).collect::<Result<_, _>>()?,
+    })
+}
+
+fn participants(place: usize, told: Vec<wire::Participant>) -> Result<Vec<Participant>, Refusal> {
+    let read = |(number, who): (usize, wire::Participant)| {
+        let field = |name: &str| format!("activities[{place}].participants[{number}].{name}");
+        Ok(Participant::new(
+            text::optional(&field("role"), &who.role, LONGEST_NAME)?,
+            text::optional(&field("name"), &who.name, LONGEST_NAME)?,
+            text::optional(&field("email"), &who.email, LONGEST_NAME)?,
+        ))
+    };
+    told.into_iter().enumerate().map(read).collect()
+}

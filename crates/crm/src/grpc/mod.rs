@@ -1,0 +1,126 @@
+//! Requests in.
+
+mod acting;
+mod registering;
+mod setting;
+
+use std::sync::Arc;
+
+use bus::outbox::Waker;
+use chassis::guard::{Authorized, Guard};
+use jiff::Timestamp;
+use model::{Clock, OrganizationId, PartnerId, Scope};
+use proto::crm::{self as wire, crm_server::Crm};
+use sqlx::PgPool;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use crate::{error::Refusal, text};
+
+/// Rows of one page where the request does not say.
+const USUAL_LIMIT: u32 = 50;
+/// The most rows of one page.
+const LARGEST_LIMIT: u32 = 200;
+
+/// The gRPC service `accord.crm.v1.Crm`.
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) pool: PgPool,
+    pub(crate) guard: Guard,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) waker: Waker,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+/// Who asks.
+struct Asker {
+    organization: OrganizationId,
+    actor: String,
+    /// The partner whose key it is.
+    partner: Option<PartnerId>,
+}
+
+impl Service {
+    async fn asker(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {
+        Ok(asker(self.guard.authorize(metadata, scope).await?))
+    }
+
+    /// Who has the scope, or the key of a partner.
+    async fn asker_or_partner(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {
+        let known = self.guard.authenticate(metadata).await?;
+        Ok(asker(if known.partner().is_some() { known } else { known.require(scope)? }))
+    }
+
+    fn now(&self) -> Timestamp {
+        text::micros(self.clock.now())
+    }
+}
+
+fn asker(known: Authorized) -> Asker {
+    let partner = known.partner();
+    let Authorized { caller, .. } = known;
+    Asker { organization: caller.organization, actor: caller.actor.to_string(), partner }
+}
+
+/// How many rows a page has.
+fn limit(asked: u32) -> Result<usize, Refusal> {
+    let limit = match asked {
+        0 => USUAL_LIMIT,
+        1..=LARGEST_LIMIT => asked,
+        _ => {
+            let message = format!("limit is from 1 to {LARGEST_LIMIT}.");
+            return Err(Refusal::invalid("limit", "limit_invalid", message));
+        }
+    };
+    Ok(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// A page that the last answer did not name.
+fn no_such_page() -> Refusal {
+    Refusal::invalid("page", "page_invalid", "page is not the next page of an answer.")
+}
+
+/// Serves each call by the method of the same name, which gets the caller and the message.
+macro_rules! serve {
+    (guarded { $($method:ident($request:ident) -> $response:ident needs $scope:ident;)* }
+     or_partner { $($own:ident($own_request:ident) -> $own_response:ident needs $own_scope:ident;)* }) => {
+        #[tonic::async_trait]
+        impl Crm for Service {
+            $(async fn $method(
+                &self,
+                request: Request<wire::$request>,
+            ) -> Result<Response<wire::$response>, Status> {
+                let asker = self.asker(request.metadata(), Scope::$scope).await?;
+                Ok(Response::new(self.$method(&asker, request.into_inner()).await?))
+            })*
+            $(async fn $own(
+                &self,
+                request: Request<wire::$own_request>,
+            ) -> Result<Response<wire::$own_response>, Status> {
+                let asker = self.asker_or_partner(request.metadata(), Scope::$own_scope).await?;
+                Ok(Response::new(self.$own(&asker, request.into_inner()).await?))
+            })*
+        }
+    };
+}
+
+serve! {
+    guarded {
+    review_deal_registration(DealRegistrationRequest) -> DealRegistration needs PartnersWrite;
+    approve_deal_registration(ApproveDealRegistrationRequest) -> DealRegistration needs PartnersWrite;
+    reject_deal_registration(RejectDealRegistrationRequest) -> DealRegistration needs PartnersWrite;
+    record_activities(RecordActivitiesRequest) -> RecordActivitiesResponse needs RecordsWrite;
+    get_timeline(GetTimelineRequest) -> GetTimelineResponse needs RecordsRead;
+    get_settings(GetSettingsRequest) -> Settings needs PartnersRead;
+    set_settings(Settings) -> Settings needs PartnersWrite;
+    }
+    or_partner {
+    submit_deal_registration(SubmitDealRegistrationRequest) -> DealRegistration needs RecordsWrite;
+    get_deal_registration(DealRegistrationRequest) -> DealRegistration needs PartnersRead;
+    list_deal_registrations(ListDealRegistrationsRequest) -> ListDealRegistrationsResponse needs PartnersRead;
+    }
+}

@@ -1,0 +1,298 @@
+//! Deals that partners register, and what is decided about them.
+
+use bus::outbox;
+use jiff::Timestamp;
+use model::{DealRegistrationId, PartnerId, RecordId, RegistrationConflict};
+use proto::crm as wire;
+
+use super::{Asker, Service, limit, no_such_page, setting::days};
+use crate::{
+    Error,
+    domain::{
+        address,
+        registration::{Fact, Refused, Status, decide, submitted},
+    },
+    error::Refusal,
+    publisher,
+    store::{self, registrations::Registration, settings::Settings},
+    text::{self, LONGEST_NAME, LONGEST_NOTE},
+};
+
+impl Service {
+    pub(super) async fn submit_deal_registration(
+        &self,
+        asker: &Asker,
+        request: wire::SubmitDealRegistrationRequest,
+    ) -> Result<wire::DealRegistration, Error> {
+        let now = self.now();
+        let partner = whose(asker, &request.partner_id)?;
+        let mut tx = self.pool.begin().await?;
+        let settings = store::settings::find(&mut tx, asker.organization).await?;
+        let mut new = said(asker, partner, &request, &settings, now)?;
+        if store::partners::is_revoked(&mut tx, asker.organization, partner).await? {
+            return Err(Refusal::conflict("partner_revoked", "The partner was revoked.").into());
+        }
+        store::registrations::lock_company(&mut tx, asker.organization, &new.domain).await?;
+        let standing =
+            store::registrations::standing_with(&mut tx, asker.organization, &new.domain, now).await?;
+        if let Some(same) = standing.iter().find(|known| is_same_deal(known, &new)) {
+            let message = format!("The partner registered this deal before: {}.", same.id);
+            return Err(Refusal::taken("deal_already_registered", message).into());
+        }
+        new.conflicts = standing.iter().map(|known| conflict(known, partner)).collect();
+        store::registrations::insert(&mut tx, &new).await?;
+        let company = store::directory::company(&mut tx, asker.organization, &new.domain).await?;
+        let message = publisher::registration(&new, company, &asker.actor, now)?;
+        outbox::enqueue(&mut tx, message.as_slice()).await?;
+        tx.commit().await?;
+        self.waker.wake();
+        Ok(to_wire(new, asker))
+    }
+
+    pub(super) async fn get_deal_registration(
+        &self,
+        asker: &Asker,
+        request: wire::DealRegistrationRequest,
+    ) -> Result<wire::DealRegistration, Error> {
+        let found = store::registrations::find(&self.pool, asker.organization, id(&request.id)?).await?;
+        let own = |it: &Registration| asker.partner.is_none_or(|partner| partner == it.partner);
+        Ok(to_wire(found.filter(own).ok_or_else(missing)?, asker))
+    }
+
+    pub(super) async fn list_deal_registrations(
+        &self,
+        asker: &Asker,
+        request: wire::ListDealRegistrationsRequest,
+    ) -> Result<wire::ListDealRegistrationsResponse, Error> {
+        let limit = limit(request.limit)?;
+        let partner = match (asker.partner, request.partner_id.as_str()) {
+            (None, "") => None,
+            _ => Some(whose(asker, &request.partner_id)?),
+        };
+        let statuses: Vec<&str> = match request.status.as_str() {
+            "" => Status::ALL.map(Status::name).into(),
+            "open" => Status::ALL.into_iter().filter(|it| it.is_open()).map(Status::name).collect(),
+            name if Status::ALL.iter().any(|status| status.name() == name) => vec![name],
+            _ => {
+                let message = "status is one of submitted, under_review, approved, rejected, expired, open.";
+                return Err(Refusal::invalid("status", "status_invalid", message).into());
+            }
+        };
+        let below = (!request.page.is_empty()).then(|| request.page.parse().map_err(|_| no_such_page()));
+        // One more than asked for tells whether there is a next page.
+        let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let organization = asker.organization;
+        let mut found = store::registrations::list(
+            &self.pool,
+            organization,
+            partner,
+            &statuses,
+            below.transpose()?,
+            most,
+        )
+        .await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_page = found.last().filter(|_| more).map(|last| last.id.to_string()).unwrap_or_default();
+        let registrations = found.into_iter().map(|it| to_wire(it, asker)).collect();
+        Ok(wire::ListDealRegistrationsResponse { registrations, next_page })
+    }
+
+    pub(super) async fn review_deal_registration(
+        &self,
+        asker: &Asker,
+        request: wire::DealRegistrationRequest,
+    ) -> Result<wire::DealRegistration, Error> {
+        self.decide_registration(asker, &request.id, |_| Fact::Reviewed { by: asker.actor.clone() }).await
+    }
+
+    pub(super) async fn approve_deal_registration(
+        &self,
+        asker: &Asker,
+        request: wire::ApproveDealRegistrationRequest,
+    ) -> Result<wire::DealRegistration, Error> {
+        let asked = if request.days == 0 { None } else { Some(days("days", request.days)?) };
+        let deal = RecordId::generate(self.now());
+        self.decide_registration(asker, &request.id, |settings| Fact::Approved {
+            by: asker.actor.clone(),
+            deal,
+            days: asked.unwrap_or(settings.protected_days),
+        })
+        .await
+    }
+
+    pub(super) async fn reject_deal_registration(
+        &self,
+        asker: &Asker,
+        request: wire::RejectDealRegistrationRequest,
+    ) -> Result<wire::DealRegistration, Error> {
+        let reason = text::required("reason", &request.reason, LONGEST_NOTE)?;
+        self.decide_registration(asker, &request.id, |_| Fact::Rejected { by: asker.actor.clone(), reason })
+            .await
+    }
+
+    async fn decide_registration(
+        &self,
+        asker: &Asker,
+        registration: &str,
+        fact: impl FnOnce(&Settings) -> Fact,
+    ) -> Result<wire::DealRegistration, Error> {
+        let mut tx = self.pool.begin().await?;
+        let found = store::registrations::lock(&mut tx, asker.organization, id(registration)?).await?;
+        let mut registration = found.ok_or_else(missing)?;
+        let settings = store::settings::find(&mut tx, asker.organization).await?;
+        // Told while nobody else decides, so that a decision is never earlier than the one before.
+        let now = self.now();
+        let decided = decide(&registration.standing, &fact(&settings), now).map_err(refused)?;
+        if let Some(standing) = decided {
+            store::registrations::update(&mut tx, registration.id, &standing).await?;
+            registration.standing = standing;
+            let domain = &registration.domain;
+            let company = store::directory::company(&mut tx, asker.organization, domain).await?;
+            let message = publisher::registration(&registration, company, &asker.actor, now)?;
+            outbox::enqueue(&mut tx, message.as_slice()).await?;
+            tx.commit().await?;
+            self.waker.wake();
+        }
+        Ok(to_wire(registration, asker))
+    }
+}
+
+fn id(text: &str) -> Result<DealRegistrationId, Refusal> {
+    text::id("deal_registration_not_found", "deal registration", text)
+}
+
+fn missing() -> Refusal {
+    Refusal::missing("deal_registration_not_found", "There is no such deal registration.")
+}
+
+/// The partner that a request is about: the caller, where it is one.
+fn whose(asker: &Asker, named: &str) -> Result<PartnerId, Refusal> {
+    let missing = || Refusal::missing("partner_not_found", "There is no such partner.");
+    match asker.partner {
+        Some(own) if named.is_empty() || named == own.to_string() => Ok(own),
+        Some(_) => Err(missing()),
+        None if named.is_empty() => {
+            Err(Refusal::invalid("partner_id", "required", "partner_id is required."))
+        }
+        None => named.parse().map_err(|_| missing()),
+    }
+}
+
+/// What a partner says, checked.
+fn said(
+    asker: &Asker,
+    partner: PartnerId,
+    request: &wire::SubmitDealRegistrationRequest,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Registration, Refusal> {
+    let invalid = |field: &str, code, message: &str| Refusal::invalid(field, code, message);
+    let domain = text::required("company_domain", &request.company_domain, LONGEST_NAME)?;
+    let domain = address::domain(&domain)
+        .ok_or_else(|| invalid("company_domain", "domain_invalid", "company_domain is no domain."))?;
+    if address::is_free(&domain, &settings.free_domains) {
+        let message = "company_domain is a domain of free e-mail addresses and no company's.";
+        return Err(invalid("company_domain", "domain_of_free_mail", message));
+    }
+    let contact_email = text::required("contact_email", &request.contact_email, LONGEST_NAME)?;
+    let contact_email = address::email(&contact_email)
+        .ok_or_else(|| invalid("contact_email", "email_invalid", "contact_email is no e-mail address."))?;
+    let record = request.partner_record_id.as_str();
+    let partner_record = (!record.is_empty())
+        .then(|| {
+            record.parse().map_err(|_| {
+                invalid("partner_record_id", "record_invalid", "partner_record_id is of the form rec_….")
+            })
+        })
+        .transpose()?;
+    let money = text::money(&request.amount, &request.currency)?;
+    Ok(Registration {
+        id: DealRegistrationId::generate(now),
+        organization: asker.organization,
+        partner,
+        partner_record,
+        company_name: text::required("company_name", &request.company_name, LONGEST_NAME)?,
+        domain,
+        contact_name: text::required("contact_name", &request.contact_name, LONGEST_NAME)?,
+        contact_email,
+        deal_name: text::required("deal_name", &request.deal_name, LONGEST_NAME)?,
+        amount: money.map(|(amount, _)| amount),
+        currency: money.map(|(_, currency)| currency.to_owned()).unwrap_or_default(),
+        expected_close: text::day("expected_close", &request.expected_close)?,
+        note: text::optional("note", &request.note, LONGEST_NOTE)?,
+        conflicts: Vec::new(),
+        submitted_at: now,
+        submitted_by: asker.actor.clone(),
+        standing: submitted(now, settings.review_days),
+    })
+}
+
+fn is_same_deal(known: &Registration, new: &Registration) -> bool {
+    let key = store::registrations::deal_key;
+    known.partner == new.partner && key(&known.deal_name) == key(&new.deal_name)
+}
+
+fn conflict(known: &Registration, partner: PartnerId) -> RegistrationConflict {
+    RegistrationConflict {
+        kind: if known.partner == partner { "duplicate" } else { "channel" }.to_owned(),
+        registration: known.id,
+        partner: known.partner,
+        status: known.standing.status.name().to_owned(),
+    }
+}
+
+fn refused(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Decided { status, by } => {
+            let (status, by, at) = (status.name(), by.by, by.at);
+            let message = format!("It is {status} already: {by} decided at {at}.");
+            Refusal::conflict("already_decided", message)
+        }
+        Refused::Expired => Refusal::conflict("registration_expired", "Its time is over."),
+        Refused::ReasonMissing => Refusal::invalid("reason", "required", "reason is required."),
+    }
+}
+
+fn to_wire(it: Registration, asker: &Asker) -> wire::DealRegistration {
+    let text = |id: Option<RecordId>| id.map(|id| id.to_string()).unwrap_or_default();
+    let (decided_by, decided_at) = match it.standing.decided {
+        Some(decided) => (decided.by, Some(proto::to_wire_time(decided.at))),
+        None => (String::new(), None),
+    };
+    // Partners are told that another one is there, not who.
+    let told = |conflict: RegistrationConflict| {
+        let is_told = asker.partner.is_none_or(|partner| partner == conflict.partner);
+        let id = |text: String| if is_told { text } else { String::new() };
+        wire::RegistrationConflict {
+            kind: conflict.kind,
+            registration_id: id(conflict.registration.to_string()),
+            partner_id: id(conflict.partner.to_string()),
+            status: conflict.status,
+        }
+    };
+    wire::DealRegistration {
+        id: it.id.to_string(),
+        partner_id: it.partner.to_string(),
+        partner_record_id: text(it.partner_record),
+        company_name: it.company_name,
+        company_domain: it.domain,
+        contact_name: it.contact_name,
+        contact_email: it.contact_email,
+        deal_name: it.deal_name,
+        amount: it.amount.map(|amount| amount.to_string()).unwrap_or_default(),
+        currency: it.currency,
+        expected_close: it.expected_close.map(|day| day.to_string()).unwrap_or_default(),
+        note: it.note,
+        status: it.standing.status.name().to_owned(),
+        conflicts: it.conflicts.into_iter().map(told).collect(),
+        submitted_at: Some(proto::to_wire_time(it.submitted_at)),
+        submitted_by: it.submitted_by,
+        reviewer: it.standing.reviewer.unwrap_or_default(),
+        decided_at,
+        decided_by,
+        reason: it.standing.reason,
+        expires_at: Some(proto::to_wire_time(it.standing.expires_at)),
+        deal_id: text(it.standing.deal),
+    }
+}

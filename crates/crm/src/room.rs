@@ -1,0 +1,103 @@
+use std::{sync::Arc, time::Duration};
+
+use bus::{Bus, outbox::Relay};
+use chassis::{Migration, Readiness, guard::Guard, migrate};
+use model::Clock;
+use proto::crm::crm_server::CrmServer;
+use sqlx::PgPool;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config, Error,
+    consumer::{self, Directory},
+    expiry,
+    grpc::Service,
+};
+
+/// The room's Postgres schema.
+pub const SCHEMA: &str = "crm";
+
+const MIGRATIONS: [Migration; 4] = [
+    Migration {
+        version: 1,
+        name: "registrations",
+        sql: include_str!("../migrations/0001_registrations.sql"),
+    },
+    Migration { version: 2, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
+    Migration { version: 3, name: "directory", sql: include_str!("../migrations/0003_directory.sql") },
+    Migration { version: 4, name: "activities", sql: include_str!("../migrations/0004_activities.sql") },
+];
+
+/// Nobody who hears of a registration waits for it.
+const PACE: Duration = Duration::from_millis(50);
+
+/// What the room is given.
+#[derive(Clone)]
+pub struct Deps {
+    /// The bus, with its streams in place.
+    pub bus: Bus,
+    /// Who checks callers.
+    pub guard: Guard,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Ends the room.
+    pub shutdown: CancellationToken,
+    /// Where the room's tasks are counted.
+    pub tasks: TaskTracker,
+}
+
+/// A started room.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pool: PgPool,
+    service: Service,
+}
+
+impl Running {
+    /// The room's gRPC service.
+    #[must_use]
+    pub fn grpc(&self) -> CrmServer<Service> {
+        CrmServer::new(self.service.clone())
+            .max_decoding_message_size(proto::LARGEST_ANSWER)
+            .max_encoding_message_size(proto::LARGEST_ANSWER)
+    }
+
+    /// Whether the room's database answers.
+    pub async fn readiness(&self) -> Readiness {
+        chassis::readiness(&self.pool).await
+    }
+}
+
+/// Opens the room's database and brings its schema up to date.
+///
+/// # Errors
+/// The database cannot be opened or migrated.
+pub async fn open(config: &Config) -> Result<PgPool, Error> {
+    let pool = chassis::pool(&config.database_url, SCHEMA, config.max_connections).await?;
+    migrate(&pool, SCHEMA, &MIGRATIONS).await?;
+    Ok(pool)
+}
+
+/// Migrates the room's schema and starts its relay, its consumer of records and partners, and the job that lets
+/// registrations expire.
+///
+/// # Errors
+/// The database cannot be opened or migrated.
+pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
+    let pool = open(&config).await?;
+    let Deps { bus, guard, clock, shutdown, tasks } = deps;
+    let relay = Relay::new(pool.clone(), bus.clone(), SCHEMA).paced(PACE);
+    let waker = relay.waker();
+    let directory = Directory { pool: pool.clone(), bus, clock: Arc::clone(&clock) };
+    tasks.spawn(consumer::run(directory, shutdown.clone()));
+    tasks.spawn(expiry::run(
+        pool.clone(),
+        waker.clone(),
+        Arc::clone(&clock),
+        config.expiry_seconds,
+        shutdown.clone(),
+    ));
+    tasks.spawn(relay.run(shutdown));
+    let service = Service { pool: pool.clone(), guard, clock, waker };
+    Ok(Running { pool, service })
+}

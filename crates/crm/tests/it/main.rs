@@ -1,0 +1,10 @@
+//! Stories of the crm room on a real Postgres, a real NATS and real gRPC.
+#![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
+
+mod acting;
+mod deciding;
+mod expiring;
+mod looking;
+mod mistakes;
+mod registering;
+mod world;
