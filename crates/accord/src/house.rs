@@ -481,6 +481,7 @@ fn gateway_config(plan: &Plan) -> gateway::Config {
         sync_url: plan.sync_url.clone(),
         audit_url: plan.audit_url.clone(),
         attribution_url: plan.attribution_url.clone(),
+        crm_url: plan.crm_url.clone(),
         connections_url: plan.connector_url.clone(),
         public_api_url: plan.public_api_url.clone(),
         public_console_url: plan.public_console_url.clone(),

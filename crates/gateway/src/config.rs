@@ -14,6 +14,8 @@ pub struct Config {
     pub audit_url: String,
     /// Where the attribution room answers gRPC.
     pub attribution_url: String,
+    /// Where the crm room answers gRPC.
+    pub crm_url: String,
     /// Where the connector runtime answers gRPC.
     pub connections_url: String,
     /// The address that browsers and programs know this gateway by. With `https`, cookies are `Secure`.

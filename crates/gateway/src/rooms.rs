@@ -8,6 +8,7 @@ use proto::{
     },
     audit::audit_client::AuditClient,
     connections::connections_client::ConnectionsClient,
+    crm::crm_client::CrmClient,
     identity::identity_client::IdentityClient,
     sync::sync_client::SyncClient,
 };
@@ -23,6 +24,7 @@ pub(crate) struct Rooms {
     sync: Channel,
     audit: Channel,
     attribution: Channel,
+    crm: Channel,
     connections: Channel,
     config: Arc<Config>,
 }
@@ -35,6 +37,7 @@ impl Rooms {
             sync: channel("the sync-engine", &config.sync_url)?,
             audit: channel("audit", &config.audit_url)?,
             attribution: channel("attribution", &config.attribution_url)?,
+            crm: channel("the crm room", &config.crm_url)?,
             connections: channel("the connector runtime", &config.connections_url)?,
             config: Arc::new(config),
         })
@@ -55,6 +58,10 @@ impl Rooms {
 
     pub(crate) fn attribution(&self) -> AttributionClient<Channel> {
         AttributionClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn crm(&self) -> CrmClient<Channel> {
+        CrmClient::new(self.crm.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     pub(crate) fn ingest_urls(&self) -> IngestUrlsClient<Channel> {

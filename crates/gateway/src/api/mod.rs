@@ -1,12 +1,14 @@
 //! The public HTTP API: each operation is one call of a room, in the caller's name.
 
 mod access;
+mod activities;
 mod audit;
 mod connections;
 mod decisions;
 mod mappings;
 mod reconciles;
 mod records;
+mod registrations;
 mod review;
 mod runs;
 
@@ -24,6 +26,8 @@ pub(crate) fn router() -> OpenApiRouter<Rooms> {
         .merge(decisions::router())
         .merge(runs::router())
         .merge(reconciles::router())
+        .merge(registrations::router())
+        .merge(activities::router())
         .merge(audit::router())
         .merge(access::router())
 }

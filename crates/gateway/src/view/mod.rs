@@ -1,6 +1,7 @@
 //! What the API's JSON looks like, and how it is made from the rooms' answers. Empty texts of the rooms are left out.
 
 pub(crate) mod access;
+pub(crate) mod activity;
 pub(crate) mod audit;
 pub(crate) mod connection;
 pub(crate) mod decision;
@@ -9,6 +10,7 @@ pub(crate) mod lineage;
 pub(crate) mod mapping;
 pub(crate) mod reconcile;
 pub(crate) mod record;
+pub(crate) mod registration;
 pub(crate) mod review;
 pub(crate) mod run;
 pub(crate) mod telling;

@@ -41,6 +41,7 @@ pub(crate) fn config(rooms: &str) -> Config {
         sync_url: rooms.to_owned(),
         audit_url: rooms.to_owned(),
         attribution_url: rooms.to_owned(),
+        crm_url: rooms.to_owned(),
         connections_url: rooms.to_owned(),
         public_api_url: "https://api.accord.example".parse().unwrap(),
         public_console_url: "https://console.accord.example/".parse().unwrap(),

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::client::{Door, door};
 
-const PATHS: [&str; 24] = [
+const PATHS: [&str; 28] = [
     "records/deals",
     "records/deals/~",
     "records/~/~",
@@ -22,6 +22,10 @@ const PATHS: [&str; 24] = [
     "conflicts",
     "conflicts/~/restore",
     "issues",
+    "deal-registrations",
+    "deal-registrations/~/approve",
+    "timeline",
+    "activities",
     "audit",
     "audit/export",
     "users",

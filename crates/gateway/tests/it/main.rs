@@ -5,6 +5,7 @@
 mod attribution;
 mod client;
 mod contract;
+mod crm;
 mod fuzz;
 mod malformed;
 mod oauth;

@@ -24,6 +24,7 @@ pub(super) async fn serve(rooms: SocketAddr, started: &Started) -> Result<Socket
         sync_url: rooms.clone(),
         audit_url: rooms.clone(),
         attribution_url: rooms.clone(),
+        crm_url: rooms.clone(),
         connections_url: rooms,
         public_api_url: "http://127.0.0.1:1/".parse()?,
         public_console_url: "http://127.0.0.1:1/".parse()?,
