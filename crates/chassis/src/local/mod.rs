@@ -17,6 +17,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -31,6 +32,11 @@ use keeper::Keeper;
 
 /// How long a server may take from its start to its first answer, recovery after a crash included.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// The ports that are given out, the last one excluded, and about how many of them a process needs.
+const FIRST_PORT: u16 = 20_000;
+const LAST_PORT: u16 = 32_000;
+const PORTS_EACH: u32 = 61;
 
 /// Why a private server could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -145,16 +151,21 @@ pub fn default_data_dir() -> PathBuf {
 }
 
 /// A loopback port that nothing listens on. It lies below the range from which the system takes the local ports of
-/// outgoing connections, so that none of these can take it in the meantime.
+/// outgoing connections, so that none of these can take it in the meantime. No process is given one twice, and
+/// processes start at different places, so that two who are about to listen seldom mean the same.
 ///
 /// # Errors
 /// When a hundred tries find no free port.
 pub fn free_port() -> io::Result<u16> {
-    let mut rng = rand::rng();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(PORTS_EACH);
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..100 {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, rng.random_range(20_000..32_000))) {
-            Ok(listener) => return Ok(listener.local_addr()?.port()),
+        let place =
+            first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % u32::from(LAST_PORT - FIRST_PORT);
+        let port = FIRST_PORT + u16::try_from(place).unwrap_or_default();
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
             Err(error) => last = error,
         }
     }
