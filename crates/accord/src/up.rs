@@ -199,7 +199,7 @@ async fn start(
         association_seconds: up.association_seconds,
         keep_days: up.keep_days,
     };
-    say("Starting identity, sync-engine, audit, attribution, connectors, gateway and web-console");
+    say("Starting identity, sync-engine, audit, attribution, crm, connectors, gateway and web-console");
     let listeners =
         Listeners { grpc: Some(grpc), gateway: Some(gateway), console: Some(console), health: None };
     let house = House::start(plan, listeners).await?;
