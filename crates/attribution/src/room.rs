@@ -27,7 +27,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 17] = [
+const MIGRATIONS: [Migration; 18] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
@@ -49,6 +49,7 @@ const MIGRATIONS: [Migration; 17] = [
     Migration { version: 42, name: "paused terms", sql: include_str!("../migrations/0042_paused_terms.sql") },
     Migration { version: 45, name: "following", sql: include_str!("../migrations/0045_following.sql") },
     Migration { version: 46, name: "invited", sql: include_str!("../migrations/0046_invited.sql") },
+    Migration { version: 47, name: "rows", sql: include_str!("../migrations/0047_rows.sql") },
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.

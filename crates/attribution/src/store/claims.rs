@@ -140,7 +140,9 @@ pub(crate) async fn of_customers(
 ) -> Result<Vec<ClaimRow>, Error> {
     let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT {COLUMNS} FROM UNNEST($1::uuid[], $2::text[]) AS given (organization, user_key)
-         JOIN claims USING (organization, user_key)"
+         CROSS JOIN LATERAL (
+             SELECT * FROM claims WHERE organization = given.organization AND user_key = given.user_key OFFSET 0)
+             AS claims"
     )))
     .bind(customers.iter().map(|one| one.organization.uuid()).collect::<Vec<_>>())
     .bind(customers.iter().map(|one| one.user_key.as_str()).collect::<Vec<_>>())

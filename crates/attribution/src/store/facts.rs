@@ -123,6 +123,9 @@ pub(crate) async fn read(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<F
 
 /// In one statement, since each costs as much as some of its rows: clicks of the customers, their events, decisions about
 /// the clicks, versions of catalogs, known events. What a row does not say is null.
+///
+/// Everything is looked up row by row, which OFFSET 0 makes sure of. The statement is planned once for a connection, maybe
+/// while tables are small, and then another plan would read all of them: with each gathering, however large they became.
 async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, Error> {
     Ok(sqlx::query(
         "SELECT 'click' AS what, place, clicks.id AS click, NULL::uuid AS id, partner, program, ts, identifies.at, flagged,
@@ -130,18 +133,24 @@ async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, 
                 NULL::text AS verdict, NULL::uuid AS event, NULL::smallint AS rule, NULL::uuid AS organization,
                 NULL::bytea AS answer
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
-         JOIN identifies USING (organization, user_key) JOIN clicks ON clicks.id = identifies.click
+         CROSS JOIN LATERAL (
+             SELECT * FROM identifies WHERE organization = given.organization AND user_key = given.user_key OFFSET 0)
+             AS identifies
+         CROSS JOIN LATERAL (SELECT * FROM clicks WHERE id = identifies.click OFFSET 0) AS clicks
          UNION ALL
          SELECT 'event', place, NULL, id, NULL, NULL, ts, received_at, NULL, NULL, type, value, currency,
                 CASE WHEN $3 OR metadata ? 'record_id' THEN metadata::text END, NULL, NULL, NULL, NULL, NULL
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
-         JOIN events USING (organization, user_key)
+         CROSS JOIN LATERAL (
+             SELECT * FROM events WHERE organization = given.organization AND user_key = given.user_key OFFSET 0)
+             AS events
          UNION ALL
          SELECT 'decision', place, decisions.click, decisions.id, NULL, NULL, NULL, decisions.at, NULL, NULL, NULL, NULL,
                 NULL, NULL, verdict, NULL, NULL, NULL, NULL
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
-         JOIN identifies USING (organization, user_key)
-         -- Looked up click by click: while there are few, another plan would read all of them.
+         CROSS JOIN LATERAL (
+             SELECT * FROM identifies WHERE organization = given.organization AND user_key = given.user_key OFFSET 0)
+             AS identifies
          CROSS JOIN LATERAL (
              SELECT * FROM decisions
              WHERE organization = given.organization AND click = identifies.click AND event IS NULL OFFSET 0) AS decisions
@@ -173,7 +182,9 @@ async fn said_of<'a>(
          FROM decisions WHERE event = ANY($1) AND event IS NOT NULL
          UNION ALL
          SELECT corrections.id, corrections.at, corrections.event, NULL, NULL, NULL, kind, amount, events.currency
-         FROM corrections JOIN events ON events.id = corrections.event WHERE corrections.event = ANY($1)",
+         FROM corrections
+         CROSS JOIN LATERAL (SELECT * FROM events WHERE id = corrections.event OFFSET 0) AS events
+         WHERE corrections.event = ANY($1)",
     )
     .bind(events.copied().collect::<Vec<_>>())
     .fetch_all(tx)
@@ -185,8 +196,9 @@ pub(super) async fn payout_lines(tx: &mut PgConnection, events: &[Uuid]) -> Resu
     let rows = sqlx::query(
         "SELECT payout_lines.event, payout_lines.amount, payouts.currency, payout_lines.payout, commissions.click,
                 commissions.rule, payouts.partner
-         FROM payout_lines JOIN payouts ON payouts.id = payout_lines.payout
-         JOIN commissions ON commissions.id = payout_lines.commission
+         FROM payout_lines
+         CROSS JOIN LATERAL (SELECT * FROM payouts WHERE id = payout_lines.payout OFFSET 0) AS payouts
+         CROSS JOIN LATERAL (SELECT * FROM commissions WHERE id = payout_lines.commission OFFSET 0) AS commissions
          WHERE payout_lines.event = ANY($1) AND payouts.status <> 'failed'",
     )
     .bind(events)
@@ -331,7 +343,7 @@ pub(crate) async fn insert_identifies(
          SELECT given.*, clicks.ip_hash
          FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[], $6::text[], $7::boolean[],
                      $8::text[]) AS given (organization, user_key, click, id, at, suspicion, signed, person)
-         JOIN clicks ON clicks.id = given.click",
+         CROSS JOIN LATERAL (SELECT * FROM clicks WHERE id = given.click OFFSET 0) AS clicks",
     )
     .bind(column!(|customer, _click, _stitch| customer.organization.uuid()))
     .bind(column!(|customer, _click, _stitch| customer.user_key.as_str()))

@@ -154,11 +154,14 @@ pub(crate) async fn load(tx: &mut PgConnection, facts: &mut [Facts]) -> Result<V
     Ok(standings)
 }
 
+/// Looked up row by row, as in [`super::facts`].
 async fn event_rows(tx: &mut PgConnection, events: &[Uuid]) -> Result<Vec<PgRow>, Error> {
     Ok(sqlx::query(
         "SELECT events.id AS event, events.status, events.reason, events.model, events.generation,
                 attributions.id, click, partner, program, numerator, denominator
-         FROM events LEFT JOIN attributions ON attributions.event = events.id AND closed_at IS NULL
+         FROM events
+         LEFT JOIN LATERAL (
+             SELECT * FROM attributions WHERE event = events.id AND closed_at IS NULL OFFSET 0) AS attributions ON true
          WHERE events.id = ANY($1) ORDER BY attributions.id",
     )
     .bind(events)
