@@ -1,6 +1,6 @@
 //! Facts are written in gatherings: all that waits, up to a thousand, is written with what it comes to in one transaction.
-//! A gathering begins when the one before has nothing left to do but to commit, so that what comes meanwhile is one
-//! transaction: each costs as much as a dozen of facts.
+//! A gathering begins when the one before has nothing left to do but to commit, and when those who were answered had a moment
+//! to come back, so that what comes meanwhile is one transaction: each costs as much as a dozen of facts.
 
 mod apply;
 pub(crate) mod difference;
@@ -18,7 +18,7 @@ use model::Clock;
 use sqlx::{PgConnection, PgPool};
 use tokio::{
     sync::{OwnedSemaphorePermit, RwLock, RwLockReadGuard, Semaphore, mpsc, oneshot},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -34,6 +34,8 @@ const QUEUE: usize = 4_096;
 const MANY: usize = 64;
 /// How many transactions are not committing yet at once.
 const TURNS: u32 = 2;
+/// How long a gathering of few waits at most for as many as were under way just now.
+const LINGER: Duration = Duration::from_millis(1);
 /// How often a gathering is tried that met another transaction.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -72,6 +74,7 @@ impl Writers {
             turns: Arc::new(Semaphore::new(TURNS as usize)),
             queue,
             waiting: VecDeque::new(),
+            last: 0,
             tasks: tasks.clone(),
         };
         tasks.spawn(gatherer.run(shutdown.clone()));
@@ -127,6 +130,8 @@ struct Gatherer {
     queue: mpsc::Receiver<Waiting>,
     /// Jobs that are in no gathering yet, in their order.
     waiting: VecDeque<Waiting>,
+    /// How many jobs the gathering before had.
+    last: usize,
     tasks: TaskTracker,
 }
 
@@ -149,6 +154,7 @@ impl Gatherer {
             let Some(turn) = self.turn().await else { return };
             self.receive();
             let gathering = self.gather();
+            self.last = gathering.len();
             let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let writer = Writer { context: self.context.clone(), lane, turn: Some(turn) };
             let lanes = Arc::clone(&self.lanes);
@@ -162,17 +168,39 @@ impl Gatherer {
 
     /// Waits until what waits may be written: many as soon as there is a turn, few when nobody else has one.
     async fn turn(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.receive();
+        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_many_owned(TURNS) {
+            self.linger(self.last).await;
+            return Some(turn);
+        }
         loop {
-            self.receive();
             if self.waiting.len() >= MANY {
                 return Arc::clone(&self.turns).acquire_owned().await.ok();
             }
             tokio::select! {
                 biased;
-                turn = Arc::clone(&self.turns).acquire_many_owned(TURNS) => return turn.ok(),
+                turn = Arc::clone(&self.turns).acquire_many_owned(TURNS) => {
+                    self.linger(self.last + self.waiting.len()).await;
+                    return turn.ok();
+                }
                 Some(next) = self.queue.recv() => self.waiting.push_back(next),
             }
+            self.receive();
         }
+    }
+
+    /// Waits a moment until so many wait. Whoever is answered often has something else to hand in at once: callers who take
+    /// turns in two gatherings cost as much again as in one. Should nobody come, the next gathering expects as few.
+    async fn linger(&mut self, expected: usize) {
+        let coming = async {
+            while self.waiting.len() < expected.min(MOST)
+                && let Some(next) = self.queue.recv().await
+            {
+                self.waiting.push_back(next);
+            }
+        };
+        // Too late is as good as here.
+        let _late = timeout(LINGER, coming).await;
     }
 
     /// Takes what is handed in, as far as it is written together.
