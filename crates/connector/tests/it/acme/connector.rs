@@ -31,6 +31,7 @@ pub(crate) const FAST: Capabilities = Capabilities {
     quiet: &["owner"],
     rotates_refresh_token: true,
     streams: false,
+    feeds: &[],
     rates: RATES,
 };
 
