@@ -10,6 +10,7 @@ mod core;
 mod error;
 mod failure;
 mod feed;
+mod feeds;
 mod grpc;
 pub mod http;
 mod limiter;
