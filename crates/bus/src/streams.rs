@@ -64,7 +64,7 @@ fn streams(replicas: usize) -> [Config; 5] {
     [
         stream(
             subject::CHANGES,
-            vec![subject::ALL_CHANGES.into(), subject::ALL_WRITTEN.into()],
+            vec![subject::ALL_CHANGES.into(), subject::ALL_WRITTEN.into(), subject::ALL_ACTIVITIES.into()],
             7 * DAY,
             RetentionPolicy::Limits,
         ),

@@ -5,7 +5,7 @@
 //!
 //! | Stream | Subjects | Kept |
 //! |---|---|---|
-//! | CHANGES | `change.{org}.{vendor}.{object}`, `written.{org}.{vendor}.{object}` | 7 days |
+//! | CHANGES | `change.{org}.{vendor}.{object}`, `written.{org}.{vendor}.{object}`, `activity.{org}.{vendor}` | 7 days |
 //! | WRITES | `write.{vendor}.{partition}.{org}.{object}` | until acknowledged |
 //! | EVENTS | `{noun}.{org}.{rest}` of the nouns in [`EVENT_NOUNS`]; public | 30 days |
 //! | DEAD | `dead.{stream}.{consumer}` | 90 days |
@@ -28,6 +28,8 @@ pub const ADVISORIES: &str = "ADVISORIES";
 pub const ALL_CHANGES: &str = "change.>";
 /// Filter: every answer of a vendor to a write.
 pub const ALL_WRITTEN: &str = "written.>";
+/// Filter: everything that people did, as vendors tell it.
+pub const ALL_ACTIVITIES: &str = "activity.>";
 /// Filter: every changed record.
 pub const ALL_RECORDS: &str = "record.>";
 
@@ -77,6 +79,12 @@ pub fn change(org: &OrganizationId, vendor: &str, object: &str) -> String {
 #[must_use]
 pub fn written(org: &OrganizationId, vendor: &str, object: &str) -> String {
     format!("written.{org}.{}.{}", token(vendor), token(object))
+}
+
+/// CHANGES: people did something, as a vendor tells it.
+#[must_use]
+pub fn activity(org: &OrganizationId, vendor: &str) -> String {
+    format!("activity.{org}.{}", token(vendor))
 }
 
 /// WRITES: a vendor is asked for a write; the partition is that of the connection, see [`partition`].
@@ -167,7 +175,7 @@ pub fn events_of(org: &OrganizationId) -> Vec<String> {
 #[must_use]
 pub fn stream_of(subject: &str) -> Option<&'static str> {
     match subject.split('.').next()? {
-        "change" | "written" => Some(CHANGES),
+        "change" | "written" | "activity" => Some(CHANGES),
         "write" => Some(WRITES),
         "dead" => Some(DEAD),
         noun if EVENT_NOUNS.contains(&noun) => Some(EVENTS),
@@ -221,6 +229,7 @@ mod tests {
         let org = OrganizationId::generate(Timestamp::UNIX_EPOCH);
         assert_eq!(stream_of(&change(&org, "hubspot", "companies")), Some(CHANGES));
         assert_eq!(stream_of(&written(&org, "hubspot", "p1234.deals *")), Some(CHANGES));
+        assert_eq!(stream_of(&activity(&org, "m365")), Some(CHANGES));
         assert_eq!(stream_of(&write("hubspot", 3, &org, "deals")), Some(WRITES));
         assert_eq!(stream_of(&dead("EVENTS", "audit")), Some(DEAD));
         assert_eq!(stream_of(CACHE_IDENTITY_REVOKED), None);

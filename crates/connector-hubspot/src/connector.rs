@@ -42,6 +42,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     // It always brings one, and often the same: what came last is kept.
     rotates_refresh_token: true,
     streams: false,
+    feeds: &[],
     // https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines: a public app may make 110 calls
     // in ten seconds per account, and an account 5 searches a second. Nothing is published for tokens.
     rates: &[

@@ -46,6 +46,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     // Only where the app's policy says so: what comes is kept, and else the old one stays.
     rotates_refresh_token: false,
     streams: true,
+    feeds: &[],
     rates: &[
         RateClass { name: API, calls: CALLS_A_SECOND, window: SECOND },
         // 3,600 logins an hour per user.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use url::Url;
 
@@ -21,6 +21,8 @@ pub struct Config {
     pub sweep_interval: Duration,
     /// How often records are looked at for changes that move no version of theirs, such as those of associations.
     pub quiet_interval: Duration,
+    /// How often feeds of activities are read, by vendor, where it is not what the vendor's capabilities say.
+    pub feed_intervals: BTreeMap<String, Duration>,
     /// How long after a stream was opened a listing surely has all that was changed before: longer than the moments that
     /// a listing withholds.
     pub stream_settles: Duration,
@@ -49,6 +51,7 @@ impl Config {
             poll_interval_min: Duration::from_secs(5),
             sweep_interval: Duration::from_secs(300),
             quiet_interval: Duration::from_secs(300),
+            feed_intervals: BTreeMap::new(),
             stream_settles: Duration::from_secs(5),
             no_stream_pause: Duration::from_secs(3_600),
             lease_ttl: Duration::from_secs(15),

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Error, Session, words::storable};
+use crate::{ActivityPage, Error, Feed, Session, words::storable};
 
 /// The namespace of [`Change::content`].
 const CONTENT: Uuid = Uuid::from_u128(0x5d1f_0a52_7c2e_5f0b_9d0e_3b1a_6c42_88e1);
@@ -63,6 +63,8 @@ pub struct Capabilities {
     pub rotates_refresh_token: bool,
     /// Whether the vendor pushes its changes, so that [`Connector::subscribe`] is to be asked before anything is polled.
     pub streams: bool,
+    /// What people did, as [`Connector::fetch_activities`] tells it; none of a vendor that has records alone.
+    pub feeds: &'static [Feed],
     /// Limits per rate class, until the vendor's answers say better.
     pub rates: &'static [RateClass],
 }
@@ -509,6 +511,26 @@ pub trait Connector: Send + Sync + 'static {
             crate::ErrorKind::Protocol,
             "read records",
             "this vendor's records are not read by their ids",
+        ))
+    }
+
+    /// What people did, by one of [`Capabilities::feeds`]: a page behind this position, or from the beginning of what is
+    /// read. `now` is the vendor's time; it may be part of the version of what is gone.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::PositionLost`] when the vendor does not know the position any more: everything is read again
+    /// then, from the beginning. Else the vendor's failure; nothing of the page counts as read then.
+    async fn fetch_activities(
+        &self,
+        _session: &Session,
+        _feed: &str,
+        _position: Option<&str>,
+        _now: Timestamp,
+    ) -> Result<ActivityPage, Error> {
+        Err(Error::new(
+            crate::ErrorKind::Protocol,
+            "read activities",
+            "this vendor does not tell what people did",
         ))
     }
 

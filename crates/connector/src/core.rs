@@ -17,7 +17,7 @@ use uuid::Uuid;
 use vault::Vault;
 
 use crate::{
-    Config, Connector, Error, ErrorKind, Retry, Session, budgets,
+    Config, Connector, Error, ErrorKind, Feed, Retry, Session, budgets,
     failure::Failure,
     http::Client,
     publisher::Publisher,
@@ -137,6 +137,18 @@ impl Core {
             prepared: tokio::sync::Mutex::default(),
             puzzled: Mutex::default(),
         }))
+    }
+
+    /// What a connection tells of what people did.
+    pub(crate) fn feeds(&self, connection: &Connection) -> &'static [Feed] {
+        let connector = self.connectors.get(connection.vendor.as_str());
+        connector.map_or(&[], |connector| connector.capabilities().feeds)
+    }
+
+    /// How often a feed is read.
+    pub(crate) fn feed_interval(&self, vendor: &str, feed: &Feed) -> Duration {
+        let set = self.config.feed_intervals.get(vendor).copied();
+        set.unwrap_or(feed.every).max(self.config.poll_interval_min)
     }
 
     pub(crate) fn sealer(&self, organization: OrganizationId, connection: &str) -> Sealer {

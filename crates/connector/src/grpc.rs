@@ -201,7 +201,8 @@ impl wire::connections_server::Connections for Service {
         must_work(&connection)?;
         let captures = self.core.store.captures(&[connection.id]).await.map_err(failed)?;
         owner::sync_now(&self.core, connection.id).await.map_err(failed)?;
-        let objects = captures.into_iter().map(|capture| capture.object).collect();
+        let feeds = self.core.feeds(&connection).into_iter().map(|feed| feed.name.to_owned());
+        let objects = captures.into_iter().map(|capture| capture.object).chain(feeds).collect();
         Ok(Response::new(wire::SyncNowResponse { objects }))
     }
 
@@ -280,7 +281,8 @@ impl wire::connections_server::Connections for Service {
                 stream: following,
             });
         }
-        Ok(Response::new(wire::GetProgressResponse { objects }))
+        let feeds = self.feeds(&connection).await.map_err(failed)?;
+        Ok(Response::new(wire::GetProgressResponse { objects, feeds }))
     }
 
     async fn get_usage(
@@ -476,6 +478,27 @@ impl Service {
         self.core.waker.wake();
         self.core.changed.notify_one();
         Ok(())
+    }
+
+    /// How far the feeds of a connection are.
+    async fn feeds(&self, connection: &Connection) -> Result<Vec<wire::FeedProgress>, Failure> {
+        let feeds = self.core.feeds(connection);
+        let known = if feeds.is_empty() { Vec::new() } else { self.core.store.feeds(connection.id).await? };
+        let progress = |feed: &crate::Feed| {
+            let known = known.iter().find(|known| known.feed == feed.name);
+            let phase = known.map_or("waiting", |known| if known.whole { "live" } else { "backfill" });
+            let every = self.core.feed_interval(&connection.vendor, feed);
+            wire::FeedProgress {
+                feed: feed.name.to_owned(),
+                label: feed.label.to_owned(),
+                phase: phase.to_owned(),
+                read: known.map_or(0, |known| known.read.unsigned_abs()),
+                last_poll_at: known.and_then(|known| known.last_poll_at).map(|at| to_wire_time(at.to_jiff())),
+                last_error: known.and_then(|known| known.last_error.clone()).unwrap_or_default(),
+                interval_seconds: u32::try_from(every.as_secs()).unwrap_or(u32::MAX),
+            }
+        };
+        Ok(feeds.iter().map(progress).collect())
     }
 
     fn to_wire(&self, connection: &Connection) -> wire::Connection {

@@ -9,6 +9,8 @@ mod contract;
 mod core;
 mod error;
 mod failure;
+mod feed;
+mod feeds;
 mod grpc;
 pub mod http;
 mod limiter;
@@ -33,6 +35,7 @@ pub use contract::{
     VendorInfo,
 };
 pub use error::{Error, ErrorKind, Retry};
+pub use feed::{Activity, ActivityPage, Feed};
 pub use runtime::{Deps, Running, StartError, start};
 pub use session::Session;
 pub use words::with_words;

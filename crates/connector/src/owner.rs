@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use jiff::Timestamp;
 use model::ConnectionId;
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    Capabilities, Feed,
     capture::Reader,
     core::{Core, Link},
     failure::Failure,
+    feeds::FeedReader,
     states,
     store::{Capture, Connection, Lease},
     writes::Writer,
@@ -45,7 +47,32 @@ pub(crate) async fn sync_now(core: &Core, connection: ConnectionId) -> Result<()
 }
 
 type Partition = (&'static str, u32);
+/// A connection, and what is read of it.
 type Reading = (ConnectionId, String);
+
+/// What a reader reads.
+enum Source {
+    Object(Box<Capture>),
+    Feed(Feed),
+}
+
+impl Source {
+    /// No vendor has a feed and an object of the same name.
+    fn name(&self) -> &str {
+        match self {
+            Self::Object(capture) => &capture.object,
+            Self::Feed(feed) => feed.name,
+        }
+    }
+}
+
+/// A reader that is to run.
+struct Wanted {
+    key: ReaderKey,
+    connection: Connection,
+    source: Source,
+    lease: Lease,
+}
 
 /// Owns partitions and keeps the tasks for them as the database wants them.
 pub(crate) struct Owner {
@@ -77,6 +104,20 @@ struct ReaderKey {
     schema: Option<Timestamp>,
     fence: i64,
     verify: Option<uuid::Uuid>,
+}
+
+impl ReaderKey {
+    /// Of what is read whatever anybody wishes, without a schema.
+    const fn of(connection: &Connection, lease: &Lease) -> Self {
+        Self {
+            revision: 0,
+            authorized: connection.connected_at,
+            pauses: connection.pauses,
+            schema: None,
+            fence: lease.fence,
+            verify: None,
+        }
+    }
 }
 
 /// A task that ends when it is told to.
@@ -263,11 +304,13 @@ impl Owner {
         Some(held.lease)
     }
 
-    /// Starts and stops readers until they are those that the database wants.
-    async fn reconcile(&mut self) -> Result<(), Failure> {
-        let mut wanted: HashMap<Reading, (ReaderKey, Connection, Capture, Lease)> = HashMap::new();
+    /// The readers that the database wants.
+    async fn wanted(&mut self) -> Result<HashMap<Reading, Wanted>, Failure> {
+        let mut wanted = HashMap::new();
         let vendors: Vec<&'static str> = self.core.connectors.keys().copied().collect();
         for vendor in vendors {
+            let Some(connector) = self.core.connectors.get(vendor) else { continue };
+            let Capabilities { objects, feeds, .. } = *connector.capabilities();
             let partitions: Vec<u32> =
                 self.held.keys().filter(|held| held.0 == vendor).map(|held| held.1).collect();
             let connections = self.core.store.connections_in(vendor, &partitions).await?;
@@ -276,8 +319,18 @@ impl Owner {
                 .filter(Connection::works)
                 .map(|connection| (connection.id, connection))
                 .collect();
-            for connection in working.values().filter(|it| it.schema_refreshed_at.is_none()) {
+            let unread = |it: &&Connection| it.schema_refreshed_at.is_none() && !objects.is_empty();
+            for connection in working.values().filter(unread) {
                 self.read_schema(connection).await?;
+            }
+            for connection in working.values() {
+                let Some(held) = self.held.get(&(vendor, connection.partition)) else { continue };
+                for feed in feeds {
+                    let key = ReaderKey::of(connection, &held.lease);
+                    let (source, connection) = (Source::Feed(*feed), connection.clone());
+                    let reading = (connection.id, source.name().to_owned());
+                    wanted.insert(reading, Wanted { key, connection, source, lease: held.lease });
+                }
             }
             let ids: Vec<ConnectionId> = working.keys().copied().collect();
             for capture in self.core.store.captures(&ids).await? {
@@ -285,20 +338,25 @@ impl Owner {
                 let Some(held) = self.held.get(&(vendor, connection.partition)) else { continue };
                 let key = ReaderKey {
                     revision: capture.revision,
-                    authorized: connection.connected_at,
-                    pauses: connection.pauses,
                     schema: connection.schema_refreshed_at,
-                    fence: held.lease.fence,
                     verify: capture.verify,
+                    ..ReaderKey::of(connection, &held.lease)
                 };
-                let reading = (connection.id, capture.object.clone());
-                wanted.insert(reading, (key, connection.clone(), capture, held.lease));
+                let (source, connection) = (Source::Object(Box::new(capture)), connection.clone());
+                let reading = (connection.id, source.name().to_owned());
+                wanted.insert(reading, Wanted { key, connection, source, lease: held.lease });
             }
         }
+        Ok(wanted)
+    }
+
+    /// Starts and stops readers until they are those that the database wants.
+    async fn reconcile(&mut self) -> Result<(), Failure> {
+        let wanted = self.wanted().await?;
         let stale: Vec<Reading> = self
             .readers
             .iter()
-            .filter(|(reading, task)| wanted.get(reading).is_none_or(|(key, ..)| *key != task.key))
+            .filter(|(reading, task)| wanted.get(reading).is_none_or(|wanted| wanted.key != task.key))
             .map(|(reading, _)| reading.clone())
             .collect();
         for reading in stale {
@@ -306,13 +364,24 @@ impl Owner {
                 task.stop().await;
             }
         }
-        for (reading, (key, connection, capture, lease)) in wanted {
-            if !self.readers.contains_key(&reading)
-                && let Some(reader) = self.reader(&connection, capture, lease).await?
+        for (reading, Wanted { key, connection, source, lease }) in wanted {
+            if self.readers.contains_key(&reading) {
+                continue;
+            }
+            let work: Option<BoxFuture<'static, ()>> = match source {
+                Source::Object(capture) => {
+                    self.reader(&connection, *capture, lease).await?.map(|reader| reader.run().boxed())
+                }
+                Source::Feed(feed) => self
+                    .core
+                    .link(&connection)
+                    .await?
+                    .map(|link| FeedReader::new(Arc::clone(&self.core), link, lease, feed).run().boxed()),
+            };
+            if let Some(work) = work
                 && let Some(held) = self.held.get(&(lease.vendor, lease.partition))
             {
-                let over = held.good_until.subscribe();
-                self.readers.insert(reading, Task::spawn(key, over, reader.run()));
+                self.readers.insert(reading, Task::spawn(key, held.good_until.subscribe(), work));
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use model::{
 use uuid::Uuid;
 
 use crate::{
-    Change, Error,
+    Activity, Change, Error,
     failure::Failure,
     schema::{self, PartTooLarge},
 };
@@ -195,6 +195,15 @@ impl Publisher {
             .by(format!("connection:{}", write.connection)))
     }
 
+    /// What people did, as one connection tells it.
+    pub(crate) fn activities(&self, connection: ConnectionId) -> ActivityPublisher {
+        ActivityPublisher {
+            publisher: self.clone(),
+            connection,
+            subject: subject::activity(&self.organization, self.vendor),
+        }
+    }
+
     /// The changes of one object of one connection.
     pub(crate) fn changes(&self, connection: ConnectionId, object: &str, generation: i64) -> ChangePublisher {
         ChangePublisher {
@@ -326,6 +335,28 @@ impl ChangePublisher {
             event.changed_at,
             &event,
         )?;
+        Ok(message.with_id(id).by(format!("connection:{connection}")))
+    }
+}
+
+/// Tells activities of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct ActivityPublisher {
+    publisher: Publisher,
+    connection: ConnectionId,
+    subject: String,
+}
+
+impl ActivityPublisher {
+    /// The activity as a message, cut until it fits one. The same version read again has the same id.
+    pub(crate) fn message(&self, activity: Activity, now: Timestamp) -> Result<Message, Failure> {
+        let told = activity.told(self.connection, self.publisher.vendor)?;
+        let (connection, version) = (self.connection.to_string(), told.version.to_string());
+        let what = if told.is_gone { "gone" } else { "told" };
+        let id = event_id(&[kind::ACTIVITY_TOLD, &connection, &told.external_id, &version, what]);
+        let (source, organization) = (self.publisher.source.as_str(), self.publisher.organization);
+        let subject = self.subject.as_str();
+        let message = Message::json(subject, kind::ACTIVITY_TOLD, source, organization, now, &told)?;
         Ok(message.with_id(id).by(format!("connection:{connection}")))
     }
 }

@@ -170,8 +170,7 @@ impl Directory {
         }
         let now = text::micros(self.clock.now());
         for (actor, new) in stages.into_values() {
-            let new = std::slice::from_ref(&new);
-            recording::record(&mut *tx, organization, new, &free, actor, now).await?;
+            recording::record(&mut *tx, organization, &[&new], &free, actor, now).await?;
         }
         Ok(())
     }
@@ -244,6 +243,7 @@ fn stage(changed: &RecordChanged) -> Option<NewActivity> {
         source: "accord".to_owned(),
         external_id: format!("{}/{}", changed.record, changed.version),
         version: 0,
+        is_gone: false,
         kind: "stage_change",
         direction: "",
         at: text::micros(changed.at),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod checking;
 mod config;
 mod consumer;
 mod domain;
@@ -11,6 +12,7 @@ mod recording;
 mod room;
 mod store;
 mod text;
+mod told;
 
 pub use config::Config;
 pub use error::{Error, Refusal};

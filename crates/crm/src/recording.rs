@@ -28,7 +28,7 @@ pub(crate) struct Recorded {
 pub(crate) async fn record(
     tx: &mut PgConnection,
     organization: OrganizationId,
-    news: &[NewActivity],
+    news: &[&NewActivity],
     free: &[String],
     actor: &str,
     now: Timestamp,

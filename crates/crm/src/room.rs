@@ -12,12 +12,13 @@ use crate::{
     consumer::{self, Directory},
     expiry,
     grpc::Service,
+    told::{self, Listener},
 };
 
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "crm";
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         version: 1,
         name: "registrations",
@@ -26,6 +27,7 @@ const MIGRATIONS: [Migration; 4] = [
     Migration { version: 2, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
     Migration { version: 3, name: "directory", sql: include_str!("../migrations/0003_directory.sql") },
     Migration { version: 4, name: "activities", sql: include_str!("../migrations/0004_activities.sql") },
+    Migration { version: 10, name: "gone", sql: include_str!("../migrations/0010_gone.sql") },
 ];
 
 /// Nobody who hears of a registration waits for it.
@@ -78,7 +80,7 @@ pub async fn open(config: &Config) -> Result<PgPool, Error> {
     Ok(pool)
 }
 
-/// Migrates the room's schema and starts its relay, its consumer of records and partners, and the job that lets
+/// Migrates the room's schema and starts its relay, its consumers of records and partners and of activities, and the job that lets
 /// registrations expire.
 ///
 /// # Errors
@@ -88,6 +90,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let Deps { bus, guard, clock, shutdown, tasks } = deps;
     let relay = Relay::new(pool.clone(), bus.clone(), SCHEMA).paced(PACE);
     let waker = relay.waker();
+    let listener = Listener { pool: pool.clone(), bus: bus.clone(), clock: Arc::clone(&clock) };
+    tasks.spawn(told::run(listener, shutdown.clone()));
     let directory = Directory { pool: pool.clone(), bus, clock: Arc::clone(&clock) };
     tasks.spawn(consumer::run(directory, shutdown.clone()));
     tasks.spawn(expiry::run(

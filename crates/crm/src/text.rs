@@ -8,6 +8,8 @@ use crate::error::Refusal;
 
 /// The longest name, in bytes.
 pub(crate) const LONGEST_NAME: usize = 512;
+/// The longest subject, address or id of others, in bytes.
+pub(crate) const LONGEST_LINE: usize = 2_048;
 /// The longest note or reason, in bytes.
 pub(crate) const LONGEST_NOTE: usize = 8_192;
 /// The largest amount that is taken, in major units.

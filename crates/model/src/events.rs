@@ -17,6 +17,8 @@ pub mod kind {
     pub const CHANGE: &str = "change.captured";
     /// [`crate::CaptureProgress`], in the CHANGES stream behind the last change of a backfill.
     pub const BACKFILL_FINISHED: &str = "change.backfill_finished";
+    /// [`crate::ActivityTold`].
+    pub const ACTIVITY_TOLD: &str = "activity.told";
     /// [`crate::ApplyWrite`].
     pub const WRITE: &str = "write.requested";
     /// [`crate::Written`].

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+mod activity;
 mod budget;
 mod canonical;
 mod change;
@@ -18,6 +19,7 @@ mod vendor;
 mod write;
 
 pub use access::{Actor, Caller, Role, Scope, UnknownScope};
+pub use activity::{ActivityParticipant, ActivityTold};
 pub use budget::{BudgetChanged, BudgetLevel, BudgetReached, BudgetSettings, UnknownLevel};
 pub use canonical::{CanonicalObject, UnknownObject};
 pub use change::{ChangeEvent, ChangeKind, Lane};

@@ -110,9 +110,11 @@ async fn consume(engine: &Arc<Engine>, config: ConsumerConfig) -> Result<(), Err
     }
 }
 
-/// Whether it says something of all that came before it, the end of a reading for one, so that all of that comes first.
+/// Whether it says something of all that came before it, the end of a reading for one, so that all of that comes first. What
+/// people did says nothing of records, and nobody waits for it.
 fn concludes(delivery: &Delivery) -> bool {
-    !matches!(delivery.message.envelope.kind.as_str(), kind::CHANGE | kind::WRITTEN)
+    let kind = delivery.message.envelope.kind.as_str();
+    !matches!(kind, kind::CHANGE | kind::WRITTEN | kind::ACTIVITY_TOLD)
 }
 
 async fn wait_for_fewer_than(most: usize, working: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {

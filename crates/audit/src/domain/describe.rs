@@ -102,6 +102,7 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
     let kind = message.envelope.kind.as_str();
     Ok(match kind {
         kind::CHANGE => flow::change(&message.decode()?),
+        kind::ACTIVITY_TOLD => flow::activity(&message.decode()?),
         kind::BACKFILL_FINISHED => flow::backfill_finished(&message.decode()?),
         kind::VERIFIED_BUCKET => flow::verified_bucket(&message.decode()?),
         kind::VERIFY_PROGRESSED => flow::verify_progressed(&message.decode()?),

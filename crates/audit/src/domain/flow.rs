@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::{
-    CanonicalObject, CaptureProgress, ChangeEvent, ChangeKind, ConflictRecorded, Lane, RecordChanged, Value,
-    VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind, vendor_name,
+    ActivityTold, CanonicalObject, CaptureProgress, ChangeEvent, ChangeKind, ConflictRecorded, Lane,
+    RecordChanged, Value, VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
+    vendor_name,
 };
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -56,6 +57,23 @@ pub(crate) fn change(change: &ChangeEvent) -> Facts {
         actor: Some(format!("connection:{}", change.connection)),
         summary: format!("{} {object} {id} {what}", vendor_name(vendor)),
         details: Details::of(&details, std::iter::empty()),
+    }
+}
+
+/// What people wrote, and who they are, stays out of it.
+pub(crate) fn activity(told: &ActivityTold) -> Facts {
+    let ActivityTold { source, external_id: id, kind, version, is_gone, .. } = told;
+    let (what, became) = if *is_gone { ("activity", "is gone there") } else { (kind.as_str(), "was read") };
+    Facts {
+        action: kind::ACTIVITY_TOLD.to_owned(),
+        target: format!("{source}:{id}"),
+        connection: Some(told.connection),
+        outcome: Outcome::Ok,
+        actor: Some(format!("connection:{}", told.connection)),
+        summary: format!("{} {what} {id} {became}", vendor_name(source)),
+        details:
+            json!({ "vendor": source, "vendor_id": id, "kind": kind, "version": version, "is_gone": is_gone })
+                .into(),
     }
 }
 

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use bus::subject;
 use model::{
-    CanonicalObject, ConflictRecorded, CoveredValue, LinkId, MappingId, RecordId, Value, WriteId,
-    WriteOutcome, Written, kind,
+    ActivityParticipant, ActivityTold, CanonicalObject, ConflictRecorded, CoveredValue, LinkId, MappingId,
+    RecordId, Value, WriteId, WriteOutcome, Written, kind,
 };
 use uuid::Uuid;
 
@@ -49,6 +49,26 @@ async fn no_personal_value_reaches_the_log() {
         at: noon(),
     };
     let organization = world.organization;
+    let mail = ActivityTold {
+        connection: world.connection,
+        source: "m365".into(),
+        external_id: "AAMk12".into(),
+        version: 1,
+        is_gone: false,
+        kind: "email".into(),
+        direction: "inbound".into(),
+        at: noon(),
+        subject: "Marker subject".into(),
+        body: "marker text".into(),
+        thread: "marker-thread".into(),
+        url: "https://marker.example/".into(),
+        participants: vec![ActivityParticipant {
+            role: "from".into(),
+            name: "Marker Person".into(),
+            email: "marker@example.org".into(),
+        }],
+    };
+    let on_activities = subject::activity(&organization, "m365");
     let on_changes = subject::written(&organization, "hubspot", "companies");
     let conflicts = subject::conflict(&organization, "recorded");
     for message in [
@@ -56,12 +76,13 @@ async fn no_personal_value_reaches_the_log() {
         world.record(2, &["email"]),
         world.access("invited"),
         message(on_changes, kind::WRITTEN, organization, &written(1, applied)),
+        message(on_activities, kind::ACTIVITY_TOLD, organization, &mail),
         message(conflicts, kind::CONFLICT_RECORDED, organization, &conflict),
     ] {
         world.bus.publish(&message).await.unwrap();
     }
     let replica = world.replica().await;
-    world.entries(5).await;
+    world.entries(6).await;
     let rows: Vec<String> =
         sqlx::query_scalar("SELECT entries::text FROM entries").fetch_all(&world.pool).await.unwrap();
     for row in &rows {
@@ -69,7 +90,7 @@ async fn no_personal_value_reaches_the_log() {
     }
     let all = rows.join("\n");
     // Names stay, values that are not personal stay, and what is redacted says so.
-    for shown in ["name", "phone", "customer", "[redacted]"] {
+    for shown in ["name", "phone", "customer", "[redacted]", "m365:AAMk12"] {
         assert!(all.contains(shown), "{shown}: {all}");
     }
     replica.stop().await;

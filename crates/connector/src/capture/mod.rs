@@ -27,10 +27,10 @@ use crate::{
 const SEAM: Duration = Duration::from_secs(300);
 const LIVE: &str = "live";
 const BACKFILL: &str = "backfill";
-const POLL: &str = "poll";
-const MANUAL: &str = "manual";
+pub(crate) const POLL: &str = "poll";
+pub(crate) const MANUAL: &str = "manual";
 /// The pause after Accord's own storage failed.
-const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads one object of one connection, as long as it is not stopped.
 pub(crate) struct Reader {
@@ -56,15 +56,20 @@ pub(crate) struct Run {
 /// A run that nobody was told of yet. One that failed for no fault of the vendor's goes on with the next try, so that
 /// what it published is told in the end.
 #[derive(Debug)]
-pub(super) struct Begun {
-    name: &'static str,
-    pub(super) at: Timestamp,
-    pub(super) run: Run,
+pub(crate) struct Begun {
+    pub(crate) name: &'static str,
+    pub(crate) at: Timestamp,
+    pub(crate) run: Run,
 }
 
 impl Begun {
-    pub(super) fn new(name: &'static str, at: Timestamp) -> Self {
+    pub(crate) fn new(name: &'static str, at: Timestamp) -> Self {
         Self { name, at, run: Run::default() }
+    }
+
+    /// Whether somebody asked for it.
+    pub(crate) fn is_manual(&self) -> bool {
+        self.name == MANUAL
     }
 
     /// What a backfill did since it was told of last, before a restart included. It publishes all that it reads.
@@ -74,7 +79,7 @@ impl Begun {
     }
 
     /// Begins anew, unless something is still to be told.
-    pub(super) fn go_on(&mut self, name: &'static str, at: Timestamp) {
+    pub(crate) fn go_on(&mut self, name: &'static str, at: Timestamp) {
         if self.run.published == 0 {
             *self = Self::new(name, at);
         }
@@ -224,7 +229,7 @@ impl Reader {
         self.core.store.note_poll(self.link.id, &self.capture.object, self.core.now(), None).await?;
         self.core.part_succeeded(&self.link, &self.part(LIVE)).await?;
         let read = begun.run.read;
-        if read > 0 || begun.name == MANUAL {
+        if read > 0 || begun.is_manual() {
             self.report(begun, None).await?;
         }
         let mut late = 0;
@@ -408,6 +413,6 @@ struct Rescan {
 }
 
 /// Waits this long, or until somebody wants everything read now; tells whether somebody does.
-async fn wait_or_wake(pause: Duration, sync_now: &mut watch::Receiver<u64>) -> bool {
+pub(crate) async fn wait_or_wake(pause: Duration, sync_now: &mut watch::Receiver<u64>) -> bool {
     tokio::time::timeout(pause, sync_now.changed()).await.is_ok_and(|changed| changed.is_ok())
 }

@@ -2,6 +2,7 @@
 //! for its sandbox and calls [`run`], or each check from a test of its own. A check panics with what it missed.
 
 mod errors;
+mod feeds;
 mod reading;
 mod tokens;
 mod writing;
@@ -14,6 +15,11 @@ use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
 pub use errors::every_documented_error_is_understood;
+pub use feeds::{
+    a_feed_is_read_whole_and_the_same_again_from_any_position,
+    a_lost_position_is_told_and_reading_starts_over,
+    what_is_new_and_what_is_gone_is_behind_the_last_position,
+};
 pub use reading::{
     a_moment_with_more_records_than_a_page_is_read_whole, a_restored_record_is_no_longer_among_the_deleted,
     deletions_are_listed_once, edits_follow_the_cursor, every_record_is_read_once,
@@ -29,6 +35,9 @@ pub use writing::{
 };
 
 use crate::{Connector, Cursor, Error, Fetch, Page, Session};
+
+const NO_RECORDS: &str = "the driver of a vendor with objects says how to make records";
+const NO_FEEDS: &str = "the driver of a vendor with feeds says how to act";
 
 /// How the vendor misbehaves at its next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +65,17 @@ pub struct Sample {
     pub refused: (&'static str, &'static str),
 }
 
-/// A sandbox, as the checks drive it. Each check gets a fresh one.
+/// A sandbox, as the checks drive it. Each check gets a fresh one. What is about records or feeds is not asked of a vendor
+/// whose capabilities have none.
 #[async_trait]
 pub trait Driver: Send + Sync {
     /// The connector under test.
     fn connector(&self) -> Arc<dyn Connector>;
 
     /// What to read and write.
-    fn sample(&self) -> Sample;
+    fn sample(&self) -> Sample {
+        panic!("{NO_RECORDS}")
+    }
 
     /// The vendor's id of the account, for connectors that ask for it.
     fn account(&self) -> String {
@@ -74,16 +86,39 @@ pub trait Driver: Send + Sync {
     async fn grant(&self) -> (SecretString, SecretString);
 
     /// Makes records of the past, `per_moment` of them modified at the same moment.
-    async fn seed(&self, count: usize, per_moment: usize);
+    async fn seed(&self, _count: usize, _per_moment: usize) {
+        panic!("{NO_RECORDS}")
+    }
 
     /// Somebody else edits the sample's text field of a record.
-    async fn edit(&self, id: &str, value: &str);
+    async fn edit(&self, _id: &str, _value: &str) {
+        panic!("{NO_RECORDS}")
+    }
 
     /// Somebody else archives or deletes a record.
-    async fn delete(&self, id: &str);
+    async fn delete(&self, _id: &str) {
+        panic!("{NO_RECORDS}")
+    }
 
     /// Somebody else brings a deleted record back.
-    async fn restore(&self, id: &str);
+    async fn restore(&self, _id: &str) {
+        panic!("{NO_RECORDS}")
+    }
+
+    /// People do so many things that a feed shows; gives the vendor's ids of them.
+    async fn act(&self, _feed: &str, _count: usize) -> Vec<String> {
+        panic!("{NO_FEEDS}")
+    }
+
+    /// Somebody deletes one of them, or moves it out of the feed.
+    async fn take_away(&self, _feed: &str, _id: &str) {
+        panic!("{NO_FEEDS}")
+    }
+
+    /// The vendor forgets all positions of a feed that it gave.
+    async fn lose_positions(&self, _feed: &str) {
+        panic!("{NO_FEEDS}")
+    }
 
     /// The next call goes wrong, once. Calls for tokens are not meant.
     async fn fault(&self, fault: Fault);
@@ -92,10 +127,12 @@ pub trait Driver: Send + Sync {
     async fn revoke(&self);
 
     /// The sample's text field of every record that is not deleted, by the vendor's id.
-    async fn records(&self) -> BTreeMap<String, String>;
+    async fn records(&self) -> BTreeMap<String, String> {
+        panic!("{NO_RECORDS}")
+    }
 }
 
-/// Runs all checks, each with a driver of its own.
+/// Runs all checks that the vendor's capabilities call for, each with a driver of its own.
 ///
 /// # Panics
 /// With the first thing that a check missed.
@@ -104,6 +141,12 @@ pub async fn run<D: Driver, F: Future<Output = D>>(make: impl Fn() -> F) {
     a_refresh_brings_a_working_token(&make().await).await;
     a_dead_grant_is_told_from_a_passing_failure(&make().await).await;
     passing_failures_are_retried(&make().await).await;
+    a_feed_is_read_whole_and_the_same_again_from_any_position(&make().await).await;
+    what_is_new_and_what_is_gone_is_behind_the_last_position(&make().await).await;
+    a_lost_position_is_told_and_reading_starts_over(&make().await).await;
+    if make().await.connector().capabilities().objects.is_empty() {
+        return;
+    }
     every_record_is_read_once(&make().await).await;
     a_moment_with_more_records_than_a_page_is_read_whole(&make().await).await;
     the_seam_between_history_and_live_has_no_gap_and_no_double(&make().await).await;
@@ -127,10 +170,16 @@ struct Subject {
 
 impl Subject {
     async fn of(driver: &dyn Driver) -> Self {
-        let (connector, sample) = (driver.connector(), driver.sample());
+        let connector = driver.connector();
         let (token, _) = driver.grant().await;
         let session =
             went_well("open a session", Session::for_tests(Arc::clone(&connector), &driver.account(), token));
+        if connector.capabilities().objects.is_empty() {
+            let sample = Sample { object: "", text_field: "", required: &[], refused: ("", "") };
+            let schema = ObjectSchema { name: String::new(), label: String::new(), fields: Vec::new() };
+            return Self { connector, session, sample, schema, fields: Vec::new() };
+        }
+        let sample = driver.sample();
         let schemas = went_well("describe", connector.describe(&session).await);
         let schema = schemas.into_iter().find(|schema| schema.name == sample.object);
         let Some(schema) = schema else { panic!("describe does not show the object {}", sample.object) };
@@ -141,6 +190,23 @@ impl Subject {
         let fetch =
             Fetch { object: self.sample.object, schema: &self.schema, fields: &self.fields, from, until };
         went_well("fetch changes", self.connector.fetch_changes(&self.session, &fetch).await)
+    }
+
+    /// Reads something of what the vendor has; gives how much there was of it.
+    async fn read_some(&self) -> Result<usize, Error> {
+        let (feed, now) = (self.connector.capabilities().feeds.first(), self.session.now());
+        if !self.schema.name.is_empty() {
+            let from = Cursor::at(jiff::Timestamp::UNIX_EPOCH);
+            let (object, schema, fields) = (self.sample.object, &self.schema, self.fields.as_slice());
+            let fetch = Fetch { object, schema, fields, from: &from, until: None };
+            let page = self.connector.fetch_changes(&self.session, &fetch).await?;
+            return Ok(page.changes.len());
+        }
+        if let Some(feed) = feed {
+            let page = self.connector.fetch_activities(&self.session, feed.name, None, now).await?;
+            return Ok(page.activities.len());
+        }
+        self.connector.account(&self.session).await.map(|_| 0)
     }
 
     /// Reads from a position as far as there is something, and checks what holds for every listing.
@@ -199,6 +265,21 @@ impl Subject {
             assert!(Instant::now() < deadline, "{what} did not happen");
             sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// Makes something that [`Subject::read_some`] reads; gives how much.
+async fn make_some(driver: &dyn Driver) -> usize {
+    const SOME: usize = 3;
+    let connector = driver.connector();
+    let capabilities = connector.capabilities();
+    if !capabilities.objects.is_empty() {
+        driver.seed(SOME, 1).await;
+        return SOME;
+    }
+    match capabilities.feeds.first() {
+        Some(feed) => driver.act(feed.name, SOME).await.len(),
+        None => 0,
     }
 }
 

@@ -5,6 +5,7 @@ mod acme;
 mod budgets;
 mod conformance;
 mod connecting;
+mod feeding;
 mod quiet;
 mod reading;
 mod replicas;

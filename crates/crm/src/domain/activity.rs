@@ -86,6 +86,8 @@ pub(crate) struct NewActivity {
     pub(crate) source: String,
     pub(crate) external_id: String,
     pub(crate) version: i64,
+    /// Whether the source has it no more: of such a one nothing but its name and version is there.
+    pub(crate) is_gone: bool,
     pub(crate) kind: &'static str,
     pub(crate) direction: &'static str,
     pub(crate) at: Timestamp,
@@ -104,6 +106,25 @@ impl std::fmt::Debug for NewActivity {
 }
 
 impl NewActivity {
+    /// The source has it no more.
+    pub(crate) const fn gone(source: String, external_id: String, version: i64, at: Timestamp) -> Self {
+        Self {
+            source,
+            external_id,
+            version,
+            is_gone: true,
+            kind: "",
+            direction: "",
+            at,
+            subject: String::new(),
+            body: String::new(),
+            thread: String::new(),
+            url: String::new(),
+            participants: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
     /// What is searched: the subject, who took part, and the text, as far as it goes. Addresses are there whole and in
     /// their parts.
     pub(crate) fn words(&self) -> String {

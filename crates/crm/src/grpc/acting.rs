@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Asker, Service, limit, no_such_page};
 use crate::{
-    Error,
-    domain::activity::{Concerned, KINDS, NewActivity, Participant},
+    Error, checking,
+    domain::activity::{Concerned, KINDS, NewActivity},
     error::Refusal,
     recording,
     store::{self, timeline::Below},
@@ -18,13 +18,6 @@ use crate::{
 
 /// The most activities of one request.
 const MOST_ACTIVITIES: usize = 500;
-const MOST_PARTICIPANTS: usize = 2_000;
-const MOST_RECORDS: usize = 50;
-/// The longest text of an activity, in bytes.
-const LONGEST_BODY: usize = 1024 * 1024;
-/// The longest subject or address, in bytes.
-const LONGEST_LINE: usize = 2_048;
-const DIRECTIONS: [&str; 3] = ["", "inbound", "outbound"];
 
 impl Service {
     pub(super) async fn record_activities(
@@ -37,6 +30,7 @@ impl Service {
         store::activities::lock_shared(&mut tx, asker.organization).await?;
         let free = store::settings::find(&mut tx, asker.organization).await?.free_domains;
         let now = self.now();
+        let news: Vec<&NewActivity> = news.iter().collect();
         let recorded =
             recording::record(&mut tx, asker.organization, &news, &free, &asker.actor, now).await?;
         let ids: Vec<Uuid> = recorded.iter().map(|it| it.id.uuid()).collect();
@@ -88,13 +82,8 @@ fn kinds(asked: Vec<String>) -> Result<Vec<String>, Refusal> {
     }
     match asked.iter().all(|kind| KINDS.contains(&kind.as_str())) {
         true => Ok(asked),
-        false => Err(kind_invalid("kinds")),
+        false => Err(checking::kind_invalid("kinds", &KINDS)),
     }
-}
-
-fn kind_invalid(field: impl Into<String>) -> Refusal {
-    let message = format!("A kind is one of {}.", KINDS.join(", "));
-    Refusal::invalid(field, "kind_invalid", message)
 }
 
 /// `microseconds.activity`: where the last page ended.
@@ -125,7 +114,7 @@ fn read(activities: Vec<wire::NewActivity>) -> Result<Vec<NewActivity>, Refusal>
     let mut seen = BTreeSet::new();
     let mut news = Vec::with_capacity(activities.len());
     for (place, told) in activities.into_iter().enumerate() {
-        let new = activity(place, told)?;
+        let new = checking::activity(&format!("activities[{place}]."), told)?;
         if !seen.insert((new.source.clone(), new.external_id.clone())) {
             let field = format!("activities[{place}].external_id");
             return Err(Refusal::invalid(field, "activity_repeated", "An activity is there twice."));
@@ -133,61 +122,4 @@ fn read(activities: Vec<wire::NewActivity>) -> Result<Vec<NewActivity>, Refusal>
         news.push(new);
     }
     Ok(news)
-}
-
-fn activity(place: usize, told: wire::NewActivity) -> Result<NewActivity, Refusal> {
-    let field = |name: &str| format!("activities[{place}].{name}");
-    let kind =
-        KINDS.into_iter().find(|kind| *kind == told.kind).ok_or_else(|| kind_invalid(field("kind")))?;
-    let direction = DIRECTIONS.into_iter().find(|direction| *direction == told.direction);
-    let direction = direction.ok_or_else(|| {
-        Refusal::invalid(
-            field("direction"),
-            "direction_invalid",
-            "A direction is inbound, outbound or empty.",
-        )
-    })?;
-    let url = text::optional(&field("url"), &told.url, LONGEST_LINE)?;
-    if !url.is_empty() && !url.starts_with("https://") {
-        return Err(Refusal::invalid(field("url"), "url_invalid", "An address begins with https://."));
-    }
-    let count = told.participants.len();
-    if count > MOST_PARTICIPANTS || told.record_ids.len() > MOST_RECORDS {
-        let message =
-            format!("At most {MOST_PARTICIPANTS} participants and {MOST_RECORDS} records are taken.");
-        let name = if count > MOST_PARTICIPANTS { "participants" } else { "record_ids" };
-        return Err(Refusal::invalid(field(name), "too_many", message));
-    }
-    let told_of = |id: &String| {
-        let wrong = |_| {
-            Refusal::invalid(field("record_ids"), "record_invalid", "An id is of the form rec_… or ptnr_….")
-        };
-        id.parse().map_err(wrong)
-    };
-    Ok(NewActivity {
-        source: text::required(&field("source"), &told.source, LONGEST_NAME)?,
-        external_id: text::required(&field("external_id"), &told.external_id, LONGEST_LINE)?,
-        version: told.version,
-        kind,
-        direction,
-        at: text::moment(&field("at"), told.at.as_ref())?,
-        subject: text::optional(&field("subject"), &told.subject, LONGEST_LINE)?,
-        body: text::optional(&field("body"), &told.body, LONGEST_BODY)?,
-        thread: text::optional(&field("thread"), &told.thread, LONGEST_LINE)?,
-        url,
-        participants: participants(place, told.participants)?,
-        told: told.record_ids.iter().map(told_of).collect::<Result<_, _>>()?,
-    })
-}
-
-fn participants(place: usize, told: Vec<wire::Participant>) -> Result<Vec<Participant>, Refusal> {
-    let read = |(number, who): (usize, wire::Participant)| {
-        let field = |name: &str| format!("activities[{place}].participants[{number}].{name}");
-        Ok(Participant::new(
-            text::optional(&field("role"), &who.role, LONGEST_NAME)?,
-            text::optional(&field("name"), &who.name, LONGEST_NAME)?,
-            text::optional(&field("email"), &who.email, LONGEST_NAME)?,
-        ))
-    };
-    told.into_iter().enumerate().map(read).collect()
 }

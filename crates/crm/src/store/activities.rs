@@ -114,7 +114,8 @@ pub(crate) async fn find(
     Ok(found)
 }
 
-/// Stores activities, in one order. Those that are known in the same or a later version stay as they are.
+/// Stores activities, in one order. Those that are known in the same or a later version stay as they are; what is gone is
+/// later than the same version of it.
 pub(crate) async fn put(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -173,19 +174,20 @@ async fn upsert(
     };
     let rows = sqlx::query(
         "INSERT INTO activities (id, organization, source, external_id, version, kind, direction, at, subject, body,
-                                 thread, url, participants, recorded_by, recorded_at, words)
+                                 thread, url, participants, recorded_by, recorded_at, gone, words)
          SELECT id, $1, source, external_id, version, kind, direction, at, subject, body, thread, url, participants,
-                $2, $3, to_tsvector('simple', words) || array_to_tsvector(string_to_array(ids, ' '))
+                $2, $3, gone, to_tsvector('simple', words) || array_to_tsvector(string_to_array(ids, ' '))
          FROM UNNEST($4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::timestamptz[],
-                     $11::text[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::text[], $17::text[])
+                     $11::text[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::text[], $17::text[],
+                     $18::boolean[])
              AS given (id, source, external_id, version, kind, direction, at, subject, body, thread, url,
-                       participants, words, ids)
+                       participants, words, ids, gone)
          ON CONFLICT (organization, source, external_id) DO UPDATE
              SET version = EXCLUDED.version, kind = EXCLUDED.kind, direction = EXCLUDED.direction, at = EXCLUDED.at,
                  subject = EXCLUDED.subject, body = EXCLUDED.body, thread = EXCLUDED.thread, url = EXCLUDED.url,
                  participants = EXCLUDED.participants, recorded_by = EXCLUDED.recorded_by,
-                 recorded_at = EXCLUDED.recorded_at, words = EXCLUDED.words
-             WHERE activities.version < EXCLUDED.version
+                 recorded_at = EXCLUDED.recorded_at, gone = EXCLUDED.gone, words = EXCLUDED.words
+             WHERE (activities.version, activities.gone) < (EXCLUDED.version, EXCLUDED.gone)
          RETURNING id, source, external_id, xmax = 0 AS is_new",
     )
     .bind(organization.uuid())
@@ -205,6 +207,7 @@ async fn upsert(
     .bind(news.iter().map(|new| i32::try_from(new.participants.len()).unwrap_or(i32::MAX)).collect::<Vec<_>>())
     .bind(news.iter().map(|new| new.words()).collect::<Vec<_>>())
     .bind(sorted.iter().map(ids).collect::<Vec<_>>())
+    .bind(news.iter().map(|new| new.is_gone).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     let read = |row: &sqlx::postgres::PgRow| {

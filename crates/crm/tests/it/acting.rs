@@ -10,13 +10,19 @@ use uuid::Uuid;
 
 use crate::world::{SOON, World, by, mail, noon, world};
 
-fn record(number: u128) -> RecordId {
+pub(crate) fn record(number: u128) -> RecordId {
     RecordId::from_uuid(Uuid::from_u128(0x1000 + number))
 }
 
 impl World {
     /// A record is created, or changed at a greater version; all its fields were `old` before.
-    async fn tell(&self, object: CanonicalObject, id: RecordId, version: i64, fields: &[(&str, &str)]) {
+    pub(crate) async fn tell(
+        &self,
+        object: CanonicalObject,
+        id: RecordId,
+        version: i64,
+        fields: &[(&str, &str)],
+    ) {
         let was = |(name, _): &(&str, &str)| ((*name).to_owned(), Value::text("old"));
         let is = |(name, text): &(&str, &str)| ((*name).to_owned(), Value::text(*text));
         let changed = RecordChanged {
@@ -36,7 +42,7 @@ impl World {
     }
 
     /// Until the room knows so many fields.
-    async fn knows(&self, count: i64) {
+    pub(crate) async fn knows(&self, count: i64) {
         eventually(SOON, "the room to know the records", || async {
             let known: i64 =
                 sqlx::query_scalar("SELECT count(*) FROM directory").fetch_one(&self.pool).await.unwrap();
@@ -50,7 +56,7 @@ impl World {
     }
 
     /// The subjects on a record's timeline, once there are so many.
-    async fn subjects(&self, id: RecordId, count: usize) -> Vec<String> {
+    pub(crate) async fn subjects(&self, id: RecordId, count: usize) -> Vec<String> {
         let subjects = || async {
             let found: Vec<Activity> = self.timeline("viewer", &id.to_string(), "").await;
             (found.len() == count).then(|| found.into_iter().map(|it| it.subject).collect())

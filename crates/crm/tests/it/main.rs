@@ -4,6 +4,7 @@
 mod acting;
 mod deciding;
 mod expiring;
+mod hearing;
 mod looking;
 mod mistakes;
 mod registering;

@@ -402,7 +402,7 @@ impl Connections for Rooms {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
         let is_pushed = request.get_ref().connection_id == sample::salesforce_connection().id;
         let objects = if is_pushed { sample::streamed() } else { sample::progress() };
-        Ok(Response::new(con::GetProgressResponse { objects }))
+        Ok(Response::new(con::GetProgressResponse { objects, feeds: Vec::new() }))
     }
     async fn get_usage(&self, request: Request<con::GetUsageRequest>) -> Answer<con::GetUsageResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;

@@ -3,14 +3,14 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method};
 use connector::{
-    Account, AuthorizeRequest, Body, Capabilities, Change, ChangeStream, Connector, Cursor, Error, ErrorKind,
-    Fetch, Grant, Host, LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Retry, Session,
-    Subscription, VendorInfo,
+    Account, Activity, ActivityPage, AuthorizeRequest, Body, Capabilities, Change, ChangeStream, Connector,
+    Cursor, Error, ErrorKind, Feed, Fetch, Grant, Host, LimitHint, Login, MissingScope, Page, RateClass,
+    Request, Response, Retry, Session, Subscription, VendorInfo,
 };
 use jiff::Timestamp;
 use model::{
-    ApplyWrite, ChangeKind, CoveredValue, FieldSchema, FieldType, IssueCategory, ObjectSchema, Value,
-    WriteKind, WriteOutcome,
+    ActivityParticipant, ApplyWrite, ChangeKind, CoveredValue, FieldSchema, FieldType, IssueCategory,
+    ObjectSchema, Value, WriteKind, WriteOutcome,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
@@ -31,6 +31,7 @@ pub(crate) const FAST: Capabilities = Capabilities {
     quiet: &["owner"],
     rotates_refresh_token: true,
     streams: false,
+    feeds: &[],
     rates: RATES,
 };
 
@@ -39,6 +40,18 @@ pub(crate) const SLOW: Capabilities = Capabilities { rates: &[SEARCH, RATES[0]],
 
 /// The same with a stream.
 pub(crate) const STREAMING: Capabilities = Capabilities { streams: true, ..FAST };
+
+/// Another vendor of that name: it has no records, and tells of mails.
+pub(crate) const TELLING: Capabilities = Capabilities {
+    objects: &[],
+    sweeps_deleted: false,
+    quiet: &[],
+    feeds: &[
+        Feed { name: "inbox", label: "Inbox", every: Duration::from_millis(100) },
+        Feed { name: "sent", label: "Sent items", every: Duration::from_millis(100) },
+    ],
+    ..FAST
+};
 
 /// The connector of the scripted vendor.
 pub(crate) struct AcmeConnector {
@@ -76,6 +89,34 @@ fn change(result: &Json, fields: &[String]) -> Change {
         field_times: BTreeMap::new(),
         external_id: result["external_id"].as_str().map(Into::into),
         merged_ids: Vec::new(),
+    }
+}
+
+/// A mail as its folder shows it.
+fn activity(feed: &str, result: &Json) -> Activity {
+    let (id, version) = (result["id"].as_str().unwrap(), result["changed"].as_i64().unwrap());
+    let at = moment(&result["changed"]);
+    if result["gone"].as_bool().unwrap() {
+        return Activity::gone(id, version, at);
+    }
+    let said = &result["said"];
+    let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+    let people = said["people"].as_array().into_iter().flatten();
+    let person = |(place, email): (usize, &Json)| ActivityParticipant {
+        role: if place == 0 { "from" } else { "to" }.into(),
+        name: text("name"),
+        email: email.as_str().unwrap().into(),
+    };
+    Activity {
+        kind: "email".into(),
+        direction: if feed == "sent" { "outbound" } else { "inbound" }.into(),
+        subject: text("subject"),
+        body: text("body"),
+        thread: text("thread"),
+        url: text("url"),
+        participants: people.enumerate().map(person).collect(),
+        is_gone: false,
+        ..Activity::gone(id, version, at)
     }
 }
 
@@ -160,6 +201,7 @@ impl Connector for AcmeConnector {
             200..300 => Ok(()),
             401 => error(ErrorKind::TokenExpired),
             403 => error(ErrorKind::Permission),
+            410 => error(ErrorKind::PositionLost),
             429 => error(ErrorKind::RateLimit)
                 .map_err(|error| error.with_retry(Retry::After(Duration::from_millis(300)))),
             500.. => error(ErrorKind::Unavailable),
@@ -249,6 +291,23 @@ impl Connector for AcmeConnector {
             change.field_times = set.map(|(name, at)| (name.clone(), moment(at))).collect();
         }
         Ok(())
+    }
+
+    async fn fetch_activities(
+        &self,
+        session: &Session,
+        feed: &str,
+        position: Option<&str>,
+        _now: Timestamp,
+    ) -> Result<ActivityPage, Error> {
+        let path = format!("/feed/{feed}?from={}", position.unwrap_or_default());
+        let json = read(&session.send(request("core", Method::GET, path, Body::Empty)).await?)?;
+        let activities = json["results"].as_array().unwrap().iter().map(|result| activity(feed, result));
+        Ok(ActivityPage {
+            activities: activities.collect(),
+            position: json["position"].as_str().unwrap().into(),
+            more: json["more"].as_bool().unwrap(),
+        })
     }
 
     async fn fetch_deleted(

@@ -23,7 +23,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::stream::Pushes;
+use super::{feed::Mails, stream::Pushes};
 
 /// How the server misbehaves once, at a path that begins like this.
 #[derive(Clone, Debug)]
@@ -74,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) revoked: usize,
     pub(crate) prepared: Vec<String>,
     pub(crate) pushes: Pushes,
+    pub(crate) mails: Mails,
     gate: Option<(&'static str, Arc<Semaphore>)>,
     /// Calls that came to the gate since it was closed.
     pub(crate) held: usize,
@@ -112,6 +113,7 @@ impl Acme {
             .route("/dates/{object}", post(dates))
             .route("/records/{object}", post(records))
             .route("/stream/{object}", get(super::stream::pushed))
+            .route("/feed/{folder}", get(super::feed::listed))
             .route("/deleted/{object}", get(deleted))
             .route("/prepare/{object}", post(prepare))
             .route("/write", post(write))

@@ -1,0 +1,256 @@
+//! Reading one feed of one connection: what people did, from a position to the end, over and over.
+
+use std::{sync::Arc, time::Duration};
+
+use model::SyncRunFinished;
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use crate::{
+    ActivityPage, Error, ErrorKind, Feed, Retry, Session,
+    capture::{Begun, MANUAL, OWN_FAILURE_PAUSE, POLL, Run, wait_or_wake},
+    core::{Core, Link},
+    failure::Failure,
+    publisher::ActivityPublisher,
+    session::backoff,
+    store::{FeedPosition, Lease, Stored},
+};
+
+const READ: &str = "read activities";
+/// Pages that are read ahead of the one being published.
+const READ_AHEAD: usize = 1;
+/// Bytes that are published together, about.
+const PUBLISHED_TOGETHER: usize = 4_000_000;
+
+/// Reads one feed of one connection, as long as it is not stopped.
+pub(crate) struct FeedReader {
+    core: Arc<Core>,
+    link: Arc<Link>,
+    lease: Lease,
+    feed: Feed,
+    told: ActivityPublisher,
+}
+
+impl FeedReader {
+    pub(crate) fn new(core: Arc<Core>, link: Arc<Link>, lease: Lease, feed: Feed) -> Self {
+        let told = link.publisher.activities(link.id);
+        Self { core, link, lease, feed, told }
+    }
+
+    /// Reads until the lease is lost.
+    pub(crate) async fn run(self) {
+        let mut sync_now = self.link.sync_now.subscribe();
+        let mut here = loop {
+            match self.core.store.feed_position(self.link.id, self.feed.name).await {
+                Ok(here) => break here,
+                Err(error) => {
+                    self.warn(&error.into());
+                    tokio::time::sleep(OWN_FAILURE_PAUSE).await;
+                }
+            }
+        };
+        let mut begun = Begun::new(POLL, self.core.now());
+        // Whether the reading that is under way began because a position was lost.
+        let mut again = false;
+        let mut manual = false;
+        loop {
+            begun.go_on(if manual { MANUAL } else { POLL }, self.core.now());
+            let wait = match self.poll(&mut here, &mut begun).await {
+                Ok(()) => {
+                    again = false;
+                    self.core.feed_interval(self.link.publisher.vendor, &self.feed)
+                }
+                Err(Failure::LeaseLost) => return,
+                Err(Failure::Vendor(error)) if is_lost(&error) && here.position.is_some() && !again => {
+                    again = true;
+                    match self.start_over(&mut here, &mut begun, &error).await {
+                        Ok(()) => Duration::ZERO,
+                        Err(Failure::LeaseLost) => return,
+                        Err(failure) => self.failed(&mut begun, &failure).await,
+                    }
+                }
+                Err(Failure::Vendor(error)) if is_lost(&error) => {
+                    // It is lost as soon as it is given: nothing but time helps.
+                    here.position = None;
+                    self.failed(&mut begun, &error.into()).await
+                }
+                Err(failure) => self.failed(&mut begun, &failure).await,
+            };
+            manual = !wait.is_zero() && wait_or_wake(wait, &mut sync_now).await;
+        }
+    }
+
+    /// Reads up to the end.
+    async fn poll(&self, here: &mut FeedPosition, begun: &mut Begun) -> Result<(), Failure> {
+        self.read(here, &mut begun.run).await?;
+        self.core.store.note_feed(self.link.id, self.feed.name, self.core.now(), None).await?;
+        self.core.part_succeeded(&self.link, &self.part()).await?;
+        if begun.run.read > 0 || begun.is_manual() {
+            self.report(begun, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads up to the end, and counts what it did, however it ends. The next page is read while one is published; the
+    /// position follows the bus's acknowledgement.
+    async fn read(&self, here: &mut FeedPosition, run: &mut Run) -> Result<(), Failure> {
+        // History leaves the vendor's limits to what is new.
+        let session = if here.whole { self.link.session.clone() } else { self.link.session.in_background() };
+        let (pages, received) = mpsc::channel(READ_AHEAD);
+        let reading = self.read_pages(here.position.clone(), &session, pages);
+        let publishing = async {
+            // A failure drops the receiver, and reading ends by itself.
+            let mut received = received;
+            while let Some(page) = received.recv().await {
+                self.take(page, here, run).await?;
+            }
+            Ok::<(), Failure>(())
+        };
+        let span = tracing::info_span!("read_feed", connection = %self.link.id, feed = self.feed.name);
+        let (read, published) = async { tokio::join!(reading, publishing) }.instrument(span).await;
+        published.and(read)
+    }
+
+    async fn read_pages(
+        &self,
+        mut from: Option<String>,
+        session: &Session,
+        pages: mpsc::Sender<ActivityPage>,
+    ) -> Result<(), Failure> {
+        loop {
+            let (connector, now) = (&self.link.connector, self.link.line.vendor_now());
+            let page = connector.fetch_activities(session, self.feed.name, from.as_deref(), now).await?;
+            self.link.line.usage.read(self.core.now(), page.activities.len());
+            let (more, next) = (page.more, page.position.clone());
+            if next.is_empty() || more && from.as_ref() == Some(&next) {
+                let message = "the vendor's listing does not advance";
+                return Err(Error::new(ErrorKind::Protocol, READ, message).into());
+            }
+            if pages.send(page).await.is_err() || !more {
+                return Ok(());
+            }
+            from = Some(next);
+        }
+    }
+
+    /// Publishes a page and then stores that it was read.
+    async fn take(&self, page: ActivityPage, here: &mut FeedPosition, run: &mut Run) -> Result<(), Failure> {
+        let count = page.activities.len();
+        let (now, mut waiting, mut bytes) = (self.core.now(), Vec::new(), 0);
+        for activity in page.activities {
+            let message = self.told.message(activity, now)?;
+            bytes += message.body.len();
+            waiting.push(message);
+            if bytes > PUBLISHED_TOGETHER {
+                self.core.bus.publish_batch(&waiting).await?;
+                (waiting, bytes) = (Vec::new(), 0);
+            }
+        }
+        if !waiting.is_empty() {
+            self.core.bus.publish_batch(&waiting).await?;
+        }
+        run.read += count as u64;
+        run.published += count as u64;
+        let next = FeedPosition {
+            position: Some(page.position),
+            read: here.read.saturating_add(i64::try_from(count).unwrap_or_default()),
+            whole: here.whole || !page.more,
+        };
+        self.keep(here, next).await
+    }
+
+    /// Stores where the feed goes on.
+    async fn keep(&self, here: &mut FeedPosition, next: FeedPosition) -> Result<(), Failure> {
+        if next == *here {
+            return Ok(());
+        }
+        let (store, id) = (&self.core.store, self.link.id);
+        match store.put_feed_position(&self.lease, id, self.feed.name, &next).await? {
+            Stored::Done => *here = next,
+            Stored::LeaseLost => return Err(Failure::LeaseLost),
+        }
+        Ok(())
+    }
+
+    /// The vendor does not know the position any more: everything is read again. Whoever hears of it knows what is a
+    /// repeat.
+    async fn start_over(
+        &self,
+        here: &mut FeedPosition,
+        begun: &mut Begun,
+        error: &Error,
+    ) -> Result<(), Failure> {
+        let feed = self.feed.name;
+        tracing::warn!(connection = %self.link.id, feed, "the feed's position is lost; it is read again");
+        self.keep(here, FeedPosition::default()).await?;
+        self.report(begun, Some((error.kind.code(), error.to_string()))).await
+    }
+
+    /// Tells everyone that a run ended.
+    async fn report(&self, begun: &mut Begun, error: Option<(&str, String)>) -> Result<(), Failure> {
+        let (error, message) = error.map(|(code, message)| (code.to_owned(), message)).unzip();
+        let fact = SyncRunFinished {
+            connection: self.link.id,
+            vendor: self.link.publisher.vendor.to_owned(),
+            vendor_object: self.feed.name.to_owned(),
+            run: begun.name.to_owned(),
+            read: begun.run.read,
+            published: begun.run.published,
+            error,
+            message,
+            started_at: begun.at,
+            finished_at: self.core.now(),
+        };
+        let mut tx = self.core.store.pool.begin().await?;
+        bus::outbox::enqueue(&mut tx, &[self.link.publisher.run(&fact)?]).await?;
+        tx.commit().await?;
+        begun.run = Run::default();
+        self.core.waker.wake();
+        Ok(())
+    }
+
+    /// Deals with a failed reading and says how long to wait.
+    async fn failed(&self, begun: &mut Begun, failure: &Failure) -> Duration {
+        let Failure::Vendor(error) = failure else {
+            self.warn(failure);
+            return OWN_FAILURE_PAUSE;
+        };
+        let (feed, code) = (self.feed.name, error.kind.code());
+        if let (ErrorKind::BudgetSpent, Retry::After(pause)) = (error.kind, error.retry) {
+            tracing::debug!(connection = %self.link.id, feed, "the budget is used up");
+            // It may be raised meanwhile.
+            return pause.min(self.core.config.poll_interval);
+        }
+        tracing::warn!(connection = %self.link.id, feed, code, error = %error, "the vendor failed");
+        let noted = async {
+            let failures = self.core.part_failed(&self.link, &self.part(), error).await?;
+            let message = error.to_string();
+            self.core.store.note_feed(self.link.id, feed, self.core.now(), Some(&message)).await?;
+            if failures == 1 || begun.run.published > 0 {
+                self.report(begun, Some((code, message))).await?;
+            }
+            Ok::<u32, Failure>(failures)
+        };
+        let failures = noted.await.unwrap_or_else(|failure| {
+            self.warn(&failure);
+            1
+        });
+        match error.retry {
+            Retry::After(pause) => pause,
+            Retry::Backoff => backoff(failures + 2, rand::random()).max(Duration::from_millis(100)),
+            Retry::Never => self.core.config.poll_interval,
+        }
+    }
+
+    fn warn(&self, failure: &Failure) {
+        tracing::warn!(connection = %self.link.id, feed = self.feed.name, error = %failure, "could not read");
+    }
+
+    fn part(&self) -> String {
+        format!("feed {}", self.feed.name)
+    }
+}
+
+fn is_lost(error: &Error) -> bool {
+    error.kind == ErrorKind::PositionLost
+}
