@@ -38,7 +38,7 @@ pub const ALL_INTERACTIONS: &str = "interaction.>";
 pub const ALL_RECORDS: &str = "record.>";
 
 /// The first tokens of the subjects in [`EVENTS`].
-pub const EVENT_NOUNS: [&str; 15] = [
+pub const EVENT_NOUNS: [&str; 16] = [
     "record",
     "deal",
     "connection",
@@ -54,6 +54,7 @@ pub const EVENT_NOUNS: [&str; 15] = [
     "partner",
     "payout",
     "deal_registration",
+    "crm",
 ];
 
 /// Ephemeral: a key, session or role was revoked; caches that answered from it must forget. No stream keeps it.

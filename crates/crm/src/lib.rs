@@ -2,14 +2,19 @@
 
 mod config;
 mod consumer;
+mod deciding;
 mod domain;
 mod error;
 mod expiry;
 mod grpc;
+mod hearing;
+mod interacting;
+mod notifying;
 mod publisher;
 mod recording;
 mod room;
 mod store;
+mod telling;
 mod text;
 
 pub use config::Config;

@@ -115,6 +115,10 @@ pub mod kind {
     pub const DEAL_REGISTRATION_REJECTED: &str = "deal_registration.rejected";
     /// [`crate::DealRegistrationChanged`].
     pub const DEAL_REGISTRATION_EXPIRED: &str = "deal_registration.expired";
+    /// [`crate::DecisionRefused`].
+    pub const DEAL_REGISTRATION_REFUSED: &str = "deal_registration.decision_refused";
+    /// [`crate::CrmSettingsChanged`].
+    pub const CRM_SETTINGS_CHANGED: &str = "crm.settings_changed";
 }
 
 /// A canonical record changed. Public: sibling products subscribe to `record.{org}.{object}`.

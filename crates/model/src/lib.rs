@@ -45,7 +45,7 @@ pub use parts::SchemaPart;
 pub use posting::{
     AnswerPrivately, InteractionReceived, MessagePosted, PostButton, PostContent, PostMessage, VendorUser,
 };
-pub use registering::{DealRegistrationChanged, RegistrationConflict};
+pub use registering::{CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, RegistrationConflict};
 pub use value::{InvalidValue, Value};
 pub use vendor::vendor_name;
 pub use write::{ApplyWrite, CoveredValue, IssueCategory, WriteKind, WriteOutcome, Written};
