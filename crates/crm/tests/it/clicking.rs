@@ -62,7 +62,7 @@ impl Slack<'_> {
     }
 }
 
-async fn told<'w>(world: &'w World) -> Slack<'w> {
+async fn told(world: &World) -> Slack<'_> {
     let slack = world.slack().await;
     world.rules(&[(CHANNEL, &["registration_submitted"])]).await;
     for number in 0..PEOPLE.len() {
