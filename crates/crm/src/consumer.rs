@@ -25,8 +25,10 @@ const CONSUMER: &str = "crm-directory";
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The fields that are kept.
+/// The fields by which people and companies are found.
 const FIELDS: [&str; 5] = ["email", "secondary_email", "domain", "company_id", "partner_id"];
+/// The fields that are told in channels, of deals and partners, unless they are marked as personal.
+const TOLD: [&str; 3] = ["name", "amount", "currency"];
 /// Of a record that is archived.
 const ARCHIVED: &str = "archived";
 
@@ -165,7 +167,8 @@ impl Directory {
         let free = store::settings::find(&mut *tx, organization).await?.free_domains;
         if !known.is_empty() {
             store::directory::put(&mut *tx, &known).await?;
-            let touched: Vec<_> = known.iter().map(|known| known.record.uuid()).collect();
+            let is_found_by = |known: &&Known| !TOLD.contains(&known.field.as_str());
+            let touched: Vec<_> = known.iter().filter(is_found_by).map(|known| known.record.uuid()).collect();
             store::activities::tie(&mut *tx, organization, &touched, &address::all_free(&free)).await?;
         }
         let now = text::micros(self.clock.now());
@@ -184,8 +187,8 @@ fn read(message: &Message) -> Result<Option<Told>, bus::Error> {
         }
         kind::RECORD_ARCHIVED => Some(Told::Record(organization, true, Box::new(message.decode()?))),
         kind::PARTNER_CREATED | kind::PARTNER_ACTIVATED | kind::PARTNER_REVOKED => {
-            let PartnerChanged { partner, status, at, .. } = message.decode()?;
-            Some(Told::Partner(Partner { partner, organization, status, at }))
+            let PartnerChanged { partner, name, status, at, .. } = message.decode()?;
+            Some(Told::Partner(Partner { partner, organization, name, status, at }))
         }
         _ => None,
     })
@@ -207,7 +210,12 @@ fn known(organization: OrganizationId, is_archived: bool, changed: &RecordChange
         found.push(of(ARCHIVED, "true".to_owned(), None));
     }
     let fields = if changed.truncated { None } else { Some(&changed.fields) };
-    for (name, value) in fields.into_iter().flatten().filter(|(name, _)| FIELDS.contains(&name.as_str())) {
+    let is_told = matches!(changed.object, CanonicalObject::Deal | CanonicalObject::Partner);
+    let is_kept = |name: &String| {
+        FIELDS.contains(&name.as_str())
+            || is_told && TOLD.contains(&name.as_str()) && !changed.pii.contains(name)
+    };
+    for (name, value) in fields.into_iter().flatten().filter(|(name, _)| is_kept(name)) {
         let (value, names) = kept(changed.object, name, value);
         found.push(of(name, value, names));
     }
@@ -228,6 +236,7 @@ fn kept(object: CanonicalObject, field: &str, value: &Value) -> (String, Option<
             (address::domain(text).unwrap_or_default(), None)
         }
         (_, "company_id" | "partner_id") => (String::new(), text.parse().ok()),
+        (_, name) if TOLD.contains(&name) => (value.to_string(), None),
         _ => (String::new(), None),
     }
 }

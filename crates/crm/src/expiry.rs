@@ -1,8 +1,12 @@
-//! Registrations whose time is over.
+//! What is over: registrations, and what is remembered of messages.
 
 use std::{sync::Arc, time::Duration};
 
-use bus::outbox::{self, Waker};
+use bus::{
+    inbox,
+    outbox::{self, Waker},
+};
+use jiff::SignedDuration;
 use model::{Actor, Clock};
 use sqlx::PgPool;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -14,6 +18,9 @@ use crate::{
     publisher, store, text,
 };
 
+/// What was heard is remembered for longer than any stream keeps it.
+const REMEMBER: SignedDuration = SignedDuration::from_hours(24 * 40);
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How many are taken at once.
 const CHUNK: i64 = 200;
 
@@ -32,6 +39,22 @@ pub(crate) async fn run(
             Some(Err(error)) => tracing::warn!(%error, "registrations could not expire, it is tried again"),
             Some(Ok(())) => {}
             None => return,
+        }
+    }
+}
+
+/// Forgets until the shutdown which messages were heard long ago, and what was posted of them.
+pub(crate) async fn forget(pool: PgPool, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+    let mut tick = interval_at(Instant::now() + FORGET_EVERY, FORGET_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+        let before = clock.now() - REMEMBER;
+        let work = async {
+            inbox::prune(&pool, before).await?;
+            store::posts::forget(&pool, before).await
+        };
+        if let Some(Err(error)) = shutdown.run_until_cancelled(work).await {
+            tracing::warn!(%error, "what was heard long ago could not be forgotten, it is tried again");
         }
     }
 }

@@ -3,14 +3,19 @@
 mod checking;
 mod config;
 mod consumer;
+mod deciding;
 mod domain;
 mod error;
 mod expiry;
 mod grpc;
+mod hearing;
+mod interacting;
+mod notifying;
 mod publisher;
 mod recording;
 mod room;
 mod store;
+mod telling;
 mod text;
 mod told;
 

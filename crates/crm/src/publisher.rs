@@ -2,9 +2,16 @@
 
 use bus::{Message, subject};
 use jiff::Timestamp;
-use model::{DealRegistrationChanged, RecordId, kind};
+use model::{
+    AnswerPrivately, CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, OrganizationId,
+    PostContent, PostMessage, RecordId, kind,
+};
 
-use crate::{Error, domain::registration::Status, store::registrations::Registration};
+use crate::{
+    Error,
+    domain::registration::Status,
+    store::{posts::Post, registrations::Registration},
+};
 
 const SOURCE: &str = "crm";
 
@@ -46,4 +53,64 @@ pub(crate) fn registration(
     let (noun, rest) = kind.split_once('.').unwrap_or((kind, ""));
     let subject = subject::event(noun, &now_is.organization, rest);
     Ok(Some(Message::json(subject, kind, SOURCE, now_is.organization, at, &body)?.by(actor)))
+}
+
+/// A vendor is asked to post a message, or to put it in the place of another one.
+pub(crate) fn post(
+    post: &Post,
+    replaces: Option<&str>,
+    content: &PostContent,
+    cause: &str,
+    at: Timestamp,
+) -> Result<Message, Error> {
+    let partition = subject::partition(&post.connection);
+    let subject = subject::post(&post.vendor, partition, &post.organization);
+    let body = PostMessage {
+        connection: post.connection,
+        post: post.id,
+        channel: post.channel.clone(),
+        replaces: replaces.map(str::to_owned),
+        content: content.clone(),
+    };
+    let message = Message::json(subject, kind::POST, SOURCE, post.organization, at, &body)?;
+    Ok(message.with_id(post.id.to_string()).caused_by(cause))
+}
+
+/// A vendor is asked to tell one person something.
+pub(crate) fn answer(
+    organization: OrganizationId,
+    vendor: &str,
+    answer: &AnswerPrivately,
+    cause: &str,
+    at: Timestamp,
+) -> Result<Message, Error> {
+    let partition = subject::partition(&answer.connection);
+    let subject = subject::answer(vendor, partition, &organization);
+    let message = Message::json(subject, kind::ANSWER, SOURCE, organization, at, answer)?;
+    Ok(message.caused_by(cause))
+}
+
+/// Somebody may not decide, or comes too late.
+pub(crate) fn refused(
+    organization: OrganizationId,
+    refused: &DecisionRefused,
+    actor: &str,
+    cause: &str,
+) -> Result<Message, Error> {
+    let subject = subject::event("deal_registration", &organization, "decision_refused");
+    let kind = kind::DEAL_REGISTRATION_REFUSED;
+    let message = Message::json(subject, kind, SOURCE, organization, refused.at, refused)?;
+    Ok(message.by(actor).caused_by(cause))
+}
+
+/// Somebody changed a rule, or who a vendor's user is.
+pub(crate) fn settings(
+    organization: OrganizationId,
+    changed: &CrmSettingsChanged,
+    actor: &str,
+) -> Result<Message, Error> {
+    let subject = subject::event("crm", &organization, "settings_changed");
+    let message =
+        Message::json(subject, kind::CRM_SETTINGS_CHANGED, SOURCE, organization, changed.at, changed)?;
+    Ok(message.by(actor))
 }

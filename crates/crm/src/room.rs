@@ -12,13 +12,16 @@ use crate::{
     consumer::{self, Directory},
     expiry,
     grpc::Service,
+    hearing,
+    interacting::Interactions,
+    notifying::Notifier,
     told::{self, Listener},
 };
 
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "crm";
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         version: 1,
         name: "registrations",
@@ -27,6 +30,7 @@ const MIGRATIONS: [Migration; 5] = [
     Migration { version: 2, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
     Migration { version: 3, name: "directory", sql: include_str!("../migrations/0003_directory.sql") },
     Migration { version: 4, name: "activities", sql: include_str!("../migrations/0004_activities.sql") },
+    Migration { version: 5, name: "telling", sql: include_str!("../migrations/0005_telling.sql") },
     Migration { version: 10, name: "gone", sql: include_str!("../migrations/0010_gone.sql") },
 ];
 
@@ -80,8 +84,7 @@ pub async fn open(config: &Config) -> Result<PgPool, Error> {
     Ok(pool)
 }
 
-/// Migrates the room's schema and starts its relay, its consumers of records and partners and of activities, and the job that lets
-/// registrations expire.
+/// Migrates the room's schema and starts its relay, its consumers, and the job that lets registrations expire.
 ///
 /// # Errors
 /// The database cannot be opened or migrated.
@@ -92,8 +95,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let waker = relay.waker();
     let listener = Listener { pool: pool.clone(), bus: bus.clone(), clock: Arc::clone(&clock) };
     tasks.spawn(told::run(listener, shutdown.clone()));
-    let directory = Directory { pool: pool.clone(), bus, clock: Arc::clone(&clock) };
+    let directory = Directory { pool: pool.clone(), bus: bus.clone(), clock: Arc::clone(&clock) };
     tasks.spawn(consumer::run(directory, shutdown.clone()));
+    let notifier =
+        Notifier { pool: pool.clone(), bus: bus.clone(), clock: Arc::clone(&clock), waker: waker.clone() };
+    tasks.spawn(hearing::run(notifier, shutdown.clone()));
+    let interactions =
+        Interactions { pool: pool.clone(), bus, clock: Arc::clone(&clock), waker: waker.clone() };
+    tasks.spawn(hearing::run(interactions, shutdown.clone()));
     tasks.spawn(expiry::run(
         pool.clone(),
         waker.clone(),
@@ -101,6 +110,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         config.expiry_seconds,
         shutdown.clone(),
     ));
+    tasks.spawn(expiry::forget(pool.clone(), Arc::clone(&clock), shutdown.clone()));
     tasks.spawn(relay.run(shutdown));
     let service = Service { pool: pool.clone(), guard, clock, waker };
     Ok(Running { pool, service })

@@ -173,6 +173,9 @@ pub struct CommissionChanged {
 pub struct PartnerChanged {
     /// The partner.
     pub partner: PartnerId,
+    /// What the partner is called, where that is told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// `active` or `revoked`.
     pub status: String,
     /// What the person who decided it noted.

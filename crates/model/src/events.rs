@@ -23,6 +23,14 @@ pub mod kind {
     pub const WRITE: &str = "write.requested";
     /// [`crate::Written`].
     pub const WRITTEN: &str = "write.answered";
+    /// [`crate::PostMessage`].
+    pub const POST: &str = "post.requested";
+    /// [`crate::MessagePosted`].
+    pub const POSTED: &str = "post.answered";
+    /// [`crate::InteractionReceived`].
+    pub const INTERACTION: &str = "interaction.received";
+    /// [`crate::AnswerPrivately`].
+    pub const ANSWER: &str = "answer.requested";
     /// [`crate::RecordChanged`] of a new record.
     pub const RECORD_CREATED: &str = "record.created";
     /// [`crate::RecordChanged`].
@@ -109,6 +117,10 @@ pub mod kind {
     pub const DEAL_REGISTRATION_REJECTED: &str = "deal_registration.rejected";
     /// [`crate::DealRegistrationChanged`].
     pub const DEAL_REGISTRATION_EXPIRED: &str = "deal_registration.expired";
+    /// [`crate::DecisionRefused`].
+    pub const DEAL_REGISTRATION_REFUSED: &str = "deal_registration.decision_refused";
+    /// [`crate::CrmSettingsChanged`].
+    pub const CRM_SETTINGS_CHANGED: &str = "crm.settings_changed";
 }
 
 /// A canonical record changed. Public: sibling products subscribe to `record.{org}.{object}`.

@@ -12,6 +12,7 @@ mod events;
 mod field;
 mod id;
 mod parts;
+mod posting;
 mod registering;
 mod schema;
 mod value;
@@ -39,11 +40,14 @@ pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{
     ActivityId, ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, ConversionRuleId,
     DealRegistrationId, IdentifyId, IngestUrlId, IntegrationKeyId, InvalidId, LedgerEntryId, LinkId,
-    MappingId, OrganizationId, PartnerId, PayoutId, ProgramId, RecordId, SessionId, UserId,
-    WebhookDeliveryId, WebhookId, WriteId,
+    MappingId, NotificationRuleId, OrganizationId, PartnerId, PayoutId, PostId, ProgramId, RecordId,
+    SessionId, UserId, WebhookDeliveryId, WebhookId, WriteId,
 };
 pub use parts::SchemaPart;
-pub use registering::{DealRegistrationChanged, RegistrationConflict};
+pub use posting::{
+    AnswerPrivately, InteractionReceived, MessagePosted, PostButton, PostContent, PostMessage, VendorUser,
+};
+pub use registering::{CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, RegistrationConflict};
 pub use value::{InvalidValue, Value};
 pub use vendor::vendor_name;
 pub use write::{ApplyWrite, CoveredValue, IssueCategory, WriteKind, WriteOutcome, Written};

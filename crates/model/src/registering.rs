@@ -1,10 +1,10 @@
-//! What the crm room says: what became of deal registrations.
+//! What the crm room says: what became of deal registrations, and what people set there.
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{DealRegistrationId, PartnerId, RecordId};
+use crate::{ConnectionId, DealRegistrationId, PartnerId, RecordId, UserId};
 
 /// A partner registered a deal, somebody decided about it, or its time was over. The envelope says who. Whom to talk to at
 /// the company, and what the partner noted, is in the registration and not here.
@@ -66,4 +66,49 @@ pub struct RegistrationConflict {
     pub partner: PartnerId,
     /// How it stood: `submitted`, `under_review` or `approved`.
     pub status: String,
+}
+
+/// Somebody wanted to decide about a registration at a vendor, and may not or comes too late. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecisionRefused {
+    /// The registration that was named, which may be no one's here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<DealRegistrationId>,
+    /// What was wanted: `approve` or `reject`.
+    pub decision: String,
+    /// Where: `slack`.
+    pub vendor: String,
+    /// The connection that it came by.
+    pub connection: ConnectionId,
+    /// The vendor's id of the person.
+    pub vendor_user: String,
+    /// Who that is here, where it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// Why not: `user_unmapped`, `role_forbidden`, `registration_unknown`, `reason_invalid`, `already_decided`,
+    /// `registration_expired`.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Somebody changed which events are told where, or who a vendor's user is. The envelope says who.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CrmSettingsChanged {
+    /// `notification_rule` or `vendor_user`.
+    pub subject: String,
+    /// The id of the rule, or the vendor's id of the user.
+    pub id: String,
+    /// Of a rule `created`, `changed`, `deleted`; of a user `confirmed`, `removed`.
+    pub change: String,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Who the vendor's user is, or was, here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// What is told in the channel from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+    /// When.
+    pub at: Timestamp,
 }

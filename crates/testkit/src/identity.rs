@@ -6,7 +6,7 @@ use std::{
 };
 
 use model::{Actor, ApiKeyId, OrganizationId, Role, Scope, UserId};
-use proto::identity::{CheckRequest, CheckResponse};
+use proto::identity::{CheckRequest, CheckResponse, ListUsersRequest, ListUsersResponse, User};
 use tonic::{
     Request, Response, Status,
     body::Body,
@@ -17,14 +17,23 @@ use uuid::Uuid;
 
 type Known = dyn Fn(&str) -> Option<CheckResponse> + Send + Sync;
 
-/// The identity service as far as a guard asks it: who holds a credential. Nothing else is there.
+/// The identity service as far as a guard asks it: who holds a credential, and who the people are. Nothing else is there.
 #[derive(Clone)]
-pub struct Identity(Arc<Known>);
+pub struct Identity {
+    known: Arc<Known>,
+    people: Vec<User>,
+}
 
 impl Identity {
     /// One that knows these credentials.
     pub fn new(known: impl Fn(&str) -> Option<CheckResponse> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(known))
+        Self { known: Arc::new(known), people: Vec::new() }
+    }
+
+    /// The same one, which tells anybody of these people.
+    #[must_use]
+    pub fn with_people(self, people: Vec<User>) -> Self {
+        Self { people, ..self }
     }
 
     /// What it says of the person who has this role in an organization.
@@ -74,8 +83,12 @@ impl Service<http::Request<Body>> for Identity {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let identity = self.clone();
         Box::pin(async move {
+            if request.uri().path().ends_with("/ListUsers") {
+                let codec = tonic_prost::ProstCodec::<ListUsersResponse, ListUsersRequest>::default();
+                return Ok(Grpc::new(codec).unary(identity, request).await);
+            }
             if !request.uri().path().ends_with("/Check") {
-                return Ok(Status::unimplemented("a stand-in answers Check alone").into_http());
+                return Ok(Status::unimplemented("a stand-in answers Check and ListUsers alone").into_http());
             }
             let codec = tonic_prost::ProstCodec::<CheckResponse, CheckRequest>::default();
             Ok(Grpc::new(codec).unary(identity, request).await)
@@ -88,8 +101,18 @@ impl UnaryService<CheckRequest> for Identity {
     type Future = BoxFuture<Response<CheckResponse>, Status>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
-        let answer = (self.0)(&request.get_ref().credential);
+        let answer = (self.known)(&request.get_ref().credential);
         let answer = answer.ok_or_else(|| Status::unauthenticated("nobody has this credential"));
         Box::pin(std::future::ready(answer.map(Response::new)))
+    }
+}
+
+impl UnaryService<ListUsersRequest> for Identity {
+    type Response = ListUsersResponse;
+    type Future = BoxFuture<Response<ListUsersResponse>, Status>;
+
+    fn call(&mut self, _: Request<ListUsersRequest>) -> Self::Future {
+        let answer = ListUsersResponse { users: self.people.clone() };
+        Box::pin(std::future::ready(Ok(Response::new(answer))))
     }
 }

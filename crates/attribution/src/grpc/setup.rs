@@ -61,7 +61,8 @@ impl Service {
         } else {
             ("active", &[kind::PARTNER_CREATED, kind::PARTNER_ACTIVATED])
         };
-        let created = PartnerChanged { partner, status: status.to_owned(), note: String::new(), at: now };
+        let (status, note) = (status.to_owned(), String::new());
+        let created = PartnerChanged { partner, name: request.name.clone(), status, note, at: now };
         self.tell_partner(&mut tx, asker, &created, kinds).await?;
         let stored = store::partners::find(&mut *tx, organization, partner).await?;
         self.commit(tx).await?;
@@ -103,7 +104,8 @@ impl Service {
         store::partners::decide(&mut tx, &decision).await?;
         let (status, kind) =
             if is_revoked { ("revoked", kind::PARTNER_REVOKED) } else { ("active", kind::PARTNER_ACTIVATED) };
-        let changed = PartnerChanged { partner, status: status.to_owned(), note, at: now };
+        let (status, name) = (status.to_owned(), found.name.clone());
+        let changed = PartnerChanged { partner, name, status, note, at: now };
         self.tell_partner(&mut tx, asker, &changed, &[kind]).await?;
         let stored = store::partners::find(&mut *tx, organization, partner).await?;
         // What happens from now on is earned otherwise; some of it may be recorded already.
@@ -168,7 +170,8 @@ impl Service {
     ) -> Result<(), Error> {
         let now = self.now();
         if store::partners::activate(&mut *tx, asker.organization, partner, now).await? {
-            let changed = PartnerChanged { partner, status: "active".to_owned(), note, at: now };
+            let (status, name) = ("active".to_owned(), String::new());
+            let changed = PartnerChanged { partner, name, status, note, at: now };
             self.tell_partner(tx, asker, &changed, &[kind::PARTNER_ACTIVATED]).await?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     control, earning,
     entry::{Draft, Outcome},
-    flow,
+    flow, telling,
 };
 
 /// The longest id or name in an entry, in characters.
@@ -148,6 +148,10 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         | kind::DEAL_REGISTRATION_APPROVED
         | kind::DEAL_REGISTRATION_REJECTED
         | kind::DEAL_REGISTRATION_EXPIRED => earning::deal_registration(kind, &message.decode()?),
+        kind::DEAL_REGISTRATION_REFUSED => telling::decision_refused(message.decode()?),
+        kind::CRM_SETTINGS_CHANGED => telling::settings(message.decode()?),
+        kind::POSTED => telling::posted(message.decode()?),
+        kind::INTERACTION => telling::interaction(message.decode()?),
         other => control::unknown(other, &message.decode()?),
     })
 }

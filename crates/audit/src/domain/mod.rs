@@ -6,3 +6,4 @@ pub(crate) mod describe;
 pub(crate) mod earning;
 pub(crate) mod entry;
 mod flow;
+mod telling;

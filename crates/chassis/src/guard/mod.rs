@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use model::{Actor, Caller, Clock, PartnerId, Scope, SystemClock};
-use proto::identity::{CheckRequest, CheckResponse, identity_client::IdentityClient};
+use proto::identity::{CheckRequest, CheckResponse, ListUsersRequest, User, identity_client::IdentityClient};
 use secrecy::ExposeSecret;
 use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 
@@ -115,6 +115,22 @@ impl Guard {
     /// As [`Guard::authenticate`]; PERMISSION_DENIED `scope_missing`.
     pub async fn authorize(&self, metadata: &MetadataMap, scope: Scope) -> Result<Authorized, Status> {
         self.authenticate(metadata).await?.require(scope)
+    }
+
+    /// The people of the caller's organization, for a caller who may see them.
+    ///
+    /// # Errors
+    /// As [`Guard::authorize`] with the scope `users:manage`.
+    pub async fn users(&self, metadata: &MetadataMap) -> Result<Vec<User>, Status> {
+        let request = forward(&Credential::from_metadata(metadata)?, ListUsersRequest {})?;
+        let mut identity = self.identity.clone();
+        match tokio::time::timeout(ANSWER_WITHIN, identity.list_users(request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner().users),
+            Ok(Err(refused)) if matches!(refused.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+                Err(refused)
+            }
+            Ok(Err(_)) | Err(_) => Err(unavailable()),
+        }
     }
 
     /// Forgets what is remembered of the session or key with this id; `*` means all of them.

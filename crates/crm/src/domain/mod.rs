@@ -3,3 +3,4 @@
 pub(crate) mod activity;
 pub(crate) mod address;
 pub(crate) mod registration;
+pub(crate) mod telling;

@@ -3,6 +3,7 @@
 mod acting;
 mod registering;
 mod setting;
+mod telling;
 
 use std::sync::Arc;
 
@@ -10,11 +11,14 @@ use bus::outbox::Waker;
 use chassis::guard::{Authorized, Guard};
 use jiff::Timestamp;
 use model::{Clock, OrganizationId, PartnerId, Scope};
-use proto::crm::{self as wire, crm_server::Crm};
+use proto::{
+    crm::{self as wire, crm_server::Crm},
+    identity::User,
+};
 use sqlx::PgPool;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use crate::{error::Refusal, text};
+use crate::{error::Refusal, store::people::Person, text};
 
 /// Rows of one page where the request does not say.
 const USUAL_LIMIT: u32 = 50;
@@ -55,6 +59,17 @@ impl Service {
         Ok(asker(if known.partner().is_some() { known } else { known.require(scope)? }))
     }
 
+    /// The people of the organization, for a caller who may see them. The room keeps what they are called and may do.
+    async fn people(&self, metadata: &MetadataMap, asker: &Asker) -> Result<Vec<Person>, Status> {
+        let person = |user: User| {
+            let person = user.id.parse().ok()?;
+            Some(Person { person, name: user.name, email: user.email, role: user.role })
+        };
+        let people: Vec<Person> = self.guard.users(metadata).await?.into_iter().filter_map(person).collect();
+        self.know(asker, &people).await?;
+        Ok(people)
+    }
+
     fn now(&self) -> Timestamp {
         text::micros(self.clock.now())
     }
@@ -84,9 +99,11 @@ fn no_such_page() -> Refusal {
     Refusal::invalid("page", "page_invalid", "page is not the next page of an answer.")
 }
 
-/// Serves each call by the method of the same name, which gets the caller and the message.
+/// Serves each call by the method of the same name, which gets the caller and the message, and where it is about people
+/// those of the organization.
 macro_rules! serve {
     (guarded { $($method:ident($request:ident) -> $response:ident needs $scope:ident;)* }
+     with_people { $($personal:ident($personal_request:ident) -> $personal_response:ident;)* }
      or_partner { $($own:ident($own_request:ident) -> $own_response:ident needs $own_scope:ident;)* }) => {
         #[tonic::async_trait]
         impl Crm for Service {
@@ -96,6 +113,14 @@ macro_rules! serve {
             ) -> Result<Response<wire::$response>, Status> {
                 let asker = self.asker(request.metadata(), Scope::$scope).await?;
                 Ok(Response::new(self.$method(&asker, request.into_inner()).await?))
+            })*
+            $(async fn $personal(
+                &self,
+                request: Request<wire::$personal_request>,
+            ) -> Result<Response<wire::$personal_response>, Status> {
+                let asker = self.asker(request.metadata(), Scope::UsersManage).await?;
+                let people = self.people(request.metadata(), &asker).await?;
+                Ok(Response::new(self.$personal(&asker, &people, request.into_inner()).await?))
             })*
             $(async fn $own(
                 &self,
@@ -117,6 +142,13 @@ serve! {
     get_timeline(GetTimelineRequest) -> GetTimelineResponse needs RecordsRead;
     get_settings(GetSettingsRequest) -> Settings needs PartnersRead;
     set_settings(Settings) -> Settings needs PartnersWrite;
+    list_notification_rules(ListNotificationRulesRequest) -> ListNotificationRulesResponse needs PartnersRead;
+    set_notification_rules(SetNotificationRulesRequest) -> ListNotificationRulesResponse needs PartnersWrite;
+    remove_vendor_user(VendorUserRequest) -> RemoveVendorUserResponse needs UsersManage;
+    }
+    with_people {
+    list_vendor_users(ListVendorUsersRequest) -> ListVendorUsersResponse;
+    confirm_vendor_user(ConfirmVendorUserRequest) -> VendorUser;
     }
     or_partner {
     submit_deal_registration(SubmitDealRegistrationRequest) -> DealRegistration needs RecordsWrite;

@@ -8,9 +8,10 @@ use proto::crm as wire;
 use super::{Asker, Service, limit, no_such_page, setting::days};
 use crate::{
     Error,
+    deciding::{Outcome, decide_registration},
     domain::{
         address,
-        registration::{Fact, Refused, Status, decide, submitted},
+        registration::{Fact, Refused, Status, submitted},
     },
     error::Refusal,
     publisher,
@@ -137,24 +138,20 @@ impl Service {
         registration: &str,
         fact: impl FnOnce(&Settings) -> Fact,
     ) -> Result<wire::DealRegistration, Error> {
+        let about = (asker.organization, id(registration)?);
         let mut tx = self.pool.begin().await?;
-        let found = store::registrations::lock(&mut tx, asker.organization, id(registration)?).await?;
-        let mut registration = found.ok_or_else(missing)?;
-        let settings = store::settings::find(&mut tx, asker.organization).await?;
-        // Told while nobody else decides, so that a decision is never earlier than the one before.
-        let now = self.now();
-        let decided = decide(&registration.standing, &fact(&settings), now).map_err(refused)?;
-        if let Some(standing) = decided {
-            store::registrations::update(&mut tx, registration.id, &standing).await?;
-            registration.standing = standing;
-            let domain = &registration.domain;
-            let company = store::directory::company(&mut tx, asker.organization, domain).await?;
-            let message = publisher::registration(&registration, company, &asker.actor, now)?;
-            outbox::enqueue(&mut tx, message.as_slice()).await?;
-            tx.commit().await?;
-            self.waker.wake();
-        }
-        Ok(to_wire(registration, asker))
+        let decided = decide_registration(&mut tx, self.clock.as_ref(), about, &asker.actor, fact).await?;
+        let registration = match decided {
+            Outcome::Unknown => return Err(missing().into()),
+            Outcome::Refused(why, _) => return Err(refused(why).into()),
+            Outcome::Same(registration) => registration,
+            Outcome::Taken(registration) => {
+                tx.commit().await?;
+                self.waker.wake();
+                registration
+            }
+        };
+        Ok(to_wire(*registration, asker))
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use model::{CanonicalObject, OrganizationId, RecordId};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -57,4 +59,26 @@ pub(crate) async fn company(
     .fetch_all(db)
     .await?;
     Ok(<[Uuid; 1]>::try_from(found).ok().map(|[only]| RecordId::from_uuid(only)))
+}
+
+/// What is told of a record in channels: `name`, `amount`, `currency`, and the `partner_name` of its partner.
+pub(crate) async fn told(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    record: RecordId,
+) -> Result<BTreeMap<String, String>, Error> {
+    let found: Vec<(String, String)> = sqlx::query_as(
+        "SELECT field, value FROM directory
+         WHERE organization = $1 AND record = $2 AND field IN ('name', 'amount', 'currency')
+         UNION ALL
+         SELECT 'partner_name', partner.value FROM directory AS it
+         JOIN directory AS partner
+             ON partner.record = it.names AND partner.field = 'name' AND partner.organization = $1
+         WHERE it.organization = $1 AND it.record = $2 AND it.field = 'partner_id'",
+    )
+    .bind(organization.uuid())
+    .bind(record.uuid())
+    .fetch_all(db)
+    .await?;
+    Ok(found.into_iter().collect())
 }

@@ -1,11 +1,16 @@
 //! The only place that says SQL.
 
 pub(crate) mod activities;
+pub(crate) mod connections;
 pub(crate) mod directory;
 pub(crate) mod partners;
+pub(crate) mod people;
+pub(crate) mod posts;
 pub(crate) mod registrations;
+pub(crate) mod rules;
 pub(crate) mod settings;
 pub(crate) mod timeline;
+pub(crate) mod vendor_users;
 
 use jiff::Timestamp;
 use sqlx::{Row as _, postgres::PgRow};

@@ -10,6 +10,8 @@ use crate::Error;
 pub(crate) struct Partner {
     pub(crate) partner: PartnerId,
     pub(crate) organization: OrganizationId,
+    /// Empty where it was not told.
+    pub(crate) name: String,
     pub(crate) status: String,
     pub(crate) at: Timestamp,
 }
@@ -30,16 +32,33 @@ pub(crate) async fn is_revoked(
     Ok(found)
 }
 
+/// What a partner is called; empty where that was not told.
+pub(crate) async fn name(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    partner: PartnerId,
+) -> Result<Option<String>, Error> {
+    let found = sqlx::query_scalar("SELECT name FROM partners WHERE organization = $1 AND partner = $2")
+        .bind(organization.uuid())
+        .bind(partner.uuid())
+        .fetch_optional(db)
+        .await?;
+    Ok(found)
+}
+
 /// Stores how a partner stands, unless something later is known.
 pub(crate) async fn put(db: &mut PgConnection, partner: &Partner) -> Result<(), Error> {
     sqlx::query(
-        "INSERT INTO partners (partner, organization, status, at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (partner) DO UPDATE SET status = $3, at = $4 WHERE partners.at <= $4",
+        "INSERT INTO partners (partner, organization, status, at, name) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (partner) DO UPDATE
+             SET status = $3, at = $4, name = CASE WHEN $5 = '' THEN partners.name ELSE $5 END
+             WHERE partners.at <= $4",
     )
     .bind(partner.partner.uuid())
     .bind(partner.organization.uuid())
     .bind(&partner.status)
     .bind(partner.at.to_sqlx())
+    .bind(&partner.name)
     .execute(db)
     .await?;
     Ok(())

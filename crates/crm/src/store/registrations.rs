@@ -2,7 +2,7 @@ use jiff::{Timestamp, civil::Date};
 use jiff_sqlx::ToSqlx;
 use model::{DealRegistrationId, OrganizationId, PartnerId, RecordId, RegistrationConflict};
 use rust_decimal::Decimal;
-use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow};
+use sqlx::{PgConnection, PgExecutor, PgPool, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{maybe_time, time};
@@ -175,14 +175,14 @@ pub(crate) async fn update(
 
 /// Reads one.
 pub(crate) async fn find(
-    pool: &PgPool,
+    db: impl PgExecutor<'_>,
     organization: OrganizationId,
     id: DealRegistrationId,
 ) -> Result<Option<Registration>, Error> {
     let row = sqlx::query("SELECT * FROM registrations WHERE organization = $1 AND id = $2")
         .bind(organization.uuid())
         .bind(id.uuid())
-        .fetch_optional(pool)
+        .fetch_optional(db)
         .await?;
     row.as_ref().map(read).transpose()
 }

@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
 
 mod acting;
+mod clicking;
 mod deciding;
 mod expiring;
 mod hearing;
 mod looking;
 mod mistakes;
 mod registering;
+mod slack;
+mod telling;
 mod world;

@@ -121,8 +121,13 @@ async fn pages_lead_through_all_registrations_once() {
 #[tokio::test]
 async fn a_revoked_partner_registers_nothing_and_the_companys_record_is_named() {
     let world = world().await;
-    let revoked =
-        PartnerChanged { partner: partner(2), status: "revoked".to_owned(), note: String::new(), at: noon() };
+    let revoked = PartnerChanged {
+        partner: partner(2),
+        name: String::new(),
+        status: "revoked".to_owned(),
+        note: String::new(),
+        at: noon(),
+    };
     world.publish("partner", "revoked", kind::PARTNER_REVOKED, &revoked).await;
     let acme = RecordId::from_uuid(Uuid::from_u128(77));
     let created = RecordChanged {

@@ -4,8 +4,11 @@ use bus::{Bus, ConnectOptions, Consumer, ConsumerConfig, subject};
 use chassis::guard::Guard;
 use crm::{Config, Deps};
 use jiff::Timestamp;
-use model::{DealRegistrationChanged, OrganizationId, PartnerId, Scope};
-use proto::crm::{crm_client::CrmClient, *};
+use model::{DealRegistrationChanged, OrganizationId, PartnerId, Role, Scope, UserId};
+use proto::{
+    crm::{crm_client::CrmClient, *},
+    identity::User,
+};
 use serde::Serialize;
 use sqlx::PgPool;
 use testkit::{Identity, ManualClock, TestDatabase, TestNats};
@@ -25,14 +28,15 @@ pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) pool: PgPool,
     pub(crate) client: CrmClient<Channel>,
+    config: Config,
+    deps: Deps,
     _database: TestDatabase,
     _nats: TestNats,
-    shutdown: CancellationToken,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        self.deps.shutdown.cancel();
     }
 }
 
@@ -42,6 +46,30 @@ pub(crate) fn noon() -> Timestamp {
 
 pub(crate) fn partner(number: u128) -> PartnerId {
     PartnerId::from_uuid(Uuid::from_u128(0x100 + number))
+}
+
+/// People of the organization, who sign in as `user1` …: an owner, an admin, a viewer.
+pub(crate) const PEOPLE: [(&str, Role); 3] =
+    [("Ann Field", Role::Owner), ("Bob Marsh", Role::Admin), ("Vic Moor", Role::Viewer)];
+
+pub(crate) fn user(number: usize) -> UserId {
+    UserId::from_uuid(Uuid::from_u128(0x200 + number as u128))
+}
+
+/// `ann.field@example.com`
+pub(crate) fn email(number: usize) -> String {
+    format!("{}@example.com", PEOPLE[number].0.to_lowercase().replace(' ', "."))
+}
+
+fn people() -> Vec<User> {
+    let person = |(number, (name, role)): (usize, &(&str, Role))| User {
+        id: user(number).to_string(),
+        email: email(number),
+        name: (*name).to_owned(),
+        role: role.to_string(),
+        last_signed_in_at: None,
+    };
+    PEOPLE.iter().enumerate().map(person).collect()
 }
 
 async fn serve(router: tonic::transport::server::Router) -> Channel {
@@ -70,6 +98,7 @@ fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
         "ak_other" => Some(Identity::key(other, Scope::ALL)),
         _ => None,
     })
+    .with_people(people())
 }
 
 /// A message with a credential.
@@ -94,17 +123,16 @@ pub(crate) async fn world() -> World {
     let clock = ManualClock::at(noon());
     let config = Config { expiry_seconds: 1, ..Config::new(database.url()) };
     let pool = crm::open(&config).await.unwrap();
-    let shutdown = CancellationToken::new();
     let deps = Deps {
         bus: bus.clone(),
         guard: Guard::new(identity),
         clock: Arc::new(clock.clone()),
-        shutdown: shutdown.clone(),
+        shutdown: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let running = crm::start(config, deps).await.unwrap();
+    let running = crm::start(config.clone(), deps.clone()).await.unwrap();
     let client = CrmClient::new(serve(Server::builder().add_service(running.grpc())).await);
-    World { organization, clock, bus, pool, client, _database: database, _nats: nats, shutdown }
+    World { organization, clock, bus, pool, client, config, deps, _database: database, _nats: nats }
 }
 
 /// A deal with Acme.
@@ -145,6 +173,11 @@ pub(crate) fn mail(id: &str, subject: &str, people: &[&str]) -> NewActivity {
 }
 
 impl World {
+    /// Starts the same room once more, beside the other.
+    pub(crate) async fn replica(&self) {
+        crm::start(self.config.clone(), self.deps.clone()).await.unwrap();
+    }
+
     pub(crate) async fn record(
         &self,
         who: &str,

@@ -6,6 +6,7 @@ mod audit;
 mod connections;
 mod decisions;
 mod mappings;
+mod notifications;
 mod reconciles;
 mod records;
 mod registrations;
@@ -28,6 +29,7 @@ pub(crate) fn router() -> OpenApiRouter<Rooms> {
         .merge(reconciles::router())
         .merge(registrations::router())
         .merge(activities::router())
+        .merge(notifications::router())
         .merge(audit::router())
         .merge(access::router())
 }

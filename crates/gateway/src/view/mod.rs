@@ -8,6 +8,7 @@ pub(crate) mod decision;
 pub(crate) mod health;
 pub(crate) mod lineage;
 pub(crate) mod mapping;
+pub(crate) mod notification;
 pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod registration;

@@ -1,9 +1,10 @@
 use chassis::guard;
 use http::{Method, StatusCode};
 use proto::crm::{
-    Activity, ApproveDealRegistrationRequest, DealRegistration, GetTimelineRequest, GetTimelineResponse,
-    RecordActivitiesRequest, RecordActivitiesResponse, RecordedActivity, RejectDealRegistrationRequest,
-    SubmitDealRegistrationRequest,
+    Activity, ApproveDealRegistrationRequest, ConfirmVendorUserRequest, DealRegistration, GetTimelineRequest,
+    GetTimelineResponse, ListNotificationRulesResponse, NotificationRule, RecordActivitiesRequest,
+    RecordActivitiesResponse, RecordedActivity, RejectDealRegistrationRequest, RemoveVendorUserResponse,
+    SetNotificationRulesRequest, SubmitDealRegistrationRequest, VendorUser, VendorUserRequest,
 };
 use serde_json::json;
 use tonic::Code;
@@ -85,4 +86,49 @@ async fn activities_are_recorded_and_timelines_read_over_http() {
     for query in ["", "?record_id=rec_1&limit=-1", "?record_id=rec_1&x=1", "?record_id=%00"] {
         assert_eq!(door.get(&format!("/api/v1/timeline{query}")).await.code(), "query_invalid", "{query}");
     }
+}
+
+#[tokio::test]
+async fn rules_are_set_and_people_confirmed_over_http() {
+    let door = door().await;
+    door.rooms.on("accord.crm.v1.Crm/SetNotificationRules", |it: SetNotificationRulesRequest| {
+        let rule = it.rules.into_iter().next().unwrap();
+        let rule = NotificationRule {
+            id: "nrule_1".to_owned(),
+            connection_id: it.connection_id,
+            channel_id: rule.channel_id,
+            events: rule.events,
+            error: "is_archived".to_owned(),
+            error_message: "The channel is archived.".to_owned(),
+            ..NotificationRule::default()
+        };
+        Ok(ListNotificationRulesResponse { rules: vec![rule] })
+    });
+    let rules = json!({
+        "connection_id": "conn_1", "rules": [{ "channel_id": "C1", "events": ["deal_won"] }],
+    });
+    let set = door.call(Method::PUT, "/api/v1/notification-rules", Some(rules)).await.json();
+    let rule = &set["data"][0];
+    assert_eq!((&rule["channel_id"], &rule["events"]), (&json!("C1"), &json!(["deal_won"])));
+    assert_eq!(
+        (&rule["error_message"], &rule["posted_at"]),
+        (&json!("The channel is archived."), &json!(null))
+    );
+    for body in
+        [json!({}), json!({ "connection_id": "conn_1" }), json!({ "connection_id": "c", "rules": [{}] })]
+    {
+        let refused = door.call(Method::PUT, "/api/v1/notification-rules", Some(body)).await;
+        assert_eq!(refused.code(), "body_invalid");
+    }
+    door.rooms.on("accord.crm.v1.Crm/ConfirmVendorUser", |it: ConfirmVendorUserRequest| {
+        Ok(VendorUser { vendor_user_id: it.vendor_user_id, user_id: it.user_id, ..VendorUser::default() })
+    });
+    let path = "/api/v1/vendor-users/conn_1/U1";
+    let confirmed = door.call(Method::PUT, path, Some(json!({ "user_id": "user_1" }))).await.json();
+    assert_eq!((&confirmed["vendor_user_id"], &confirmed["user_id"]), (&json!("U1"), &json!("user_1")));
+    door.rooms.on("accord.crm.v1.Crm/RemoveVendorUser", |it: VendorUserRequest| {
+        assert_eq!((it.connection_id.as_str(), it.vendor_user_id.as_str()), ("conn_1", "U1"));
+        Ok(RemoveVendorUserResponse {})
+    });
+    assert_eq!(door.call(Method::DELETE, path, None).await.status, StatusCode::OK);
 }

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::client::{Door, door};
 
-const PATHS: [&str; 28] = [
+const PATHS: [&str; 30] = [
     "records/deals",
     "records/deals/~",
     "records/~/~",
@@ -24,6 +24,8 @@ const PATHS: [&str; 28] = [
     "issues",
     "deal-registrations",
     "deal-registrations/~/approve",
+    "notification-rules",
+    "vendor-users/~/~",
     "timeline",
     "activities",
     "audit",
