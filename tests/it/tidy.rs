@@ -80,7 +80,7 @@ const MAX_VENDOR_LINES: usize = 1_500;
 const BUDGETS: [(&str, usize, &str); 6] = [
     (
         "crates/model/src",
-        2_700,
+        3_000,
         "a language that everybody speaks is read in one sitting; a quarter of it is what the public events say, field by field",
     ),
     ("crates/chassis/src", 500, "a shell: whoever wants more in it wants a room"),

@@ -64,11 +64,18 @@ fn streams(replicas: usize) -> [Config; 5] {
     [
         stream(
             subject::CHANGES,
-            vec![subject::ALL_CHANGES.into(), subject::ALL_WRITTEN.into()],
+            [subject::ALL_CHANGES, subject::ALL_WRITTEN, subject::ALL_POSTED, subject::ALL_INTERACTIONS]
+                .map(str::to_owned)
+                .into(),
             7 * DAY,
             RetentionPolicy::Limits,
         ),
-        stream(subject::WRITES, vec!["write.>".into()], Duration::ZERO, RetentionPolicy::WorkQueue),
+        stream(
+            subject::WRITES,
+            ["write.>", "post.>", "answer.>"].map(str::to_owned).into(),
+            Duration::ZERO,
+            RetentionPolicy::WorkQueue,
+        ),
         stream(subject::EVENTS, events, 30 * DAY, RetentionPolicy::Limits),
         Config { max_message_size: -1, ..dead },
         Config { allow_atomic_publish: false, ..advisories },

@@ -6,7 +6,9 @@
 //! | Stream | Subjects | Kept |
 //! |---|---|---|
 //! | CHANGES | `change.{org}.{vendor}.{object}`, `written.{org}.{vendor}.{object}` | 7 days |
+//! | | `posted.{org}.{vendor}`, `interaction.{org}.{vendor}` | |
 //! | WRITES | `write.{vendor}.{partition}.{org}.{object}` | until acknowledged |
+//! | | `post.{vendor}.{partition}.{org}`, `answer.{vendor}.{partition}.{org}` | |
 //! | EVENTS | `{noun}.{org}.{rest}` of the nouns in [`EVENT_NOUNS`]; public | 30 days |
 //! | DEAD | `dead.{stream}.{consumer}` | 90 days |
 //! | ADVISORIES | the server's own notice that a message ran out of deliveries | until handled |
@@ -28,6 +30,10 @@ pub const ADVISORIES: &str = "ADVISORIES";
 pub const ALL_CHANGES: &str = "change.>";
 /// Filter: every answer of a vendor to a write.
 pub const ALL_WRITTEN: &str = "written.>";
+/// Filter: every answer of a vendor to a message that it was asked to post.
+pub const ALL_POSTED: &str = "posted.>";
+/// Filter: all that people did with messages at vendors.
+pub const ALL_INTERACTIONS: &str = "interaction.>";
 /// Filter: every changed record.
 pub const ALL_RECORDS: &str = "record.>";
 
@@ -89,6 +95,42 @@ pub fn write(vendor: &str, partition: u32, org: &OrganizationId, object: &str) -
 #[must_use]
 pub fn writes_of(vendor: &str, partition: u32) -> String {
     format!("write.{}.{partition}.>", token(vendor))
+}
+
+/// WRITES: a vendor is asked to post a message; the partition is that of the connection, see [`partition`].
+#[must_use]
+pub fn post(vendor: &str, partition: u32, org: &OrganizationId) -> String {
+    format!("post.{}.{partition}.{org}", token(vendor))
+}
+
+/// Filter: the messages to post of one partition of a vendor.
+#[must_use]
+pub fn posts_of(vendor: &str, partition: u32) -> String {
+    format!("post.{}.{partition}.>", token(vendor))
+}
+
+/// WRITES: a vendor is asked to tell one person something; the partition is that of the connection.
+#[must_use]
+pub fn answer(vendor: &str, partition: u32, org: &OrganizationId) -> String {
+    format!("answer.{}.{partition}.{org}", token(vendor))
+}
+
+/// Filter: the private answers of one partition of a vendor.
+#[must_use]
+pub fn answers_of(vendor: &str, partition: u32) -> String {
+    format!("answer.{}.{partition}.>", token(vendor))
+}
+
+/// CHANGES: a vendor answered a message that it was asked to post.
+#[must_use]
+pub fn posted(org: &OrganizationId, vendor: &str) -> String {
+    format!("posted.{org}.{}", token(vendor))
+}
+
+/// CHANGES: somebody did something with a message at a vendor.
+#[must_use]
+pub fn interaction(org: &OrganizationId, vendor: &str) -> String {
+    format!("interaction.{org}.{}", token(vendor))
 }
 
 /// EVENTS: a canonical record changed.
@@ -167,8 +209,8 @@ pub fn events_of(org: &OrganizationId) -> Vec<String> {
 #[must_use]
 pub fn stream_of(subject: &str) -> Option<&'static str> {
     match subject.split('.').next()? {
-        "change" | "written" => Some(CHANGES),
-        "write" => Some(WRITES),
+        "change" | "written" | "posted" | "interaction" => Some(CHANGES),
+        "write" | "post" | "answer" => Some(WRITES),
         "dead" => Some(DEAD),
         noun if EVENT_NOUNS.contains(&noun) => Some(EVENTS),
         _ => None,
@@ -222,6 +264,10 @@ mod tests {
         assert_eq!(stream_of(&change(&org, "hubspot", "companies")), Some(CHANGES));
         assert_eq!(stream_of(&written(&org, "hubspot", "p1234.deals *")), Some(CHANGES));
         assert_eq!(stream_of(&write("hubspot", 3, &org, "deals")), Some(WRITES));
+        assert_eq!(stream_of(&posted(&org, "slack")), Some(CHANGES));
+        assert_eq!(stream_of(&interaction(&org, "slack")), Some(CHANGES));
+        assert_eq!(stream_of(&post("slack", 3, &org)), Some(WRITES));
+        assert_eq!(stream_of(&answer("slack", 3, &org)), Some(WRITES));
         assert_eq!(stream_of(&dead("EVENTS", "audit")), Some(DEAD));
         assert_eq!(stream_of(CACHE_IDENTITY_REVOKED), None);
         for noun in EVENT_NOUNS {

@@ -21,6 +21,14 @@ pub mod kind {
     pub const WRITE: &str = "write.requested";
     /// [`crate::Written`].
     pub const WRITTEN: &str = "write.answered";
+    /// [`crate::PostMessage`].
+    pub const POST: &str = "post.requested";
+    /// [`crate::MessagePosted`].
+    pub const POSTED: &str = "post.answered";
+    /// [`crate::InteractionReceived`].
+    pub const INTERACTION: &str = "interaction.received";
+    /// [`crate::AnswerPrivately`].
+    pub const ANSWER: &str = "answer.requested";
     /// [`crate::RecordChanged`] of a new record.
     pub const RECORD_CREATED: &str = "record.created";
     /// [`crate::RecordChanged`].

@@ -191,6 +191,14 @@ id!(
     /// What was done with a record: an e-mail, a call, a meeting.
     ActivityId, "act"
 );
+id!(
+    /// A message that a vendor is asked to post.
+    PostId, "post"
+);
+id!(
+    /// Which events are told in which channel.
+    NotificationRuleId, "nrule"
+);
 
 fn uuid_v7(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();

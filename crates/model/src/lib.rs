@@ -11,6 +11,7 @@ mod events;
 mod field;
 mod id;
 mod parts;
+mod posting;
 mod registering;
 mod schema;
 mod value;
@@ -37,10 +38,13 @@ pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{
     ActivityId, ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, ConversionRuleId,
     DealRegistrationId, IdentifyId, IngestUrlId, IntegrationKeyId, InvalidId, LedgerEntryId, LinkId,
-    MappingId, OrganizationId, PartnerId, PayoutId, ProgramId, RecordId, SessionId, UserId,
-    WebhookDeliveryId, WebhookId, WriteId,
+    MappingId, NotificationRuleId, OrganizationId, PartnerId, PayoutId, PostId, ProgramId, RecordId,
+    SessionId, UserId, WebhookDeliveryId, WebhookId, WriteId,
 };
 pub use parts::SchemaPart;
+pub use posting::{
+    AnswerPrivately, InteractionReceived, MessagePosted, PostButton, PostContent, PostMessage, VendorUser,
+};
 pub use registering::{DealRegistrationChanged, RegistrationConflict};
 pub use value::{InvalidValue, Value};
 pub use vendor::vendor_name;
