@@ -12,9 +12,12 @@ mod failure;
 mod grpc;
 pub mod http;
 mod limiter;
+mod messenger;
 mod oauth;
 mod owner;
+mod posting;
 mod publisher;
+mod receiving;
 mod runtime;
 mod schema;
 mod session;
@@ -33,6 +36,7 @@ pub use contract::{
     VendorInfo,
 };
 pub use error::{Error, ErrorKind, Retry};
+pub use messenger::{Incoming, MessageChannel, Messenger, Question, Received, Refusal};
 pub use runtime::{Deps, Running, StartError, start};
 pub use session::Session;
 pub use words::with_words;

@@ -7,6 +7,7 @@ mod checkpoints;
 mod connections;
 mod delivered;
 mod leases;
+mod posts;
 mod quiet;
 mod schemas;
 mod streams;
@@ -21,6 +22,7 @@ pub(crate) use captures::Capture;
 pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
 pub(crate) use delivered::Delivered;
+pub(crate) use posts::BegunPost;
 pub(crate) use quiet::Quiet;
 pub(crate) use streams::{Following, StreamState};
 pub(crate) use tokens::{IntentAnswer, TokenRow};
@@ -54,6 +56,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 33, name: "sites", sql: include_str!("../../migrations/0033_sites.sql") },
     Migration { version: 34, name: "streams", sql: include_str!("../../migrations/0034_streams.sql") },
     Migration { version: 35, name: "watched", sql: include_str!("../../migrations/0035_watched.sql") },
+    Migration { version: 40, name: "posts", sql: include_str!("../../migrations/0040_posts.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.
