@@ -234,10 +234,16 @@ pub(crate) struct Salesforce {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Slack {
     /// The client id of the Slack app.
-    #[arg(long = "slack-client-id", env = "ACCORD_SLACK_CLIENT_ID", default_value = "")]
+    #[arg(
+        id = "slack_client_id",
+        long = "slack-client-id",
+        env = "ACCORD_SLACK_CLIENT_ID",
+        default_value = ""
+    )]
     pub(crate) client_id: String,
     /// The client secret of the Slack app.
     #[arg(
+        id = "slack_client_secret",
         long = "slack-client-secret",
         env = "ACCORD_SLACK_CLIENT_SECRET",
         default_value = "",
@@ -246,6 +252,7 @@ pub(crate) struct Slack {
     pub(crate) client_secret: SecretString,
     /// The signing secret of the Slack app, by which Slack's own requests are known.
     #[arg(
+        id = "slack_signing_secret",
         long = "slack-signing-secret",
         env = "ACCORD_SLACK_SIGNING_SECRET",
         default_value = "",
@@ -253,7 +260,12 @@ pub(crate) struct Slack {
     )]
     pub(crate) signing_secret: SecretString,
     /// The address of Slack's API and consent page.
-    #[arg(long = "slack-url", env = "ACCORD_SLACK_URL", default_value = "https://slack.com")]
+    #[arg(
+        id = "slack_url",
+        long = "slack-url",
+        env = "ACCORD_SLACK_URL",
+        default_value = "https://slack.com"
+    )]
     pub(crate) url: Url,
 }
 
