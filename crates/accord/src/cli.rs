@@ -130,6 +130,8 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
+    pub(crate) slack: Slack,
+    #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]
     pub(crate) public_api: PublicApi,
@@ -226,6 +228,45 @@ pub(crate) struct Salesforce {
         value_parser = clap::value_parser!(u64).range(1..=3_600)
     )]
     pub(crate) silence_seconds: u64,
+}
+
+/// The Slack app that this installation is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Slack {
+    /// The client id of the Slack app.
+    #[arg(
+        id = "slack_client_id",
+        long = "slack-client-id",
+        env = "ACCORD_SLACK_CLIENT_ID",
+        default_value = ""
+    )]
+    pub(crate) client_id: String,
+    /// The client secret of the Slack app.
+    #[arg(
+        id = "slack_client_secret",
+        long = "slack-client-secret",
+        env = "ACCORD_SLACK_CLIENT_SECRET",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub(crate) client_secret: SecretString,
+    /// The signing secret of the Slack app, by which Slack's own requests are known.
+    #[arg(
+        id = "slack_signing_secret",
+        long = "slack-signing-secret",
+        env = "ACCORD_SLACK_SIGNING_SECRET",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub(crate) signing_secret: SecretString,
+    /// The address of Slack's API and consent page.
+    #[arg(
+        id = "slack_url",
+        long = "slack-url",
+        env = "ACCORD_SLACK_URL",
+        default_value = "https://slack.com"
+    )]
+    pub(crate) url: Url,
 }
 
 /// What callers of the attribution API may do, and where their visitors' clicks are kept.
@@ -403,6 +444,8 @@ pub(crate) struct Serve {
     pub(crate) hubspot: HubSpot,
     #[command(flatten)]
     pub(crate) salesforce: Salesforce,
+    #[command(flatten)]
+    pub(crate) slack: Slack,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]

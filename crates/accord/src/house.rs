@@ -9,6 +9,7 @@ use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
 use connector_hubspot::{ApiVersion, HubSpot};
 use connector_salesforce::Salesforce;
+use connector_slack::Slack;
 use model::{Clock, SystemClock};
 use proto::{
     attribution::attribution_server, audit::audit_server, connections::connections_server, crm::crm_server,
@@ -57,6 +58,7 @@ pub(crate) struct Plan {
     pub(crate) keyring: Option<Keyring>,
     pub(crate) hubspot: cli::HubSpot,
     pub(crate) salesforce: cli::Salesforce,
+    pub(crate) slack: cli::Slack,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
     pub(crate) association_seconds: u64,
@@ -341,6 +343,7 @@ impl House {
             connectors: vec![
                 Arc::new(HubSpot::new(hubspot_config(&plan.hubspot))),
                 Arc::new(Salesforce::try_new(salesforce_config(&plan.salesforce))?),
+                Arc::new(Slack::new(slack_config(&plan.slack))),
             ],
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
@@ -461,6 +464,15 @@ fn salesforce_config(salesforce: &cli::Salesforce) -> connector_salesforce::Conf
         pubsub_authority: None,
         longest_silence: Duration::from_secs(salesforce.silence_seconds),
         bulk_from: connector_salesforce::BULK_FROM,
+    }
+}
+
+fn slack_config(slack: &cli::Slack) -> connector_slack::Config {
+    connector_slack::Config {
+        client_id: slack.client_id.clone(),
+        client_secret: slack.client_secret.clone(),
+        signing_secret: slack.signing_secret.clone(),
+        base_url: slack.url.clone(),
     }
 }
 

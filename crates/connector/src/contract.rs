@@ -376,6 +376,11 @@ pub trait Connector: Send + Sync + 'static {
     /// What it can do.
     fn capabilities(&self) -> &Capabilities;
 
+    /// How it posts messages and tells what people do with them, where it does.
+    fn messenger(&self) -> Option<&dyn crate::Messenger> {
+        None
+    }
+
     /// The base address of the vendor's API, for accounts that were given none of their own.
     fn base_url(&self) -> &Url;
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use crate::{
     failure::Failure,
     http::Client,
     publisher::Publisher,
+    receiving::Names,
     schema,
     session::{Line, Site},
     states,
@@ -136,6 +137,7 @@ impl Core {
             failing: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             puzzled: Mutex::default(),
+            names: Mutex::default(),
         }))
     }
 
@@ -277,6 +279,14 @@ pub(crate) struct Link {
     pub(crate) prepared: tokio::sync::Mutex<std::collections::HashSet<String>>,
     /// How often the vendor gave an answer to a write that says nothing; kept until the write is answered.
     pub(crate) puzzled: Mutex<HashMap<WriteId, u32>>,
+    /// Who acts in the vendor's channels.
+    names: Mutex<Names>,
+}
+
+impl Link {
+    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Which parts of a connection's work fail, and how often in a row.

@@ -13,7 +13,9 @@ use crate::{
     core::{Core, Link},
     failure::Failure,
     oauth::{self, Callback, NewFlow, OauthFailure},
-    owner, states,
+    owner,
+    receiving::{self, NotTaken},
+    states,
     store::{Connection, Following, SaidLimit, Store, Transition},
 };
 
@@ -43,6 +45,7 @@ impl wire::connections_server::Connections for Service {
                 objects: connector.capabilities().objects.iter().map(|object| (*object).to_owned()).collect(),
                 logins: info.logins.iter().map(login).collect(),
                 own_login: info.own_login.unwrap_or_default().to_owned(),
+                posts: connector.messenger().is_some(),
             }
         };
         let vendors = self.core.connectors.values().map(vendor).collect();
@@ -324,6 +327,24 @@ impl wire::connections_server::Connections for Service {
         }))
     }
 
+    async fn list_channels(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::ListChannelsResponse>, Status> {
+        let (_, connection) = self.find(&request, Scope::ConnectionsRead).await?;
+        must_work(&connection)?;
+        let link = self.link(&connection).await?;
+        Ok(Response::new(receiving::channels(&self.core, &link).await.map_err(failed)?))
+    }
+
+    async fn receive(
+        &self,
+        request: Request<wire::ReceiveRequest>,
+    ) -> Result<Response<wire::ReceiveResponse>, Status> {
+        let text = receiving::receive(&self.core, request.get_ref()).await.map_err(not_taken)?;
+        Ok(Response::new(wire::ReceiveResponse { text }))
+    }
+
     async fn get_budget(
         &self,
         request: Request<wire::ConnectionRequest>,
@@ -565,6 +586,16 @@ fn failed(failure: impl Into<Failure>) -> Status {
                 _ => "bus_unavailable",
             };
             status(Code::Unavailable, code, "Accord's own storage does not answer. Try again shortly.")
+        }
+    }
+}
+
+fn not_taken(reason: NotTaken) -> Status {
+    match reason {
+        NotTaken::Failed(failure) => failed(failure),
+        NotTaken::Refused(refusal) => receiving::refused(refusal),
+        NotTaken::NoSuchVendor => {
+            status(Code::NotFound, "vendor_unknown", "No vendor of this name sends requests here.")
         }
     }
 }

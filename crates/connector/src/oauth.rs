@@ -414,13 +414,15 @@ pub(crate) async fn revoke(core: &Core, connection: &Connection) -> Result<(), F
     if token.expose_secret().is_empty() {
         return Ok(());
     }
-    if let Some(request) = link.connector.revoke_request(&token) {
-        let answer = link.line.call_unchecked(&request).await?;
-        tracing::debug!(connection = %connection.id, status = answer.status, "gave the authorization back");
-        if answer.status >= 500 || answer.status == 429 {
-            let message = format!("the vendor answered {}", answer.status);
-            return Err(Error::new(ErrorKind::Unavailable, "give the authorization back", message).into());
-        }
+    let Some(request) = link.connector.revoke_request(&token) else {
+        let message = "the vendor takes no such authorization back";
+        return Err(Error::new(ErrorKind::Unavailable, "give the authorization back", message).into());
+    };
+    let answer = link.line.call_unchecked(&request).await?;
+    tracing::debug!(connection = %connection.id, status = answer.status, "gave the authorization back");
+    if answer.status >= 500 || answer.status == 429 {
+        let message = format!("the vendor answered {}", answer.status);
+        return Err(Error::new(ErrorKind::Unavailable, "give the authorization back", message).into());
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::{
     core::{Core, Link},
     failure::Failure,
     feeds::FeedReader,
+    posting::Poster,
     states,
     store::{Capture, Connection, Lease},
     writes::Writer,
@@ -87,6 +88,8 @@ struct Held {
     /// Whatever works under the lease ends by itself then, also while the owner is busy.
     good_until: watch::Sender<Instant>,
     writer: Task<()>,
+    /// Where the vendor posts messages.
+    poster: Option<Task<()>>,
 }
 
 impl Held {
@@ -264,9 +267,12 @@ impl Owner {
                 let taken = self.core.store.take_leases(vendor, replica, ttl, share - mine.len()).await?;
                 for lease in taken {
                     let (good_until, over) = watch::channel(asked + ttl);
+                    let posts = self.core.connectors.get(vendor).is_some_and(|it| it.messenger().is_some());
+                    let poster = Poster { core: Arc::clone(&self.core), lease };
+                    let poster = posts.then(|| Task::spawn((), over.clone(), poster.run()));
                     let writer = Writer { core: Arc::clone(&self.core), lease };
                     let writer = Task::spawn((), over, writer.run());
-                    let held = Held { lease, good_until, writer };
+                    let held = Held { lease, good_until, writer, poster };
                     self.held.insert((vendor, lease.partition), held);
                 }
             }
@@ -288,6 +294,9 @@ impl Owner {
     async fn let_go(&mut self, partition: Partition) -> Option<Lease> {
         let held = self.held.remove(&partition)?;
         held.writer.stop().await;
+        if let Some(poster) = held.poster {
+            poster.stop().await;
+        }
         let of_partition: Vec<Reading> = self
             .readers
             .iter()
@@ -428,6 +437,7 @@ impl Owner {
         let partitions: Vec<Partition> = self.held.keys().copied().collect();
         for task in self.held.values() {
             task.writer.stop.cancel();
+            task.poster.iter().for_each(|poster| poster.stop.cancel());
         }
         for task in self.readers.values() {
             task.stop.cancel();

@@ -4,8 +4,9 @@ use bus::{ErrorKind, Message, event_id, event_id_at, subject};
 use jiff::Timestamp;
 use model::{
     ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
-    ConnectionId, IssueCategory, Lane, ObjectSchema, OrganizationId, SchemaPart, SchemaRefreshed,
-    SyncRunFinished, Value, VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
+    ConnectionId, InteractionReceived, IssueCategory, Lane, MessagePosted, ObjectSchema, OrganizationId,
+    SchemaPart, SchemaRefreshed, SyncRunFinished, Value, VerifiedBucket, VerifyFinished, VerifyProgressed,
+    WriteOutcome, Written, kind,
 };
 use uuid::Uuid;
 
@@ -202,6 +203,28 @@ impl Publisher {
             connection,
             subject: subject::activity(&self.organization, self.vendor),
         }
+    }
+
+    /// What became of a message that was to be posted.
+    pub(crate) fn posted(
+        &self,
+        fact: &MessagePosted,
+        cause: &str,
+        at: Timestamp,
+    ) -> Result<Message, bus::Error> {
+        let subject = subject::posted(&self.organization, self.vendor);
+        let message = Message::json(subject, kind::POSTED, &self.source, self.organization, at, fact)?;
+        let id = event_id(&[kind::POSTED, &fact.post.to_string(), cause]);
+        Ok(message.with_id(id).caused_by(cause).by(format!("connection:{}", fact.connection)))
+    }
+
+    /// Somebody did something with a message.
+    pub(crate) fn interaction(&self, fact: &InteractionReceived) -> Result<Message, bus::Error> {
+        let subject = subject::interaction(&self.organization, self.vendor);
+        let (kind, source) = (kind::INTERACTION, &self.source);
+        let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
+        let id = event_id(&[kind, self.vendor, &fact.id]);
+        Ok(message.with_id(id).by(format!("connection:{}", fact.connection)))
     }
 
     /// The changes of one object of one connection.

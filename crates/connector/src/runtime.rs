@@ -130,6 +130,7 @@ async fn keep_usage(core: Arc<Core>, shutdown: CancellationToken) {
                 let pruned = async {
                     core.store.prune_usage(core.now() - KEEP_USAGE).await?;
                     bus::inbox::prune(&core.store.pool, core.now() - KEEP_INBOX).await?;
+                    core.store.prune_posts(core.now() - KEEP_INBOX).await?;
                     Ok::<(), crate::failure::Failure>(())
                 };
                 if let Err(failure) = pruned.await {

@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use opentelemetry::propagation::Extractor;
@@ -16,7 +16,7 @@ use tower_http::{
 };
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{Config, Error, attribution, failure::ApiError, oauth, openapi, pages, rooms::Rooms};
+use crate::{Config, Error, attribution, failure::ApiError, inward, oauth, openapi, pages, rooms::Rooms};
 
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -38,6 +38,8 @@ pub fn app(config: Config) -> Result<Router, Error> {
         .route("/", get(pages::root))
         .route("/oauth/start", get(oauth::start))
         .route("/oauth/callback/{vendor}", get(oauth::callback))
+        .route("/slack/interactions", post(inward::slack))
+        .route("/slack/events", post(inward::slack))
         .fallback_service(attribution::fallback(surface))
         .method_not_allowed_fallback(pages::method_not_allowed)
         .with_state(rooms)

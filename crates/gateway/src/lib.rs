@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod extract;
 mod failure;
+mod inward;
 mod oauth;
 mod openapi;
 mod pages;

@@ -94,6 +94,7 @@ pub fn hubspot() -> Vendor {
         objects: vec!["companies".to_owned(), "deals".to_owned()],
         logins: Vec::new(),
         own_login: String::new(),
+        posts: false,
     }
 }
 

@@ -152,6 +152,20 @@ impl Store {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
+    /// The connections to an account that are not disconnected, whosever they are.
+    pub(crate) async fn connections_to(&self, vendor: &str, account: &str) -> Result<Vec<Connection>, Error> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT c.*, s.refreshed_at AS schema_refreshed_at
+             FROM connections c LEFT JOIN schemas s ON s.connection = c.id
+             WHERE c.vendor = $1 AND c.account_id = $2 AND c.state <> 'disconnected' ORDER BY c.id",
+        )
+        .bind(vendor)
+        .bind(account)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
     /// One connection.
     pub(crate) async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, Error> {
         let row: Option<Row> = sqlx::query_as(

@@ -8,6 +8,7 @@ mod connections;
 mod delivered;
 mod feeds;
 mod leases;
+mod posts;
 mod quiet;
 mod schemas;
 mod streams;
@@ -23,6 +24,7 @@ pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
 pub(crate) use delivered::Delivered;
 pub(crate) use feeds::FeedPosition;
+pub(crate) use posts::BegunPost;
 pub(crate) use quiet::Quiet;
 pub(crate) use streams::{Following, StreamState};
 pub(crate) use tokens::{IntentAnswer, TokenRow};
@@ -57,6 +59,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 34, name: "streams", sql: include_str!("../../migrations/0034_streams.sql") },
     Migration { version: 35, name: "watched", sql: include_str!("../../migrations/0035_watched.sql") },
     Migration { version: 40, name: "feeds", sql: include_str!("../../migrations/0040_feeds.sql") },
+    Migration { version: 41, name: "posts", sql: include_str!("../../migrations/0041_posts.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

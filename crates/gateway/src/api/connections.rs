@@ -7,8 +7,8 @@ use crate::{
     failure::{ApiError, Conflicts, Refusals},
     rooms::Rooms,
     view::connection::{
-        Authorization, Authorize, Confirm, Connection, ConnectionList, PairList, Progress, Schema,
-        SyncStarted, VendorList,
+        Authorization, Authorize, ChannelList, Confirm, Connection, ConnectionList, PairList, Progress,
+        Schema, SyncStarted, VendorList,
     },
     view::health::{Budget, Health, SetBudget, Span, Usage},
     view::telling::{AttributionWriting, SetAttributionWriting},
@@ -27,6 +27,7 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(disconnect))
         .routes(routes!(refresh_schema))
         .routes(routes!(schema))
+        .routes(routes!(channels))
         .routes(routes!(usage))
         .routes(routes!(budget))
         .routes(routes!(set_budget))
@@ -206,6 +207,21 @@ async fn schema(
     Path(id): Path<String>,
 ) -> Result<Json<Schema>, ApiError> {
     Ok(Json(rooms.connections().get_schema(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// List the channels of a connection to a vendor that posts messages.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/channels", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = ChannelList), Refusals, Conflicts)
+)]
+async fn channels(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<ChannelList>, ApiError> {
+    Ok(Json(rooms.connections().list_channels(caller.asks(named(id))?).await?.into_inner().into()))
 }
 
 /// Read whether and how partner attribution is written to the CRM's contacts and deals.

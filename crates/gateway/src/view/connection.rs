@@ -18,6 +18,38 @@ pub(crate) struct Vendor {
     logins: Vec<Login>,
     /// What a customer's own place to sign in at is called, where there are such: `My Domain`.
     own_login: Option<String>,
+    /// Whether it posts messages in channels, such as `GET /connections/{id}/channels` lists.
+    posts: bool,
+}
+
+/// The channels of a connection, by name.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChannelList {
+    data: Vec<MessageChannel>,
+}
+
+/// Where messages can be posted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageChannel {
+    /// The vendor's id of it.
+    id: String,
+    name: String,
+    /// Whether only its members see it.
+    is_private: bool,
+    /// Whether Accord is in it. Before it is, nothing can be posted there.
+    is_member: bool,
+}
+
+impl From<wire::ListChannelsResponse> for ChannelList {
+    fn from(list: wire::ListChannelsResponse) -> Self {
+        let channel = |channel: wire::Channel| MessageChannel {
+            id: channel.id,
+            name: channel.name,
+            is_private: channel.is_private,
+            is_member: channel.is_member,
+        };
+        Self { data: list.channels.into_iter().map(channel).collect() }
+    }
 }
 
 /// A place where a vendor's people sign in.
@@ -194,6 +226,7 @@ impl From<wire::ListVendorsResponse> for VendorList {
                 .map(|login| Login { site: login.site, label: login.label })
                 .collect(),
             own_login: text(vendor.own_login),
+            posts: vendor.posts,
         };
         Self { data: list.vendors.into_iter().map(vendor).collect() }
     }

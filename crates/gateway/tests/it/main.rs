@@ -7,6 +7,7 @@ mod client;
 mod contract;
 mod crm;
 mod fuzz;
+mod inward;
 mod malformed;
 mod oauth;
 mod records;

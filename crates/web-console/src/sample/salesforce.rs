@@ -16,6 +16,7 @@ pub fn salesforce() -> Vendor {
         objects: objects.map(str::to_owned).to_vec(),
         logins: vec![login("", "Production or Developer Edition"), login("sandbox", "Sandbox")],
         own_login: "My Domain".to_owned(),
+        posts: false,
     }
 }
 

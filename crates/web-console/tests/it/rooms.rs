@@ -412,6 +412,16 @@ impl Connections for Rooms {
             ..Default::default()
         }))
     }
+    async fn list_channels(
+        &self,
+        request: Request<con::ConnectionRequest>,
+    ) -> Answer<con::ListChannelsResponse> {
+        self.enter(&request, Some(Scope::ConnectionsRead), "")?;
+        Ok(Response::new(con::ListChannelsResponse::default()))
+    }
+    async fn receive(&self, _: Request<con::ReceiveRequest>) -> Answer<con::ReceiveResponse> {
+        Err(Status::unimplemented("the console is no vendor's address"))
+    }
     async fn get_budget(&self, request: Request<con::ConnectionRequest>) -> Answer<con::Budget> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
         Ok(Response::new(sample::budget()))

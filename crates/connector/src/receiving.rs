@@ -1,0 +1,229 @@
+//! What vendors tell by a request to us: verified, known from its repeats, passed on, and then answered. What is to be done
+//! about it comes after the answer.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use chassis::guard::status;
+use jiff::Timestamp;
+use model::{AnswerPrivately, ConnectionState, InteractionReceived, VendorUser};
+use proto::connections as wire;
+use tokio::time::timeout;
+use tonic::{Code, Status};
+
+use crate::{
+    Error, ErrorKind, Incoming, MessageChannel, Question, Received, Refusal,
+    core::{Core, Link},
+    failure::Failure,
+    publisher::Publisher,
+    states,
+    store::Connection,
+};
+
+/// The inbox's name for requests that were taken.
+const INBOX: &str = "connector-received";
+/// How long a person's name may take to look up while the vendor waits.
+const NAME_WITHIN: Duration = Duration::from_secs(1);
+/// How long a person's name is believed.
+const NAME_LASTS: Duration = Duration::from_secs(3600);
+const NAMES_MOST: usize = 10_000;
+/// A vendor allows a dialog for some seconds after the click.
+const DIALOG_WITHIN: Duration = Duration::from_secs(3);
+const NO_DIALOG: &str = "The dialog could not be opened in time. Please click again.";
+
+/// People of a connection by the vendor's id, with when they were looked up.
+pub(crate) type Names = HashMap<String, (Timestamp, VendorUser)>;
+
+/// Why a request is not answered.
+pub(crate) enum NotTaken {
+    Refused(Refusal),
+    NoSuchVendor,
+    Failed(Failure),
+}
+
+impl<T: Into<Failure>> From<T> for NotTaken {
+    fn from(failure: T) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// Takes a vendor's request; gives what to answer.
+pub(crate) async fn receive(core: &Arc<Core>, asked: &wire::ReceiveRequest) -> Result<String, NotTaken> {
+    let connector = core.connectors.get(asked.vendor.as_str()).ok_or(NotTaken::NoSuchVendor)?;
+    let messenger = connector.messenger().ok_or(NotTaken::NoSuchVendor)?;
+    let vendor = connector.vendor().name;
+    let headers = headers(&asked.headers);
+    let request = Incoming { headers: &headers, body: &asked.body, now: core.now() };
+    match messenger.receive(&request).map_err(NotTaken::Refused)? {
+        Received::Nothing => {}
+        Received::Handshake(text) => return Ok(text),
+        Received::Interaction { account, told } => interaction(core, vendor, &account, told).await?,
+        Received::Question { account, id, question } => {
+            self::question(core, vendor, &account, id, question).await?;
+        }
+        Received::Revoked { account, id, at, message } => {
+            revoked(core, vendor, &account, &id, at, message).await?;
+        }
+    }
+    Ok(String::new())
+}
+
+fn headers(given: &HashMap<String, String>) -> HeaderMap {
+    let header = |(name, value): (&String, &String)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    };
+    given.iter().filter_map(header).collect()
+}
+
+/// The connection that a message of ours names, if it is one to this account.
+async fn named(
+    core: &Core,
+    vendor: &str,
+    account: &str,
+    id: model::ConnectionId,
+) -> Result<Option<Connection>, Failure> {
+    let found = core.store.connection(id).await?.filter(|connection| {
+        connection.vendor == vendor
+            && connection.account_id == account
+            && connection.state != ConnectionState::Disconnected
+    });
+    if found.is_none() {
+        tracing::warn!(vendor, "a request names no connection to its account; nothing is done");
+    }
+    Ok(found)
+}
+
+async fn interaction(
+    core: &Arc<Core>,
+    vendor: &'static str,
+    account: &str,
+    mut told: InteractionReceived,
+) -> Result<(), Failure> {
+    let Some(connection) = named(core, vendor, account, told.connection).await? else { return Ok(()) };
+    if let Some(link) = core.link(&connection).await? {
+        told.user = person(core, &link, told.user).await;
+    }
+    let message = Publisher::new(connection.organization, vendor).interaction(&told)?;
+    let mut tx = core.store.pool.begin().await?;
+    if !bus::inbox::fresh(&mut tx, INBOX, &[format!("{vendor}:{}", told.id)]).await?.is_empty() {
+        bus::outbox::enqueue(&mut tx, &[message]).await?;
+    }
+    tx.commit().await?;
+    core.waker.wake();
+    Ok(())
+}
+
+/// Whoever acted, with name and address where the vendor tells them in time.
+async fn person(core: &Core, link: &Link, user: VendorUser) -> VendorUser {
+    let now = core.now();
+    let is_recent = |at: Timestamp| now.duration_since(at).unsigned_abs() < NAME_LASTS;
+    let known = link.names().get(&user.id).filter(|(at, _)| is_recent(*at)).map(|(_, known)| known.clone());
+    if let Some(known) = known {
+        return known;
+    }
+    let Some(messenger) = link.connector.messenger() else { return user };
+    match timeout(NAME_WITHIN, messenger.person(&link.session, &user.id)).await {
+        Ok(Ok(found)) => {
+            let mut names = link.names();
+            if names.len() >= NAMES_MOST {
+                names.clear();
+            }
+            names.insert(user.id, (now, found.clone()));
+            found
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(connection = %link.id, %error, "could not look up who acted");
+            user
+        }
+        Err(_) => user,
+    }
+}
+
+/// The dialog is opened after the answer. Should it fail, the person is told to click again.
+async fn question(
+    core: &Arc<Core>,
+    vendor: &'static str,
+    account: &str,
+    id: String,
+    question: Question,
+) -> Result<(), Failure> {
+    let Some(connection) = named(core, vendor, account, question.connection).await? else { return Ok(()) };
+    let Some(link) = core.link(&connection).await? else { return Ok(()) };
+    let mut tx = core.store.pool.begin().await?;
+    let is_fresh = !bus::inbox::fresh(&mut tx, INBOX, &[format!("{vendor}:{id}")]).await?.is_empty();
+    tx.commit().await?;
+    if is_fresh {
+        tokio::spawn(async move {
+            let Some(messenger) = link.connector.messenger() else { return };
+            let asked = timeout(DIALOG_WITHIN, messenger.ask(&link.session, &question)).await;
+            let late = || Error::new(ErrorKind::Unavailable, "open a dialog", "it took too long");
+            let Err(error) = asked.unwrap_or_else(|_| Err(late())) else { return };
+            tracing::warn!(connection = %link.id, %error, "could not open a dialog");
+            let answer = AnswerPrivately {
+                connection: question.connection,
+                interaction: id,
+                channel: question.channel,
+                user: question.user,
+                text: NO_DIALOG.to_owned(),
+                reply: String::new(),
+            };
+            if let Err(error) = messenger.answer(&link.session, &answer).await {
+                tracing::warn!(connection = %link.id, %error, "could not say that a dialog failed");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// The account's connections end, whosever they are, unless they were authorized since.
+async fn revoked(
+    core: &Core,
+    vendor: &'static str,
+    account: &str,
+    id: &str,
+    at: Timestamp,
+    message: &str,
+) -> Result<(), Failure> {
+    let connections = core.store.connections_to(vendor, account).await?;
+    let ended = connections.iter().filter(|it| it.connected_at.as_second() <= at.as_second());
+    let mut tx = core.store.pool.begin().await?;
+    if !bus::inbox::fresh(&mut tx, INBOX, &[format!("{vendor}:{id}")]).await?.is_empty() {
+        for connection in ended {
+            let publisher = Publisher::new(connection.organization, vendor);
+            let (code, now) = (ErrorKind::AccessRevoked.code(), core.now());
+            states::require_authorization(&mut tx, &publisher, connection.id, code, message, now).await?;
+        }
+    }
+    tx.commit().await?;
+    core.waker.wake();
+    core.changed.notify_one();
+    Ok(())
+}
+
+/// The channels that messages can be posted in.
+pub(crate) async fn channels(core: &Core, link: &Link) -> Result<wire::ListChannelsResponse, Failure> {
+    let Some(messenger) = link.connector.messenger() else {
+        let message = format!("{} has no channels to post in", link.connector.vendor().label);
+        return Err(Error::new(ErrorKind::Validation, "list channels", message).into());
+    };
+    let channels = match messenger.channels(&link.session).await {
+        Err(error) if error.kind == ErrorKind::AccessRevoked => {
+            core.part_failed(link, "list channels", &error).await?;
+            return Err(error.into());
+        }
+        channels => channels?,
+    };
+    let to_wire = |channel: MessageChannel| wire::Channel {
+        id: channel.id,
+        name: channel.name,
+        is_private: channel.is_private,
+        is_member: channel.is_member,
+    };
+    Ok(wire::ListChannelsResponse { channels: channels.into_iter().map(to_wire).collect() })
+}
+
+/// The refusal of a request that is not taken.
+pub(crate) fn refused(refusal: Refusal) -> Status {
+    let code = if refusal == Refusal::UNREADABLE { Code::InvalidArgument } else { Code::Unauthenticated };
+    status(code, refusal.code, refusal.message)
+}

@@ -1,0 +1,70 @@
+//! What vendors send by themselves.
+
+use axum::body::Body;
+use chassis::guard;
+use http::{Request, StatusCode};
+use proto::connections::{ReceiveRequest, ReceiveResponse};
+use tonic::Code;
+
+use crate::client::{Answer, Door, door};
+
+const RECEIVE: &str = "accord.connections.v1.Connections/Receive";
+
+async fn send(door: &Door, path: &str, body: impl Into<Body>) -> Answer {
+    let request = Request::post(path)
+        .header("X-Slack-Request-Timestamp", "1531420618")
+        .header("X-Slack-Signature", "v0=a2")
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Authorization", "Bearer ak_test")
+        .header("Cookie", "session=1");
+    door.send(request.body(body.into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_request_of_slack_goes_on_as_it_arrived_with_its_signature_and_nothing_else() {
+    let door = door().await;
+    // No valid UTF-8, and spelled in a way that nobody may tidy up.
+    let raw: &[u8] = b"payload=%7b%7D&a=+%20\xff&&";
+    for path in ["/slack/interactions", "/slack/events"] {
+        let answer = send(&door, path, raw).await;
+        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""));
+        let request: ReceiveRequest = door.rooms.last_of(RECEIVE).message();
+        assert_eq!((request.vendor.as_str(), request.body.as_slice()), ("slack", raw));
+        let mut headers: Vec<_> = request.headers.into_iter().collect();
+        headers.sort();
+        let expected = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("x-slack-request-timestamp", "1531420618"),
+            ("x-slack-signature", "v0=a2"),
+        ];
+        assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(door.rooms.last().header("authorization"), None);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_is_the_connectors_and_a_forged_request_is_401() {
+    let door = door().await;
+    door.rooms.on(RECEIVE, |_: ReceiveRequest| Ok(ReceiveResponse { text: "3eZbrw".into() }));
+    assert_eq!(send(&door, "/slack/events", "{}").await.text, "3eZbrw");
+    for (code, stable, status) in [
+        (Code::Unauthenticated, "signature_invalid", StatusCode::UNAUTHORIZED),
+        (Code::Unauthenticated, "signature_stale", StatusCode::UNAUTHORIZED),
+        (Code::InvalidArgument, "body_invalid", StatusCode::BAD_REQUEST),
+        (Code::Unavailable, "database_unavailable", StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        door.rooms.on(RECEIVE, move |_: ReceiveRequest| {
+            Err::<ReceiveResponse, _>(guard::status(code, stable, "No."))
+        });
+        let answer = send(&door, "/slack/interactions", "payload=%7B%7D").await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, stable));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_reaches_nobody() {
+    let door = door().await;
+    let answer = send(&door, "/slack/events", vec![b'x'; 1024 * 1024 + 1]).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
+    assert!(door.rooms.calls().is_empty());
+}
