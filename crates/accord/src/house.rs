@@ -8,6 +8,7 @@ use axum::serve::ListenerExt;
 use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
 use connector_hubspot::{ApiVersion, HubSpot};
+use connector_m365::M365;
 use connector_salesforce::Salesforce;
 use model::{Clock, SystemClock};
 use proto::{
@@ -57,6 +58,7 @@ pub(crate) struct Plan {
     pub(crate) keyring: Option<Keyring>,
     pub(crate) hubspot: cli::HubSpot,
     pub(crate) salesforce: cli::Salesforce,
+    pub(crate) m365: cli::M365,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
     pub(crate) association_seconds: u64,
@@ -341,6 +343,7 @@ impl House {
             connectors: vec![
                 Arc::new(HubSpot::new(hubspot_config(&plan.hubspot))),
                 Arc::new(Salesforce::try_new(salesforce_config(&plan.salesforce))?),
+                Arc::new(M365::new(m365_config(&plan.m365))),
             ],
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
@@ -461,6 +464,15 @@ fn salesforce_config(salesforce: &cli::Salesforce) -> connector_salesforce::Conf
         pubsub_authority: None,
         longest_silence: Duration::from_secs(salesforce.silence_seconds),
         bulk_from: connector_salesforce::BULK_FROM,
+    }
+}
+
+fn m365_config(m365: &cli::M365) -> connector_m365::Config {
+    connector_m365::Config {
+        client_id: m365.client_id.clone(),
+        client_secret: m365.client_secret.clone(),
+        login_url: m365.login_url.clone(),
+        graph_url: m365.graph_url.clone(),
     }
 }
 
