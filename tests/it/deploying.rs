@@ -9,7 +9,7 @@ fn file(name: &str) -> String {
 
 /// The names of our variables in a text.
 fn variables(text: &str) -> BTreeSet<String> {
-    let name = regex::Regex::new(r"\b(ACCORD_[A-Z_]+|DATABASE_URL|NATS_URL)\b").unwrap();
+    let name = regex::Regex::new(r"\b(ACCORD_[A-Z0-9_]+|DATABASE_URL|NATS_URL)\b").unwrap();
     name.find_iter(text).map(|found| found.as_str().to_owned()).collect()
 }
 

@@ -131,6 +131,7 @@ pub(crate) struct Up {
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
     pub(crate) slack: Slack,
+    pub(crate) m365: M365,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]
@@ -267,6 +268,39 @@ pub(crate) struct Slack {
         default_value = "https://slack.com"
     )]
     pub(crate) url: Url,
+}
+
+/// The Microsoft app that this installation is. Its arguments have ids of their own: other vendors' apps have such fields too.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct M365 {
+    /// The application (client) id of the app registration.
+    #[arg(id = "m365_client_id", long = "m365-client-id", env = "ACCORD_M365_CLIENT_ID", default_value = "")]
+    pub(crate) client_id: String,
+    /// A client secret of it.
+    #[arg(
+        id = "m365_client_secret",
+        long = "m365-client-secret",
+        env = "ACCORD_M365_CLIENT_SECRET",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub(crate) client_secret: SecretString,
+    /// The address of Microsoft's identity platform; another one for national clouds.
+    #[arg(
+        id = "m365_login_url",
+        long = "m365-login-url",
+        env = "ACCORD_M365_LOGIN_URL",
+        default_value = connector_m365::LOGIN_URL
+    )]
+    pub(crate) login_url: Url,
+    /// The address of Microsoft Graph; another one for national clouds.
+    #[arg(
+        id = "m365_graph_url",
+        long = "m365-graph-url",
+        env = "ACCORD_M365_GRAPH_URL",
+        default_value = connector_m365::GRAPH_URL
+    )]
+    pub(crate) graph_url: Url,
 }
 
 /// What callers of the attribution API may do, and where their visitors' clicks are kept.
@@ -446,6 +480,7 @@ pub(crate) struct Serve {
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
     pub(crate) slack: Slack,
+    pub(crate) m365: M365,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]

@@ -8,6 +8,7 @@ use axum::serve::ListenerExt;
 use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
 use connector_hubspot::{ApiVersion, HubSpot};
+use connector_m365::M365;
 use connector_salesforce::Salesforce;
 use connector_slack::Slack;
 use model::{Clock, SystemClock};
@@ -59,6 +60,7 @@ pub(crate) struct Plan {
     pub(crate) hubspot: cli::HubSpot,
     pub(crate) salesforce: cli::Salesforce,
     pub(crate) slack: cli::Slack,
+    pub(crate) m365: cli::M365,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
     pub(crate) association_seconds: u64,
@@ -344,6 +346,7 @@ impl House {
                 Arc::new(HubSpot::new(hubspot_config(&plan.hubspot))),
                 Arc::new(Salesforce::try_new(salesforce_config(&plan.salesforce))?),
                 Arc::new(Slack::new(slack_config(&plan.slack))),
+                Arc::new(M365::new(m365_config(&plan.m365))),
             ],
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
@@ -473,6 +476,15 @@ fn slack_config(slack: &cli::Slack) -> connector_slack::Config {
         client_secret: slack.client_secret.clone(),
         signing_secret: slack.signing_secret.clone(),
         base_url: slack.url.clone(),
+    }
+}
+
+fn m365_config(m365: &cli::M365) -> connector_m365::Config {
+    connector_m365::Config {
+        client_id: m365.client_id.clone(),
+        client_secret: m365.client_secret.clone(),
+        login_url: m365.login_url.clone(),
+        graph_url: m365.graph_url.clone(),
     }
 }
 

@@ -135,6 +135,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         hubspot: serve.hubspot,
         salesforce: serve.salesforce,
         slack: serve.slack,
+        m365: serve.m365,
         reranker: serve.reranker,
         poll_seconds: serve.poll_seconds,
         association_seconds: serve.association_seconds,

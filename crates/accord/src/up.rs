@@ -195,6 +195,7 @@ async fn start(
         hubspot,
         salesforce,
         slack: up.slack.clone(),
+        m365: up.m365.clone(),
         reranker: up.reranker.clone(),
         poll_seconds: up.poll_seconds,
         association_seconds: up.association_seconds,

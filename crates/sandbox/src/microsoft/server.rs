@@ -5,6 +5,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -274,8 +275,15 @@ pub(crate) fn finish(outcome: Outcome, call: Option<&Call>) -> Reply {
 }
 
 fn respond(outcome: Outcome, call: Option<&Call>) -> Response {
-    let Reply { status, content_type, body, headers } = finish(outcome, call);
+    let Reply { status, content_type, body, mut headers } = finish(outcome, call);
+    headers.extend(call.map(|call| ("date", http_date(call.now_ms))));
     serving::answer((status, content_type, body), headers)
+}
+
+/// The time of the simulator's clock, by which its mail is stamped.
+fn http_date(now_ms: i64) -> String {
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn bad_gateway() -> Reply {

@@ -1,0 +1,8 @@
+//! Stories of the Microsoft 365 connector against the simulator of Microsoft's API, over HTTP.
+#![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
+
+mod conformance;
+mod connecting;
+mod following;
+mod mailbox;
+mod reading;
