@@ -130,6 +130,8 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
+    pub(crate) google: Google,
+    #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]
     pub(crate) public_api: PublicApi,
@@ -226,6 +228,20 @@ pub(crate) struct Salesforce {
         value_parser = clap::value_parser!(u64).range(1..=3_600)
     )]
     pub(crate) silence_seconds: u64,
+}
+
+/// The OAuth client of Google that this installation is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Google {
+    /// The client id of the OAuth client.
+    #[arg(long, env = "ACCORD_GOOGLE_CLIENT_ID", default_value = "")]
+    pub(crate) google_client_id: String,
+    /// The client secret of the OAuth client.
+    #[arg(long, env = "ACCORD_GOOGLE_CLIENT_SECRET", default_value = "", hide_env_values = true)]
+    pub(crate) google_client_secret: SecretString,
+    /// A server that takes the place of all of Google's; without it, Google itself.
+    #[arg(long, env = "ACCORD_GOOGLE_URL")]
+    pub(crate) google_url: Option<Url>,
 }
 
 /// What callers of the attribution API may do, and where their visitors' clicks are kept.
@@ -403,6 +419,8 @@ pub(crate) struct Serve {
     pub(crate) hubspot: HubSpot,
     #[command(flatten)]
     pub(crate) salesforce: Salesforce,
+    #[command(flatten)]
+    pub(crate) google: Google,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]

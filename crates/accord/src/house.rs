@@ -7,6 +7,7 @@ use anyhow::Context;
 use axum::serve::ListenerExt;
 use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
+use connector_google_calendar::GoogleCalendar;
 use connector_hubspot::{ApiVersion, HubSpot};
 use connector_salesforce::Salesforce;
 use model::{Clock, SystemClock};
@@ -57,6 +58,7 @@ pub(crate) struct Plan {
     pub(crate) keyring: Option<Keyring>,
     pub(crate) hubspot: cli::HubSpot,
     pub(crate) salesforce: cli::Salesforce,
+    pub(crate) google: cli::Google,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
     pub(crate) association_seconds: u64,
@@ -341,6 +343,7 @@ impl House {
             connectors: vec![
                 Arc::new(HubSpot::new(hubspot_config(&plan.hubspot))),
                 Arc::new(Salesforce::try_new(salesforce_config(&plan.salesforce))?),
+                Arc::new(GoogleCalendar::new(google_config(&plan.google)?)),
             ],
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
@@ -462,6 +465,14 @@ fn salesforce_config(salesforce: &cli::Salesforce) -> connector_salesforce::Conf
         longest_silence: Duration::from_secs(salesforce.silence_seconds),
         bulk_from: connector_salesforce::BULK_FROM,
     }
+}
+
+fn google_config(google: &cli::Google) -> anyhow::Result<connector_google_calendar::Config> {
+    let (id, secret) = (google.google_client_id.clone(), google.google_client_secret.clone());
+    Ok(match &google.google_url {
+        Some(url) => connector_google_calendar::Config::at(url, id, secret),
+        None => connector_google_calendar::Config::try_google(id, secret)?,
+    })
 }
 
 fn reranker_config(reranker: &cli::Reranker) -> Option<sync_engine::RerankerConfig> {

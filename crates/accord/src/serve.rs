@@ -134,6 +134,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         keyring,
         hubspot: serve.hubspot,
         salesforce: serve.salesforce,
+        google: serve.google,
         reranker: serve.reranker,
         poll_seconds: serve.poll_seconds,
         association_seconds: serve.association_seconds,

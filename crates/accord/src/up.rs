@@ -194,6 +194,7 @@ async fn start(
         keyring: Some(files.keyring()?),
         hubspot,
         salesforce,
+        google: up.google.clone(),
         reranker: up.reranker.clone(),
         poll_seconds: up.poll_seconds,
         association_seconds: up.association_seconds,
