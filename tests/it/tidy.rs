@@ -26,6 +26,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
             "crm",
             "connector-hubspot",
             "connector-salesforce",
+            "connector-google-calendar",
             "connector-m365",
             "connector-slack",
         ],

@@ -132,6 +132,7 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) slack: Slack,
     pub(crate) m365: M365,
+    pub(crate) google: Google,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]
@@ -301,6 +302,20 @@ pub(crate) struct M365 {
         default_value = connector_m365::GRAPH_URL
     )]
     pub(crate) graph_url: Url,
+}
+
+/// The OAuth client of Google that this installation is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Google {
+    /// The client id of the OAuth client.
+    #[arg(long, env = "ACCORD_GOOGLE_CLIENT_ID", default_value = "")]
+    pub(crate) google_client_id: String,
+    /// The client secret of the OAuth client.
+    #[arg(long, env = "ACCORD_GOOGLE_CLIENT_SECRET", default_value = "", hide_env_values = true)]
+    pub(crate) google_client_secret: SecretString,
+    /// A server that takes the place of all of Google's; without it, Google itself.
+    #[arg(long, env = "ACCORD_GOOGLE_URL")]
+    pub(crate) google_url: Option<Url>,
 }
 
 /// What callers of the attribution API may do, and where their visitors' clicks are kept.
@@ -481,6 +496,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) slack: Slack,
     pub(crate) m365: M365,
+    pub(crate) google: Google,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use anyhow::Context;
 use axum::serve::ListenerExt;
 use bus::{Bus, ConnectOptions};
 use chassis::{Health, Readiness, guard::Guard};
+use connector_google_calendar::GoogleCalendar;
 use connector_hubspot::{ApiVersion, HubSpot};
 use connector_m365::M365;
 use connector_salesforce::Salesforce;
@@ -61,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) salesforce: cli::Salesforce,
     pub(crate) slack: cli::Slack,
     pub(crate) m365: cli::M365,
+    pub(crate) google: cli::Google,
     pub(crate) reranker: cli::Reranker,
     pub(crate) poll_seconds: u64,
     pub(crate) association_seconds: u64,
@@ -347,6 +349,7 @@ impl House {
                 Arc::new(Salesforce::try_new(salesforce_config(&plan.salesforce))?),
                 Arc::new(Slack::new(slack_config(&plan.slack))),
                 Arc::new(M365::new(m365_config(&plan.m365))),
+                Arc::new(GoogleCalendar::new(google_config(&plan.google)?)),
             ],
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
@@ -486,6 +489,14 @@ fn m365_config(m365: &cli::M365) -> connector_m365::Config {
         login_url: m365.login_url.clone(),
         graph_url: m365.graph_url.clone(),
     }
+}
+
+fn google_config(google: &cli::Google) -> anyhow::Result<connector_google_calendar::Config> {
+    let (id, secret) = (google.google_client_id.clone(), google.google_client_secret.clone());
+    Ok(match &google.google_url {
+        Some(url) => connector_google_calendar::Config::at(url, id, secret),
+        None => connector_google_calendar::Config::try_google(id, secret)?,
+    })
 }
 
 fn reranker_config(reranker: &cli::Reranker) -> Option<sync_engine::RerankerConfig> {

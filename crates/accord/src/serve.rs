@@ -134,6 +134,7 @@ fn plan(serve: Serve) -> anyhow::Result<Plan> {
         keyring,
         hubspot: serve.hubspot,
         salesforce: serve.salesforce,
+        google: serve.google,
         slack: serve.slack,
         m365: serve.m365,
         reranker: serve.reranker,

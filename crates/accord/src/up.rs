@@ -194,6 +194,7 @@ async fn start(
         keyring: Some(files.keyring()?),
         hubspot,
         salesforce,
+        google: up.google.clone(),
         slack: up.slack.clone(),
         m365: up.m365.clone(),
         reranker: up.reranker.clone(),

@@ -305,6 +305,8 @@ pub enum Host {
     Api,
     /// Where people sign in and tokens are given.
     Login,
+    /// Another server of the API, see [`Connector::other_url`].
+    Other,
 }
 
 /// The body of a request.
@@ -383,6 +385,11 @@ pub trait Connector: Send + Sync + 'static {
 
     /// The base address of the vendor's API, for accounts that were given none of their own.
     fn base_url(&self) -> &Url;
+
+    /// The base address of [`Host::Other`], of vendors whose API is at two places.
+    fn other_url(&self) -> &Url {
+        self.base_url()
+    }
 
     /// The address where people of this site sign in. An empty site is the vendor's usual one; other ones are for vendors
     /// that have separate logins, and are what a person wrote.

@@ -176,6 +176,7 @@ impl Line {
         let base = match request.host {
             Host::Api => &**api,
             Host::Login => &self.site.login,
+            Host::Other => self.connector.other_url(),
         };
         let answer = self.http.vendor(base, request, bearer).await.map_err(no_answer)?;
         self.compare_clocks(&answer.headers);

@@ -5,7 +5,7 @@ pub fn vendor_name(vendor: &str) -> &str {
         "hubspot" => "HubSpot",
         "salesforce" => "Salesforce",
         "slack" => "Slack",
-        "google_calendar" => "Google Calendar",
+        "google-calendar" => "Google Calendar",
         "m365" => "Microsoft 365",
         other => other,
     }

@@ -30,7 +30,7 @@ const VENDORS: &[(&str, &str)] = &[
     ("salesforce", "Accounts, contacts, opportunities and leads, both ways and near real time."),
     ("hubspot", "Companies and deals, both ways, with reviewed field mappings."),
     ("slack", "Partner news in a channel, and deal registrations decided from the message."),
-    ("google_calendar", "Meetings and their transcripts beside the partner they concern."),
+    ("google-calendar", "Meetings and their transcripts beside the partner they concern."),
     ("m365", "Outlook mail and calendar, matched to partners and contacts."),
 ];
 
