@@ -20,6 +20,7 @@ pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod record_edit;
 pub(crate) mod records;
+pub(crate) mod registrations;
 pub(crate) mod runs;
 pub(crate) mod sign_in;
 pub(crate) mod story;

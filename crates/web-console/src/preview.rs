@@ -38,6 +38,7 @@ use crate::{
         record::RecordPage,
         record_edit::EditPage,
         records::RecordsPage,
+        registrations::{detail::DetailPage, queue::QueuePage},
         runs::{RunsPage, UndoPage},
         sign_in::{LinkPage, SignInPage},
         users::{RemoveUserPage, UsersPage},
@@ -140,7 +141,25 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
     };
     previews.extend(attribution()?);
     previews.extend(sources_and_guards()?);
+    previews.extend(registered()?);
     Ok(previews)
+}
+
+/// The pages of deals that partners register.
+fn registered() -> Result<Vec<Preview>, askama::Error> {
+    let owner = |title: &str| shell(title, Nav::Registrations, Role::Owner);
+    let viewer = |title: &str| shell(title, Nav::Registrations, Role::Viewer);
+    Ok(draw! {
+        "registrations" => QueuePage::sample(owner("Deal registrations")),
+        "registrations-none" => QueuePage::sample_none(owner("Deal registrations")),
+        "registrations-viewer" => QueuePage::sample(viewer("Deal registrations")),
+        "registration" => DetailPage::sample(owner("Ten presses, lot 1")),
+        "registration-viewer" => DetailPage::sample_reviewed(viewer("Ten presses, lot 2")),
+        "registration-reviewed" => DetailPage::sample_reviewed(owner("Ten presses, lot 2")),
+        "registration-approved" => DetailPage::sample_approved(owner("Ten presses, lot 3")),
+        "registration-rejected" => DetailPage::sample_rejected(owner("Ten presses, lot 4")),
+        "registration-expired" => DetailPage::sample_expired(owner("Ten presses, lot 5")),
+    })
 }
 
 /// The pages of where events come from and of what is held back.

@@ -23,8 +23,8 @@ use crate::{
             partners, payouts, program, program_form, programs, review, webhooks,
         },
         audit, budget, connect, connection, connection_actions as actions, decisions, health, integrations,
-        issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, runs, sign_in,
-        users, writing,
+        issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, registrations,
+        runs, sign_in, users, writing,
     },
     rooms::VERIFIED_WITHIN,
     session,
@@ -167,6 +167,11 @@ fn attribution() -> Router<App> {
         .route("/partners", get(partners::show).post(partners::create))
         .route("/partners/{partner}", get(partner::show))
         .route("/partners/{partner}/links", post(partner::link))
+        .route("/registrations", get(registrations::queue::show))
+        .route(
+            "/registrations/{registration}",
+            get(registrations::detail::show).post(registrations::detail::decide),
+        )
         .route("/events", get(events::show))
         .route("/events/{event}/correct", post(events::correct))
         .route("/ledger", get(ledger::show))

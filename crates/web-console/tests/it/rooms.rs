@@ -20,6 +20,7 @@ use proto::{
         self as con,
         connections_server::{Connections, ConnectionsServer},
     },
+    crm::crm_server::CrmServer,
     identity::{
         self as idy,
         identity_server::{Identity, IdentityServer},
@@ -165,7 +166,8 @@ impl Rooms {
             .add_service(AuditServer::new(self.clone()))
             .add_service(AttributionServer::new(self.clone()))
             .add_service(ConversionRulesServer::new(self.clone()))
-            .add_service(IngestUrlsServer::new(self.clone()));
+            .add_service(IngestUrlsServer::new(self.clone()))
+            .add_service(CrmServer::new(self.clone()));
         // With Nagle's algorithm on, each answer would wait 40 ms for an acknowledgement.
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         tokio::spawn(server.serve_with_incoming(incoming));
