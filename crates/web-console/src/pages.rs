@@ -25,5 +25,6 @@ pub(crate) mod runs;
 pub(crate) mod sign_in;
 pub(crate) mod story;
 pub(crate) mod stream;
+pub(crate) mod timeline;
 pub(crate) mod users;
 pub(crate) mod writing;

@@ -41,6 +41,7 @@ use crate::{
         registrations::{detail::DetailPage, queue::QueuePage},
         runs::{RunsPage, UndoPage},
         sign_in::{LinkPage, SignInPage},
+        timeline::{TimelinePage, activity::ActivityPage},
         users::{RemoveUserPage, UsersPage},
         writing::WritingPage,
     },
@@ -145,11 +146,18 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
     Ok(previews)
 }
 
-/// The pages of deals that partners register.
+/// The pages of what people do with records: timelines, and deals that partners register.
 fn registered() -> Result<Vec<Preview>, askama::Error> {
     let owner = |title: &str| shell(title, Nav::Registrations, Role::Owner);
     let viewer = |title: &str| shell(title, Nav::Registrations, Role::Viewer);
+    let deals = |title: &str| shell(title, Nav::Records("deal".to_owned()), Role::Viewer);
     Ok(draw! {
+        "timeline" => TimelinePage::sample(deals("Timeline of Halvorsen Freight — renewal")),
+        "timeline-none" => TimelinePage::sample_none(deals("Timeline of Halvorsen Freight — renewal")),
+        "timeline-nothing-fits" => TimelinePage::sample_nothing_fits(deals("Timeline of Halvorsen Freight — renewal")),
+        "activity" => ActivityPage::sample(deals("Re: Offer for <ten> presses")),
+        "activity-transcript" => ActivityPage::sample_transcript(deals("Presses: first talk")),
+        "activity-bare" => ActivityPage::sample_bare(deals("Call made")),
         "registrations" => QueuePage::sample(owner("Deal registrations")),
         "registrations-none" => QueuePage::sample_none(owner("Deal registrations")),
         "registrations-viewer" => QueuePage::sample(viewer("Deal registrations")),

@@ -24,7 +24,7 @@ use crate::{
         },
         audit, budget, connect, connection, connection_actions as actions, decisions, health, integrations,
         issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, registrations,
-        runs, sign_in, users, writing,
+        runs, sign_in, timeline, users, writing,
     },
     rooms::VERIFIED_WITHIN,
     session,
@@ -167,6 +167,8 @@ fn attribution() -> Router<App> {
         .route("/partners", get(partners::show).post(partners::create))
         .route("/partners/{partner}", get(partner::show))
         .route("/partners/{partner}/links", post(partner::link))
+        .route("/partners/{partner}/timeline", get(timeline::of_partner))
+        .route("/partners/{partner}/timeline/{activity}", get(timeline::activity::of_partner))
         .route("/registrations", get(registrations::queue::show))
         .route(
             "/registrations/{registration}",
@@ -200,6 +202,8 @@ fn records() -> Router<App> {
         .route("/{object}/{record}", get(record::show).post(record_edit::save))
         .route("/{object}/{record}/edit", get(record_edit::edit))
         .route("/{object}/{record}/archive", post(record::archive))
+        .route("/{object}/{record}/timeline", get(timeline::of_record))
+        .route("/{object}/{record}/timeline/{activity}", get(timeline::activity::of_record))
         .route("/conflicts/{conflict}/restore", post(record::restore))
 }
 

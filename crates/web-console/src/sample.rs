@@ -16,6 +16,7 @@ use proto::{
     v1::{Field, ObjectSchema, Value, value::Kind},
 };
 
+pub use acting::{activities, activity_text};
 pub use attribution::{
     balances, commissions, conversions, dashboard, days, ledger, model_difference, partner, partner_terms,
     payouts, program, programs,
@@ -30,6 +31,7 @@ pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 pub use salesforce::{salesforce, salesforce_connection, streamed};
 pub use writing::attribution_writing;
 
+mod acting;
 mod attribution;
 mod budget;
 mod decision;

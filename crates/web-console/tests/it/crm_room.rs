@@ -29,6 +29,20 @@ fn list(asked: &wire::ListDealRegistrationsRequest) -> wire::ListDealRegistratio
     wire::ListDealRegistrationsResponse { registrations, next_page }
 }
 
+/// Whether the page of a record asks, and not a timeline's.
+fn is_recent(asked: &wire::GetTimelineRequest) -> bool {
+    asked.limit == 5
+}
+
+/// About the fourth record nothing is answered.
+fn timeline(asked: wire::GetTimelineRequest) -> Result<wire::GetTimelineResponse, Status> {
+    if asked.record_id == sample::id("rec", 3) {
+        return Err(Status::unavailable("The database does not answer."));
+    }
+    let next_page = if asked.page.is_empty() { "p2/=".to_owned() } else { String::new() };
+    Ok(wire::GetTimelineResponse { activities: sample::activities(), next_page })
+}
+
 play! {
     Crm asked {
     submit_deal_registration(SubmitDealRegistrationRequest) -> DealRegistration needs Some(RecordsWrite),
@@ -45,8 +59,14 @@ play! {
     reject_deal_registration(RejectDealRegistrationRequest) -> DealRegistration needs Some(PartnersWrite),
         |asked| format!("reject “{}”", asked.reason), |asked| find(&asked.id);
     get_timeline(GetTimelineRequest) -> GetTimelineResponse needs Some(RecordsRead),
-        |asked| format!("timeline {:?} “{}” {:?}", asked.kinds, asked.query, asked.page),
-        |_| Ok(wire::GetTimelineResponse::default());
+        |asked| if is_recent(asked) { String::new() } else {
+            format!("timeline {} {:?} {:?} {:?}", asked.record_id, asked.kinds, asked.query, asked.page)
+        }, timeline;
+    get_activity(ActivityRequest) -> ActivityText needs Some(RecordsRead), quiet, |asked| {
+        let found = sample::activities().into_iter().find(|it| it.id == asked.id);
+        let found = found.ok_or_else(|| Status::not_found("There is no such activity."))?;
+        Ok(wire::ActivityText { body: sample::activity_text(&found), activity: Some(found) })
+    };
     get_settings(GetSettingsRequest) -> Settings needs Some(PartnersRead), quiet, |_| Ok(sample::crm_settings());
     set_settings(Settings) -> Settings needs Some(PartnersWrite), |asked| format!("set {asked:?}"), Ok;
     }

@@ -20,3 +20,4 @@ mod review;
 mod rooms;
 mod settings;
 mod sign_in;
+mod timelines;

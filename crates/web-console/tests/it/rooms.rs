@@ -450,8 +450,9 @@ impl Sync for Rooms {
     }
     async fn get_record(&self, request: Request<syn::GetRecordRequest>) -> Answer<syn::Record> {
         self.enter(&request, Some(Scope::RecordsRead), "")?;
-        let record = sample::record(0);
-        if request.get_ref().id == record.id { Ok(Response::new(record)) } else { Err(Status::not_found("")) }
+        let mut records = (0..4).map(sample::record);
+        let found = records.find(|record| record.id == request.get_ref().id);
+        found.map(Response::new).ok_or_else(|| Status::not_found(""))
     }
     async fn create_record(&self, request: Request<syn::CreateRecordRequest>) -> Answer<syn::Record> {
         self.enter(&request, Some(Scope::RecordsWrite), "create")?;
