@@ -58,6 +58,7 @@ fn pages(app: App, answered_within: Duration) -> Router {
         .route("/crm/keys/{key}/revoke", post(crm::revoke))
         .route("/crm/test", post(crm::test))
         .merge(crm_records())
+        .route("/registrations", get(registrations::settings::show).post(registrations::settings::save))
         .route("/guards", get(guards::show).post(guards::save))
         .route("/guards/secret", post(guards::rotate))
         .route("/webhooks", get(webhooks::show).post(webhooks::create))
@@ -169,7 +170,8 @@ fn attribution() -> Router<App> {
         .route("/partners/{partner}/links", post(partner::link))
         .route("/partners/{partner}/timeline", get(timeline::of_partner))
         .route("/partners/{partner}/timeline/{activity}", get(timeline::activity::of_partner))
-        .route("/registrations", get(registrations::queue::show))
+        .route("/registrations", get(registrations::queue::show).post(registrations::form::submit))
+        .route("/registrations/new", get(registrations::form::show))
         .route(
             "/registrations/{registration}",
             get(registrations::detail::show).post(registrations::detail::decide),

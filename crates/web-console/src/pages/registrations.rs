@@ -1,7 +1,9 @@
 //! Deals that partners register: the queue, what is decided, and what the organization set about it.
 
 pub(crate) mod detail;
+pub(crate) mod form;
 pub(crate) mod queue;
+pub(crate) mod settings;
 
 use crate::ui;
 

@@ -104,3 +104,64 @@ async fn an_approved_one_leads_to_its_deal_and_says_until_when_it_is_protected()
     let page = browser.get(&format!("{QUEUE}/dreg_nothing")).await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_deal_is_registered_for_a_partner_and_what_is_refused_comes_back_as_typed() {
+    let mut browser = Browser::of(Role::Member).await;
+    let partner = sample::id("ptnr", 1);
+    let page = browser.get(&format!("{QUEUE}/new?partner={partner}")).await;
+    assert!(page.body.contains(&format!("<option value=\"{partner}\" selected>Ada Writes")), "{}", page.body);
+    let form = [
+        ("partner", partner.as_str()),
+        ("company_name", "Acme <1>"),
+        ("company_domain", " acme.example "),
+        ("contact_name", "Carol"),
+        ("contact_email", "carol@acme.example"),
+        ("deal_name", "Ten presses"),
+        ("amount", "45000.00"),
+        ("currency", "eur"),
+    ];
+    let page = browser.post(QUEUE, &form).await;
+    assert_eq!(page.location(), registration(1));
+    let asked = browser.rooms.asked().remove(0);
+    for part in
+        [&*format!("partner_id: {partner:?}"), "company_domain: \"acme.example\"", "currency: \"EUR\""]
+    {
+        assert!(asked.contains(part), "no {part} in {asked}");
+    }
+    assert!(browser.get(&registration(1)).await.body.contains("Other registrations of the company stand"));
+    browser.rooms.fail_next(Code::InvalidArgument, "domain_invalid", "company_domain is no domain.");
+    let page = browser.post(QUEUE, &form).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    for part in ["Write it as acme.example.", "Acme &#60;1&#62;", "value=\"45000.00\""] {
+        assert!(page.body.contains(part), "no {part} in {}", page.body);
+    }
+    browser.rooms.fail_next(Code::AlreadyExists, "deal_already_registered", "dreg_1");
+    assert_eq!(browser.post(QUEUE, &form).await.status, StatusCode::CONFLICT);
+    let mut viewer = Browser::of(Role::Viewer).await;
+    assert_eq!(viewer.get(&format!("{QUEUE}/new")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(viewer.post(QUEUE, &form).await.status, StatusCode::FORBIDDEN);
+    assert!(viewer.rooms.asked().is_empty());
+}
+
+#[tokio::test]
+async fn how_long_registrations_stand_is_set_and_what_is_refused_comes_back_as_typed() {
+    const SETTINGS: &str = "/settings/registrations";
+    let mut browser = Browser::of(Role::Admin).await;
+    assert!(browser.get(SETTINGS).await.body.contains("post.example"));
+    let form = |days| {
+        [("protected_days", days), ("review_days", "7"), ("free_domains", "a.example\r\n b.example,\n")]
+    };
+    assert_eq!(browser.post(SETTINGS, &form("45")).await.location(), SETTINGS);
+    let asked = browser.rooms.asked().remove(0);
+    let set = "protected_days: 45, review_days: 7, free_domains: [\"a.example\", \"b.example\"]";
+    assert!(asked.contains(set), "{asked}");
+    let page = browser.post(SETTINGS, &form("long")).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.body.contains("value=\"long\"") && browser.rooms.asked().is_empty(), "{}", page.body);
+    browser.rooms.fail_next(Code::InvalidArgument, "days_invalid", "protected_days is from 1 to 3650.");
+    assert!(browser.post(SETTINGS, &form("9999")).await.body.contains("Days are from 1 to 3,650."));
+    let mut member = Browser::of(Role::Member).await;
+    assert!(member.get(SETTINGS).await.body.contains("An Owner or Admin changes them."));
+    assert_eq!(member.post(SETTINGS, &form("45")).await.status, StatusCode::FORBIDDEN);
+}
