@@ -540,6 +540,7 @@ fn console_config(plan: &Plan) -> web_console::Config {
         sync_url: plan.sync_url.clone(),
         audit_url: plan.audit_url.clone(),
         attribution_url: plan.attribution_url.clone(),
+        crm_url: plan.crm_url.clone(),
         trusted_proxy: plan.trusted_proxy,
         csrf_secret: plan.csrf_secret.clone(),
         answered_within: web_console::Config::ANSWERED_WITHIN,

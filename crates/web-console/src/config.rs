@@ -20,6 +20,8 @@ pub struct Config {
     pub audit_url: String,
     /// Where the attribution service answers gRPC.
     pub attribution_url: String,
+    /// Where the crm room answers gRPC.
+    pub crm_url: String,
     /// Whether a proxy of ours stands before the console and puts the address of each client at the end of
     /// `X-Forwarded-For`. Attempts to sign in are then limited per client too; otherwise only per e-mail address.
     pub trusted_proxy: bool,

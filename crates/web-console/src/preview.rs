@@ -38,8 +38,10 @@ use crate::{
         record::RecordPage,
         record_edit::EditPage,
         records::RecordsPage,
+        registrations::{detail::DetailPage, form::FormPage, queue::QueuePage, settings::SettingsPage},
         runs::{RunsPage, UndoPage},
         sign_in::{LinkPage, SignInPage},
+        timeline::{TimelinePage, activity::ActivityPage},
         users::{RemoveUserPage, UsersPage},
         writing::WritingPage,
     },
@@ -140,7 +142,36 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
     };
     previews.extend(attribution()?);
     previews.extend(sources_and_guards()?);
+    previews.extend(registered()?);
     Ok(previews)
+}
+
+/// The pages of what people do with records: timelines, and deals that partners register.
+fn registered() -> Result<Vec<Preview>, askama::Error> {
+    let owner = |title: &str| shell(title, Nav::Registrations, Role::Owner);
+    let viewer = |title: &str| shell(title, Nav::Registrations, Role::Viewer);
+    let deals = |title: &str| shell(title, Nav::Records("deal".to_owned()), Role::Viewer);
+    Ok(draw! {
+        "timeline" => TimelinePage::sample(deals("Timeline of Halvorsen Freight — renewal")),
+        "timeline-none" => TimelinePage::sample_none(deals("Timeline of Halvorsen Freight — renewal")),
+        "timeline-nothing-fits" => TimelinePage::sample_nothing_fits(deals("Timeline of Halvorsen Freight — renewal")),
+        "activity" => ActivityPage::sample(deals("Re: Offer for <ten> presses")),
+        "activity-transcript" => ActivityPage::sample_transcript(deals("Presses: first talk")),
+        "activity-bare" => ActivityPage::sample_bare(deals("Call made")),
+        "registrations" => QueuePage::sample(owner("Deal registrations")),
+        "registrations-none" => QueuePage::sample_none(owner("Deal registrations")),
+        "registrations-viewer" => QueuePage::sample(viewer("Deal registrations")),
+        "registration-new" => FormPage::sample(owner("Register a deal")),
+        "registration-new-nobody" => FormPage::sample_nobody(owner("Register a deal")),
+        "registration-settings" => SettingsPage::sample(owner("Settings of deal registrations")),
+        "registration-settings-viewer" => SettingsPage::sample(viewer("Settings of deal registrations")),
+        "registration" => DetailPage::sample(owner("Ten presses, lot 1")),
+        "registration-viewer" => DetailPage::sample_reviewed(viewer("Ten presses, lot 2")),
+        "registration-reviewed" => DetailPage::sample_reviewed(owner("Ten presses, lot 2")),
+        "registration-approved" => DetailPage::sample_approved(owner("Ten presses, lot 3")),
+        "registration-rejected" => DetailPage::sample_rejected(owner("Ten presses, lot 4")),
+        "registration-expired" => DetailPage::sample_expired(owner("Ten presses, lot 5")),
+    })
 }
 
 /// The pages of where events come from and of what is held back.

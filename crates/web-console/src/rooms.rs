@@ -8,6 +8,7 @@ use proto::{
     },
     audit::audit_client::AuditClient,
     connections::connections_client::ConnectionsClient,
+    crm::crm_client::CrmClient,
     identity::identity_client::IdentityClient,
     sync::sync_client::SyncClient,
 };
@@ -29,6 +30,7 @@ pub struct Rooms {
     verifier: Channel,
     attribution: Channel,
     deriver: Channel,
+    crm: Channel,
 }
 
 impl Rooms {
@@ -46,6 +48,7 @@ impl Rooms {
             verifier: channel("audit", &config.audit_url, VERIFIED_WITHIN)?,
             attribution: channel("attribution", &config.attribution_url, soon)?,
             deriver: channel("attribution", &config.attribution_url, VERIFIED_WITHIN)?,
+            crm: channel("crm", &config.crm_url, soon)?,
         })
     }
 
@@ -80,6 +83,10 @@ impl Rooms {
 
     pub(crate) fn ingest_urls(&self) -> IngestUrlsClient<Channel> {
         IngestUrlsClient::new(self.attribution.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    pub(crate) fn crm(&self) -> CrmClient<Channel> {
+        CrmClient::new(self.crm.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// The attribution room for whoever has the patience to have everything derived again.

@@ -23,8 +23,8 @@ use crate::{
             partners, payouts, program, program_form, programs, review, webhooks,
         },
         audit, budget, connect, connection, connection_actions as actions, decisions, health, integrations,
-        issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, runs, sign_in,
-        users, writing,
+        issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, registrations,
+        runs, sign_in, timeline, users, writing,
     },
     rooms::VERIFIED_WITHIN,
     session,
@@ -58,6 +58,7 @@ fn pages(app: App, answered_within: Duration) -> Router {
         .route("/crm/keys/{key}/revoke", post(crm::revoke))
         .route("/crm/test", post(crm::test))
         .merge(crm_records())
+        .route("/registrations", get(registrations::settings::show).post(registrations::settings::save))
         .route("/guards", get(guards::show).post(guards::save))
         .route("/guards/secret", post(guards::rotate))
         .route("/webhooks", get(webhooks::show).post(webhooks::create))
@@ -167,6 +168,14 @@ fn attribution() -> Router<App> {
         .route("/partners", get(partners::show).post(partners::create))
         .route("/partners/{partner}", get(partner::show))
         .route("/partners/{partner}/links", post(partner::link))
+        .route("/partners/{partner}/timeline", get(timeline::of_partner))
+        .route("/partners/{partner}/timeline/{activity}", get(timeline::activity::of_partner))
+        .route("/registrations", get(registrations::queue::show).post(registrations::form::submit))
+        .route("/registrations/new", get(registrations::form::show))
+        .route(
+            "/registrations/{registration}",
+            get(registrations::detail::show).post(registrations::detail::decide),
+        )
         .route("/events", get(events::show))
         .route("/events/{event}/correct", post(events::correct))
         .route("/ledger", get(ledger::show))
@@ -195,6 +204,8 @@ fn records() -> Router<App> {
         .route("/{object}/{record}", get(record::show).post(record_edit::save))
         .route("/{object}/{record}/edit", get(record_edit::edit))
         .route("/{object}/{record}/archive", post(record::archive))
+        .route("/{object}/{record}/timeline", get(timeline::of_record))
+        .route("/{object}/{record}/timeline/{activity}", get(timeline::activity::of_record))
         .route("/conflicts/{conflict}/restore", post(record::restore))
 }
 

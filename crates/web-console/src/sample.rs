@@ -16,6 +16,7 @@ use proto::{
     v1::{Field, ObjectSchema, Value, value::Kind},
 };
 
+pub use acting::{activities, activity_text};
 pub use attribution::{
     balances, commissions, conversions, dashboard, days, ledger, model_difference, partner, partner_terms,
     payouts, program, programs,
@@ -25,16 +26,19 @@ pub use decision::{decision, reasons};
 pub use guards::{deliveries, guards, review_totals, reviews, webhooks};
 pub use ingest::{conversion_records, conversion_rules, ingest_urls, ingested, waiting_records};
 pub use keys::{crm_key, key};
+pub use registering::{crm_settings, registrations};
 pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 pub use salesforce::{salesforce, salesforce_connection, streamed};
 pub use writing::attribution_writing;
 
+mod acting;
 mod attribution;
 mod budget;
 mod decision;
 mod guards;
 mod ingest;
 mod keys;
+mod registering;
 mod review;
 mod salesforce;
 mod writing;

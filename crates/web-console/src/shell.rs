@@ -16,6 +16,7 @@ pub(crate) enum Nav {
     Records(String),
     Programs,
     Partners,
+    Registrations,
     Events,
     Review,
     Commissions,
@@ -164,6 +165,7 @@ pub(crate) const OBJECTS: &[(&str, &str)] = &[
 pub(crate) const ATTRIBUTION: &[(Nav, &str, &str, &str)] = &[
     (Nav::Programs, "/attribution/programs", "flag", "Programs"),
     (Nav::Partners, "/attribution/partners", "partner", "Partners"),
+    (Nav::Registrations, "/attribution/registrations", "deal", "Deal registrations"),
     (Nav::Events, "/attribution/events", "spark", "Events"),
     (Nav::Review, "/attribution/review", "shield", "Review queue"),
     (Nav::Commissions, "/attribution/commissions", "coins", "Commissions"),

@@ -13,7 +13,7 @@ use askama::filters::HtmlSafe;
 pub(crate) use chart::{Bar, Chart, Part, Unit};
 pub(crate) use icon::icon;
 pub(crate) use mark::mark;
-pub(crate) use moment::{duration_ms, seconds, time, to_time};
+pub(crate) use moment::{ago, duration_ms, seconds, time, to_time};
 pub(crate) use value::{amount, input_type, plain, show, show_labelled};
 
 /// Finished HTML.

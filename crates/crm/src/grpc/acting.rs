@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use model::ActivityId;
 use proto::crm as wire;
 use uuid::Uuid;
 
@@ -72,6 +73,19 @@ impl Service {
         let ids: Vec<Uuid> = places.into_iter().map(|place| place.activity).collect();
         let activities = store::timeline::read(&mut db, &ids).await?;
         Ok(wire::GetTimelineResponse { activities, next_page })
+    }
+
+    pub(super) async fn get_activity(
+        &self,
+        asker: &Asker,
+        request: wire::ActivityRequest,
+    ) -> Result<wire::ActivityText, Error> {
+        let missing = || Refusal::missing("activity_not_found", "There is no such activity.");
+        let id: ActivityId = text::id("activity_not_found", "activity", &request.id)?;
+        let mut db = self.pool.acquire().await?;
+        let body = store::timeline::body(&mut db, asker.organization, id).await?.ok_or_else(missing)?;
+        let activity = store::timeline::read(&mut db, &[id.uuid()]).await?.pop().ok_or_else(missing)?;
+        Ok(wire::ActivityText { activity: Some(activity), body })
     }
 }
 

@@ -140,6 +140,7 @@ serve! {
     reject_deal_registration(RejectDealRegistrationRequest) -> DealRegistration needs PartnersWrite;
     record_activities(RecordActivitiesRequest) -> RecordActivitiesResponse needs RecordsWrite;
     get_timeline(GetTimelineRequest) -> GetTimelineResponse needs RecordsRead;
+    get_activity(ActivityRequest) -> ActivityText needs RecordsRead;
     get_settings(GetSettingsRequest) -> Settings needs PartnersRead;
     set_settings(Settings) -> Settings needs PartnersWrite;
     list_notification_rules(ListNotificationRulesRequest) -> ListNotificationRulesResponse needs PartnersRead;

@@ -118,6 +118,20 @@ pub(crate) async fn read(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<wire
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
+/// All of the text of an activity; none where the organization has no such activity.
+pub(crate) async fn body(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    id: ActivityId,
+) -> Result<Option<String>, Error> {
+    let body = sqlx::query_scalar("SELECT body FROM activities WHERE organization = $1 AND id = $2")
+        .bind(organization.uuid())
+        .bind(id.uuid())
+        .fetch_optional(db)
+        .await?;
+    Ok(body)
+}
+
 /// What these activities concern.
 pub(crate) async fn concerned(db: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Concerned)>, Error> {
     let rows: Vec<(Uuid, Uuid, bool)> = sqlx::query_as(

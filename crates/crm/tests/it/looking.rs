@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use model::RecordId;
-use proto::crm::{GetTimelineRequest, NewActivity};
+use proto::crm::{ActivityRequest, GetTimelineRequest, NewActivity};
 use uuid::Uuid;
 
-use crate::world::{World, by, mail, noon, world};
+use crate::world::{World, by, code, mail, noon, world};
 
 fn acme() -> String {
     RecordId::from_uuid(Uuid::from_u128(0x77)).to_string()
@@ -151,4 +151,21 @@ async fn a_page_of_a_company_with_fifty_thousand_activities_comes_from_its_index
     .unwrap();
     let plan = plan.join("\n");
     assert!(plan.contains("concerns_timeline") && !plan.contains("Sort"), "{plan}");
+}
+
+#[tokio::test]
+async fn the_whole_of_a_long_text_is_told_to_whoever_asks_for_the_one_activity() {
+    let world = world().await;
+    let body = "It was a long talk. ".repeat(1_000);
+    let long = NewActivity { body: body.clone(), ..at_minute(1, "A talk") };
+    let id = world.record("ann", vec![long]).await.unwrap().remove(0).id;
+    let listed = world.timeline("viewer", &acme(), "").await.remove(0);
+    assert!(listed.has_more_text && listed.preview.len() < body.len());
+    let ask = |id: &str| ActivityRequest { id: id.to_owned() };
+    let told = world.client().get_activity(by("viewer", ask(&id))).await.unwrap().into_inner();
+    assert_eq!((told.body.as_str(), told.activity), (body.trim(), Some(listed)));
+    // Another organization has no such activity, and no other id names one.
+    for (who, id) in [("other", id.as_str()), ("viewer", "act_1"), ("viewer", &acme())] {
+        assert_eq!(code(world.client().get_activity(by(who, ask(id))).await), "activity_not_found");
+    }
 }

@@ -15,7 +15,11 @@ use proto::{
     v1::{Field, ObjectSchema, Value},
 };
 
-use super::{records, story::Story};
+use super::{
+    records,
+    story::Story,
+    timeline::{self, Item},
+};
 use crate::{
     app::App,
     failure::Failure,
@@ -44,6 +48,8 @@ pub(crate) struct RecordPage {
     story: Option<Story>,
     /// Why it is or is not synced, by mapping; the people who may see mappings see it.
     reasons: Vec<SyncReason>,
+    /// The newest of its timeline; none where that cannot be read.
+    recent: Option<Vec<Item>>,
 }
 respond::page_response!(RecordPage);
 
@@ -143,6 +149,7 @@ impl RecordPage {
             conflicts,
             story,
             reasons,
+            recent: None,
         }
     }
 
@@ -162,7 +169,9 @@ impl RecordPage {
         let history = sample::history();
         let page =
             Self::new(shell, CanonicalObject::Deal, &schema, &people, record, history, conflicts, None);
-        Self { reasons: sample::reasons(), ..page }
+        let activities = sample::activities().into_iter().take(3);
+        let recent = activities.map(|activity| Item::new(activity, "/records/deal/rec_0/timeline")).collect();
+        Self { reasons: sample::reasons(), recent: Some(recent), ..page }
     }
 
     pub(crate) fn sample_why(shell: Shell) -> Self {
@@ -227,12 +236,14 @@ pub(crate) async fn show(
     };
     let schema = records::schema(&app, &visitor, object).await?;
     let reasons = explain(&app, &visitor, &record.id).await?;
+    let recent =
+        timeline::recent(&app, &visitor, &format!("/records/{object}/{}", record.id), &record.id).await?;
     let people = People::load(&app, &visitor).await?;
     let title = if record.title.is_empty() { "Untitled".to_owned() } else { record.title.clone() };
     let shell = visitor.shell(title, Nav::Records(object.name().to_owned()));
     let (history, conflicts) = (history.into_inner().revisions, conflicts.into_inner().conflicts);
     let page = RecordPage::new(shell, object, &schema, &people, record, history, conflicts, story);
-    Ok(RecordPage { reasons, ..page })
+    Ok(RecordPage { reasons, recent, ..page })
 }
 
 async fn explain(app: &App, visitor: &Visitor, id: &str) -> Result<Vec<SyncReason>, Failure> {

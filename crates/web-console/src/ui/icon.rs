@@ -61,9 +61,26 @@ pub(crate) fn icon(name: &str) -> Markup {
         "link" => {
             r#"<path d="M8.5 11.5a3.5 3.5 0 0 0 5 0l3-3a3.5 3.5 0 0 0-5-5l-1 1M11.5 8.5a3.5 3.5 0 0 0-5 0l-3 3a3.5 3.5 0 0 0 5 5l1-1"/>"#
         }
-        _ => r#"<circle cx="10" cy="10" r="1.5"/>"#,
+        other => of_activity(other),
     };
     Markup(format!(
         r#"<svg class="icon" viewBox="0 0 20 20" width="20" height="20" aria-hidden="true" focusable="false">{drawing}</svg>"#
     ))
+}
+
+/// The drawings of what people do with records; of anything else a dot.
+fn of_activity(name: &str) -> &'static str {
+    match name {
+        "mail" => r#"<rect x="2.5" y="4.5" width="15" height="11" rx="2"/><path d="M3 6l7 5 7-5"/>"#,
+        "phone" => {
+            r#"<path d="M4 3.5h3l1.5 4-2 1.5a10 10 0 0 0 4.5 4.5l1.5-2 4 1.5v3a1 1 0 0 1-1 1A13.5 13.5 0 0 1 3 4.5a1 1 0 0 1 1-1z"/>"#
+        }
+        "calendar" => {
+            r#"<rect x="3" y="4.5" width="14" height="12.5" rx="2"/><path d="M3 8.5h14M7 2.5v4M13 2.5v4"/>"#
+        }
+        "ticket" => {
+            r#"<path d="M2.5 6h15v2.5a1.5 1.5 0 0 0 0 3V14h-15v-2.5a1.5 1.5 0 0 0 0-3zM12 6.5v1M12 9.5v1M12 12.5v1"/>"#
+        }
+        _ => r#"<circle cx="10" cy="10" r="1.5"/>"#,
+    }
 }

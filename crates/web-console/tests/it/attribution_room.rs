@@ -30,8 +30,9 @@ macro_rules! play {
         }
     };
 }
+pub(crate) use play;
 
-fn quiet<T>(_: &T) -> String {
+pub(crate) fn quiet<T>(_: &T) -> String {
     String::new()
 }
 

@@ -20,6 +20,7 @@ use proto::{
         self as con,
         connections_server::{Connections, ConnectionsServer},
     },
+    crm::crm_server::CrmServer,
     identity::{
         self as idy,
         identity_server::{Identity, IdentityServer},
@@ -165,7 +166,8 @@ impl Rooms {
             .add_service(AuditServer::new(self.clone()))
             .add_service(AttributionServer::new(self.clone()))
             .add_service(ConversionRulesServer::new(self.clone()))
-            .add_service(IngestUrlsServer::new(self.clone()));
+            .add_service(IngestUrlsServer::new(self.clone()))
+            .add_service(CrmServer::new(self.clone()));
         // With Nagle's algorithm on, each answer would wait 40 ms for an acknowledgement.
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         tokio::spawn(server.serve_with_incoming(incoming));
@@ -458,8 +460,9 @@ impl Sync for Rooms {
     }
     async fn get_record(&self, request: Request<syn::GetRecordRequest>) -> Answer<syn::Record> {
         self.enter(&request, Some(Scope::RecordsRead), "")?;
-        let record = sample::record(0);
-        if request.get_ref().id == record.id { Ok(Response::new(record)) } else { Err(Status::not_found("")) }
+        let mut records = (0..4).map(sample::record);
+        let found = records.find(|record| record.id == request.get_ref().id);
+        found.map(Response::new).ok_or_else(|| Status::not_found(""))
     }
     async fn create_record(&self, request: Request<syn::CreateRecordRequest>) -> Answer<syn::Record> {
         self.enter(&request, Some(Scope::RecordsWrite), "create")?;
