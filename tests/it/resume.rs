@@ -20,6 +20,10 @@ async fn ctrl_c_stops_everything_and_the_next_start_goes_on_where_it_ended() {
     assert!(servers.len() >= 2, "PostgreSQL and NATS run as children: {servers:?}");
     let history = format!("/api/v1/records/company/{id}/history");
     let before = house.ok("GET", &history, None).await;
+    let told = conversations(&house).await;
+    // A time of a series that was held stands beside the series.
+    let [messages, meetings, mails] = told;
+    assert!((messages, mails) == (3, 60) && meetings >= 30, "what the demo has: {told:?}");
 
     let (code, took) = house.interrupt().await;
     tell(&format!("Ctrl-C took {took:.1?}"));
@@ -36,11 +40,27 @@ async fn ctrl_c_stops_everything_and_the_next_start_goes_on_where_it_ended() {
     let state = house.wait_for_state("active").await;
     assert_eq!(state["id"], connection, "the connection is the same and needs nobody");
     assert_eq!(house.ok("GET", &history, None).await, before, "the history is what it was");
+    assert_eq!(conversations(&house).await, told, "what was said is kept, and not planted twice");
     house.wait_for_field("company", &companies[1], "phone", "+1 555 0502").await;
     house.edit("company", &id, json!({ "address_city": "Tromsø" })).await;
     house.hubspot().wait_for_property("companies", &companies[0], "city", "Tromsø").await;
     let chain = house.ok("GET", "/api/v1/audit/verify", None).await;
     assert_eq!(chain["whole"], true, "{chain}");
+}
+
+/// How many messages, meetings and mails the sandboxes have whom nobody maps.
+async fn conversations(house: &House) -> [usize; 3] {
+    let count = async |vendor: &str, path: &str, list: &str| {
+        let url = format!("{}/_sandbox/{path}", house.ready(&format!("sandboxes.{vendor}.url")));
+        let answer = reqwest::get(url).await.expect("the sandbox answers");
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        body[list].as_array().expect("a list").len()
+    };
+    [
+        count("slack", "messages?channel=deal-registrations", "messages").await,
+        count("google", "state", "results").await,
+        count("microsoft", "state/nora.field@harborline.example", "messages").await,
+    ]
 }
 
 // A person's word stands

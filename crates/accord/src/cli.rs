@@ -110,7 +110,8 @@ pub(crate) struct Suggest {
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Add an organization, four users and living sandboxes of HubSpot and Salesforce that are connected, mapped and synced.
+    /// Add an organization, four users and living sandboxes of HubSpot and Salesforce that are connected, mapped and synced;
+    /// beside them sandboxes of Slack, Google and Microsoft 365.
     #[arg(long)]
     pub(crate) demo: bool,
     /// Where everything is kept.
@@ -407,6 +408,12 @@ pub(crate) enum ServiceName {
     SandboxHubspot,
     /// A Salesforce simulator for trying things out; its change events are on the port after that of the rest.
     SandboxSalesforce,
+    /// A Slack simulator for trying things out; its origin is a page of channels for people.
+    SandboxSlack,
+    /// A Google simulator, of Calendar and Meet, for trying things out.
+    SandboxGoogle,
+    /// A Microsoft 365 simulator for trying things out; its mailboxes are pages under /mail.
+    SandboxMicrosoft,
 }
 
 impl ServiceName {
@@ -423,6 +430,9 @@ impl ServiceName {
             Self::WebConsole => "web-console",
             Self::SandboxHubspot => "sandbox-hubspot",
             Self::SandboxSalesforce => "sandbox-salesforce",
+            Self::SandboxSlack => "sandbox-slack",
+            Self::SandboxGoogle => "sandbox-google",
+            Self::SandboxMicrosoft => "sandbox-microsoft",
         }
     }
 }

@@ -119,7 +119,8 @@ impl Demo<'_> {
             connections: ConnectionsClient::with_interceptor(channel, key)
                 .max_decoding_message_size(proto::LARGEST_ANSWER),
         };
-        for planted in self.sandboxes.seed(self.up)? {
+        let planted = [self.sandboxes.seed(self.up)?, self.sandboxes.seed_conversations().await?];
+        for planted in planted.concat() {
             say(&format!("Filled the sandbox of {planted}"));
         }
         for crm in self.crms() {

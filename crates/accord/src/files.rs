@@ -30,6 +30,12 @@ pub(crate) struct Ports {
     pub(crate) salesforce: u16,
     #[serde(default)]
     pub(crate) salesforce_events: u16,
+    #[serde(default)]
+    pub(crate) slack: u16,
+    #[serde(default)]
+    pub(crate) google: u16,
+    #[serde(default)]
+    pub(crate) microsoft: u16,
 }
 
 /// Where the servers of a running `accord up` are.

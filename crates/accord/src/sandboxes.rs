@@ -1,7 +1,9 @@
-//! The vendors of the demo: simulators of HubSpot and Salesforce that remember what they had.
+//! The vendors of the demo: simulators of HubSpot, Salesforce, Slack, Google and Microsoft 365 that remember what they had.
+
+mod planting;
 
 use anyhow::Context;
-use sandbox::{hubspot, salesforce};
+use sandbox::{google, hubspot, microsoft, salesforce, slack};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,6 +16,9 @@ use crate::{
 pub(crate) struct Sandboxes {
     pub(crate) hubspot: hubspot::Handle,
     pub(crate) salesforce: Option<Salesforce>,
+    pub(crate) slack: slack::Handle,
+    pub(crate) google: google::Handle,
+    pub(crate) microsoft: microsoft::Handle,
 }
 
 /// A Salesforce with its change events.
@@ -37,13 +42,19 @@ impl Sandboxes {
             }
             false => None,
         };
-        Ok(Self { hubspot, salesforce })
+        let slack = start_slack(files, ports).await.context("start the Slack sandbox")?;
+        let google = start_google(files, ports).await.context("start the Google sandbox")?;
+        let microsoft = start_microsoft(files, ports).await.context("start the Microsoft 365 sandbox")?;
+        Ok(Self { hubspot, salesforce, slack, google, microsoft })
     }
 
     pub(crate) async fn shutdown(self) {
         if let Some(salesforce) = self.salesforce {
             salesforce.handle.shutdown().await;
         }
+        self.slack.shutdown().await;
+        self.google.shutdown().await;
+        self.microsoft.shutdown().await;
         self.hubspot.shutdown().await;
     }
 
@@ -64,10 +75,25 @@ impl Sandboxes {
             events_url: Some(salesforce.events.url.clone()),
         });
         let salesforce = salesforce.map(|salesforce| ("salesforce".to_owned(), salesforce));
-        std::iter::once(("hubspot".to_owned(), hubspot)).chain(salesforce)
+        let others = [
+            ("slack", self.slack.url(), self.slack.access_token()),
+            ("google", self.google.url(), self.google.access_token()),
+            ("microsoft", self.microsoft.url(), self.microsoft.access_token()),
+        ];
+        let others = others.map(|(vendor, url, access_token)| {
+            let sandbox = ready::Sandbox {
+                url: url.to_owned(),
+                access_token: access_token.to_owned(),
+                portal_id: None,
+                organization_id: None,
+                events_url: None,
+            };
+            (vendor.to_owned(), sandbox)
+        });
+        std::iter::once(("hubspot".to_owned(), hubspot)).chain(salesforce).chain(others)
     }
 
-    /// Plants records in those that have none yet.
+    /// Plants records in those CRMs that have none yet.
     pub(crate) fn seed(&self, up: &cli::Up) -> anyhow::Result<Vec<String>> {
         let mut planted = Vec::new();
         let is_empty = |state: Value| {
@@ -153,4 +179,33 @@ async fn start_salesforce(
     app.login_url = Some(handle.url().parse().context("read its address")?);
     app.pubsub_url = events.url.parse().context("read the address of its change events")?;
     Ok(Salesforce { handle, events })
+}
+
+async fn start_slack(files: &Files, ports: &mut Ports) -> anyhow::Result<slack::Handle> {
+    let state_file = Some(files.path("slack-sandbox.json"));
+    let settings = slack::Settings { seed: 7, state_file, ..slack::Settings::default() };
+    let listener = listen(ports.slack).await?;
+    ports.slack = listener.local_addr()?.port();
+    Ok(slack::start(settings, listener).await?)
+}
+
+async fn start_google(files: &Files, ports: &mut Ports) -> anyhow::Result<google::Handle> {
+    let settings = google::Settings {
+        seed: 7,
+        state_file: Some(files.path("google-sandbox.json")),
+        // Who tries it out does not wait ten minutes for what was said.
+        transcript_delay_ms: 10_000,
+        ..google::Settings::default()
+    };
+    let listener = listen(ports.google).await?;
+    ports.google = listener.local_addr()?.port();
+    Ok(google::start(settings, listener).await?)
+}
+
+async fn start_microsoft(files: &Files, ports: &mut Ports) -> anyhow::Result<microsoft::Handle> {
+    let state_file = Some(files.path("microsoft-sandbox.json"));
+    let settings = microsoft::Settings { seed: 7, state_file, ..microsoft::Settings::default() };
+    let listener = listen(ports.microsoft).await?;
+    ports.microsoft = listener.local_addr()?.port();
+    Ok(microsoft::start(settings, listener).await?)
 }

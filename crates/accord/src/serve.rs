@@ -30,6 +30,9 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         ServiceName::SandboxSalesforce => {
             return sandbox_salesforce(serve, listener, health, &shutdown).await;
         }
+        ServiceName::SandboxSlack => return sandbox_slack(serve, listener, health, &shutdown).await,
+        ServiceName::SandboxGoogle => return sandbox_google(serve, listener, health, &shutdown).await,
+        ServiceName::SandboxMicrosoft => return sandbox_microsoft(serve, listener, health, &shutdown).await,
         _ => {}
     }
     let mut listeners = Listeners { health: Some(health), ..Listeners::default() };
@@ -84,6 +87,45 @@ async fn sandbox_salesforce(
     }
     let handle = sandbox::salesforce::start(settings, listener).await.context("start the sandbox")?;
     handle.serve_events(events).context("serve the sandbox's change events")?;
+    until_shutdown(serve.service, health_listener, shutdown).await?;
+    handle.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sandbox_slack(
+    serve: Serve,
+    listener: TcpListener,
+    health_listener: TcpListener,
+    shutdown: &Shutdown,
+) -> anyhow::Result<ExitCode> {
+    let settings = sandbox::slack::Settings::default();
+    let handle = sandbox::slack::start(settings, listener).await.context("start the sandbox")?;
+    until_shutdown(serve.service, health_listener, shutdown).await?;
+    handle.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sandbox_google(
+    serve: Serve,
+    listener: TcpListener,
+    health_listener: TcpListener,
+    shutdown: &Shutdown,
+) -> anyhow::Result<ExitCode> {
+    let settings = sandbox::google::Settings::default();
+    let handle = sandbox::google::start(settings, listener).await.context("start the sandbox")?;
+    until_shutdown(serve.service, health_listener, shutdown).await?;
+    handle.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sandbox_microsoft(
+    serve: Serve,
+    listener: TcpListener,
+    health_listener: TcpListener,
+    shutdown: &Shutdown,
+) -> anyhow::Result<ExitCode> {
+    let settings = sandbox::microsoft::Settings::default();
+    let handle = sandbox::microsoft::start(settings, listener).await.context("start the sandbox")?;
     until_shutdown(serve.service, health_listener, shutdown).await?;
     handle.shutdown().await;
     Ok(ExitCode::SUCCESS)

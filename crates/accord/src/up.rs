@@ -293,6 +293,12 @@ fn announce(up: &Up, ready: &Ready, data_dir: &Path) -> anyhow::Result<()> {
     for (name, sandbox) in &ready.sandboxes {
         text += &format!("  Sandbox   {} ({name})\n", sandbox.url);
     }
+    if let Some(slack) = ready.sandboxes.get("slack") {
+        text += &format!("  Slack     {}/ in a browser: the channels, whoever you are\n", slack.url);
+    }
+    if let Some(microsoft) = ready.sandboxes.get("microsoft") {
+        text += &format!("  Mail      {}/mail in a browser: the mailboxes\n", microsoft.url);
+    }
     text += &format!("  Data      {}\n", data_dir.display());
     if up.demo {
         text += "\n  The sandboxes' users edit a few records a minute. Watch them arrive under Records, edit one yourself and\n  \

@@ -2,6 +2,7 @@
 
 mod calls;
 mod clock;
+mod faults;
 mod names;
 mod page;
 mod paths;

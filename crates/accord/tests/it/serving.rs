@@ -178,3 +178,35 @@ impl Door {
         .await
     }
 }
+
+#[tokio::test]
+async fn a_sandbox_alone_needs_nothing_and_answers_as_its_vendor_does() {
+    let answers = [
+        ("slack", "/api/auth.test", 200, "not_authed"),
+        ("google", "/calendar/v3/users/me/calendarList", 401, "Login Required"),
+        ("microsoft", "/v1.0/me", 401, "InvalidAuthenticationToken"),
+    ];
+    let http = Client::try_new(Duration::from_secs(5)).unwrap();
+    for (vendor, path, status, words) in answers {
+        let (listen, health) = (testkit::free_port().unwrap(), testkit::free_port().unwrap());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_accord"))
+            .args(["serve", &format!("sandbox-{vendor}")])
+            .env("ACCORD_LISTEN", format!("127.0.0.1:{listen}"))
+            .env("ACCORD_HEALTH_LISTEN", format!("127.0.0.1:{health}"))
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let ready = format!("http://127.0.0.1:{health}/health/ready").parse().unwrap();
+        eventually(SOON, &format!("the {vendor} sandbox to be ready"), || async {
+            (http.get(&ready, None).await.ok()?.status == 200).then_some(())
+        })
+        .await;
+        let url = format!("http://127.0.0.1:{listen}{path}").parse().unwrap();
+        let answer = http.get(&url, None).await.unwrap();
+        let said = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status == status && said.contains(words), "{vendor}: {} {said}", answer.status);
+        child.start_kill().unwrap();
+        child.wait().await.unwrap();
+    }
+}

@@ -118,10 +118,9 @@ pub(crate) fn faults(sim: &mut Sim, _call: &Call) -> Outcome {
 /// `POST /_sandbox/faults`
 pub(crate) fn add_fault(sim: &mut Sim, call: &Call) -> Outcome {
     let fault: Fault = call.shape()?;
-    if fault.times == Some(0) || fault.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
+    if !sim.faults.try_set(fault) {
         return Err(Failure::bad("invalid", "times starts at 1 and probability is between 0 and 1"));
     }
-    sim.faults.set.push(fault);
     faults(sim, call)
 }
 

@@ -1,8 +1,6 @@
-//! Faults on dial: what goes wrong, on which calls, how often.
+//! Faults on dial: what goes wrong, and what the vendor answers then.
 
 use http::StatusCode;
-use rand::Rng;
-use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::errors::Failure;
@@ -47,66 +45,8 @@ pub enum FaultKind {
     TimeoutAfterApply,
 }
 
-/// Which calls a fault hits. Both conditions must hold; an absent one always does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FaultMatch {
-    /// The path starts with this.
-    pub path_prefix: Option<String>,
-    /// The HTTP method, in any case.
-    pub method: Option<String>,
-}
-
 /// A fault that waits for its calls.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// Which calls it hits.
-    #[serde(default, rename = "match")]
-    pub on: FaultMatch,
-    /// What goes wrong.
-    pub kind: FaultKind,
-    /// How many calls it hits before it is gone; without it, every one until faults are cleared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub times: Option<u32>,
-    /// The chance (0 to 1) that a matching call is hit; 1 without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probability: Option<f64>,
-    /// Milliseconds, for `slow` (1,000 without it) and `timeout_after_apply` (30,000 without it).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay_ms: Option<u64>,
-}
-
-/// The faults that are set.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    pub(crate) set: Vec<Fault>,
-}
-
-impl Faults {
-    /// The fault that hits this call, if any; its count goes down.
-    pub(crate) fn strike(&mut self, method: &str, path: &str, rng: &mut StdRng) -> Option<Fault> {
-        let at = self.set.iter().position(|fault| {
-            fault.on.covers(method, path)
-                && fault.probability.is_none_or(|p| rng.random_bool(p.clamp(0.0, 1.0)))
-        })?;
-        let fault = self.set[at].clone();
-        if let Some(left) = &mut self.set[at].times {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.set.remove(at);
-            }
-        }
-        Some(fault)
-    }
-}
-
-impl FaultMatch {
-    fn covers(&self, method: &str, path: &str) -> bool {
-        self.path_prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix.as_str()))
-            && self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-    }
-}
+pub type Fault = crate::faults::Fault<FaultKind>;
 
 impl FaultKind {
     /// The vendor's answer where the fault is an answer of its own.

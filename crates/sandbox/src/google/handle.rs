@@ -14,7 +14,7 @@ use super::auth::Auth;
 use super::calendar::Calendar;
 use super::call::Call;
 use super::errors::{Failure, Style};
-use super::faults::{Fault, Faults};
+use super::faults::Fault;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::routes::{Class, Match, find};
@@ -23,6 +23,7 @@ use super::sim::Sim;
 use super::{Settings, push};
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::faults::Faults;
 use crate::serving::{ControlError, read};
 
 /// How often time alone is given its due: transcripts, channels.

@@ -32,8 +32,9 @@ mod when;
 
 use std::path::PathBuf;
 
+pub use crate::faults::FaultMatch;
 pub use crate::serving::ControlError;
-pub use faults::{Fault, FaultKind, FaultMatch};
+pub use faults::{Fault, FaultKind};
 pub use handle::{Handle, start};
 
 /// How the simulator starts. Most of it can be changed later through the control API.

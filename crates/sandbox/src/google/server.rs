@@ -4,8 +4,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use jiff::Timestamp;
+use http::StatusCode;
 use serde::Serialize;
 
 use super::call::{Call, JSON, Outcome, Reply};
@@ -51,7 +50,7 @@ async fn serve(
         shared.dawdle(delay_ms).await;
     }
     let Some(outcome) = shared.perform(&mut call, kind) else { return serving::hang_up(&scissors) };
-    let response = dated(respond(outcome, style), call.now_ms);
+    let response = serving::dated(respond(outcome, style), call.now_ms);
     match kind {
         Some(FaultKind::TimeoutAfterApply) => shared.hang(delay_ms, &scissors).await,
         Some(FaultKind::CutMidBody) => serving::cut(response).await,
@@ -94,7 +93,7 @@ impl Shared {
         }
         let mut sim = self.lock();
         let Sim { faults, rng, .. } = &mut *sim;
-        faults.strike(call.route.method.as_str(), &call.path, rng)
+        faults.hit(rng, |fault| fault.on.covers(call.route.method.as_str(), &call.path))
     }
 
     /// Runs a call under its fault. None means that the connection ends without an answer.
@@ -150,14 +149,4 @@ fn respond(outcome: Outcome, style: Style) -> Response {
     });
     let location = reply.location.map(|to| ("location", to));
     serving::answer((reply.status, reply.content_type, reply.body), location)
-}
-
-/// With the time of the simulator's clock.
-fn dated(mut response: Response, now_ms: i64) -> Response {
-    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
-    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    if let Ok(date) = HeaderValue::from_str(&date) {
-        response.headers_mut().insert(header::DATE, date);
-    }
-    response
 }

@@ -11,7 +11,7 @@ use super::calendar::Calendar;
 use super::call::{Call, Outcome};
 use super::conference::Conference;
 use super::errors::Failure;
-use super::faults::Faults;
+use super::faults::Fault;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::push::{Channel, Message};
@@ -19,6 +19,7 @@ use super::routes::{Access, Class};
 use super::server::Client;
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::faults::Faults;
 
 /// Everything the simulator knows.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(crate) struct Sim {
     pub(crate) messages: VecDeque<Message>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
-    pub(crate) faults: Faults,
+    pub(crate) faults: Faults<Fault>,
     pub(crate) calls: CallLog<Client>,
     pub(crate) journal: Option<Journal>,
     pub(crate) rng: StdRng,

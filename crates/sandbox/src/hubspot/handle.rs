@@ -11,7 +11,7 @@ use super::auth::Auth;
 use super::call::Call;
 use super::clock::Clock;
 use super::errors::Failure;
-use super::faults::{Fault, Faults};
+use super::faults::Fault;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::portal::Portal;
@@ -20,6 +20,7 @@ use super::server::{Shared, router};
 use super::sim::{Dials, Sim};
 use super::{Settings, living};
 use crate::calls::CallLog;
+use crate::faults::Faults;
 use crate::paths::params_of;
 use crate::serving::{ControlError, read};
 

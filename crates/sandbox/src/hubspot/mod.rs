@@ -38,8 +38,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock, names};
 
+pub use crate::faults::FaultMatch;
 pub use crate::serving::ControlError;
-pub use faults::{Fault, FaultKind, FaultMatch};
+pub use faults::{Fault, FaultKind};
 pub use handle::{Handle, start};
 
 /// The subscription of the simulated portal.

@@ -124,7 +124,7 @@ impl Shared {
         }
         let mut sim = self.lock();
         let Sim { faults, rng, .. } = &mut *sim;
-        faults.strike(method.as_str(), uri.path(), rng)
+        faults.hit(rng, |fault| fault.on.covers(method.as_str(), uri.path()))
     }
 
     /// Runs a call under its fault. None means that the connection ends without an answer.

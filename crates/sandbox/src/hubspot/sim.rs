@@ -9,13 +9,14 @@ use super::auth::{Auth, Caller};
 use super::call::{Call, Outcome};
 use super::clock::Clock;
 use super::errors::Failure;
-use super::faults::Faults;
+use super::faults::Fault;
 use super::journal::Journal;
 use super::limits::{Headers, Limits};
 use super::portal::Portal;
 use super::routes::{Access, Class, Mode};
 use super::server::Client;
 use crate::calls::CallLog;
+use crate::faults::Faults;
 
 /// Behaviour that only the control API turns.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -37,7 +38,7 @@ pub(crate) struct Sim {
     pub(crate) portals: Vec<Portal>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
-    pub(crate) faults: Faults,
+    pub(crate) faults: Faults<Fault>,
     pub(crate) calls: CallLog<Client>,
     pub(crate) journal: Option<Journal>,
     pub(crate) rng: StdRng,

@@ -1,11 +1,10 @@
-//! Faults on dial: what goes wrong, on which calls, how often.
+//! Faults on dial: what goes wrong, on which calls, and what the vendor answers then.
 
 use http::StatusCode;
-use rand::Rng;
-use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::errors::Failure;
+use crate::faults::{Dialled, is_same, starts};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,41 +85,17 @@ pub struct Fault {
     pub code: Option<u32>,
 }
 
-/// The faults that are set.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    pub(crate) set: Vec<Fault>,
-}
-
-impl Faults {
-    /// The fault that hits this call, if any; its count goes down.
-    pub(crate) fn strike(
-        &mut self,
-        method: &str,
-        path: &str,
-        query: &str,
-        rng: &mut StdRng,
-    ) -> Option<Fault> {
-        let at = self.set.iter().position(|fault| {
-            fault.on.covers(method, path, query)
-                && fault.probability.is_none_or(|p| rng.random_bool(p.clamp(0.0, 1.0)))
-        })?;
-        let fault = self.set[at].clone();
-        if let Some(left) = &mut self.set[at].times {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.set.remove(at);
-            }
-        }
-        Some(fault)
+impl Dialled for Fault {
+    fn dial(&mut self) -> (&mut Option<u32>, Option<f64>) {
+        (&mut self.times, self.probability)
     }
 }
 
 impl FaultMatch {
-    fn covers(&self, method: &str, path: &str, query: &str) -> bool {
-        self.path_prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix.as_str()))
+    pub(crate) fn covers(&self, method: &str, path: &str, query: &str) -> bool {
+        starts(self.path_prefix.as_deref(), path)
             && self.contains.as_ref().is_none_or(|part| path.contains(&**part) || query.contains(&**part))
-            && self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && is_same(self.method.as_deref(), method)
     }
 }
 

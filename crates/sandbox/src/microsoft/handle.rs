@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::auth::Auth;
 use super::clock::Clock;
 use super::errors::Failure;
-use super::faults::{Fault, Faults};
+use super::faults::Fault;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::mailbox::{Mailbox, Person};
@@ -21,6 +21,7 @@ use super::server::{Shared, read_call, router};
 use super::sim::{Dials, Sim};
 use super::{DOMAIN, Settings, living, notify};
 use crate::calls::CallLog;
+use crate::faults::Faults;
 use crate::serving::{ControlError, read};
 
 /// A running simulator. Clones share it; it ends with [`Handle::shutdown`] or with the runtime.

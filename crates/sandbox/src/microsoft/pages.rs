@@ -24,7 +24,9 @@ const STYLE: &str = "<style>main{max-width:54rem;margin:4vh auto}table{width:100
     tr.unread{font-weight:600}a{color:var(--accent)}nav{display:flex;gap:1rem;flex-wrap:wrap;margin-bottom:1rem}\
     pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:1rem 0}\
     textarea{width:100%;min-height:7rem;font:inherit;padding:.6rem;border-radius:8px;border:1px solid var(--line);\
-    background:var(--page);color:inherit}small{color:var(--soft)}</style>";
+    background:var(--page);color:inherit}small{color:var(--soft)}\
+    @media(max-width:38rem){main{margin:0;max-width:none}th{display:none}td{display:block;border:0;padding:0}\
+    tr{display:block;padding:.6rem 0;border-bottom:1px solid var(--line)}}</style>";
 
 fn page(title: &str, body: &str) -> Reply {
     let body =

@@ -208,7 +208,7 @@ impl Sim {
         }
         let names = call.query.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("&");
         let Sim { faults, rng, .. } = self;
-        faults.strike(call.route.method.as_str(), &call.path, &names, rng)
+        faults.hit(rng, |fault| fault.on.covers(call.route.method.as_str(), &call.path, &names))
     }
 
     /// Runs a call, or answers it as its fault does.

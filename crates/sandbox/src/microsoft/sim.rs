@@ -11,7 +11,7 @@ use super::auth::Auth;
 use super::call::{Call, Outcome};
 use super::clock::Clock;
 use super::errors::Failure;
-use super::faults::Faults;
+use super::faults::Fault;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::mailbox::{Mailbox, Person};
@@ -19,6 +19,7 @@ use super::routes::{Access, Class};
 use super::server::Client;
 use super::subscriptions::{self, Delivery, Subscription};
 use crate::calls::CallLog;
+use crate::faults::Faults;
 
 /// What becomes of notifications.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ pub(crate) struct Sim {
     /// What was sent, in the order of sending.
     pub(crate) left: Vec<Value>,
     pub(crate) limits: Limits,
-    pub(crate) faults: Faults,
+    pub(crate) faults: Faults<Fault>,
     pub(crate) calls: CallLog<Client>,
     pub(crate) journal: Option<Journal>,
     pub(crate) rng: StdRng,

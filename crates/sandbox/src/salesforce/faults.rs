@@ -1,11 +1,11 @@
-//! Faults on dial: what goes wrong, on which calls or records, how often.
+//! Faults on dial: what goes wrong, on which calls or records, and what the vendor answers then.
 
 use http::StatusCode;
-use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::errors::{Failure, Problem};
+use crate::faults::{Dialled, Faults, is_same, starts};
 
 /// What goes wrong. The last six hit single records on their way into the org.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,20 +95,20 @@ pub(crate) struct Row<'a> {
     pub(crate) allow_save: bool,
 }
 
-/// The faults that are set.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    pub(crate) set: Vec<Fault>,
+impl Dialled for Fault {
+    fn dial(&mut self) -> (&mut Option<u32>, Option<f64>) {
+        (&mut self.times, self.probability)
+    }
 }
 
-impl Faults {
+impl Faults<Fault> {
     /// The fault that hits this call, if any; its count goes down.
     pub(crate) fn strike(&mut self, method: &str, path: &str, rng: &mut StdRng) -> Option<Fault> {
         self.hit(rng, |fault| {
             let on = &fault.on;
             !fault.kind.is_about_records()
-                && on.path_prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix.as_str()))
-                && on.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+                && starts(on.path_prefix.as_deref(), path)
+                && is_same(on.method.as_deref(), method)
         })
     }
 
@@ -119,24 +119,10 @@ impl Faults {
             let names = |wanted: &String| row.fields.iter().any(|name| name.eq_ignore_ascii_case(wanted));
             fault.kind.is_about_records()
                 && !(fault.kind == FaultKind::DuplicateRule && row.allow_save)
-                && on.object.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(row.object))
+                && is_same(on.object.as_deref(), row.object)
                 && on.field.as_ref().is_none_or(names)
         })?;
         Some(fault.problem(row.id))
-    }
-
-    fn hit(&mut self, rng: &mut StdRng, covers: impl Fn(&Fault) -> bool) -> Option<Fault> {
-        let at = self.set.iter().position(|fault| {
-            covers(fault) && fault.probability.is_none_or(|p| rng.random_bool(p.clamp(0.0, 1.0)))
-        })?;
-        let fault = self.set[at].clone();
-        if let Some(left) = &mut self.set[at].times {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.set.remove(at);
-            }
-        }
-        Some(fault)
     }
 }
 

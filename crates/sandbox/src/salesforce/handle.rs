@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::auth::Auth;
 use super::call::Call;
 use super::errors::{Failure, Words};
-use super::faults::{Fault, Faults};
+use super::faults::Fault;
 use super::limits::Allocation;
 use super::org::Org;
 use super::pubsub::Events;
@@ -25,6 +25,7 @@ use super::state::State;
 use super::{Environment, Settings, living};
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::faults::Faults;
 use crate::serving::{ControlError, read};
 
 /// How often time alone is given its due: late commits, the recycle bin.

@@ -4,8 +4,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use jiff::Timestamp;
+use http::StatusCode;
 use serde::Serialize;
 
 use super::call::{Call, JSON, Outcome, Reply};
@@ -106,7 +105,7 @@ async fn serve(
         shared.dawdle(delay_ms).await;
     }
     let Some(outcome) = shared.perform(&mut call, kind) else { return serving::hang_up(&scissors) };
-    let response = dated(respond(outcome), call.now_ms);
+    let response = serving::dated(respond(outcome), call.now_ms);
     match kind {
         Some(FaultKind::TimeoutAfterApply) => shared.hang(delay_ms, &scissors).await,
         Some(FaultKind::CutMidBody) => serving::cut(response).await,
@@ -151,16 +150,6 @@ fn respond(outcome: Outcome) -> Response {
         Reply { status: failure.status, content_type, body: body.into(), headers: failure.headers }
     });
     serving::answer((reply.status, reply.content_type, reply.body), reply.headers)
-}
-
-/// With the time of the simulator's clock, by which its records are stamped.
-fn dated(mut response: Response, now_ms: i64) -> Response {
-    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default();
-    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    if let Ok(date) = HeaderValue::from_str(&date) {
-        response.headers_mut().insert(header::DATE, date);
-    }
-    response
 }
 
 fn bad_gateway() -> Reply {

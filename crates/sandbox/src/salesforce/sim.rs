@@ -9,7 +9,7 @@ use super::bulk::Job;
 use super::call::{Call, Outcome};
 use super::describe::{NEWEST, OLDEST};
 use super::errors::Failure;
-use super::faults::Faults;
+use super::faults::Fault;
 use super::id::Id;
 use super::limits::Allocation;
 use super::org::Org;
@@ -21,6 +21,7 @@ use super::state::State;
 use super::{Edition, Settings};
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::faults::Faults;
 
 /// Behaviour that only the control API turns.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ pub(crate) struct Sim {
     pub(crate) clock: Clock,
     pub(crate) org: Org,
     pub(crate) auth: Auth,
-    pub(crate) faults: Faults,
+    pub(crate) faults: Faults<Fault>,
     pub(crate) calls: CallLog<Client>,
     pub(crate) allocation: Allocation,
     pub(crate) cursors: Cursors,

@@ -1,11 +1,10 @@
-//! Faults on dial: what goes wrong, on which calls, how often.
+//! Faults on dial: what goes wrong, and what the vendor answers then.
 
 use http::StatusCode;
-use rand::Rng;
-use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::errors::Failure;
+use crate::faults::{Dialled, FaultMatch};
 
 /// Seconds that a refused client is told to wait when the fault does not say.
 const RETRY_AFTER_S: u64 = 30;
@@ -44,16 +43,6 @@ pub enum FaultKind {
     TimeoutAfterApply,
 }
 
-/// Which calls a fault hits. Both conditions must hold; an absent one always does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FaultMatch {
-    /// The path starts with this.
-    pub path_prefix: Option<String>,
-    /// The HTTP method, in any case.
-    pub method: Option<String>,
-}
-
 /// A fault that waits for its calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,34 +69,9 @@ pub struct Fault {
     pub error: Option<String>,
 }
 
-/// The faults that are set.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    pub(crate) set: Vec<Fault>,
-}
-
-impl Faults {
-    /// The fault that hits this call, if any; its count goes down.
-    pub(crate) fn strike(&mut self, method: &str, path: &str, rng: &mut StdRng) -> Option<Fault> {
-        let at = self.set.iter().position(|fault| {
-            fault.on.covers(method, path)
-                && fault.probability.is_none_or(|p| rng.random_bool(p.clamp(0.0, 1.0)))
-        })?;
-        let fault = self.set[at].clone();
-        if let Some(left) = &mut self.set[at].times {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.set.remove(at);
-            }
-        }
-        Some(fault)
-    }
-}
-
-impl FaultMatch {
-    fn covers(&self, method: &str, path: &str) -> bool {
-        self.path_prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix.as_str()))
-            && self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+impl Dialled for Fault {
+    fn dial(&mut self) -> (&mut Option<u32>, Option<f64>) {
+        (&mut self.times, self.probability)
     }
 }
 

@@ -16,7 +16,7 @@ use super::call::{Args, Call, Credentials, Outcome};
 use super::courier;
 use super::delivery::Deliveries;
 use super::errors::Failure;
-use super::faults::{Fault, Faults};
+use super::faults::Fault;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::routes::{Class, ROUTES, Verb};
@@ -26,6 +26,7 @@ use super::sim::Sim;
 use super::workspace::Workspace;
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::faults::Faults;
 use crate::paths::params_of;
 use crate::serving::{ControlError, read};
 

@@ -30,8 +30,9 @@ mod users;
 mod views;
 mod workspace;
 
+pub use crate::faults::FaultMatch;
 pub use crate::serving::ControlError;
-pub use faults::{Fault, FaultKind, FaultMatch};
+pub use faults::{Fault, FaultKind};
 pub use handle::{Handle, start};
 pub use settings::Settings;
 

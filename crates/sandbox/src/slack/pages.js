@@ -1,5 +1,8 @@
 // Shows what is new without a reload, and leaves alone what somebody fills in.
 const parts = ['messages', 'modal'];
+function fill() {
+  document.querySelector('#dialog-form textarea, #dialog-form input:not([type=hidden]), #dialog-form select')?.focus();
+}
 async function look() {
   try {
     const answer = await fetch(location.href);
@@ -9,7 +12,7 @@ async function look() {
         const [now, then] = [fresh.getElementById(id), document.getElementById(id)];
         if (now && then && now.dataset.mark !== then.dataset.mark) {
           then.replaceWith(now);
-          if (id === 'modal') document.querySelector('#dialog-form textarea, #dialog-form input:not([type=hidden]), #dialog-form select')?.focus();
+          if (id === 'modal') fill();
         }
       }
     }
@@ -24,4 +27,5 @@ document.addEventListener('keydown', event => {
   if (event.key === 'Escape') document.getElementById('close')?.click();
 });
 document.getElementById('who')?.addEventListener('change', event => event.target.form.submit());
+fill();
 setTimeout(look, 700);

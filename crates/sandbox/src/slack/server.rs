@@ -110,7 +110,7 @@ impl Shared {
         }
         let mut sim = self.lock();
         let Sim { faults, rng, .. } = &mut *sim;
-        faults.strike(parts.method.as_str(), parts.uri.path(), rng)
+        faults.hit(rng, |fault| fault.on.covers(parts.method.as_str(), parts.uri.path()))
     }
 
     /// Runs a call under its fault. None means that the connection ends without an answer.

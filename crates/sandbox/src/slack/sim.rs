@@ -11,7 +11,7 @@ use super::auth::Auth;
 use super::call::{Call, Outcome};
 use super::delivery::Deliveries;
 use super::errors::Failure;
-use super::faults::Faults;
+use super::faults::Fault;
 use super::interaction::Trigger;
 use super::journal::Journal;
 use super::limits::Limits;
@@ -22,6 +22,7 @@ use super::views::View;
 use super::workspace::Workspace;
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::faults::Faults;
 
 /// Headers that go with an answer.
 pub(crate) type Headers = Vec<(&'static str, String)>;
@@ -36,7 +37,7 @@ pub(crate) struct Sim {
     pub(crate) workspaces: Vec<Workspace>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
-    pub(crate) faults: Faults,
+    pub(crate) faults: Faults<Fault>,
     pub(crate) calls: CallLog<Client>,
     pub(crate) triggers: HashMap<String, Trigger>,
     /// Open dialogs, the topmost of a user last.

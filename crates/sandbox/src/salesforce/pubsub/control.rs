@@ -20,7 +20,7 @@ fn refused(message: impl Into<String>) -> Failure {
 /// `GET /_sandbox/stream`: the settings, the faults that are set, and how many events are kept.
 pub(crate) fn stream(sim: &mut Sim, _call: &Call) -> Outcome {
     let Events { settings, faults, log, .. } = &sim.events;
-    Reply::ok(&json!({"settings": settings, "faults": faults, "events": log.len()}))
+    Reply::ok(&json!({"settings": settings, "faults": faults.set, "events": log.len()}))
 }
 
 /// `POST /_sandbox/stream/settings`: what is named changes for what is committed from now on, the rest stays.
@@ -103,15 +103,14 @@ pub(crate) fn migrate(sim: &mut Sim, call: &Call) -> Outcome {
 /// `POST /_sandbox/stream/faults`
 pub(crate) fn add_fault(sim: &mut Sim, call: &Call) -> Outcome {
     let fault: StreamFault = call.shape()?;
-    if fault.times == Some(0) || fault.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
+    if !sim.events.faults.try_set(fault) {
         return Err(refused("times starts at 1 and probability is between 0 and 1"));
     }
-    sim.events.faults.push(fault);
     stream(sim, call)
 }
 
 /// `DELETE /_sandbox/stream/faults`
 pub(crate) fn clear_faults(sim: &mut Sim, _call: &Call) -> Outcome {
-    sim.events.faults.clear();
+    sim.events.faults.set.clear();
     Reply::empty(StatusCode::NO_CONTENT)
 }

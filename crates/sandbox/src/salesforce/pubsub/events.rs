@@ -16,6 +16,7 @@ use super::event::ChangeType;
 use super::faults::{StreamFault, StreamFaultKind};
 use super::log::Log;
 use super::schema::{Described, EventSchema, event_name};
+use crate::faults::Faults;
 use crate::salesforce::id::Id;
 use crate::salesforce::journal::{Changed, Commit};
 use crate::salesforce::object::Object;
@@ -85,7 +86,7 @@ impl Schemas {
 #[derive(Debug)]
 pub(crate) struct Events {
     pub(crate) settings: StreamSettings,
-    pub(crate) faults: Vec<StreamFault>,
+    pub(crate) faults: Faults<StreamFault>,
     pub(crate) cut: Cut,
     pub(crate) log: Log,
     pub(crate) rng: StdRng,
@@ -104,7 +105,7 @@ impl Events {
     pub(crate) fn new(settings: StreamSettings, seed: u64) -> Self {
         Self {
             settings,
-            faults: Vec::new(),
+            faults: Faults::default(),
             cut: Cut { number: 0, kind: StreamFaultKind::Unavailable },
             log: Log::default(),
             rng: StdRng::seed_from_u64(seed),

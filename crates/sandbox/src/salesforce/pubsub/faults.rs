@@ -1,10 +1,10 @@
 //! Faults on dial: what goes wrong on the event stream, in which calls, how often.
 
-use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::errors::{self, Refusal};
+use crate::faults::{Dialled, Faults};
 
 /// A call of the Pub/Sub API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,19 +74,15 @@ impl StreamFaultKind {
     }
 }
 
-/// The fault that hits this call, if any; its count goes down.
-pub(crate) fn strike(faults: &mut Vec<StreamFault>, rpc: Rpc, rng: &mut StdRng) -> Option<StreamFault> {
-    let at = faults.iter().position(|fault| {
-        fault.rpc.is_none_or(|wanted| wanted == rpc)
-            && (rpc == Rpc::Subscribe || fault.after_events == 0)
-            && fault.probability.is_none_or(|p| rng.random_bool(p.clamp(0.0, 1.0)))
-    })?;
-    let fault = faults[at].clone();
-    if let Some(left) = &mut faults[at].times {
-        *left = left.saturating_sub(1);
-        if *left == 0 {
-            faults.remove(at);
-        }
+impl Dialled for StreamFault {
+    fn dial(&mut self) -> (&mut Option<u32>, Option<f64>) {
+        (&mut self.times, self.probability)
     }
-    Some(fault)
+}
+
+/// The fault that hits this call, if any; its count goes down.
+pub(crate) fn strike(faults: &mut Faults<StreamFault>, rpc: Rpc, rng: &mut StdRng) -> Option<StreamFault> {
+    faults.hit(rng, |fault| {
+        fault.rpc.is_none_or(|wanted| wanted == rpc) && (rpc == Rpc::Subscribe || fault.after_events == 0)
+    })
 }

@@ -29,7 +29,7 @@ impl Handle {
 
     /// Sets a fault of the event stream.
     pub fn add_stream_fault(&self, fault: StreamFault) {
-        self.shared.lock().events.faults.push(fault);
+        self.shared.lock().events.faults.set.push(fault);
     }
 
     /// Hits every running subscription with a fault now.

@@ -7,8 +7,11 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, StatusCode};
+use sandbox::slack::Settings;
 use serde_json::Value;
+use sha2::Sha256;
 use tokio::net::TcpListener;
 
 /// One request that came.
@@ -21,6 +24,15 @@ pub(crate) struct Received {
 impl Received {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Whether the app's secret signed this body at this time.
+    pub(crate) fn is_signed(&self) -> bool {
+        let secret = Settings::default().signing_secret;
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+        mac.update(format!("v0:{}:{}", self.header("x-slack-request-timestamp"), self.body).as_bytes());
+        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.header("x-slack-signature") == format!("v0={hex}")
     }
 
     /// What an interaction says.

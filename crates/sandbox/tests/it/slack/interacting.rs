@@ -218,16 +218,20 @@ async fn a_click_can_be_replayed_aged_and_forged() {
         assert_eq!(replayed.header(header), first.header(header));
     }
     assert_eq!(replayed.body, first.body);
+    assert!(replayed.is_signed());
     stage.slack.control("redeliver", json!({"id": id, "age_s": 400})).await;
     let seconds = |text: &str| text.parse::<i64>().expect("seconds");
     let aged = stage.app.last();
     let age = seconds(replayed.header("x-slack-request-timestamp"))
         - seconds(aged.header("x-slack-request-timestamp"));
-    assert!((380..=400).contains(&age), "{age}");
+    assert!((380..=400).contains(&age) && aged.is_signed(), "{age}");
     let forged =
         stage.slack.control("redeliver", json!({"id": id, "forged": true, "body": "payload=%7B%7D"})).await;
     assert_eq!(forged["delivery"]["body"], "payload=%7B%7D");
-    assert_eq!(stage.app.received().len(), 4);
+    assert!(!stage.app.last().is_signed(), "another secret");
+    stage.slack.control("redeliver", json!({"id": id, "body": "payload=%7B%7D"})).await;
+    assert!(!stage.app.last().is_signed(), "another body");
+    assert_eq!(stage.app.received().len(), 5);
 }
 
 #[tokio::test]
