@@ -132,7 +132,9 @@ pub(crate) struct Up {
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
     pub(crate) slack: Slack,
+    #[command(flatten)]
     pub(crate) m365: M365,
+    #[command(flatten)]
     pub(crate) google: Google,
     #[command(flatten)]
     pub(crate) reranker: Reranker,
@@ -505,7 +507,9 @@ pub(crate) struct Serve {
     pub(crate) salesforce: Salesforce,
     #[command(flatten)]
     pub(crate) slack: Slack,
+    #[command(flatten)]
     pub(crate) m365: M365,
+    #[command(flatten)]
     pub(crate) google: Google,
     #[command(flatten)]
     pub(crate) reranker: Reranker,

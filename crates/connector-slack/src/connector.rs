@@ -23,6 +23,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 const CAPABILITIES: Capabilities = Capabilities {
     objects: &[],
+    feeds: &[],
     page_size: 0,
     write_batch: 0,
     late_index: &[],

@@ -114,7 +114,7 @@ async fn consume(engine: &Arc<Engine>, config: ConsumerConfig) -> Result<(), Err
 /// people did says nothing of records, and nobody waits for it.
 fn concludes(delivery: &Delivery) -> bool {
     let kind = delivery.message.envelope.kind.as_str();
-    !matches!(kind, kind::CHANGE | kind::WRITTEN | kind::ACTIVITY_TOLD)
+    !matches!(kind, kind::CHANGE | kind::WRITTEN | kind::ACTIVITY_TOLD | kind::POSTED | kind::INTERACTION)
 }
 
 async fn wait_for_fewer_than(most: usize, working: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {

@@ -72,5 +72,10 @@ play! {
     }
     never {
     record_activities(RecordActivitiesRequest) -> RecordActivitiesResponse;
+    list_notification_rules(ListNotificationRulesRequest) -> ListNotificationRulesResponse;
+    set_notification_rules(SetNotificationRulesRequest) -> ListNotificationRulesResponse;
+    list_vendor_users(ListVendorUsersRequest) -> ListVendorUsersResponse;
+    confirm_vendor_user(ConfirmVendorUserRequest) -> VendorUser;
+    remove_vendor_user(VendorUserRequest) -> RemoveVendorUserResponse;
     }
 }
