@@ -12,7 +12,7 @@ use crate::{
     Error,
     store::{
         self,
-        clicks::{self, Landing, NewClick},
+        clicks::{self, Found, NewClick},
     },
     text,
 };
@@ -21,7 +21,7 @@ use crate::{
 const MOST: usize = 500;
 const QUEUE: usize = 4_096;
 
-type Reply = oneshot::Sender<Result<Option<Landing>, Error>>;
+type Reply = oneshot::Sender<Result<Found, Error>>;
 
 /// Records clicks. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ impl Clicker {
         Self(sender)
     }
 
-    /// Records a click; the answer comes after it is stored. None: there is no such link, or it is closed.
-    pub(crate) async fn run(&self, click: NewClick) -> Result<Option<Landing>, Error> {
+    /// Records a click; the answer comes after it is stored. Nothing: there is no such link, or it is closed.
+    pub(crate) async fn run(&self, click: NewClick) -> Result<Found, Error> {
         let (reply, answer) = oneshot::channel();
         self.0.send((click, reply)).await.map_err(|_| Error::Ending)?;
         answer.await.unwrap_or(Err(Error::Ending))
@@ -77,7 +77,7 @@ async fn record(
         let mut landings = landings.map(Vec::into_iter);
         for reply in replies {
             let answer = match &mut landings {
-                Ok(landings) => Ok(landings.next().flatten()),
+                Ok(landings) => Ok(landings.next().unwrap_or(Found::Nothing)),
                 Err(_) => Err(Error::Unavailable),
             };
             // Who asked may have gone; the click is recorded all the same.
@@ -93,7 +93,7 @@ async fn insert(
     lane: &mut Option<PgConnection>,
     new: &[NewClick],
     now: Timestamp,
-) -> Result<Vec<Option<Landing>>, Error> {
+) -> Result<Vec<Found>, Error> {
     let new: Vec<&NewClick> = new.iter().collect();
     if let Some(mut connection) = lane.take()
         && let Ok(landings) = clicks::insert(&mut connection, &new, now).await

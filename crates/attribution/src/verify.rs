@@ -108,8 +108,20 @@ pub async fn verify(pool: &PgPool, organization: OrganizationId) -> Result<Verif
             found.tell(format!("payout {payout}"), amount.to_string(), entered.to_string());
         }
     }
-    for strayed in store::ledger::strays(&mut tx, organization).await? {
-        found.tell(format!("entry {strayed}"), "nothing", "an entry for no commission and no payout");
+    for (payout, lines, asked) in store::ledger::asked_otherwise(&mut tx, organization).await? {
+        found.tell(format!("what payout {payout} asks for"), lines.to_string(), asked.to_string());
+    }
+    for (strayed, is_for) in store::ledger::strays(&mut tx, organization).await? {
+        match is_for {
+            true => found.tell(
+                format!("balance of entry {strayed}"),
+                "that of its commission or payout",
+                "another partner or currency",
+            ),
+            false => {
+                found.tell(format!("entry {strayed}"), "nothing", "an entry for no commission and no payout")
+            }
+        }
     }
     tx.rollback().await?;
     Ok(found)

@@ -13,6 +13,9 @@ use testkit::TestDirectory;
 
 use crate::table::median;
 
+/// Files of Postgres' log, 16 MiB each, that are there before anything is measured.
+const LOG_FILES: usize = 40;
+
 /// A Postgres cluster and a NATS server of one measurement.
 pub(crate) struct Servers {
     pub(crate) postgres: Running,
@@ -25,6 +28,7 @@ impl Servers {
         let directory = TestDirectory::create();
         let postgres = Postgres::default().start(&directory.path().join("postgres")).await?;
         let nats = Nats::default().start(&directory.path().join("nats")).await?;
+        keep_log_files(&postgres).await?;
         Ok(Self { postgres, nats, directory })
     }
 
@@ -70,6 +74,19 @@ impl Servers {
         self.postgres.stop().await;
         self.nats.stop().await;
     }
+}
+
+/// A cluster that has run for a while writes its log into files that it had before; a new one fills each with zeros first, and
+/// nobody commits meanwhile. So it is given some here, as checkpoints would with the time.
+async fn keep_log_files(postgres: &Running) -> Result<()> {
+    let pool = chassis::pool(postgres.url(), "bench", 1).await?;
+    for _ in 0..LOG_FILES {
+        sqlx::query("SELECT pg_logical_emit_message(false, 'bench', '')").execute(&pool).await?;
+        sqlx::query("SELECT pg_switch_wal()").execute(&pool).await?;
+    }
+    sqlx::query("CHECKPOINT").execute(&pool).await?;
+    pool.close().await;
+    Ok(())
 }
 
 /// Processor time by process.

@@ -38,13 +38,23 @@ pub(super) struct Earning<'a> {
 }
 
 impl Earning<'_> {
-    /// Sets up what is missing; where the partner has earned before, nothing is.
+    /// Sets up what is missing, as far as an earlier start came: where a commission was decided, nothing is.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         let program = self.program().await?;
         let partner = self.partner(&program).await?;
-        if !self.commissions(&partner).await?.is_empty() {
+        let earned = self.commissions(&partner).await?;
+        if earned.iter().any(|commission| commission.status != "accrued") {
             return Ok(());
         }
+        if earned.is_empty() {
+            self.win().await?;
+        }
+        let commission = self.commission(&partner).await?;
+        self.approve(commission).await
+    }
+
+    /// A contact whom the partner brought buys.
+    async fn win(&mut self) -> anyhow::Result<()> {
         self.rule().await?;
         let (deal, name, contact) = self.deal().await?;
         let click = attribution::FollowLinkRequest { link_key: LINK.to_owned(), ..Default::default() };
@@ -56,7 +66,10 @@ impl Earning<'_> {
         let won = json!({ "properties": { "dealstage": WON } });
         self.hubspot(Method::PATCH, &format!("/crm/v3/objects/deals/{deal}"), &won).await?;
         say("Moved the deal to Closed Won in HubSpot; waiting for the commission");
-        let commission = self.commission(&partner).await?;
+        Ok(())
+    }
+
+    async fn approve(&mut self, commission: String) -> anyhow::Result<()> {
         let request = attribution::DecideCommissionsRequest {
             commission_ids: vec![commission],
             note: "The demo's first commission".to_owned(),

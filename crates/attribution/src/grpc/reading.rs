@@ -84,7 +84,9 @@ impl Service {
         asker: &Asker,
         request: wire::ListEventsRequest,
     ) -> Result<wire::ListEventsResponse, Error> {
-        let known = ["attributed", "no_identity", "no_click", "outside_window", "unattributed"];
+        // No event has the last one here; callers of the contract ask for it all the same.
+        let known =
+            ["attributed", "no_identity", "no_click", "outside_window", "unattributed", "already_attributed"];
         let ids = request.event_ids.iter();
         let filter = listing::EventFilter {
             ids: ids

@@ -18,7 +18,7 @@ use crate::{
     error::Refusal,
     key,
     store::{
-        clicks::{self, NewClick},
+        clicks::{self, Found, Landing, NewClick},
         facts::{Customer, NewCorrection, NewEvent, Stitch},
         listing,
     },
@@ -138,8 +138,7 @@ impl Service {
             return Ok(wire::RecordClickResponse { id: click.id, replayed: true });
         }
         let id = click.id.clone();
-        let landing = self.clicker.run(click).await?;
-        landing.ok_or_else(|| Refusal::missing("link_not_found", "There is no such link."))?;
+        landing(self.clicker.run(click).await?)?;
         Ok(wire::RecordClickResponse { id, replayed: false })
     }
 
@@ -160,13 +159,24 @@ impl Service {
             ts: now,
         };
         let id = click.id.clone();
-        let landing = self.clicker.run(click).await?;
-        let landing = landing.ok_or_else(|| Refusal::missing("link_not_found", "There is no such link."))?;
+        let landing = landing(self.clicker.run(click).await?)?;
         let deep = Some(request.deep_link).filter(|link| is_allowed(link, &landing.allowed_domains));
         Ok(wire::FollowLinkResponse {
             click_id: id,
             destination_url: deep.unwrap_or(landing.destination_url),
         })
+    }
+}
+
+fn landing(found: Found) -> Result<Landing, Refusal> {
+    match found {
+        Found::Link(landing) => Ok(landing),
+        Found::Several => Err(Refusal::invalid(
+            "",
+            "tenant_slug_missing",
+            "Several organizations have this link: say whose, as /t/{slug}/r/{linkKey}.",
+        )),
+        Found::Nothing => Err(Refusal::missing("link_not_found", "There is no such link.")),
     }
 }
 

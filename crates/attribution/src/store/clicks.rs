@@ -10,7 +10,7 @@ use crate::{Error, domain::facts::Click};
 #[derive(Clone, Debug)]
 pub(crate) struct NewClick {
     pub(crate) id: String,
-    /// None: the link that had the key first, of whomever it is.
+    /// None: the link with this key, which only one organization may have then.
     pub(crate) organization: Option<OrganizationId>,
     pub(crate) link_key: String,
     pub(crate) landing_url: String,
@@ -21,6 +21,15 @@ pub(crate) struct NewClick {
     pub(crate) ts: Timestamp,
 }
 
+/// What a click came upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Link(Landing),
+    /// Several organizations have a link with this key, and the click says not whose it is on: it is recorded nowhere.
+    Several,
+    Nothing,
+}
+
 /// Where a click leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Landing {
@@ -28,13 +37,13 @@ pub(crate) struct Landing {
     pub(crate) allowed_domains: Vec<String>,
 }
 
-/// Records clicks on links that are open: the partner is not revoked, the program runs. Answers in their order, none
-/// where there is no such link. Clicks that are known already are not recorded again.
+/// Records clicks on links that are open: the partner is not revoked, the program runs. Answers in their order. Clicks that are
+/// known already are not recorded again.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     clicks: &[&NewClick],
     now: Timestamp,
-) -> Result<Vec<Option<Landing>>, Error> {
+) -> Result<Vec<Found>, Error> {
     macro_rules! column {
         (|$click:ident| $value:expr) => {
             clicks.iter().map(|$click| $value).collect::<Vec<_>>()
@@ -43,7 +52,11 @@ pub(crate) async fn insert(
     let rows = sqlx::query(
         "WITH found AS (
              SELECT place, given.id, links.organization, link_key, links.partner, links.program, ts, landing_url, ip_hash,
-                    user_agent, referer, flagged, destination, allowed_domains
+                    user_agent, referer, flagged, destination, allowed_domains,
+                    -- Whether its link is open or not: addresses of either were given to people.
+                    given.organization IS NULL AND EXISTS (
+                        SELECT FROM links AS other
+                        WHERE other.key = given.link_key AND other.organization <> links.organization) AS several
              FROM UNNEST($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                          $8::boolean[], $9::timestamptz[]) WITH ORDINALITY
                  AS given (id, organization, link_key, landing_url, ip_hash, user_agent, referer, flagged, ts, place)
@@ -61,8 +74,8 @@ pub(crate) async fn insert(
                                  user_agent, referer, flagged)
              SELECT id, organization, link_key, partner, program, ts, $10, landing_url, ip_hash, user_agent, referer,
                     flagged
-             FROM found ON CONFLICT (id) DO NOTHING)
-         SELECT place, destination, allowed_domains FROM found",
+             FROM found WHERE NOT several ON CONFLICT (id) DO NOTHING)
+         SELECT place, destination, allowed_domains, several FROM found",
     )
     .bind(column!(|click| click.id.as_str()))
     .bind(column!(|click| click.organization.map(OrganizationId::uuid)))
@@ -76,18 +89,21 @@ pub(crate) async fn insert(
     .bind(now.to_sqlx())
     .fetch_all(connection)
     .await?;
-    let mut landings = vec![None; clicks.len()];
+    let mut all = vec![Found::Nothing; clicks.len()];
     for row in rows {
         let place = usize::try_from(row.try_get::<i64, _>("place")? - 1).unwrap_or(usize::MAX);
-        let landing = Landing {
-            destination_url: row.try_get("destination")?,
-            allowed_domains: row.try_get("allowed_domains")?,
+        let found = match row.try_get("several")? {
+            true => Found::Several,
+            false => Found::Link(Landing {
+                destination_url: row.try_get("destination")?,
+                allowed_domains: row.try_get("allowed_domains")?,
+            }),
         };
-        if let Some(answer) = landings.get_mut(place) {
-            *answer = Some(landing);
+        if let Some(answer) = all.get_mut(place) {
+            *answer = found;
         }
     }
-    Ok(landings)
+    Ok(all)
 }
 
 /// A click, and whose it is.

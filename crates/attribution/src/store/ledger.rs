@@ -79,19 +79,45 @@ pub(crate) async fn payouts(
     Ok(found.into_iter().map(|(id, due, entered)| (PayoutId::from_uuid(id), due, entered)).collect())
 }
 
-/// Entries for commissions and payouts that there are not.
+/// Entries for commissions and payouts that there are not, and those that are another partner's or in another currency than
+/// what they are for, since balances are by both; each with whether what it is for is there.
 pub(crate) async fn strays(
     tx: &mut PgConnection,
     organization: OrganizationId,
-) -> Result<Vec<LedgerEntryId>, Error> {
-    let found: Vec<uuid::Uuid> = sqlx::query_scalar(
-        "SELECT entries.id FROM entries
+) -> Result<Vec<(LedgerEntryId, bool)>, Error> {
+    let found: Vec<(uuid::Uuid, bool)> = sqlx::query_as(
+        "SELECT entries.id, commissions.id IS NOT NULL OR payouts.id IS NOT NULL FROM entries
          LEFT JOIN commissions ON commissions.id = entries.commission
          LEFT JOIN payouts ON payouts.id = entries.payout
-         WHERE entries.organization = $1 AND commissions.id IS NULL AND payouts.id IS NULL LIMIT 100",
+         WHERE entries.organization = $1
+           AND (commissions.id IS NULL AND payouts.id IS NULL
+                OR (commissions.organization, commissions.partner, commissions.currency)
+                    <> (entries.organization, entries.partner, entries.currency)
+                OR (payouts.organization, payouts.partner, payouts.currency)
+                    <> (entries.organization, entries.partner, entries.currency)) LIMIT 100",
     )
     .bind(organization.uuid())
     .fetch_all(tx)
     .await?;
-    Ok(found.into_iter().map(LedgerEntryId::from_uuid).collect())
+    Ok(found.into_iter().map(|(id, is_for)| (LedgerEntryId::from_uuid(id), is_for)).collect())
+}
+
+/// Of each payout that asks for another amount than its lines: it, what its lines are together, and what it asks for. Lines of
+/// another partner's commissions, or in another currency, are none of its.
+pub(crate) async fn asked_otherwise(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+) -> Result<Vec<(PayoutId, i64, i64)>, Error> {
+    let found: Vec<(uuid::Uuid, i64, i64)> = sqlx::query_as(
+        "SELECT id, due, amount FROM payouts CROSS JOIN LATERAL (
+             SELECT coalesce(sum(payout_lines.amount), 0)::bigint AS due
+             FROM payout_lines JOIN commissions ON commissions.id = payout_lines.commission
+             WHERE payout_lines.payout = payouts.id AND commissions.organization = payouts.organization
+               AND commissions.partner = payouts.partner AND commissions.currency = payouts.currency) AS lines
+         WHERE organization = $1 AND due <> amount ORDER BY id",
+    )
+    .bind(organization.uuid())
+    .fetch_all(tx)
+    .await?;
+    Ok(found.into_iter().map(|(id, due, asked)| (PayoutId::from_uuid(id), due, asked)).collect())
 }

@@ -1,7 +1,12 @@
 use std::collections::HashSet;
 
-use proto::attribution::{NewEvent, event_answer};
+use chassis::guard;
+use model::OrganizationId;
+use proto::attribution::{
+    CreateLinkRequest, CreatePartnerRequest, FollowLinkRequest, NewEvent, Program, event_answer,
+};
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::world::{World, event, noon, percent, with, world};
 
@@ -125,4 +130,50 @@ async fn an_events_key_reaches_nothing_else_and_no_other_organization() {
     let request = proto::attribution::GetPartnerRequest { partner_id: ada.partner.clone() };
     let refused = world.client().get_partner(with("ak_other", request)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
+}
+
+/// Another organization makes a link with this key.
+async fn made_elsewhere(world: &World, key: &str) {
+    let mut client = world.client();
+    let program = Program {
+        name: "Elsewhere".to_owned(),
+        destination_url: "https://elsewhere.example/".to_owned(),
+        terms: Some(percent("10")),
+        ..Program::default()
+    };
+    let program_id = client.create_program(with("ak_other", program)).await.unwrap().into_inner().id;
+    let partner = CreatePartnerRequest {
+        email: "ada@elsewhere.example".to_owned(),
+        name: "Ada".to_owned(),
+        ..CreatePartnerRequest::default()
+    };
+    let partner_id = client.create_partner(with("ak_other", partner)).await.unwrap().into_inner().id;
+    let link = CreateLinkRequest { key: key.to_owned(), partner_id, program_id, ..Default::default() };
+    client.create_link(with("ak_other", link)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_two_organizations_have_leads_nowhere_until_it_is_said_whose() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    world.click(&ada).await;
+    made_elsewhere(&world, &ada.link).await;
+    let follow = async |organization: &str| {
+        let (link_key, organization_id) = (ada.link.clone(), organization.to_owned());
+        let request = FollowLinkRequest { link_key, organization_id, ..FollowLinkRequest::default() };
+        world.client().follow_link(request).await.map(|answer| answer.into_inner().destination_url)
+    };
+    let refused = follow("").await.unwrap_err();
+    let code = guard::stable_code(&refused);
+    assert_eq!((refused.code(), code), (Code::InvalidArgument, Some("tenant_slug_missing")));
+    let ours = follow(&world.organization.to_string()).await.unwrap();
+    assert!(ours.starts_with("https://shop.example/"), "{ours}");
+    let theirs = OrganizationId::from_uuid(Uuid::from_u128(2)).to_string();
+    let theirs = follow(&theirs).await.unwrap();
+    assert!(theirs.starts_with("https://elsewhere.example/"), "{theirs}");
+    let counted = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM clicks GROUP BY organization ORDER BY organization",
+    );
+    assert_eq!(counted.fetch_all(&world.pool).await.unwrap(), [2, 1]);
 }

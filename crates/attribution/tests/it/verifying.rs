@@ -36,6 +36,14 @@ async fn a_row_that_was_changed_behind_its_back_is_found() {
         ("DELETE FROM entries WHERE id = (SELECT min(id::text)::uuid FROM entries)", "ledger of commission "),
         ("UPDATE events SET value = 1 WHERE id = (SELECT min(id::text)::uuid FROM events)", "commission "),
         (
+            "UPDATE entries SET currency = 'EUR' WHERE id = (SELECT min(id::text)::uuid FROM entries)",
+            "balance of entry ",
+        ),
+        (
+            "UPDATE entries SET partner = gen_random_uuid() WHERE id = (SELECT min(id::text)::uuid FROM entries)",
+            "balance of entry ",
+        ),
+        (
             "UPDATE attributions SET numerator = 2 WHERE id = (SELECT min(id::text)::uuid FROM attributions)",
             "event ",
         ),
@@ -45,6 +53,26 @@ async fn a_row_that_was_changed_behind_its_back_is_found() {
         let found = world.verify().await;
         let told: Vec<&str> = found.differences.iter().map(|one| one.what.as_str()).collect();
         assert!(!found.whole && told.iter().any(|one| one.starts_with(what)), "{sql}: {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_asks_for_something_else_than_it_took_is_found() {
+    for sql in [
+        "UPDATE payouts SET amount = amount + 1",
+        "UPDATE payouts SET currency = 'EUR'",
+        "UPDATE payouts SET partner = gen_random_uuid()",
+    ] {
+        let world = world().await;
+        world.sold(percent("10")).await;
+        let id = world.commissions().await[0].id.clone();
+        world.approve(&id).await.unwrap();
+        world.payouts("november").await;
+        world.assert_whole().await;
+        tamper(&world, sql).await;
+        let found = world.verify().await;
+        let is_told = found.differences.iter().any(|one| one.what.starts_with("what payout "));
+        assert!(!found.whole && is_told, "{sql}: {:?}", found.differences);
     }
 }
 

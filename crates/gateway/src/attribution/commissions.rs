@@ -160,7 +160,7 @@ async fn page(
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.attribution().list_commissions(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let tenant = key.caller().await?.organization.to_string();
     let commissions = listed.commissions.into_iter().map(|row| Commission::of(row, tenant.clone())).collect();
     Ok(Json(CommissionPage { commissions, next_cursor: text(listed.next_cursor) }))

@@ -203,7 +203,7 @@ struct ConversionRules {
 async fn list(State(surface): State<Surface>, key: Key) -> Result<Json<ConversionRules>, Refusal> {
     let request = key.asks(room::ListConversionRulesRequest {})?;
     let listed = surface.rooms().conversion_rules().list_conversion_rules(request).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     Ok(Json(ConversionRules { rules: listed.rules.into_iter().map(ConversionRule::from).collect() }))
 }
 
@@ -357,7 +357,7 @@ async fn records(
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.rooms().conversion_rules().list_conversion_records(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let records = listed.records.into_iter().map(ConversionRecord::from).collect();
     Ok(Json(ConversionRecordPage { records, next_cursor: text(listed.next_cursor) }))
 }
@@ -445,7 +445,7 @@ async fn waiting(
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.rooms().conversion_rules().list_waiting_records(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let records = listed.records.into_iter().map(WaitingRecord::from).collect();
     Ok(Json(WaitingRecordPage { records, next_cursor: text(listed.next_cursor) }))
 }

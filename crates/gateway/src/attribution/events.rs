@@ -447,7 +447,7 @@ async fn list(State(surface): State<Surface>, key: Key, params: Params) -> Resul
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let page = surface.attribution().list_events(key.asks(request)?).await;
-    let page = page.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let page = page.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let events = page.events.into_iter().map(Event::from).collect();
     Ok(Json(EventPage { events, next_cursor: text(page.next_cursor) }))
 }

@@ -268,7 +268,7 @@ async fn reviews(
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.attribution().list_reviews(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let total = |total: room::ReviewTotal| Total {
         reason: text(total.reason),
         currency: total.currency,

@@ -180,7 +180,7 @@ struct IngestUrls {
 async fn list(State(surface): State<Surface>, key: Key) -> Result<Json<IngestUrls>, Refusal> {
     let request = key.asks(room::ListIngestUrlsRequest {})?;
     let listed = surface.rooms().ingest_urls().list_ingest_urls(request).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let ingest_urls = listed.urls.into_iter().map(|url| IngestUrl::of(url, &surface)).collect();
     Ok(Json(IngestUrls { ingest_urls }))
 }

@@ -150,7 +150,7 @@ async fn list(State(surface): State<Surface>, key: Key, mut params: Params) -> R
     let wanted = params.text("scope");
     let wanted = key.queried(Scope::KeysManage, params.done(wanted)).await?;
     let listed = surface.rooms().identity().list_api_keys(key.asks(room::ListKeysRequest {})?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::KeysManage))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::KeysManage))?.into_inner();
     let is_scoped = |key: &room::Key| key.scopes.len() < Scope::ALL.len() && key.product.is_empty();
     let fits = |key: &room::Key| wanted.as_ref().is_none_or(|wanted| key.scopes.contains(wanted));
     let api_keys = listed.keys.into_iter().filter(is_scoped).filter(fits).map(KeyView::from).collect();
@@ -211,7 +211,7 @@ async fn list_of_partner(
     key.must_have(Scope::KeysManage).await?;
     let partner = partner(&surface, &key, partner_id).await?;
     let listed = surface.rooms().identity().list_api_keys(key.asks(room::ListKeysRequest {})?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::KeysManage))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::KeysManage))?.into_inner();
     let own = listed.keys.into_iter().filter(|key| key.product == partner);
     Ok(Json(Keys { api_keys: own.map(KeyView::from).collect() }))
 }

@@ -60,7 +60,7 @@ async fn balances(
     let request = room::ListBalancesRequest { partner_id: params.text_or_empty("partnerId") };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.attribution().list_balances(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let balance =
         |balance: room::Balance| OnAccount::of(balance.account, balance.partner_id, balance.balance);
     Ok(Json(Balances { balances: listed.balances.into_iter().map(balance).collect() }))
@@ -133,7 +133,7 @@ async fn entries(
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.attribution().list_entries(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let entries = listed.entries.into_iter().map(LedgerEntry::from).collect();
     Ok(Json(EntryPage { entries, next_cursor: text(listed.next_cursor) }))
 }

@@ -123,7 +123,7 @@ async fn list(
     };
     let request = key.queried(Scope::PartnersRead, params.done(request)).await?;
     let listed = surface.attribution().list_partners(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::PartnersRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::PartnersRead))?.into_inner();
     let tenant = key.caller().await?.organization.to_string();
     let partners = listed.partners.into_iter().map(|partner| Partner::of(partner, tenant.clone())).collect();
     Ok(Json(PartnerPage { partners, next_cursor: text(listed.next_cursor) }))
@@ -354,7 +354,7 @@ async fn links(
     Path(partner_id): Path<String>,
 ) -> Result<Json<Links>, Refusal> {
     let listed = surface.attribution().list_links(key.asks(room::ListLinksRequest { partner_id })?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::PartnersRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::PartnersRead))?.into_inner();
     Ok(Json(Links { links: listed.links.into_iter().map(|link| PartnerLink::of(link, &surface)).collect() }))
 }
 

@@ -134,7 +134,7 @@ async fn page(
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.attribution().list_payouts(key.asks(request)?).await;
-    let listed = listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner();
+    let listed = listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner();
     let payouts = listed.payouts.into_iter().map(Payout::from).collect();
     Ok(Json(PayoutPage { payouts, next_cursor: text(listed.next_cursor) }))
 }

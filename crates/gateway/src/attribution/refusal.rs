@@ -52,6 +52,16 @@ impl Refusal {
         self
     }
 
+    /// What a room refused of a query: what is wrong was in the address.
+    pub(crate) fn of_query(status: &Status, required: Scope) -> Self {
+        match Self::of_room(status, required) {
+            Self { error: Cow::Borrowed("invalid_body"), status, detail, more } => {
+                Self { error: Cow::Borrowed("invalid_query"), status, detail, more }
+            }
+            other => other,
+        }
+    }
+
     /// What a room refused that was asked for something that needs this scope.
     pub(crate) fn of_room(status: &Status, required: Scope) -> Self {
         match (status.code(), guard::stable_code(status)) {
@@ -106,7 +116,7 @@ impl Refusal {
     pub(crate) fn invalid_by_room(code: Option<&str>, field: Option<&str>, message: &str) -> Self {
         let message = if code.is_some() { message } else { "Invalid" };
         // These are errors of their own in the contract.
-        if let Some(code @ "destination_override_not_allowed") = code {
+        if let Some(code @ ("destination_override_not_allowed" | "tenant_slug_missing")) = code {
             return Self::new(StatusCode::BAD_REQUEST, code.to_owned()).detailed(message);
         }
         let faults = match field.filter(|field| !field.is_empty()) {

@@ -157,7 +157,7 @@ async fn rows(
     };
     let request = key.queried(Scope::CommissionsRead, params.done(request)).await?;
     let listed = surface.attribution().list_attributions(key.asks(request)?).await;
-    Ok(listed.map_err(|status| Refusal::of_room(&status, Scope::CommissionsRead))?.into_inner())
+    Ok(listed.map_err(|status| Refusal::of_query(&status, Scope::CommissionsRead))?.into_inner())
 }
 
 /// An event that a partner has a share in.

@@ -1,6 +1,8 @@
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
+use proto::attribution::{ListCommissionsRequest, ListCommissionsResponse};
 use serde_json::{Value, json};
+use tonic::Code;
 
 use super::{CHECK, house};
 
@@ -178,6 +180,14 @@ async fn a_query_with_faults_is_refused_field_by_field() {
         assert_eq!(answer.json(), json!({ "error": "invalid_query", "detail": detail }), "{path}");
     }
     only_identity_was_asked(&door);
+    // What only the room knows to be wrong is in the address all the same.
+    door.rooms.on("accord.attribution.v1.Attribution/ListCommissions", |_: ListCommissionsRequest| {
+        let status = chassis::guard::status(Code::InvalidArgument, "cursor_invalid", "It is no cursor.");
+        Err::<ListCommissionsResponse, _>(chassis::guard::at_field(status, "cursor"))
+    });
+    let answer = door.get("/commissions?cursor=nonsense").await;
+    let detail = json!({ "formErrors": [], "fieldErrors": { "cursor": ["It is no cursor."] } });
+    assert_eq!(answer.json(), json!({ "error": "invalid_query", "detail": detail }));
 }
 
 #[tokio::test]

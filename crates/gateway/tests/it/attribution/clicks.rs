@@ -17,6 +17,9 @@ fn links(door: &Door) {
             click_id: "01JCLICK".into(),
             destination_url: "https://shop.example/?plan=pro&cref=old".into(),
         }),
+        "ours-and-theirs" => {
+            Err(chassis::guard::status(tonic::Code::InvalidArgument, "tenant_slug_missing", "Say whose."))
+        }
         _ => Err(chassis::guard::status(tonic::Code::NotFound, "link_not_found", "There is none.")),
     });
 }
@@ -51,6 +54,9 @@ async fn a_link_leads_to_its_destination_with_the_click_in_address_and_cookie() 
         (asked.organization_id.as_str(), asked.deep_link.as_str()),
         (ORGANIZATION, "https://shop.example/deep")
     );
+    let answer = door.send(visit("/r/ours-and-theirs")).await;
+    let refused = r#"{"error":"tenant_slug_missing","detail":"Say whose."}"#;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (400, refused));
     for path in ["/r/nobody", "/t/nobody/r/ada"] {
         let answer = door.send(visit(path)).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (404, r#"{"error":"link_not_found"}"#));
