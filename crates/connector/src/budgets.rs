@@ -13,6 +13,7 @@ use crate::{
     budget::Budget,
     core::{Core, Link},
     failure::Failure,
+    limiter::DAILY,
     publisher::Publisher,
     store::{Connection, Store, StoredBudget},
 };
@@ -29,8 +30,13 @@ const USUAL_WARNING: u32 = 80;
 /// Reads a connection's budget, when its link is opened: not one call is made before.
 pub(crate) async fn load(core: &Core, link: &Link) -> Result<(), Failure> {
     let stored = core.store.budgets(&[link.id]).await?.pop();
-    recount(core, link, stored.map(|stored| stored.budget)).await?;
+    recount(core, link, chosen(stored.as_ref())).await?;
     Ok(())
+}
+
+/// The budget that people set; the vendor's allocation is counted by what the vendor says.
+fn chosen(stored: Option<&StoredBudget>) -> Option<Budget> {
+    stored.filter(|stored| !stored.of_vendor).map(|stored| stored.budget)
 }
 
 async fn recount(core: &Core, link: &Link, budget: Option<Budget>) -> Result<(), Failure> {
@@ -53,28 +59,43 @@ pub(crate) async fn look_after(core: &Core) -> Result<(), Failure> {
     let stored = core.store.budgets(&ids).await?;
     for link in links {
         let stored = stored.iter().find(|stored| stored.connection == link.id);
-        let budget = stored.map(|stored| stored.budget);
+        let budget = chosen(stored);
         if link.line.budget.wants_count(budget, core.now()) {
             recount(core, &link, budget).await?;
         }
-        if let Some(stored) = stored {
+        if let Some(heard) = link.line.budget.heard()
+            && stored.is_none_or(|stored| stored.of_vendor && stored.budget != heard.budget)
+        {
+            // It is told with the next look.
+            core.store.put_allocation(link.id, heard.budget, core.now()).await?;
+        } else if let Some(stored) = stored {
             tell(core, &link, stored).await?;
         }
     }
     Ok(())
 }
 
-/// Tells of another level than was told, once. Within a window it only rises: another process may have counted more.
+/// Whether a level that is lower than the one told is news. Within a window our own count only rises: another process may
+/// have counted more. The vendor's falls when it says so later than what was told.
+fn may_fall(stored: &StoredBudget, began: Timestamp, heard: Option<Timestamp>) -> bool {
+    stored.told_window.is_none_or(|told| {
+        let new_window = !stored.of_vendor && told < began;
+        new_window || (told != began && heard.is_some_and(|heard| heard > told))
+    })
+}
+
+/// Tells of another level than was told, once.
 async fn tell(core: &Core, link: &Link, stored: &StoredBudget) -> Result<(), Failure> {
     let now = core.now();
     let Some(standing) = link.line.budget.standing(now) else { return Ok(()) };
-    let (level, began) = (standing.budget.level(standing.used), standing.budget.began(now));
-    let same_window = stored.told_window == Some(began);
-    if level == stored.told || (same_window && level < stored.told) {
+    let (level, began) = (standing.level(), stored.budget.began(now));
+    let heard = link.line.budget.heard().and_then(|said| said.heard);
+    if level == stored.told || (level < stored.told && !may_fall(stored, began, heard)) {
         return Ok(());
     }
+    let window = standing.heard.unwrap_or(began);
     let mut tx = core.store.pool.begin().await?;
-    if Store::note_told(&mut tx, stored, level, began).await? {
+    if Store::note_told(&mut tx, stored, level, window).await? {
         let reached = reached(&link.publisher, link.id, Some(standing.budget), level, standing.used, now);
         outbox::enqueue(&mut tx, &[link.publisher.budget_reached(&reached)?]).await?;
     }
@@ -150,7 +171,7 @@ pub(crate) async fn set(
     let (id, now) = (connection.id, core.now());
     let mut tx = core.store.pool.begin().await?;
     let before = Store::lock_budget(&mut tx, id).await?;
-    let old = before.as_ref().map(|before| before.budget);
+    let old = chosen(before.as_ref());
     if old == budget {
         return Ok(());
     }
@@ -187,6 +208,9 @@ pub(crate) async fn show(core: &Core, connection: ConnectionId) -> Result<wire::
     let here = core.link_at_hand(connection).and_then(|link| link.line.budget.standing(now));
     if let Some(here) = here.filter(|here| here.budget == budget) {
         used = used.max(here.used);
+    } else if stored.of_vendor {
+        let said = core.store.limits(connection).await?.into_iter().find(|said| said.name == DAILY);
+        used = said.map_or(used, |said| used.max(budget.calls.saturating_sub(said.remaining)));
     }
     let recent = core.store.calls_since(connection, now - SAMPLE).await?;
     let settings = settings(budget);

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{LimitHint, RateClass};
 
 /// The name of the limit by the day, which is one for all classes.
-const DAILY: &str = "daily";
+pub(crate) const DAILY: &str = "daily";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who waits first.
@@ -23,6 +23,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) enum Priority {
     /// Reading history: waits while anybody live waits.
     Backfill,
+    /// Asking for changes: as live as anything, but leaves the last of the vendor's day to writes.
+    Polling,
     /// Everything else.
     Live,
 }
@@ -117,7 +119,7 @@ impl Class {
     }
 
     async fn pass(&self, priority: Priority) {
-        let _waiting = (priority == Priority::Live).then(|| LiveWaiter::new(self));
+        let _waiting = (priority != Priority::Backfill).then(|| LiveWaiter::new(self));
         loop {
             let mut live_left = std::pin::pin!(self.live_left.notified());
             live_left.as_mut().enable();

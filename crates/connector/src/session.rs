@@ -182,6 +182,9 @@ impl Line {
         self.compare_clocks(&answer.headers);
         if let Some(hint) = self.connector.limit_hint(request.class, &answer.headers) {
             self.limiter.learn(request.class, hint);
+            if let Some((calls, left)) = hint.daily.filter(|(calls, _)| *calls > 0) {
+                self.budget.hear(calls.into(), left.into(), self.clock.now());
+            }
         }
         Ok(Response { status: answer.status, headers: answer.headers, body: answer.body })
     }
@@ -240,8 +243,14 @@ impl Session {
 
     /// The same session, whose calls wait behind live ones.
     #[must_use]
-    pub(crate) fn in_background(&self) -> Self {
+    pub fn in_background(&self) -> Self {
         Self { priority: Priority::Backfill, ..self.clone() }
+    }
+
+    /// The same session, which leaves the last calls of the vendor's day to writes.
+    #[must_use]
+    pub fn polling(&self) -> Self {
+        Self { priority: Priority::Polling, ..self.clone() }
     }
 
     /// The present moment.

@@ -29,7 +29,7 @@ fn write_of(object: &str, kind: WriteKind, values: &[(&str, Value)]) -> ApplyWri
     }
 }
 
-fn update(id: &str, values: &[(&str, Value)]) -> ApplyWrite {
+pub(crate) fn update(id: &str, values: &[(&str, Value)]) -> ApplyWrite {
     write_of("Account", WriteKind::Update { id: id.into(), expected: BTreeMap::new() }, values)
 }
 

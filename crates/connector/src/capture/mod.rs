@@ -225,7 +225,8 @@ impl Reader {
 
     async fn poll(&self, polling: &mut Polling) -> Result<u64, Failure> {
         let Polling { live, rescans, begun } = polling;
-        self.read_lane(live, Lane::Live, &self.link.session, &mut begun.run).await?;
+        let session = self.link.session.polling();
+        self.read_lane(live, Lane::Live, &session, &mut begun.run).await?;
         self.core.store.note_poll(self.link.id, &self.capture.object, self.core.now(), None).await?;
         self.core.part_succeeded(&self.link, &self.part(LIVE)).await?;
         let read = begun.run.read;
@@ -240,8 +241,7 @@ impl Reader {
             }
             rescan.checkpoint.until = Some(until);
             *begun = Begun::new("rescan", self.core.now());
-            let session = &self.link.session;
-            self.read_lane(&mut rescan.checkpoint, Lane::Live, session, &mut begun.run).await?;
+            self.read_lane(&mut rescan.checkpoint, Lane::Live, &session, &mut begun.run).await?;
             rescan.due = Instant::now() + rescan.behind.max(self.core.config.poll_interval_min);
             late += begun.run.published;
             if begun.run.published > 0 {

@@ -6,7 +6,7 @@ use sqlx::{Error, FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{Store, at};
-use crate::{budget::Budget, limiter::Window};
+use crate::{budget::Budget, limiter::Window, states::SERVICE};
 
 /// A connection's budget as it is stored.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct StoredBudget {
     /// What people were told last, and of which window; none after the budget was changed.
     pub(crate) told: BudgetLevel,
     pub(crate) told_window: Option<Timestamp>,
+    /// Nobody set it: the vendor allows so much.
+    pub(crate) of_vendor: bool,
 }
 
 /// What the vendor said about one of its limits, and when.
@@ -40,6 +42,7 @@ struct Row {
     changed_at: jiff_sqlx::Timestamp,
     told: String,
     told_window: Option<jiff_sqlx::Timestamp>,
+    of_vendor: bool,
 }
 
 impl TryFrom<Row> for StoredBudget {
@@ -57,6 +60,7 @@ impl TryFrom<Row> for StoredBudget {
             changed_at: row.changed_at.to_jiff(),
             told: row.told.parse().map_err(|error: model::UnknownLevel| Error::Decode(error.into()))?,
             told_window: row.told_window.map(|at| at.to_jiff()),
+            of_vendor: row.of_vendor,
         })
     }
 }
@@ -113,7 +117,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (connection) DO UPDATE
              SET calls = EXCLUDED.calls, window_s = EXCLUDED.window_s, warn_percent = EXCLUDED.warn_percent,
-                 changed_by = EXCLUDED.changed_by, changed_at = EXCLUDED.changed_at, told_window = NULL",
+                 changed_by = EXCLUDED.changed_by, changed_at = EXCLUDED.changed_at, told_window = NULL, of_vendor = false",
         )
         .bind(connection.uuid())
         .bind(i64::try_from(budget.calls).unwrap_or(i64::MAX))
@@ -122,6 +126,32 @@ impl Store {
         .bind(actor)
         .bind(at(now))
         .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Stores what the vendor allows as the budget of a connection for which nobody set one.
+    pub(crate) async fn put_allocation(
+        &self,
+        connection: ConnectionId,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO budgets (connection, calls, window_s, warn_percent, changed_by, changed_at, of_vendor)
+             VALUES ($1, $2, $3, $4, $5, $6, true)
+             ON CONFLICT (connection) DO UPDATE
+             SET calls = EXCLUDED.calls, window_s = EXCLUDED.window_s, warn_percent = EXCLUDED.warn_percent,
+                 changed_at = EXCLUDED.changed_at
+             WHERE budgets.of_vendor",
+        )
+        .bind(connection.uuid())
+        .bind(i64::try_from(budget.calls).unwrap_or(i64::MAX))
+        .bind(i32::try_from(budget.window.as_secs()).unwrap_or(i32::MAX))
+        .bind(i32::try_from(budget.warn_percent).unwrap_or(100))
+        .bind(SERVICE)
+        .bind(at(now))
+        .execute(&self.pool)
         .await?;
         Ok(())
     }

@@ -58,6 +58,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 33, name: "sites", sql: include_str!("../../migrations/0033_sites.sql") },
     Migration { version: 34, name: "streams", sql: include_str!("../../migrations/0034_streams.sql") },
     Migration { version: 35, name: "watched", sql: include_str!("../../migrations/0035_watched.sql") },
+    Migration { version: 36, name: "allocations", sql: include_str!("../../migrations/0036_allocation.sql") },
     Migration { version: 40, name: "feeds", sql: include_str!("../../migrations/0040_feeds.sql") },
     Migration { version: 41, name: "posts", sql: include_str!("../../migrations/0041_posts.sql") },
 ];

@@ -86,6 +86,50 @@ async fn a_budget_holds_history_back_first_then_everything_until_the_window_turn
 }
 
 #[tokio::test]
+async fn the_vendors_day_is_the_budget_where_nobody_set_one_and_writes_have_its_last_calls() {
+    let clock = ManualClock::at(early());
+    let mut world = World::new(FAST).await;
+    world.clock = Arc::new(clock.clone());
+    world.acme.seed("companies", 500, 7);
+    world.acme.say_of_day(80, 1_000);
+    let mut config = world.config();
+    config.poll_interval = Duration::from_millis(60);
+    let mut replica = world.start_with(config).await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name", "phone"], true).await;
+
+    let told = wait_for_level(&world, BudgetLevel::Warning).await;
+    let allowed = told.budget.unwrap();
+    assert_eq!((told.used / 10, allowed.calls, allowed.window_seconds), (92, 1_000, 86_400));
+    world.acme.edit("companies", "000007", "phone", "1");
+    assert_eq!(world.wait_for_change("000007", "phone", "1").await.lane, Lane::Live);
+    let history = || world.changes().iter().filter(|change| change.lane == Lane::Backfill).count();
+    assert_eq!(history(), 0, "history waits first");
+
+    world.acme.say_of_day(30, 1_000);
+    eventually(SOON, "a poll hears it", async || (shown(&replica, id).await.used >= 970).then_some(())).await;
+    let polls = world.acme.calls("/search").len();
+    world.acme.edit("companies", "000007", "phone", "2");
+    let write = writing::ask(&world, id, writing::create("rec_1"), "one").await;
+    writing::answer(&world, write).await;
+    let since = world.acme.calls("/search").len() - polls;
+    assert!(since <= 1, "{since} polls although the last calls are for writes");
+    assert_eq!(replica.get(id).await.state, "active", "nothing is wrong with the connection");
+
+    // Nobody needs to call: what was said grows old, and one asks.
+    world.acme.say_of_day(900, 1_000);
+    clock.advance(Duration::from_secs(15 * 60));
+    world.wait_for_change("000007", "phone", "2").await;
+    world.wait_for("the end of the backfill", kind::BACKFILL_FINISHED, |_: &CaptureProgress| true).await;
+    wait_for_level(&world, BudgetLevel::Ok).await;
+    // People may set one beside it, and nobody set one before.
+    replica.api.set_budget(by("owner", budget(id, 1_000_000, 0))).await.unwrap();
+    let changed: BudgetChanged = world.wait_for("a budget", kind::BUDGET_CHANGED, |_| true).await;
+    assert_eq!((changed.before, changed.after.unwrap().calls), (None, 1_000_000));
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_budget_is_kept_over_a_restart_and_changed_only_by_whoever_may() {
     let clock = ManualClock::at(early());
     let mut world = World::new(FAST).await;

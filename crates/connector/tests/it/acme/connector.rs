@@ -209,8 +209,10 @@ impl Connector for AcmeConnector {
         }
     }
 
-    fn limit_hint(&self, _: &str, _: &HeaderMap) -> Option<LimitHint> {
-        None
+    fn limit_hint(&self, _: &str, headers: &HeaderMap) -> Option<LimitHint> {
+        let (left, calls) = headers.get("acme-day")?.to_str().ok()?.split_once('/')?;
+        let daily = Some((calls.parse().ok()?, left.parse().ok()?));
+        Some(LimitHint { limit: 10_000, remaining: 10_000, window: Duration::from_secs(1), daily })
     }
 
     async fn account(&self, session: &Session) -> Result<Account, Error> {

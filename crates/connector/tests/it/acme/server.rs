@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) rotate: bool,
     /// How long a call takes, for stories about rates.
     pub(crate) latency: Duration,
+    /// What its answers say of the day: `left/calls`; nothing unless somebody says so.
+    day: Option<String>,
     pub(crate) refreshes: usize,
     /// Records that searches handed out.
     pub(crate) served: usize,
@@ -188,6 +190,11 @@ impl Acme {
 
     pub(crate) fn fault(&self, path: &'static str, fault: Fault) {
         self.lock().faults.push_back((path, fault));
+    }
+
+    /// From now on its answers say so many calls are left of so many a day.
+    pub(crate) fn say_of_day(&self, left: u32, calls: u32) {
+        self.lock().day = Some(format!("{left}/{calls}"));
     }
 
     pub(crate) fn calls(&self, path: &str) -> Vec<Instant> {
@@ -323,7 +330,13 @@ async fn front(State(acme): State<Acme>, request: Request, next: Next) -> Respon
     }
     let fault = acme.lock().take_fault(&path);
     match fault {
-        None => next.run(request).await,
+        None => {
+            let mut answer = next.run(request).await;
+            if let Some(day) = &acme.lock().day {
+                answer.headers_mut().insert("acme-day", day.parse().unwrap());
+            }
+            answer
+        }
         Some(Fault::Status(status)) => StatusCode::from_u16(status).unwrap().into_response(),
         Some(Fault::Puzzle) => "<html>".into_response(),
         Some(Fault::Cut) => cut(),
