@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+
 use crate::{
-    Bus, Delivery, Envelope, Error, Message, dead,
+    Bus, Delivery, Envelope, Error, ErrorKind, Message, dead,
     pull::{Pull, Raw},
     subject,
 };
@@ -66,10 +68,35 @@ impl ConsumerConfig {
 /// How far a consumer is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Messages never delivered so far.
+    /// Messages never delivered so far; at least one where there are some that the server did not count yet.
     pub waiting: u64,
     /// Deliveries that are not answered yet, those waiting for their redelivery included.
     pub unanswered: u64,
+}
+
+const PENDING: &str = "ask how far a consumer is";
+
+/// What the server knows of a consumer.
+#[derive(serde::Deserialize)]
+struct Info {
+    num_pending: u64,
+    num_ack_pending: u64,
+    delivered: Delivered,
+    config: Wanted,
+}
+
+#[derive(serde::Deserialize)]
+struct Delivered {
+    stream_seq: u64,
+}
+
+/// Which messages a consumer is to be given; all of its stream if nothing is said.
+#[derive(serde::Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    filter_subject: String,
+    #[serde(default)]
+    filter_subjects: Vec<String>,
 }
 
 /// A durable consumer: hands out batches, at least once each.
@@ -93,19 +120,44 @@ impl Bus {
         Ok(Consumer { pull: Pull::open(self.clone(), config).await? })
     }
 
-    /// How far a durable consumer is behind.
+    /// How far a durable consumer is behind. What was published before this call is counted: the server confirms a message
+    /// a moment before its consumers know of it, so its own count is not enough.
     ///
     /// # Errors
     /// There is no such consumer, or the server does not answer.
     pub async fn pending(&self, stream: &str, durable: &str) -> Result<Pending, Error> {
-        #[derive(serde::Deserialize)]
-        struct Info {
-            num_pending: u64,
-            num_ack_pending: u64,
-        }
         let subject = format!("CONSUMER.INFO.{stream}.{durable}");
-        let info: Info = self.api("ask how far a consumer is", subject, &serde_json::json!({})).await?;
-        Ok(Pending { waiting: info.num_pending, unanswered: info.num_ack_pending })
+        let info: Info = self.api(PENDING, subject, &serde_json::json!({})).await?;
+        let mut waiting = info.num_pending;
+        if waiting == 0 && info.delivered.stream_seq < self.last_of(stream, &info.config).await? {
+            waiting = 1;
+        }
+        Ok(Pending { waiting, unanswered: info.num_ack_pending })
+    }
+
+    /// The place of the last message of the stream that such a consumer is to be given; 0 if there is none.
+    async fn last_of(&self, stream: &str, wanted: &Wanted) -> Result<u64, Error> {
+        let stream = self.jetstream().get_stream_no_info(stream).await;
+        let stream = stream.map_err(|error| Error::caused(ErrorKind::Unreachable, PENDING, error))?;
+        let one = (!wanted.filter_subject.is_empty()).then_some(&wanted.filter_subject);
+        let mut filters: Vec<&str> = wanted.filter_subjects.iter().chain(one).map(String::as_str).collect();
+        if filters.is_empty() {
+            filters.push(">");
+        }
+        let mut last = 0;
+        for filter in filters {
+            match stream.get_last_raw_message_by_subject(filter).await {
+                Ok(message) => last = last.max(message.sequence),
+                Err(error) => match error.kind() {
+                    LastRawMessageErrorKind::NoMessageFound => {}
+                    LastRawMessageErrorKind::JetStream(answer) => {
+                        return Err(Error::jetstream(PENDING, answer));
+                    }
+                    _ => return Err(Error::caused(ErrorKind::Unreachable, PENDING, error)),
+                },
+            }
+        }
+        Ok(last)
     }
 }
 

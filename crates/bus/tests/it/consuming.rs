@@ -96,6 +96,28 @@ async fn a_consumer_gathers_all_that_is_there() {
 }
 
 #[tokio::test]
+async fn what_was_published_is_pending_at_once() {
+    let nats = testkit::nats().await;
+    let bus = connect(&nats).await;
+    let mut all = bus.consumer(reader(subject::CHANGES)).await.unwrap();
+    let hubspot = ConsumerConfig { durable: "hubspot".into(), ..reader(subject::CHANGES) };
+    let mut some = bus.consumer(hubspot.filtered(["change.*.hubspot.*"])).await.unwrap();
+    for number in 0..100 {
+        bus.publish(&change(number)).await.unwrap();
+        for (consumer, durable) in [(&mut all, "reader"), (&mut some, "hubspot")] {
+            // It may be on its way already: the consumer asks ahead.
+            let left = async || {
+                let pending = bus.pending(subject::CHANGES, durable).await.unwrap();
+                pending.waiting + pending.unanswered
+            };
+            assert_eq!(left().await, 1, "{durable}, after message {number}");
+            ack_all(consumer.next_batch().await.unwrap()).await.unwrap();
+            eventually(SOON, "it is acknowledged", async || (left().await == 0).then_some(())).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_leaving_replica_hands_back_what_it_pulled_ahead() {
     let nats = testkit::nats().await;
     let bus = connect(&nats).await;
