@@ -204,7 +204,7 @@ impl wire::connections_server::Connections for Service {
         must_work(&connection)?;
         let captures = self.core.store.captures(&[connection.id]).await.map_err(failed)?;
         owner::sync_now(&self.core, connection.id).await.map_err(failed)?;
-        let feeds = self.core.feeds(&connection).into_iter().map(|feed| feed.name.to_owned());
+        let feeds = self.core.feeds(&connection).iter().map(|feed| feed.name.to_owned());
         let objects = captures.into_iter().map(|capture| capture.object).chain(feeds).collect();
         Ok(Response::new(wire::SyncNowResponse { objects }))
     }

@@ -140,8 +140,7 @@ impl Listener {
 
     /// Records them, those of one organization and teller together. A repeat tells nothing newer and changes nothing.
     async fn record(&self, told: &[Told]) -> Result<(), Error> {
-        let mut tellers: BTreeMap<(OrganizationId, &str), BTreeMap<(&str, &str), &NewActivity>> =
-            BTreeMap::new();
+        let mut tellers: BTreeMap<(OrganizationId, &str), Newest<'_>> = BTreeMap::new();
         for Told { organization, actor, new } in told {
             let of_teller = tellers.entry((*organization, actor)).or_default();
             match of_teller.entry((&new.source, &new.external_id)) {
@@ -167,6 +166,9 @@ impl Listener {
         Ok(())
     }
 }
+
+/// What was told last of each activity, by its source and its id there.
+type Newest<'a> = BTreeMap<(&'a str, &'a str), &'a NewActivity>;
 
 /// The activity in a message; none when it tells of none.
 fn read(message: &Message) -> Result<Option<Told>, Unusable> {
