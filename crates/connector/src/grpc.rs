@@ -8,16 +8,17 @@ use model::{ConnectionChanged, ConnectionId, ConnectionState, Scope, kind};
 use proto::{connections as wire, to_wire_time};
 use tonic::{Code, Request, Response, Status};
 
+use self::refusals::{failed, must_work, not_taken, oauth_failed};
 use crate::{
     Connector, budgets,
     core::{Core, Link},
     failure::Failure,
-    oauth::{self, Callback, NewFlow, OauthFailure},
-    owner,
-    receiving::{self, NotTaken},
-    states,
+    oauth::{self, Callback, NewFlow},
+    owner, receiving, states,
     store::{Connection, Following, SaidLimit, Store, Transition},
 };
+
+mod refusals;
 
 const LONGEST_USAGE_MINUTES: u32 = 31 * 24 * 60;
 
@@ -559,53 +560,6 @@ impl Following {
             position_at: self.stored_at.map(time),
             changed_at: self.changed_at.map(time),
             lag_ms: self.lag_ms.map(|lag| u64::try_from(lag).unwrap_or_default()),
-        }
-    }
-}
-
-fn must_work(connection: &Connection) -> Result<(), Status> {
-    if connection.works() {
-        return Ok(());
-    }
-    let message = format!("The connection is {}.", connection.state.name().replace('_', " "));
-    Err(status(Code::FailedPrecondition, "connection_state", message))
-}
-
-/// A failure that is logged here and told without its inside.
-fn failed(failure: impl Into<Failure>) -> Status {
-    match failure.into() {
-        Failure::Vendor(error) => {
-            let code = if error.is_transient() { Code::Unavailable } else { Code::FailedPrecondition };
-            status(code, error.kind.code(), error.message)
-        }
-        failure => {
-            tracing::error!(error = %failure, "could not answer a request");
-            let code = match failure.code() {
-                "database_unavailable" => "database_unavailable",
-                "secret_unreadable" => "secret_unreadable",
-                _ => "bus_unavailable",
-            };
-            status(Code::Unavailable, code, "Accord's own storage does not answer. Try again shortly.")
-        }
-    }
-}
-
-fn not_taken(reason: NotTaken) -> Status {
-    match reason {
-        NotTaken::Failed(failure) => failed(failure),
-        NotTaken::Refused(refusal) => receiving::refused(refusal),
-        NotTaken::NoSuchVendor => {
-            status(Code::NotFound, "vendor_unknown", "No vendor of this name sends requests here.")
-        }
-    }
-}
-
-fn oauth_failed(failure: OauthFailure) -> Status {
-    match failure {
-        OauthFailure::Failed(failure) => failed(failure),
-        OauthFailure::Refused(refusal) => {
-            let code = if refusal.forged { Code::PermissionDenied } else { Code::FailedPrecondition };
-            status(code, refusal.code, refusal.message)
         }
     }
 }

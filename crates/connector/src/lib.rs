@@ -20,6 +20,7 @@ mod owner;
 mod posting;
 mod publisher;
 mod receiving;
+mod request;
 mod runtime;
 mod schema;
 mod session;
@@ -33,13 +34,13 @@ mod writes;
 
 pub use config::Config;
 pub use contract::{
-    Account, AuthorizeRequest, Batch, Body, Capabilities, Change, ChangeStream, Connector, Cursor, Fetch,
-    Grant, Host, LimitHint, Login, MissingScope, Page, RateClass, Request, Response, Subscription, Untold,
-    VendorInfo,
+    Account, AuthorizeRequest, Batch, Capabilities, Change, ChangeStream, Connector, Cursor, Fetch, Grant,
+    LimitHint, Login, MissingScope, Page, RateClass, Subscription, Untold, VendorInfo,
 };
 pub use error::{Error, ErrorKind, Retry};
 pub use feed::{Activity, ActivityPage, Feed};
 pub use messenger::{Incoming, MessageChannel, Messenger, Question, Received, Refusal};
+pub use request::{Body, Host, Request, Response};
 pub use runtime::{Deps, Running, StartError, start};
 pub use session::Session;
 pub use words::with_words;
