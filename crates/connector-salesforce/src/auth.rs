@@ -20,6 +20,10 @@ pub(crate) const LOGIN: &str = "login";
 
 /// The scopes that are asked for. `refresh_token` is also known as `offline_access`.
 const SCOPES: &str = "api refresh_token id";
+/// The scope without which there is no call of the API.
+const API: &str = "api";
+/// What is being done when a connection is made.
+const OPERATION: &str = "read the Salesforce organization";
 
 const SANDBOX: &str = "This is a sandbox or scratch organization of Salesforce, not a live one.";
 const NO_EVENTS: &str = "This edition of Salesforce has no Change Data Capture: changes are polled, so they arrive within a \
@@ -99,27 +103,35 @@ pub(crate) fn read_grant(config: &Config, response: &Response) -> Result<Grant, 
     })
 }
 
-/// Which organization the connection is for, and whether it can do what it must.
+/// Which organization the connection is for, and whether it can do what it must. The login says first what the token is
+/// good for: without the scope, or the permission, to call the API, nothing else can be asked.
 pub(crate) async fn account(config: &Config, session: &Session) -> Result<Account, Error> {
-    const OPERATION: &str = "read the Salesforce organization";
     let client = Client(session);
-    let soql = "SELECT Id, Name, OrganizationType, IsSandbox, InstanceName FROM Organization";
-    let rows = client.query(soql, false).await.map_err(|error| Error { operation: OPERATION, ..error })?;
-    let rows: wire::Rows<wire::Organization> = rows.read()?;
-    let organization = rows.records.into_iter().next().ok_or_else(|| {
-        let message =
-            "the user who connected may not see the organization: it needs \"View Setup and Configuration\"";
-        Error::new(ErrorKind::Permission, OPERATION, message)
-    })?;
-    let info = client.token_info(introspect_request(config, session.access_token().await?)).await?;
-    let info: wire::TokenInfo = info.read()?;
-    if !info.active {
-        let message = "Salesforce does not know the connection's access token";
-        return Err(Error::new(ErrorKind::TokenExpired, OPERATION, message));
-    }
+    let info = token_info(config, client).await?;
     let scopes: Vec<String> = info.scope.split_whitespace().map(str::to_owned).collect();
+    let missing: Vec<MissingScope> = missing_scopes(&scopes).collect();
+    let known = Account {
+        id: organization_of(&info.sub).to_owned(),
+        name: "Salesforce".to_owned(),
+        tier: None,
+        scopes,
+        missing,
+        notices: Vec::new(),
+    };
+    if known.missing.iter().any(|missing| missing.scope == API) {
+        return Ok(known);
+    }
+    let organization = match organization(client).await {
+        Ok(organization) => organization,
+        Err(error) if error::is_api_disabled(&error) => {
+            let mut known = known;
+            known.missing.push(MissingScope { scope: "API Enabled".to_owned(), consequence: error.message });
+            return Ok(known);
+        }
+        Err(error) => return Err(error),
+    };
     let global = client.global().await?;
-    let mut missing: Vec<MissingScope> = missing_scopes(&scopes).collect();
+    let mut missing = known.missing;
     missing.extend(missing_rights(&global.read()?));
     let mut notices = Vec::new();
     let tier = organization.organization_type;
@@ -133,13 +145,47 @@ pub(crate) async fn account(config: &Config, session: &Session) -> Result<Accoun
     let instance = organization.instance_name.unwrap_or_default();
     let name =
         if organization.name.is_empty() { format!("Salesforce {instance}") } else { organization.name };
-    Ok(Account { id: organization.id, name, tier, scopes, missing, notices })
+    Ok(Account { id: organization.id, name, tier, scopes: known.scopes, missing, notices })
+}
+
+/// What the token is good for. One that is over is renewed, where it can be.
+async fn token_info(config: &Config, client: Client<'_>) -> Result<wire::TokenInfo, Error> {
+    let session = client.session();
+    let mut token = session.access_token().await?;
+    for is_renewed in [false, true] {
+        let info: wire::TokenInfo =
+            client.token_info(introspect_request(config, token.clone())).await?.read()?;
+        if info.active {
+            return Ok(info);
+        }
+        if !is_renewed {
+            token = session.renewed_access_token(&token).await?;
+        }
+    }
+    let message = "Salesforce does not know the connection's access token";
+    Err(Error::new(ErrorKind::TokenExpired, OPERATION, message))
+}
+
+/// The organization in the address of an identity, which ends in its id and the user's.
+fn organization_of(identity: &str) -> &str {
+    identity.rsplit('/').nth(1).unwrap_or_default()
+}
+
+async fn organization(client: Client<'_>) -> Result<wire::Organization, Error> {
+    let soql = "SELECT Id, Name, OrganizationType, IsSandbox, InstanceName FROM Organization";
+    let rows = client.query(soql, false).await.map_err(|error| Error { operation: OPERATION, ..error })?;
+    let rows: wire::Rows<wire::Organization> = rows.read()?;
+    rows.records.into_iter().next().ok_or_else(|| {
+        let message =
+            "the user who connected may not see the organization: it needs \"View Setup and Configuration\"";
+        Error::new(ErrorKind::Permission, OPERATION, message)
+    })
 }
 
 fn missing_scopes(granted: &[String]) -> impl Iterator<Item = MissingScope> {
     let has = |names: &[&str]| granted.iter().any(|scope| names.contains(&scope.as_str()));
     let rows = [
-        (has(&["api", "full"]), "api", "Accord cannot call Salesforce's API, so nothing can sync"),
+        (has(&[API, "full"]), API, "Accord cannot call Salesforce's API, so nothing can sync"),
         (
             has(&["refresh_token", "offline_access"]),
             "refresh_token",

@@ -14,6 +14,8 @@ const AFTER_DAILY: Duration = Duration::from_secs(900);
 const AFTER_CONCURRENT: Duration = Duration::from_secs(5);
 /// 3,600 logins an hour are allowed per user.
 const AFTER_LOGINS: Duration = Duration::from_secs(60);
+/// The organization, or the user, has no access to the API.
+const API_DISABLED: [&str; 2] = ["API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"];
 
 /// Whether an answer is a failure, and which.
 pub(crate) fn check(response: &Response) -> Result<(), Error> {
@@ -115,6 +117,11 @@ pub(crate) fn read(failure: &Failure) -> Error {
     }
 }
 
+/// Whether the API cannot be called at all, by anybody or by the user who connected.
+pub(crate) fn is_api_disabled(error: &Error) -> bool {
+    error.code.as_deref().is_some_and(|code| API_DISABLED.contains(&code))
+}
+
 fn of_code(failure: &Failure) -> (ErrorKind, String) {
     let plain = |kind, message: &str| (kind, message.to_owned());
     let said = |kind, otherwise: &str| (kind, with_words(otherwise, &failure.message));
@@ -137,7 +144,7 @@ fn of_code(failure: &Failure) -> (ErrorKind, String) {
         | "QUERY_TIMEOUT"
         | "OPERATION_TOO_LARGE"
         | "PROCESSING_HALTED" => plain(ErrorKind::Unavailable, "Salesforce is out of order for now"),
-        "API_DISABLED_FOR_ORG" | "API_CURRENTLY_DISABLED" => plain(
+        code if API_DISABLED.contains(&code) => plain(
             ErrorKind::Permission,
             "the Salesforce organization or the user who connected has no access to the API: it needs an edition with API \
              access, and the permission \"API Enabled\"",
@@ -158,7 +165,11 @@ fn of_code(failure: &Failure) -> (ErrorKind, String) {
             ErrorKind::Permission,
             "the user who connected may not write this field in Salesforce: field-level security makes it read-only",
         ),
-        "INVALID_FIELD" | "INVALID_TYPE" | "INVALID_QUERY_FILTER_OPERATOR" => {
+        "INVALID_TYPE" => plain(
+            ErrorKind::SchemaDrift,
+            "Salesforce does not have the object any more, or the user who connected lacks the object permission \"Read\" on it",
+        ),
+        "INVALID_FIELD" | "INVALID_QUERY_FILTER_OPERATOR" => {
             let otherwise = "Salesforce does not have this field or object any more";
             (ErrorKind::SchemaDrift, with_words(otherwise, without_query(&failure.message)))
         }

@@ -43,6 +43,9 @@ pub(crate) struct TokenInfo {
     pub(crate) active: bool,
     #[serde(default)]
     pub(crate) scope: String,
+    /// Whose it is, as the address of an identity.
+    #[serde(default)]
+    pub(crate) sub: String,
 }
 
 /// Who a token is of.

@@ -30,6 +30,8 @@ const TICKET_LASTS: Duration = Duration::from_secs(120);
 const FLOW_LASTS: Duration = Duration::from_secs(600);
 /// How long what the vendor gave waits to be confirmed; the vendor's own patience is not much longer.
 const CODE_LASTS: Duration = Duration::from_secs(300);
+/// So much is repeated of a vendor's code for a refusal.
+const LONGEST_ERROR: usize = 60;
 const VERIFIER: &str = "pkce_verifier";
 const CODE: &str = "authorization_code";
 /// The console's page that confirms in the name of whoever is signed in there.
@@ -223,8 +225,7 @@ async fn keep(
         return Err(refused("oauth_nonce_mismatch", message, true));
     }
     if !callback.error.is_empty() || callback.code.is_empty() {
-        let message = "The authorization was cancelled at the vendor. Nothing was connected.";
-        return Err(refused("oauth_denied", message, false));
+        return Err(not_consented(core, callback, authorization));
     }
     let sealer = core.sealer(authorization.organization, &authorization.id.to_string());
     let code = sealer.seal(CODE, &SecretString::from(callback.code))?;
@@ -233,6 +234,47 @@ async fn keep(
     let mut url = below(&core.config.console_url, CONFIRM_PATH);
     url.query_pairs_mut().append_pair("confirm", &token);
     Ok(url)
+}
+
+/// Why a browser came back without a code. What it says of it is a code of the vendor, and no text to repeat.
+fn not_consented(core: &Core, callback: &Callback<'_>, authorization: &Authorization) -> OauthFailure {
+    let connector = core.connectors.get(authorization.vendor.as_str());
+    match (callback.error, connector) {
+        ("invalid_scope", Some(connector)) => {
+            let (label, asked) = (connector.vendor().label, scopes_asked_for(core, connector.as_ref()));
+            let message = format!(
+                "Not connected: {label} does not let Accord's app ask for all of the scopes that it needs ({asked}). \
+                 An administrator adds them to the app at {label}."
+            );
+            refused("missing_scopes", message, false)
+        }
+        ("" | "access_denied", _) | (_, None) => {
+            let message = "The authorization was cancelled at the vendor. Nothing was connected.";
+            refused("oauth_denied", message, false)
+        }
+        (error, Some(connector)) => {
+            let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '_';
+            let code: String = error.chars().filter(is_plain).take(LONGEST_ERROR).collect();
+            let label = connector.vendor().label;
+            let message = format!(
+                "{label} did not let the user authorize Accord's app ({code}). Nothing was connected. An administrator \
+                 of {label} can say why, and allow it."
+            );
+            refused("oauth_denied", message, false)
+        }
+    }
+}
+
+/// The scopes that the vendor's consent page is asked for.
+fn scopes_asked_for(core: &Core, connector: &dyn Connector) -> String {
+    let page = connector.authorize_url(&AuthorizeRequest {
+        login_url: connector.base_url(),
+        redirect_uri: redirect_uri(core, connector.vendor().name).as_str(),
+        state: "",
+        code_challenge: "",
+    });
+    let scope = page.query_pairs().find(|(name, _)| name == "scope");
+    scope.map(|(_, scopes)| scopes.into_owned()).unwrap_or_default()
 }
 
 /// Exchanges what was kept, and connects.
@@ -259,7 +301,7 @@ async fn finish(core: &Core, authorization: &Authorization) -> Result<Connection
             return Err(vendor_refused(error));
         }
     };
-    if let Err(refusal) = check_account(core, authorization, &account).await {
+    if let Err(refusal) = check_account(core, authorization, &account, &grant).await {
         take_back(&line, &grant).await;
         return Err(refusal);
     }
@@ -276,12 +318,7 @@ async fn exchange(core: &Core, line: &Line, authorization: &Authorization) -> Re
     let redirect_uri = redirect_uri(core, &authorization.vendor);
     let request = line.connector.exchange_request(code.expose_secret(), redirect_uri.as_str(), &verifier);
     let answer = line.call_unchecked(&request).await.map_err(vendor_refused)?;
-    let grant = line.connector.read_grant(&answer).map_err(vendor_refused)?;
-    if grant.refresh_token.is_none() {
-        let message = "The vendor gave no refresh token, so the connection would end by itself.";
-        return Err(refused("oauth_no_refresh_token", message, false));
-    }
-    Ok(grant)
+    line.connector.read_grant(&answer).map_err(vendor_refused)
 }
 
 fn vendor_refused(error: Error) -> OauthFailure {
@@ -300,6 +337,7 @@ async fn check_account(
     core: &Core,
     authorization: &Authorization,
     account: &Account,
+    grant: &Grant,
 ) -> Result<(), OauthFailure> {
     if !account.missing.is_empty() {
         let words: Vec<String> = account
@@ -308,6 +346,10 @@ async fn check_account(
             .map(|missing| format!("{} ({})", missing.consequence, missing.scope))
             .collect();
         return Err(refused("missing_scopes", format!("Not connected: {}", words.join("; ")), false));
+    }
+    if grant.refresh_token.is_none() {
+        let message = "The vendor gave no refresh token, so the connection would end by itself.";
+        return Err(refused("oauth_no_refresh_token", message, false));
     }
     let Some(id) = authorization.connection else { return Ok(()) };
     let existing = core.store.connection(id).await?;

@@ -1,8 +1,10 @@
-use connector::{Connector, ErrorKind, Session};
+use connector::{Connector, Cursor, ErrorKind, Fetch, Session};
+use jiff::Timestamp;
 use sandbox::salesforce::{Edition, Environment, Settings};
 use secrecy::ExposeSecret;
+use serde_json::json;
 
-use crate::org::{connected, connected_with};
+use crate::org::{Org, connected, connected_with, consent_to, fields, session};
 
 const BULK_FROM: u64 = connector_salesforce::BULK_FROM;
 
@@ -32,13 +34,60 @@ async fn a_sandbox_organization_says_that_it_is_one() {
     assert!(account.notices.iter().any(|notice| notice.contains("sandbox")), "{:?}", account.notices);
 }
 
+/// What an account lacks, each as its name and its words.
+async fn missing(org: &Org) -> Vec<(String, String)> {
+    let account = org.salesforce.account(&org.session).await.unwrap();
+    account.missing.into_iter().map(|missing| (missing.scope, missing.consequence)).collect()
+}
+
 #[tokio::test]
-async fn an_edition_without_the_api_is_said_in_words() {
-    let settings = Settings { edition: Edition::Professional, api_enabled: false, ..Settings::default() };
-    let org = connected_with(settings, BULK_FROM).await;
-    let refused = org.salesforce.account(&org.session).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::Permission);
-    assert!(refused.message.contains("API Enabled"), "{refused}");
+async fn a_token_without_a_scope_is_said_in_words_before_the_api_refuses_it() {
+    let org = connected().await;
+    for (scopes, lacking, words) in [
+        ("id refresh_token", "api", "cannot call Salesforce's API"),
+        ("id api", "refresh_token", "perform requests at any time"),
+    ] {
+        let grant = consent_to(&org.sandbox, &org.salesforce, Some(scopes)).await;
+        assert_eq!(grant.refresh_token.is_none(), lacking == "refresh_token");
+        let session = session(&org.sandbox, &org.salesforce, &grant);
+        let account = org.salesforce.account(&session).await.unwrap();
+        assert_eq!(account.missing.len(), 1, "{account:?}");
+        assert_eq!(account.missing[0].scope, lacking);
+        assert!(account.missing[0].consequence.contains(words), "{account:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_organization_or_a_user_without_the_api_is_said_in_words() {
+    for edition in [Edition::Professional, Edition::Enterprise] {
+        let settings = Settings { edition, api_enabled: false, ..Settings::default() };
+        let org = connected_with(settings, BULK_FROM).await;
+        let account = org.salesforce.account(&org.session).await.unwrap();
+        assert_eq!(account.id, org.sandbox.organization_id(), "the token says whose it is");
+        let missing = missing(&org).await;
+        assert_eq!(missing.len(), 1, "{missing:?}");
+        assert_eq!(missing[0].0, "API Enabled");
+        assert!(missing[0].1.contains("has no access to the API"), "{missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn object_permissions_that_the_user_lacks_are_said_in_words() {
+    let org = connected().await;
+    let taken = json!({"hidden_objects": ["Lead"], "read_only_objects": ["Contact"]});
+    org.sandbox.change_settings(taken).unwrap();
+    let missing = missing(&org).await;
+    let names: Vec<&str> = missing.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["Contact: Create", "Contact: Edit", "Lead: Read", "Lead: Create", "Lead: Edit"]);
+    assert!(missing[1].1.contains("object permission \"Edit\" on Contact"), "{missing:?}");
+    // Taken away later, it is said of the reading that fails.
+    let schema = org.schema("Account").await;
+    org.sandbox.change_settings(json!({"hidden_objects": ["Account"]})).unwrap();
+    let names = fields(&["Name"]);
+    let from = Cursor::at(Timestamp::UNIX_EPOCH);
+    let fetch = Fetch { object: "Account", schema: &schema, fields: &names, from: &from, until: None };
+    let refused = org.salesforce.fetch_changes(&org.session, &fetch).await.unwrap_err();
+    assert!(refused.message.contains("object permission \"Read\""), "{refused}");
 }
 
 #[tokio::test]

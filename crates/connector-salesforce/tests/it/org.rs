@@ -62,6 +62,15 @@ pub(crate) fn session(sandbox: &Handle, salesforce: &Arc<Salesforce>, grant: &Gr
 
 /// The consent page, its form, the redirect and the exchange of the code.
 pub(crate) async fn consent(sandbox: &Handle, salesforce: &Arc<Salesforce>) -> Grant {
+    consent_to(sandbox, salesforce, None).await
+}
+
+/// The same, to other scopes than those that are asked for.
+pub(crate) async fn consent_to(
+    sandbox: &Handle,
+    salesforce: &Arc<Salesforce>,
+    scopes: Option<&str>,
+) -> Grant {
     let login_url = salesforce.login_url("").unwrap();
     let request = AuthorizeRequest {
         login_url: &login_url,
@@ -74,6 +83,9 @@ pub(crate) async fn consent(sandbox: &Handle, salesforce: &Arc<Salesforce>) -> G
     assert!(http.get(&page, None).await.unwrap().is_success());
     let mut form: Vec<(String, String)> = page.query_pairs().into_owned().collect();
     form.push(("decision".into(), "allow".into()));
+    if let Some(scopes) = scopes {
+        form.iter_mut().filter(|(name, _)| name == "scope").for_each(|(_, asked)| scopes.clone_into(asked));
+    }
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut action = page.clone();
     action.set_query(None);

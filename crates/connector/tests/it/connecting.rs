@@ -250,6 +250,57 @@ async fn missing_scopes_refuse_the_connection_in_words_and_give_the_grant_back()
 }
 
 #[tokio::test]
+async fn what_the_vendor_refuses_at_the_consent_page_is_said_in_words() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    for (error, reason, words) in [
+        (
+            "invalid_scope",
+            "missing_scopes",
+            "does not let Accord's app ask for all of the scopes that it needs (read write)",
+        ),
+        (
+            "OAUTH_APP_BLOCKED\"<b>",
+            "oauth_denied",
+            "did not let the user authorize Accord's app (OAUTH_APP_BLOCKEDb)",
+        ),
+        ("access_denied", "oauth_denied", "was cancelled at the vendor"),
+    ] {
+        let ticket = parameter(&replica.begin("").await.unwrap(), "ticket");
+        let start = StartAuthorizationRequest { ticket };
+        let started = replica.api.start_authorization(start).await.unwrap().into_inner();
+        let completed = CompleteAuthorizationRequest {
+            vendor: "acme".into(),
+            state: parameter(&started.authorize_url, "state"),
+            browser_nonce: started.browser_nonce,
+            error: error.into(),
+            ..CompleteAuthorizationRequest::default()
+        };
+        let refused = replica.api.complete_authorization(completed).await.unwrap_err();
+        assert_eq!((refused.code(), code(&refused)), (Code::FailedPrecondition, reason));
+        assert!(refused.message().contains(words), "{}", refused.message());
+        let told =
+            |fact: &ConnectionChanged| fact.message.as_deref().is_some_and(|said| said.contains(words));
+        world.wait_for("the refusal", kind::CONNECTION_REFUSED, told).await;
+    }
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_grant_without_a_refresh_token_says_which_scope_is_missing_where_one_is() {
+    let world = World::new(FAST).await;
+    let mut replica = world.start().await;
+    world.acme.lock().without_refresh = true;
+    let refused = replica.authorize(&world.acme, "").await.unwrap_err();
+    assert_eq!(code(&refused), "oauth_no_refresh_token");
+    world.acme.lock().scopes = vec!["read".into()];
+    let refused = replica.authorize(&world.acme, "").await.unwrap_err();
+    assert_eq!(code(&refused), "missing_scopes");
+    assert!(refused.message().contains("(write)"), "{}", refused.message());
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn authorizing_again_keeps_the_connection_and_refuses_another_account() {
     let world = World::new(FAST).await;
     let mut replica = world.start().await;

@@ -344,6 +344,7 @@ struct Turn {
     require_pkce: Option<bool>,
     session_minutes: Option<u32>,
     daily_requests: Option<u64>,
+    withheld_scopes: Option<Vec<String>>,
     bulk_delay_ms: Option<u64>,
     living_edits_per_minute: Option<u32>,
     hidden_objects: Option<Vec<String>>,
@@ -380,6 +381,8 @@ pub(crate) fn settings(sim: &mut Sim, call: &Call) -> Outcome {
     settings.require_pkce = turn.require_pkce.unwrap_or(settings.require_pkce);
     settings.session_minutes = turn.session_minutes.unwrap_or(settings.session_minutes);
     settings.daily_requests = turn.daily_requests.unwrap_or(settings.daily_requests);
+    settings.withheld_scopes =
+        turn.withheld_scopes.unwrap_or_else(|| std::mem::take(&mut settings.withheld_scopes));
     settings.bulk_delay_ms = turn.bulk_delay_ms.unwrap_or(settings.bulk_delay_ms);
     settings.living_edits_per_minute =
         turn.living_edits_per_minute.unwrap_or(settings.living_edits_per_minute);
@@ -391,6 +394,7 @@ pub(crate) fn settings(sim: &mut Sim, call: &Call) -> Outcome {
         "instance_url": sim.instance_url(),
         "rotate_refresh_token": settings.rotate_refresh_token, "require_pkce": settings.require_pkce,
         "session_minutes": settings.session_minutes, "daily_requests": settings.daily_requests,
+        "withheld_scopes": settings.withheld_scopes,
         "bulk_delay_ms": settings.bulk_delay_ms, "living_edits_per_minute": settings.living_edits_per_minute,
         "hidden_objects": sim.dials.hidden_objects, "read_only_objects": sim.dials.read_only_objects,
         "deleted_since": sim.dials.deleted_since_s.map(super::time::datetime),

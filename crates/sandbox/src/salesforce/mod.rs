@@ -113,6 +113,8 @@ pub struct Settings {
     pub session_minutes: u32,
     /// API calls that a day allows.
     pub daily_requests: u64,
+    /// Scopes that the app may not ask for.
+    pub withheld_scopes: Vec<String>,
     /// Milliseconds a Bulk API job takes until it is complete.
     pub bulk_delay_ms: u64,
     /// The seed of everything that looks random in the data.
@@ -144,6 +146,7 @@ impl Default for Settings {
             require_pkce: true,
             session_minutes: 120,
             daily_requests: 100_000,
+            withheld_scopes: Vec::new(),
             bulk_delay_ms: 0,
             seed: 1,
             state_file: None,

@@ -105,7 +105,9 @@ fn objection(sim: &Sim, ask: &Ask) -> Option<(&'static str, String)> {
     if ask.response_type != "code" {
         return Some(("unsupported_response_type", "response type not supported".into()));
     }
-    if let Some(scope) = ask.scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+    let withheld = &sim.settings.withheld_scopes;
+    let refused = |scope: &&String| !SCOPES.contains(&scope.as_str()) || withheld.contains(scope);
+    if let Some(scope) = ask.scopes.iter().find(refused) {
         return Some(("invalid_scope", format!("the requested scope is not allowed: {scope}")));
     }
     match (&ask.challenge, ask.challenge_method.as_deref()) {

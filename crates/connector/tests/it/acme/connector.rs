@@ -151,6 +151,7 @@ impl Connector for AcmeConnector {
             ("redirect_uri", request.redirect_uri),
             ("state", request.state),
             ("code_challenge", request.code_challenge),
+            ("scope", "read write"),
         ];
         Url::parse_with_params(&format!("{}authorize", self.url), query).unwrap()
     }

@@ -66,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) refresh: Option<String>,
     pub(crate) expires_in: u64,
     pub(crate) rotate: bool,
+    /// Whether its grants end with the session.
+    pub(crate) without_refresh: bool,
     /// How long a call takes, for stories about rates.
     pub(crate) latency: Duration,
     /// What its answers say of the day: `left/calls`; nothing unless somebody says so.
@@ -290,6 +292,7 @@ impl Inner {
             self.refresh = Some(self.secret("refresh"));
         }
         let refresh = self.refresh.as_ref().filter(|_| rotates);
+        let refresh = (!self.without_refresh).then_some(refresh);
         Some(json!({"access_token": access, "refresh_token": refresh, "expires_in": self.expires_in}))
     }
 
