@@ -1,8 +1,9 @@
 //! Writing: only the given fields, two hundred records a call, each succeeding or failing by itself.
 //!
-//! A guarded update reads the record first: a foreign value that it is about to cover is told. A few of them go out as
-//! conditional requests, which Salesforce refuses when the record was modified since; then the record is looked at
-//! again. Many go out in one call right after they were read. What was written is read back: Salesforce trims and rounds.
+//! A guarded update reads the record first: a foreign value that it is about to cover is told. It goes out as a
+//! conditional request, which Salesforce refuses when the record was modified since; then the record is looked at
+//! again. Conditions are headers of single requests, and a composite call holds twenty-five of these. What was written is
+//! read back: Salesforce trims and rounds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -161,30 +162,25 @@ impl<'a> Writer<'a> {
     }
 
     async fn update(&mut self, batch: Vec<Planned<'a>>) {
-        let (guarded, mut plain): (Vec<_>, Vec<_>) =
+        let (guarded, plain): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|plan| plan.expected().is_some());
-        let few = guarded.len() <= PARTS;
+        let mut landed = self.save(Deed::Update, plain).await;
         let mut seen = self.look(guarded).await;
-        let mut landed = Vec::new();
-        if few {
-            for _ in 0..LOOKS {
-                if seen.is_empty() {
-                    break;
-                }
-                let overtaken = self.update_unless_modified(seen, &mut landed).await;
-                seen = self.look(overtaken).await;
+        for _ in 0..LOOKS {
+            if seen.is_empty() {
+                break;
             }
-            let message = "others keep changing the record in Salesforce";
-            let error = Error::new(ErrorKind::Unavailable, "update Salesforce records", message);
-            seen.iter().for_each(|(plan, _)| self.settle(plan.at, Err(error.again())));
-        } else {
-            plain.extend(seen.into_iter().map(|(plan, _)| plan));
+            let mut overtaken = Vec::new();
+            while !seen.is_empty() {
+                let rest = seen.split_off(seen.len().min(PARTS));
+                overtaken.extend(self.update_unless_modified(seen, &mut landed).await);
+                seen = rest;
+            }
+            seen = self.look(overtaken).await;
         }
-        while !plain.is_empty() {
-            let rest = plain.split_off(plain.len().min(IDS_PER_CALL));
-            landed.extend(self.save(Deed::Update, plain).await);
-            plain = rest;
-        }
+        let message = "others keep changing the record in Salesforce";
+        let error = Error::new(ErrorKind::Unavailable, "update Salesforce records", message);
+        seen.iter().for_each(|(plan, _)| self.settle(plan.at, Err(error.again())));
         self.read_back(landed).await;
     }
 
