@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
-    Connector, Error, ErrorKind, Host, Request, Response, Retry,
+    Connector, Error, ErrorKind, Grant, Host, Request, Response, Retry,
     budget::Meter,
     http::{Client, HttpError},
     limiter::{Limiter, Priority},
@@ -60,6 +60,31 @@ impl Tokens for FixedToken {
 
     async fn renew(&self, _: &Access) -> Result<Access, Error> {
         Err(Error::new(ErrorKind::TokenExpired, CALL, "the access token is not accepted"))
+    }
+}
+
+/// The tokens of a grant that is kept nowhere.
+struct GrantedTokens {
+    line: Arc<Line>,
+    grant: tokio::sync::Mutex<(Access, SecretString)>,
+}
+
+#[async_trait]
+impl Tokens for GrantedTokens {
+    async fn access(&self) -> Result<Access, Error> {
+        Ok(self.grant.lock().await.0.clone())
+    }
+
+    async fn renew(&self, refused: &Access) -> Result<Access, Error> {
+        let mut grant = self.grant.lock().await;
+        if grant.0.generation == refused.generation {
+            let answer = self.line.call_unchecked(&self.line.connector.refresh_request(&grant.1)).await?;
+            let newer = self.line.connector.read_grant(&answer)?;
+            newer.api_url.into_iter().for_each(|api_url| self.line.site.api.store(Arc::new(api_url)));
+            let access = Access { token: newer.access_token, generation: grant.0.generation + 1 };
+            *grant = (access, newer.refresh_token.unwrap_or_else(|| grant.1.clone()));
+        }
+        Ok(grant.0.clone())
     }
 }
 
@@ -239,6 +264,23 @@ impl Session {
         let site = Site::new(connector.as_ref(), "", account)?;
         let line = Line::new(connector, http, Arc::new(SystemClock), site);
         Ok(Self::new(line, Arc::new(FixedToken(token))))
+    }
+
+    /// The same with a grant, whose tokens are renewed when they expire.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn of_grant_for_tests(
+        connector: Arc<dyn Connector>,
+        account: &str,
+        grant: &Grant,
+    ) -> Result<Self, Error> {
+        let session = Self::for_tests(connector, account, SecretString::default())?;
+        let access = Access { token: grant.access_token.clone(), generation: 0 };
+        let refresh_token = grant.refresh_token.clone().unwrap_or_default();
+        let line = Arc::clone(&session.line);
+        let grant = tokio::sync::Mutex::new((access, refresh_token));
+        Ok(Self::new(Arc::clone(&line), Arc::new(GrantedTokens { line, grant })))
     }
 
     /// The same session, whose calls wait behind live ones.

@@ -35,23 +35,17 @@ pub(super) const MOST_REQUESTED: i32 = 100;
 /// An event has a megabyte at most, says Salesforce, so this holds as many as may come at once.
 const LONGEST_ANSWER: usize = 101 * 1024 * 1024;
 
-/// The Pub/Sub API on behalf of one connection.
+/// The Pub/Sub API on behalf of one connection. Every call says who makes it by the newest token, and by the address that
+/// came with it: both may have been renewed since the last call, here or elsewhere.
 #[derive(Debug)]
 pub(super) struct PubSub {
     client: PubSubClient<Channel>,
-    instance: MetadataValue<Ascii>,
-    tenant: MetadataValue<Ascii>,
-    token: MetadataValue<Ascii>,
+    session: Session,
     object: String,
 }
 
 impl PubSub {
-    pub(super) async fn connect(
-        config: &Config,
-        session: &Session,
-        token: &SecretString,
-        object: &str,
-    ) -> Result<Self, Error> {
+    pub(super) async fn connect(config: &Config, session: &Session, object: &str) -> Result<Self, Error> {
         let wrong =
             |_| misconfigured("the address or the certificate of Salesforce's Pub/Sub API cannot be used");
         let mut endpoint = Endpoint::from_shared(config.pubsub_url.to_string())
@@ -69,36 +63,23 @@ impl PubSub {
         }
         let channel = endpoint.connect().await.map_err(|source| unavailable().with_source(source))?;
         let client = PubSubClient::new(channel).max_decoding_message_size(LONGEST_ANSWER);
-        let text = |text: &str| {
-            text.parse().map_err(|_| misconfigured("what identifies the organization is no text"))
-        };
-        Ok(Self {
-            client,
-            instance: text(session.api_url().as_str().trim_end_matches('/'))?,
-            tenant: text(session.account_id())?,
-            token: secret(token)?,
-            object: object.to_owned(),
-        })
+        Ok(Self { client, session: session.clone(), object: object.to_owned() })
     }
 
-    /// Goes on with another access token.
-    pub(super) fn renew(&mut self, token: &SecretString) -> Result<(), Error> {
-        self.token = secret(token)?;
-        Ok(())
-    }
-
-    fn request<T>(&self, message: T) -> Request<T> {
+    async fn request<T>(&self, message: T) -> Result<Request<T>, Error> {
+        let session = &self.session;
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
-        metadata.insert("accesstoken", self.token.clone());
-        metadata.insert("instanceurl", self.instance.clone());
-        metadata.insert("tenantid", self.tenant.clone());
-        request
+        metadata.insert("accesstoken", secret(&session.access_token().await?)?);
+        // The address is the one that came with the token, or with a newer one.
+        metadata.insert("instanceurl", plain(session.api_url().as_str().trim_end_matches('/'))?);
+        metadata.insert("tenantid", plain(session.account_id())?);
+        Ok(request)
     }
 
     /// Whether this connection may subscribe to a topic.
     pub(super) async fn may_subscribe(&mut self, topic: &str) -> Result<bool, Error> {
-        let mut request = self.request(TopicRequest { topic_name: topic.to_owned() });
+        let mut request = self.request(TopicRequest { topic_name: topic.to_owned() }).await?;
         request.set_timeout(CALL);
         let answer = self.client.get_topic(request).await;
         Ok(answer.map_err(|status| of_status(&status, &self.object))?.into_inner().can_subscribe)
@@ -106,7 +87,7 @@ impl PubSub {
 
     /// The Avro schema with this id, which never changes.
     pub(super) async fn schema(&mut self, id: &str) -> Result<String, Error> {
-        let mut request = self.request(SchemaRequest { schema_id: id.to_owned() });
+        let mut request = self.request(SchemaRequest { schema_id: id.to_owned() }).await?;
         request.set_timeout(CALL);
         let answer = self.client.get_schema(request).await;
         Ok(answer.map_err(|status| of_status(&status, &self.object))?.into_inner().schema_json)
@@ -127,10 +108,14 @@ impl PubSub {
         };
         let (more, requests) = mpsc::unbounded_channel();
         more.send(first).map_err(|_| unavailable())?;
-        let request = self.request(UnboundedReceiverStream::new(requests));
+        let request = self.request(UnboundedReceiverStream::new(requests)).await?;
         let answer = self.client.subscribe(request).await;
         Ok((more, answer.map_err(|status| of_status(&status, &self.object))?.into_inner()))
     }
+}
+
+fn plain(text: &str) -> Result<MetadataValue<Ascii>, Error> {
+    text.parse().map_err(|_| misconfigured("what identifies the organization is no text"))
 }
 
 fn secret(token: &SecretString) -> Result<MetadataValue<Ascii>, Error> {

@@ -48,11 +48,11 @@ pub(crate) async fn subscribe(
         Error::new(ErrorKind::PositionLost, "follow Salesforce's change events", message)
     })?;
     let topic = topic(object);
+    let mut pubsub = PubSub::connect(config, session, object).await?;
     let token = session.access_token().await?;
-    let mut pubsub = PubSub::connect(config, session, &token, object).await?;
     let may_subscribe = match pubsub.may_subscribe(&topic).await {
         Err(error) if error.kind == ErrorKind::TokenExpired => {
-            pubsub.renew(&session.renewed_access_token(&token).await?)?;
+            session.renewed_access_token(&token).await?;
             pubsub.may_subscribe(&topic).await?
         }
         answer => answer?,

@@ -1,4 +1,4 @@
-use connector::{ChangeStream, Connector, ErrorKind};
+use connector::{ChangeStream, Connector, ErrorKind, Session};
 use model::{ChangeKind, Value};
 use sandbox::salesforce::{Edition, Rpc, Settings, StreamFault, StreamFaultKind, StreamSettings};
 use serde_json::json;
@@ -49,6 +49,32 @@ async fn a_change_is_pushed_with_what_changed_and_nothing_else() {
     let finished = org.salesforce.fetch_records(&org.session, &schema, &names, &[id]).await.unwrap();
     assert!(finished[0].version > edited.version);
     assert_eq!(finished[0].fields["BillingCity"], Value::text("Bonn"));
+}
+
+#[tokio::test]
+async fn after_a_refresh_every_call_names_the_token_and_the_address_that_came_with_it() {
+    let org = connected().await;
+    let session =
+        Session::of_grant_for_tests(org.salesforce.clone(), org.sandbox.organization_id(), &org.grant);
+    let org = Org { session: session.unwrap(), ..org };
+    let (mut stream, schema) = followed(&org, &["Name"]).await;
+    for place in ["moved", "moved/again"] {
+        let url = format!("{}/{place}", org.sandbox.url());
+        org.sandbox.change_settings(json!({ "instance_url": url })).unwrap();
+        // Somebody else had the token renewed while the stream is open, and an event needs another call.
+        let refused = org.session.access_token().await.unwrap();
+        org.session.renewed_access_token(&refused).await.unwrap();
+        let field = json!({"object": "Account", "name": format!("New{}__c", place.len()), "type": "Text", "label": "New", "length": 9});
+        org.sandbox.control("POST", "/_sandbox/field", field).unwrap();
+        org.make("Account", json!({"Name": place}));
+        assert_eq!(told(&mut stream).await.changes[0].fields["Name"], Value::text(place));
+        // The token expires while the address is another one again: the refusal tells of both.
+        org.sandbox.change_settings(json!({ "instance_url": format!("{url}/twice") })).unwrap();
+        org.sandbox.expire_tokens();
+        stream = org.subscribe(&schema, &fields(&["Name"]), None).await.unwrap();
+        let settings = org.sandbox.control("GET", "/_sandbox/stream", serde_json::Value::Null).unwrap();
+        assert_eq!(settings["misaddressed"], 0, "calls to where the organization was");
+    }
 }
 
 #[tokio::test]

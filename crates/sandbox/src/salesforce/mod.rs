@@ -103,7 +103,8 @@ pub struct Settings {
     pub customize_application: bool,
     /// Whether a field made by a client is hidden until the client adds `FieldPermissions` for it, as in most orgs.
     pub hide_new_fields: bool,
-    /// The origin that token answers name as `instance_url`; the simulator's own without it.
+    /// The address that token answers name as `instance_url`; the simulator's own origin without it. Below that origin,
+    /// the instance is served there as well.
     pub instance_url: Option<String>,
     /// Give a new refresh token with every refresh. Using the old one again ends the grant.
     pub rotate_refresh_token: bool,

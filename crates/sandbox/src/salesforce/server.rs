@@ -94,7 +94,8 @@ async fn serve(
             "The request body is too large or ended early",
         )));
     };
-    let mut call = match read_call(&parts, body) {
+    let moved = shared.lock().instance_path();
+    let mut call = match read_call(&parts, body, &moved) {
         Ok(call) => call,
         Err(failure) => return respond(Err(failure)),
     };
@@ -113,7 +114,7 @@ async fn serve(
     }
 }
 
-fn read_call(parts: &http::request::Parts, body: Bytes) -> Result<Call, Failure> {
+fn read_call(parts: &http::request::Parts, body: Bytes, moved: &str) -> Result<Call, Failure> {
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > URI_MOST {
         return Err(Failure::new(StatusCode::URI_TOO_LONG, "REQUEST_TOO_LARGE", "The URI is too long"));
@@ -125,7 +126,8 @@ fn read_call(parts: &http::request::Parts, body: Bytes) -> Result<Call, Failure>
         Some(method) => method.parse().map_err(|_| Failure::not_found())?,
         None => parts.method.clone(),
     };
-    let path = parts.uri.path().to_owned();
+    let path = parts.uri.path();
+    let path = path.strip_prefix(moved).unwrap_or(path).to_owned();
     let (route, params) = match find(&method, &path) {
         Match::Route(route, params) => (route, params),
         Match::Methods(allowed) => return Err(wrong_method(&method, &allowed)),

@@ -133,6 +133,11 @@ impl Sim {
         self.settings.instance_url.as_deref().unwrap_or(&self.origin)
     }
 
+    /// The path of the instance, of an org that was moved below the simulator's origin; empty else.
+    pub(crate) fn instance_path(&self) -> String {
+        self.instance_url().strip_prefix(&self.origin).unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn identity_url(&self, user: Id) -> String {
         format!("{}/id/{}/{user}", self.origin, self.org.id)
     }

@@ -36,6 +36,14 @@ impl Caller {
         Ok(caller)
     }
 
+    /// Whether a call with a good token names another instance than the org's: one that it was at before.
+    pub(crate) fn is_misaddressed(headers: &MetadataMap, sim: &Sim) -> bool {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let named = header("instanceurl").trim_end_matches('/');
+        let caller = Self { token: header("accesstoken").to_owned(), tenant: sim.org.id.to_string() };
+        named != sim.instance_url().trim_end_matches('/') && caller.check(sim).is_ok()
+    }
+
     /// Whether the client may still call.
     ///
     /// # Errors

@@ -17,10 +17,13 @@ fn refused(message: impl Into<String>) -> Failure {
     Failure::bad("INVALID_INPUT", message)
 }
 
-/// `GET /_sandbox/stream`: the settings, the faults that are set, and how many events are kept.
+/// `GET /_sandbox/stream`: the settings, the faults that are set, how many events are kept, and how many
+/// calls with a good token named an instance at which the org is no more.
 pub(crate) fn stream(sim: &mut Sim, _call: &Call) -> Outcome {
-    let Events { settings, faults, log, .. } = &sim.events;
-    Reply::ok(&json!({"settings": settings, "faults": faults.set, "events": log.len()}))
+    let Events { settings, faults, log, misaddressed, .. } = &sim.events;
+    Reply::ok(
+        &json!({"settings": settings, "faults": faults.set, "events": log.len(), "misaddressed": misaddressed}),
+    )
 }
 
 /// `POST /_sandbox/stream/settings`: what is named changes for what is committed from now on, the rest stays.

@@ -90,6 +90,8 @@ pub(crate) struct Events {
     pub(crate) cut: Cut,
     pub(crate) log: Log,
     pub(crate) rng: StdRng,
+    /// How many calls with a good token named an instance at which the org is no more.
+    pub(crate) misaddressed: u64,
     schemas: Schemas,
     /// The number of the last commit that was captured.
     seen: i64,
@@ -109,6 +111,7 @@ impl Events {
             cut: Cut { number: 0, kind: StreamFaultKind::Unavailable },
             log: Log::default(),
             rng: StdRng::seed_from_u64(seed),
+            misaddressed: 0,
             schemas: Schemas::default(),
             seen: 0,
             waiting: VecDeque::new(),

@@ -40,6 +40,7 @@ impl Service {
         let rpc_id = Uuid::new_v4();
         let (caller, fault) = {
             let mut sim = self.0.lock();
+            sim.events.misaddressed += u64::from(Caller::is_misaddressed(request.metadata(), &sim));
             let caller = Caller::of(request.metadata(), &sim).map_err(|refusal| refusal.status(rpc_id))?;
             let events = &mut sim.events;
             (caller, strike(&mut events.faults, rpc, &mut events.rng))
