@@ -135,6 +135,7 @@ impl Reader<'_> {
                 field_times: BTreeMap::new(),
                 external_id,
                 merged_ids: Vec::new(),
+                says_ours: false,
             })
         })
         .collect()

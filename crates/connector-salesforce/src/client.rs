@@ -12,7 +12,7 @@ const VERSION: &str = "v65.0";
 /// The rate class of everything but logins.
 pub(crate) const API: &str = "api";
 /// Who makes a change, as change events say it again in their `changeOrigin`.
-const ORIGIN: (&str, &str) = ("Sforce-Call-Options", "client=Accord");
+pub(crate) const ORIGIN: (&str, &str) = ("Sforce-Call-Options", "client=Accord");
 /// Rows per answer of a query, the most that Salesforce gives.
 const BATCH: (&str, &str) = ("Sforce-Query-Options", "batchSize=2000");
 

@@ -51,6 +51,7 @@ fn deletion(record: &Record<'_>) -> Option<Change> {
         field_times: BTreeMap::new(),
         external_id: None,
         merged_ids: Vec::new(),
+        says_ours: false,
     })
 }
 

@@ -283,6 +283,7 @@ mod tests {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            says_ours: false,
         }
     }
 

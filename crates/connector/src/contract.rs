@@ -195,6 +195,8 @@ pub struct Change {
     pub external_id: Option<String>,
     /// Ids that were merged into this one.
     pub merged_ids: Vec<String>,
+    /// Whether the vendor says that we made it: a hint, for what others do within our call may carry our name as well.
+    pub says_ours: bool,
 }
 
 impl Change {
@@ -211,6 +213,7 @@ impl Change {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            says_ours: false,
         }
     }
 
@@ -464,11 +467,8 @@ pub trait Connector: Send + Sync + 'static {
         _fields: &[String],
         _ids: &[String],
     ) -> Result<Vec<Change>, Error> {
-        Err(Error::new(
-            crate::ErrorKind::Protocol,
-            "read records",
-            "this vendor's records are not read by their ids",
-        ))
+        let message = "this vendor's records are not read by their ids";
+        Err(Error::new(crate::ErrorKind::Protocol, "read records", message))
     }
 
     /// What people did, by one of [`Capabilities::feeds`]: a page behind this position, or from the beginning of what is
@@ -484,11 +484,8 @@ pub trait Connector: Send + Sync + 'static {
         _position: Option<&str>,
         _now: Timestamp,
     ) -> Result<ActivityPage, Error> {
-        Err(Error::new(
-            crate::ErrorKind::Protocol,
-            "read activities",
-            "this vendor does not tell what people did",
-        ))
+        let message = "this vendor does not tell what people did";
+        Err(Error::new(crate::ErrorKind::Protocol, "read activities", message))
     }
 
     /// What the vendor calls the stream of an object's changes.

@@ -347,6 +347,7 @@ impl ChangePublisher {
             field_times: change.field_times,
             external_id: change.external_id,
             merged_ids: change.merged_ids,
+            says_ours: change.says_ours,
             people,
         };
         let (source, organization) = (self.publisher.source.as_str(), self.publisher.organization);
@@ -429,6 +430,7 @@ mod tests {
                 field_times: BTreeMap::new(),
                 external_id: None,
                 merged_ids: Vec::new(),
+                says_ours: false,
             };
             let (message, left_out) = changes.message(change, None, Lane::Live, at).unwrap();
             let event: ChangeEvent = message.decode().unwrap();
@@ -452,6 +454,7 @@ mod tests {
                 field_times: BTreeMap::new(),
                 external_id: None,
                 merged_ids: Vec::new(),
+                says_ours: false,
             };
             changes.message(change, None, Lane::Live, at).unwrap().0.envelope.id
         };

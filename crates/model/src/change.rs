@@ -65,6 +65,10 @@ pub struct ChangeEvent {
     /// Ids under which the vendor knew this record before a merge there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged_ids: Vec<String>,
+    /// Whether the vendor says that we made this change. It is a hint and no proof: what others do within our call may carry
+    /// our name too, and what we do may come without it. Values alone tell an echo.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub says_ours: bool,
     /// The e-mail addresses of the people whom the record concerns, the primary one first: a deal's contacts. None where nobody
     /// wants to know them, or where the vendor does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]

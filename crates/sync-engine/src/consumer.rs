@@ -385,6 +385,7 @@ fn apply_change(unit: &mut Unit, mappings: &Mappings, message: &Message, change:
                 fields: &change.fields,
                 times: &change.field_times,
                 older: None,
+                says_ours: change.says_ours,
             },
             external: external(change),
             lane: change.lane,
@@ -437,6 +438,7 @@ mod tests {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: vec!["2".to_owned()],
+            says_ours: false,
             people: None,
         };
         let subject = bus::subject::change(&organization, "hubspot", "companies");

@@ -140,6 +140,7 @@ impl Load {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            says_ours: false,
             people: None,
         };
         let name = bus::event_id_at(

@@ -87,6 +87,7 @@ impl Crm {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            says_ours: false,
             people: Some(vec!["buyer@shop.example".to_owned()]),
         }
     }

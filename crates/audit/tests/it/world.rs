@@ -153,6 +153,7 @@ impl World {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            says_ours: false,
             people: None,
         };
         let subject = subject::change(&organization, "hubspot", "companies");

@@ -154,6 +154,7 @@ impl<'a> Decoder<'a> {
             field_times: BTreeMap::new(),
             external_id: record.properties.get(RECORD_ID).map(str::to_owned),
             merged_ids: merged_ids(record),
+            says_ours: false,
         })
     }
 
@@ -177,6 +178,7 @@ pub(crate) fn deletion(record: &Record<'_>) -> Option<Change> {
         field_times: BTreeMap::new(),
         external_id: record.properties.get(RECORD_ID).map(str::to_owned),
         merged_ids: merged_ids(record),
+        says_ours: false,
     })
 }
 

@@ -13,7 +13,10 @@ use super::{
     avro::{Datum, Kind, Malformed, Reader, Schema},
     bitmap::FieldSet,
 };
-use crate::objects::{RECORD_ID, of_event, time_of_day, value_from_double, value_from_text};
+use crate::{
+    client::ORIGIN,
+    objects::{RECORD_ID, of_event, time_of_day, value_from_double, value_from_text},
+};
 
 const HEADER: &str = "ChangeEventHeader";
 /// In place of ids where there were too many changes to tell.
@@ -41,6 +44,8 @@ pub(crate) struct Event {
     pub(crate) version: i64,
     /// When its transaction was committed.
     pub(crate) at: Timestamp,
+    /// Whether it was made by calls in our name. Automation that runs in our transaction carries it too.
+    pub(crate) says_ours: bool,
     pub(crate) said: Said,
 }
 
@@ -131,6 +136,7 @@ impl Plan {
             version: of_event(header.commit_ms, header.commit_number),
             at: Timestamp::from_millisecond(header.commit_ms)
                 .map_err(|_| Malformed("a commit has no time"))?,
+            says_ours: is_ours(header.origin),
             said,
         })
     }
@@ -292,11 +298,17 @@ fn value(field_type: FieldType, datum: Datum<'_>) -> Value {
     }
 }
 
+/// Whether the calls that made a change named us: `com/salesforce/api/rest/65.0;client=Accord`.
+fn is_ours(origin: &str) -> bool {
+    origin.split(';').skip(1).any(|option| option.trim_end_matches('/') == ORIGIN.1)
+}
+
 /// What an event says about itself.
 #[derive(Debug, Default)]
 struct Header<'a> {
     ids: Vec<&'a str>,
     kind: &'a str,
+    origin: &'a str,
     commit_ms: i64,
     commit_number: i64,
     nulled: Vec<&'a str>,
@@ -318,6 +330,11 @@ impl<'a> Header<'a> {
                 ("changedFields", Kind::Array(_)) => header.changed = reader.texts()?,
                 ("commitTimestamp", Kind::Long) => header.commit_ms = reader.long()?,
                 ("commitNumber", Kind::Long) => header.commit_number = reader.long()?,
+                ("changeOrigin", Kind::Text) => {
+                    if let Datum::Text(origin) = reader.datum(kind)? {
+                        header.origin = origin;
+                    }
+                }
                 ("changeType", Kind::Enum(symbols)) => {
                     // A type that this schema does not name yet is one that is not told.
                     let at = usize::try_from(reader.long()?).ok();

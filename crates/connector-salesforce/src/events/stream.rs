@@ -205,7 +205,7 @@ impl Events {
 }
 
 fn add(batch: &mut Batch, event: Event) {
-    let Event { ids, version, at, said } = event;
+    let Event { ids, version, at, says_ours, said } = event;
     let change = |id, kind| Change {
         id,
         kind,
@@ -216,6 +216,7 @@ fn add(batch: &mut Batch, event: Event) {
         field_times: BTreeMap::new(),
         external_id: None,
         merged_ids: Vec::new(),
+        says_ours,
     };
     match said {
         Said::Nothing => {}

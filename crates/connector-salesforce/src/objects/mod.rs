@@ -101,6 +101,7 @@ impl<'a> Decoder<'a> {
             field_times: BTreeMap::new(),
             external_id: record.text(RECORD_ID).map(Cow::into_owned),
             merged_ids: Vec::new(),
+            says_ours: false,
         })
     }
 }

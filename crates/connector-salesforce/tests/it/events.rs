@@ -93,6 +93,36 @@ async fn deletions_and_restorations_are_pushed() {
 }
 
 #[tokio::test]
+async fn what_the_vendor_calls_ours_is_a_hint_that_may_be_wrong() {
+    let org = connected().await;
+    let id = org.make("Account", json!({"Name": "Acme"}));
+    let (mut stream, schema) = followed(&org, &["Name"]).await;
+    let write = crate::writing::update(&id, &[("Name", Value::text("Ours"))]);
+    org.salesforce.write(&org.session, &schema, &[write]).await.remove(0).unwrap();
+    let ours = told(&mut stream).await.changes.remove(0);
+    assert!(ours.says_ours);
+    // Automation in our transaction carries our name; another app that is called nearly like us does not.
+    let theirs = |name: &str, origin: &str| {
+        let edit = json!({"object": "Account", "id": id, "fields": {"Name": name}, "origin": origin});
+        org.sandbox.control("POST", "/_sandbox/edit", edit).unwrap();
+    };
+    for (name, origin, says_ours) in [
+        ("Flow", "com/salesforce/api/rest/65.0;client=Accord", true),
+        ("Somebody", "com/salesforce/api/soap/66.0;client=SfdcInternalAPI/", false),
+        ("Nearly", "com/salesforce/api/rest/65.0;client=AccordSync", false),
+        ("Nobody", "", false),
+    ] {
+        theirs(name, origin);
+        let change = told(&mut stream).await.changes.remove(0);
+        assert_eq!(
+            (change.fields["Name"].clone(), change.says_ours),
+            (Value::text(name), says_ours),
+            "{origin}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_merge_tells_the_winner_before_the_loser_is_gone() {
     let org = connected().await;
     let winner = org.make("Account", json!({"Name": "Acme"}));

@@ -165,6 +165,8 @@ pub(crate) struct Effect {
     pub(crate) cleared: Vec<String>,
     /// How many fields were our own writes coming back.
     pub(crate) echoes: u64,
+    /// Whether the vendor calls ours what somebody else edited.
+    pub(crate) disguised: bool,
     /// Whether the record was archived because the vendor's is gone.
     pub(crate) archived: bool,
     /// Whether it is back because the vendor's is.
@@ -205,6 +207,7 @@ pub(crate) fn observe(mapping: &Compiled, link: &mut Link, record: &mut Record, 
             state.forget_refused_sent();
         }
     }
+    effect.disguised = seen.says_ours && !(effect.changes.is_empty() && effect.conflicts.is_empty());
     clear_record(link, &mut effect);
     effect
 }

@@ -210,6 +210,7 @@ impl World {
             field_times: BTreeMap::new(),
             external_id: None,
             merged_ids: Vec::new(),
+            says_ours: false,
             people: None,
         }
     }

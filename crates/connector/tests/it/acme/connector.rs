@@ -89,6 +89,7 @@ fn change(result: &Json, fields: &[String]) -> Change {
         field_times: BTreeMap::new(),
         external_id: result["external_id"].as_str().map(Into::into),
         merged_ids: Vec::new(),
+        says_ours: false,
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) times: &'a BTreeMap<String, Timestamp>,
     /// The versions of fields that were read at an older one than the record's; a change event has none.
     pub(crate) older: Option<&'a BTreeMap<String, i64>>,
+    /// Whether the vendor says that we made it. What is an echo is told by values alone; this only shows where they speak
+    /// against it.
+    pub(crate) says_ours: bool,
 }
 
 impl Seen<'_> {
@@ -113,6 +116,7 @@ impl Staged {
             fields: &self.fields,
             times: &self.times,
             older: Some(&self.older),
+            says_ours: false,
         }
     }
 }
