@@ -187,7 +187,11 @@ impl Reader {
 
     /// How far back re-scans look, with a margin.
     pub(super) fn rescanned_for(&self) -> std::time::Duration {
-        let last_rung = self.link.connector.capabilities().late_index.iter().max();
-        last_rung.copied().unwrap_or_default() * 2 + SEAM * 2
+        self.last_rung() * 2 + SEAM * 2
+    }
+
+    /// How long after its stamp a change may show.
+    pub(super) fn last_rung(&self) -> std::time::Duration {
+        self.link.connector.capabilities().late_index.iter().max().copied().unwrap_or_default()
     }
 }

@@ -397,6 +397,18 @@ struct Polling {
     begun: Begun,
 }
 
+impl Polling {
+    /// All before this moment is known: nothing reads it again.
+    fn begin_behind(&mut self, known: Timestamp) {
+        let rescans = self.rescans.iter_mut().map(|rescan| &mut rescan.checkpoint);
+        for lane in std::iter::once(&mut self.live).chain(rescans) {
+            if known > lane.position.time {
+                lane.position = Cursor::at(known);
+            }
+        }
+    }
+}
+
 struct Lanes {
     live: Checkpoint,
     /// Where the vendor has a stream.

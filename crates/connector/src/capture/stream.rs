@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{Begun, LIVE, Polling, Reader, sweep::SWEEP, wait_or_wake};
 use crate::{
-    Batch, Change, ChangeStream, Cursor, Error, ErrorKind, Retry, Subscription, Untold,
+    Batch, Change, ChangeStream, Error, ErrorKind, Retry, Subscription, Untold,
     failure::Failure,
     store::{Checkpoint, StreamState},
 };
@@ -172,6 +172,11 @@ impl Reader {
                 self.take_batch(batch, &mut open.here, &mut it.begun).await?;
             } else {
                 let asked_at = Instant::now();
+                if open.has_all {
+                    // Somebody asks while everything up to here was pushed: only behind that something may be missing.
+                    let pushed = open.here.position.time - self.last_rung();
+                    it.polling.begin_behind(pushed);
+                }
                 self.poll(&mut it.polling).await?;
                 open.has_all |= open.settled_at.is_some_and(|settled_at| asked_at >= settled_at);
                 poll_at = Instant::now() + self.core.config.poll_interval_min;
@@ -314,10 +319,7 @@ impl Reader {
 
     /// Polling goes on where the stream stands, with what may be stamped earlier than it was seen.
     fn catch_up_from(&self, it: &mut Follower) {
-        let from = it.stream.position.time - self.rescanned_for();
-        if from > it.polling.live.position.time {
-            it.polling.live.position = Cursor::at(from);
-        }
+        it.polling.begin_behind(it.stream.position.time - self.rescanned_for());
     }
 
     async fn say_followed(&self, state: StreamState, message: Option<&str>) -> Result<(), Failure> {

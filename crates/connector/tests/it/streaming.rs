@@ -257,6 +257,41 @@ async fn a_stream_that_is_refused_for_long_is_bridged_by_asking_until_somebody_h
 }
 
 #[tokio::test]
+async fn somebody_who_wants_everything_now_has_nothing_read_again_that_was_pushed() {
+    let (world, mut replica, id) = followed().await;
+    for record in 0..20 {
+        world.acme.edit("companies", &format!("{record:06}"), "phone", "pushed");
+    }
+    world.wait_for_change("000019", "phone", "pushed").await;
+    // What is pushed later than any index is late says that they are all here.
+    let edited = world.clock.now();
+    eventually(SOON, "that time to be over", || async {
+        (world.clock.now() > edited + 2 * STREAMING.late_index[0]).then_some(())
+    })
+    .await;
+    world.acme.edit("companies", "000025", "phone", "last");
+    world.wait_for_change("000025", "phone", "last").await;
+
+    for press in 1..=3 {
+        let (polls, served) = (world.acme.calls("/search").len(), world.acme.lock().served);
+        replica.api.sync_now(about("owner", id)).await.unwrap();
+        world.more_calls("/search", 1).await;
+        // The stream goes on behind it.
+        world.acme.edit("companies", "000026", "phone", &press.to_string());
+        world.wait_for_change("000026", "phone", &press.to_string()).await;
+        let served = world.acme.lock().served - served;
+        assert!(world.acme.calls("/search").len() > polls && served <= 6, "{served} records were read again");
+    }
+    for record in 0..20 {
+        let told = told(&world, &format!("{record:06}"));
+        assert_eq!(told.len(), 1, "it was pushed, and nothing else: {told:?}");
+    }
+    let again = told(&world, "000025");
+    assert!(again.len() <= 2, "it is told again once at most: {again:?}");
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn records_that_the_sync_engine_wants_are_read_whole_though_they_were_told_before() {
     let (world, replica, connection) = followed().await;
     let ids = vec!["000001".to_owned(), "000002".to_owned(), "nobody".to_owned()];
