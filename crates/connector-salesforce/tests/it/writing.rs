@@ -13,6 +13,8 @@ use testkit::eventually;
 use crate::org::{Org, connected, connected_with, fault, fields, told};
 
 const BULK_FROM: u64 = connector_salesforce::BULK_FROM;
+/// A record type of accounts.
+const HOUSEHOLD: &str = "01254000001upcKAAQ";
 
 fn write_of(object: &str, kind: WriteKind, values: &[(&str, Value)]) -> ApplyWrite {
     let now = Timestamp::UNIX_EPOCH;
@@ -242,18 +244,84 @@ async fn rules_of_the_organization_refuse_in_their_own_words() {
 }
 
 #[tokio::test]
-async fn a_record_that_another_transaction_holds_is_for_later() {
+async fn a_record_that_another_transaction_holds_is_written_when_it_is_free() {
     let org = connected().await;
     let ids: Vec<String> =
-        (0..2).map(|n| org.make("Account", json!({"Name": format!("Company {n}")}))).collect();
-    let on = FaultMatch { object: Some("Account".into()), ..FaultMatch::default() };
-    org.sandbox.add_fault(fault(on, FaultKind::LockRow, 1));
-    let writes: Vec<ApplyWrite> = ids.iter().map(|id| update(id, &[("Site", Value::text("x"))])).collect();
+        (0..4).map(|n| org.make("Account", json!({"Name": format!("Company {n}"), "Site": "a"}))).collect();
+    // Plain updates and guarded ones: of each, another transaction holds one.
+    let writes: Vec<ApplyWrite> = ids
+        .iter()
+        .enumerate()
+        .map(|(n, id)| match n {
+            0 | 1 => update(id, &[("Site", Value::text("x"))]),
+            _ => guarded(id, "Site", "x", "a"),
+        })
+        .collect();
+    for pair in [0..2, 2..4] {
+        let on = FaultMatch { object: Some("Account".into()), ..FaultMatch::default() };
+        org.sandbox.add_fault(fault(on, FaultKind::LockRow, 1));
+        let writes = &writes[pair.clone()];
+        let outcomes = make(&org, "Account", writes).await;
+        let locked: Vec<usize> = (0..2).filter(|n| outcomes[*n].is_err()).collect();
+        assert_eq!(locked.len(), 1, "the neighbour was written: {outcomes:?}");
+        let error = outcomes[locked[0]].as_ref().unwrap_err();
+        assert_eq!((error.kind, error.is_transient()), (ErrorKind::Unavailable, true));
+        assert_eq!(org.record("Account", &ids[pair.start + locked[0]])["Site"], "a");
+        // The runtime makes again what failed for a while.
+        applied(&make(&org, "Account", &writes[locked[0]..=locked[0]]).await[0]);
+        for id in &ids[pair] {
+            assert_eq!(org.record("Account", id)["Site"], "x");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_a_restricted_picklist_does_not_have_is_refused_without_being_repeated() {
+    let org = connected().await;
+    let ids: Vec<String> =
+        (0..3).map(|n| org.make("Account", json!({"Name": format!("Company {n}")}))).collect();
+    let secret = "Not one of them";
+    let writes = [
+        update(&ids[0], &[("CleanStatus", Value::text(secret))]),
+        guarded(&ids[1], "CleanStatus", secret, "Matched"),
+        update(&ids[2], &[("CleanStatus", Value::text("Matched"))]),
+    ];
     let outcomes = make(&org, "Account", &writes).await;
-    let locked = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect::<Vec<_>>();
-    assert_eq!(locked.len(), 1);
-    assert_eq!(locked[0].kind, ErrorKind::Unavailable);
-    assert!(locked[0].is_transient());
+    for outcome in &outcomes[..2] {
+        let (category, message, field) = rejected(outcome);
+        assert_eq!((category, field), (IssueCategory::Validation, Some("CleanStatus")));
+        assert!(message.contains("none of the picklist's values") && !message.contains(secret), "{message}");
+    }
+    applied(&outcomes[2]);
+}
+
+#[tokio::test]
+async fn a_record_type_is_one_of_its_objects_or_is_refused_with_its_field() {
+    let org = connected().await;
+    let ids: Vec<String> =
+        (0..3).map(|n| org.make("Account", json!({"Name": format!("Company {n}")}))).collect();
+    let schema = org.schema("Account").await;
+    assert!(schema.field("RecordTypeId").is_some_and(|field| !field.read_only), "it can be mapped");
+    let writes = [
+        update(&ids[0], &[("RecordTypeId", Value::text(HOUSEHOLD))]),
+        update(&ids[1], &[("RecordTypeId", Value::text("012000000000009AAA"))]),
+        update(&ids[2], &[("RecordTypeId", Value::text(ids[0].as_str()))]),
+    ];
+    let outcomes = make(&org, "Account", &writes).await;
+    let (_, _, stored) = applied(&outcomes[0]);
+    assert_eq!(stored["RecordTypeId"], Value::text(HOUSEHOLD));
+    for (outcome, id) in outcomes[1..].iter().zip(&ids[1..]) {
+        let (_, message, field) = rejected(outcome);
+        assert_eq!(field, Some("RecordTypeId"), "{message}");
+        assert_ne!(org.record("Account", id)["RecordTypeId"], HOUSEHOLD);
+    }
+    // What has a record type is read with it, and pushed with it.
+    let names = fields(&["RecordTypeId"]);
+    let mut stream = org.subscribe(&schema, &names, None).await.unwrap();
+    let id = org.make("Account", json!({"Name": "At home", "RecordTypeId": HOUSEHOLD}));
+    assert_eq!(told(&mut stream).await.changes[0].fields["RecordTypeId"], Value::text(HOUSEHOLD));
+    let read = org.salesforce.fetch_records(&org.session, &schema, &names, &[id]).await.unwrap();
+    assert_eq!(read[0].fields["RecordTypeId"], Value::text(HOUSEHOLD));
 }
 
 #[tokio::test]
