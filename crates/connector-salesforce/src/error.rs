@@ -27,6 +27,10 @@ pub(crate) fn check(response: &Response) -> Result<(), Error> {
         // Its body is a list of addresses.
         return said(ErrorKind::Duplicate, "several records in Salesforce have this external id");
     }
+    if response.status == 429 {
+        // Salesforce itself says it by a 403: this is of something on the way, whatever it writes.
+        return Err(crowded(response));
+    }
     // Gateways answer with pages of HTML: then the status is all there is.
     if let Ok(failures) = serde_json::from_slice::<Vec<Failure>>(&response.body)
         && let Some(failure) = failures.first()
@@ -43,11 +47,21 @@ pub(crate) fn check(response: &Response) -> Result<(), Error> {
         410 => said(ErrorKind::Protocol, "Salesforce has retired this version of its API"),
         412 => said(ErrorKind::Unavailable, "the record was changed in Salesforce at the same time"),
         414 => said(ErrorKind::Validation, "the request is too long for Salesforce"),
-        429 => said(ErrorKind::RateLimit, "Salesforce received too many calls"),
         status @ (408 | 420 | 500..=599) => {
             said(ErrorKind::Unavailable, &format!("Salesforce answered {status}"))
         }
         status => said(ErrorKind::Protocol, &format!("Salesforce answered {status}")),
+    }
+}
+
+/// Too many calls, for as long as the answer says.
+fn crowded(response: &Response) -> Error {
+    let error = Error::new(ErrorKind::RateLimit, CALL, "Salesforce received too many calls");
+    let asked = response.headers.get(http::header::RETRY_AFTER);
+    let asked = asked.and_then(|asked| asked.to_str().ok()?.trim().parse().ok());
+    match asked {
+        Some(seconds) => error.with_retry(Retry::After(Duration::from_secs(seconds))),
+        None => error,
     }
 }
 

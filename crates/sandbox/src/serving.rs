@@ -174,9 +174,14 @@ pub(crate) fn dated(mut response: Response, now_ms: i64) -> Response {
 
 /// What a gateway in front of the vendor answers when it cannot reach it.
 pub(crate) fn bad_gateway(server: &str) -> String {
+    gateway_page(StatusCode::BAD_GATEWAY, server)
+}
+
+/// The page of a gateway that answers in the vendor's stead: `502 Bad Gateway`.
+pub(crate) fn gateway_page(status: StatusCode, server: &str) -> String {
     format!(
-        "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
-         <center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>{server}</center>\r\n</body>\r\n</html>"
+        "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n\
+         <center><h1>{status}</h1></center>\r\n<hr><center>{server}</center>\r\n</body>\r\n</html>"
     )
 }
 

@@ -20,6 +20,9 @@ pub enum FaultKind {
     /// The vendor is down for a moment (503, JSON).
     #[serde(rename = "503")]
     Unavailable,
+    /// Something in front of the vendor has had too many calls (429, HTML); says `Retry-After` where `delay_ms` is given.
+    #[serde(rename = "429")]
+    TooManyCalls,
     /// The daily allocation is used up (403, `REQUEST_LIMIT_EXCEEDED`).
     RequestLimit,
     /// Too many long requests run at once (403, `REQUEST_LIMIT_EXCEEDED`).
@@ -77,7 +80,7 @@ pub struct Fault {
     /// The chance (0 to 1) that a match is hit; 1 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
-    /// Milliseconds, for `slow` (1,000 without it) and `timeout_after_apply` (30,000 without it).
+    /// Milliseconds, for `slow` (1,000 without it), `timeout_after_apply` (30,000 without it) and, in whole seconds, `429`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// What the rule or trigger says.

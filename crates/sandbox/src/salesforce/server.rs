@@ -5,6 +5,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 use serde::Serialize;
 
 use super::call::{Call, JSON, Outcome, Reply};
@@ -39,7 +40,8 @@ impl Shared {
         call.now_ms = sim.clock.now_ms();
         let answer = match fault {
             Some(FaultKind::DropConnection) => None,
-            Some(FaultKind::Gateway) => Some(Ok(bad_gateway())),
+            Some(FaultKind::Gateway) => Some(Ok(at_the_edge(StatusCode::BAD_GATEWAY))),
+            Some(FaultKind::TooManyCalls) => Some(Ok(at_the_edge(StatusCode::TOO_MANY_REQUESTS))),
             Some(kind) => Some(kind.answer().map_or_else(|| sim.run(call), Err)),
             None => Some(sim.run(call)),
         };
@@ -106,8 +108,13 @@ async fn serve(
         shared.dawdle(delay_ms).await;
     }
     let Some(outcome) = shared.perform(&mut call, kind) else { return serving::hang_up(&scissors) };
-    let response = serving::dated(respond(outcome), call.now_ms);
+    let mut response = serving::dated(respond(outcome), call.now_ms);
     match kind {
+        Some(FaultKind::TooManyCalls) => {
+            let seconds = delay_ms.map(|ms| ms.div_ceil(1_000).into());
+            response.headers_mut().extend(seconds.map(|seconds| (RETRY_AFTER, seconds)));
+            response
+        }
         Some(FaultKind::TimeoutAfterApply) => shared.hang(delay_ms, &scissors).await,
         Some(FaultKind::CutMidBody) => serving::cut(response).await,
         _ => response,
@@ -154,6 +161,7 @@ fn respond(outcome: Outcome) -> Response {
     serving::answer((reply.status, reply.content_type, reply.body), reply.headers)
 }
 
-fn bad_gateway() -> Reply {
-    Reply::html(StatusCode::BAD_GATEWAY, serving::bad_gateway("sfdcedge"))
+/// An answer of what stands in front of the vendor.
+fn at_the_edge(status: StatusCode) -> Reply {
+    Reply::html(status, serving::gateway_page(status, "sfdcedge"))
 }

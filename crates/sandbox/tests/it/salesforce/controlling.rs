@@ -171,7 +171,7 @@ async fn settings_and_the_clock_are_turned_by_name() {
     for (path, body) in [
         ("settings", json!({"colour": "blue"})),
         ("settings", json!({"deleted_since": "soon"})),
-        ("clock", json!({"advance_ms": -1})),
+        ("clock", json!({"advance_ms": -9_000_000_000_000_i64})),
         ("edit", json!({"object": "Account"})),
         ("seed", json!({"object": "User", "count": 1})),
     ] {
@@ -180,6 +180,7 @@ async fn settings_and_the_clock_are_turned_by_name() {
         assert_eq!(refusal.status, 400, "{path} {body}");
     }
     assert!(force.control("clock", json!({"advance_ms": 5_000}))["offset_ms"].as_i64() >= Some(5_000));
+    assert!(force.control("clock", json!({"advance_ms": -60_000}))["offset_ms"].as_i64() <= Some(-55_000));
     assert_eq!(force.control("revoke", json!({}))["revoked_grants"], json!(0));
     assert_eq!(force.control("expire_tokens", json!({}))["expired_tokens"], json!(0));
 }

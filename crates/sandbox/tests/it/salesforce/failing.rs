@@ -36,6 +36,14 @@ async fn an_answer_can_be_an_error_of_any_kind() {
     set(&force, json!({"kind": "502_html", "times": 1}));
     let gateway = force.get("sobjects").await;
     assert_eq!((gateway.status, gateway.header("content-type")), (502, Some("text/html;charset=UTF-8")));
+    for (fault, seconds) in [
+        (json!({"kind": "429", "times": 1}), None),
+        (json!({"kind": "429", "times": 1, "delay_ms": 1_500}), Some("2")),
+    ] {
+        set(&force, fault);
+        let crowded = force.get("sobjects").await;
+        assert_eq!((crowded.status, crowded.header("retry-after")), (429, seconds));
+    }
     assert_eq!(total(&force).await, json!(0));
     assert_eq!(
         force.handle.control("GET", "/_sandbox/faults", Value::Null).expect("faults"),
