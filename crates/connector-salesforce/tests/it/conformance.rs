@@ -7,11 +7,12 @@ use connector::{
     Connector,
     conformance::{self, Driver, Fault, Sample},
 };
-use sandbox::salesforce::FaultKind;
+use connector_salesforce::BULK_FROM;
+use sandbox::salesforce::{FaultKind, Settings};
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::org::{Org, connected, consent};
+use crate::org::{Org, connected_with, consent};
 
 const ACCOUNT: Sample =
     Sample { object: "Account", text_field: "Site", required: &[("Name", "Acme")], refused: ("Name", "") };
@@ -38,6 +39,8 @@ const LEAD: Sample = Sample {
 struct Subject {
     org: Org,
     sample: Sample,
+    /// An organization decides for itself whether refresh tokens rotate.
+    rotates: bool,
 }
 
 #[async_trait]
@@ -97,6 +100,14 @@ impl Driver for Subject {
         self.org.fault(path, kind, 1);
     }
 
+    async fn lose_place(&self) {
+        self.org.sandbox.migrate();
+    }
+
+    fn rotates(&self) -> bool {
+        self.rotates
+    }
+
     async fn revoke(&self) {
         self.org.sandbox.revoke();
     }
@@ -111,8 +122,21 @@ impl Driver for Subject {
     }
 }
 
+async fn subject(sample: Sample, rotates: bool) -> Subject {
+    let settings = Settings { rotate_refresh_token: rotates, ..Settings::default() };
+    Subject { org: connected_with(settings, BULK_FROM).await, sample, rotates }
+}
+
 async fn passes(sample: Sample) {
-    conformance::run(|| async { Subject { org: connected().await, sample } }).await;
+    conformance::run(|| subject(sample, true)).await;
+}
+
+// R117
+#[tokio::test]
+async fn without_rotation_a_refresh_token_stays() {
+    let subject = subject(ACCOUNT, false).await;
+    conformance::a_refresh_brings_a_working_token(&subject).await;
+    conformance::a_dead_grant_is_told_from_a_passing_failure(&subject).await;
 }
 
 #[tokio::test]

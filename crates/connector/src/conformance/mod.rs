@@ -4,6 +4,7 @@
 mod errors;
 mod feeds;
 mod reading;
+mod streaming;
 mod tokens;
 mod writing;
 
@@ -25,9 +26,13 @@ pub use reading::{
     deletions_are_listed_once, edits_follow_the_cursor, every_record_is_read_once,
     the_seam_between_history_and_live_has_no_gap_and_no_double,
 };
+pub use streaming::{
+    a_lost_place_in_the_stream_is_told, what_is_pushed_is_told_once_in_order_and_again_from_any_position,
+};
 pub use tokens::{
     a_dead_grant_is_told_from_a_passing_failure, a_refresh_brings_a_working_token,
-    passing_failures_are_retried, the_account_and_its_schema_are_read,
+    a_rotated_refresh_token_replaces_the_one_before, passing_failures_are_retried,
+    the_account_and_its_schema_are_read,
 };
 pub use writing::{
     a_bad_write_stops_no_neighbour, a_blank_clears_a_field, a_create_is_made_once_however_often_it_is_asked,
@@ -37,6 +42,7 @@ pub use writing::{
 use crate::{Connector, Cursor, Error, Fetch, Page, Session};
 
 const NO_RECORDS: &str = "the driver of a vendor with objects says how to make records";
+const NO_STREAMS: &str = "the driver of a vendor with streams says how to lose a place in one";
 const NO_FEEDS: &str = "the driver of a vendor with feeds says how to act";
 
 /// How the vendor misbehaves at its next call.
@@ -120,6 +126,16 @@ pub trait Driver: Send + Sync {
         panic!("{NO_FEEDS}")
     }
 
+    /// The vendor forgets all positions in streams that it gave.
+    async fn lose_place(&self) {
+        panic!("{NO_STREAMS}")
+    }
+
+    /// Whether a refresh brings a new refresh token here, where the vendor leaves that to its customers.
+    fn rotates(&self) -> bool {
+        self.connector().capabilities().rotates_refresh_token
+    }
+
     /// The next call goes wrong, once. Calls for tokens are not meant.
     async fn fault(&self, fault: Fault);
 
@@ -139,6 +155,7 @@ pub trait Driver: Send + Sync {
 pub async fn run<D: Driver, F: Future<Output = D>>(make: impl Fn() -> F) {
     the_account_and_its_schema_are_read(&make().await).await;
     a_refresh_brings_a_working_token(&make().await).await;
+    a_rotated_refresh_token_replaces_the_one_before(&make().await).await;
     a_dead_grant_is_told_from_a_passing_failure(&make().await).await;
     passing_failures_are_retried(&make().await).await;
     a_feed_is_read_whole_and_the_same_again_from_any_position(&make().await).await;
@@ -157,6 +174,8 @@ pub async fn run<D: Driver, F: Future<Output = D>>(make: impl Fn() -> F) {
     a_blank_clears_a_field(&make().await).await;
     a_create_is_made_once_however_often_it_is_asked(&make().await).await;
     a_foreign_value_that_a_write_covers_is_reported(&make().await).await;
+    what_is_pushed_is_told_once_in_order_and_again_from_any_position(&make().await).await;
+    a_lost_place_in_the_stream_is_told(&make().await).await;
 }
 
 /// A connector, a session and the schema of the sample's object.

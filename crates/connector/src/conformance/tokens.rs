@@ -47,7 +47,36 @@ pub async fn a_refresh_brings_a_working_token(driver: &dyn Driver) {
     if connector.capabilities().rotates_refresh_token {
         assert!(grant.refresh_token.is_some(), "the vendor rotates, but no new refresh token was read");
     }
-    let session = Session::for_tests(Arc::clone(&connector), &driver.account(), grant.access_token);
+    works(driver, grant.access_token).await;
+}
+
+/// R115, R116: where a refresh brings a new refresh token, that one is good for the next refresh; the one before need not be,
+/// and is then a dead one, not a passing failure.
+///
+/// # Panics
+/// With what was missed.
+pub async fn a_rotated_refresh_token_replaces_the_one_before(driver: &dyn Driver) {
+    if !driver.rotates() {
+        return;
+    }
+    let (_, first) = driver.grant().await;
+    let mut newest = first.clone();
+    for _ in 0..2 {
+        let grant = went_well("refresh", refresh(driver, &newest).await);
+        let Some(next) = grant.refresh_token else { panic!("no new refresh token was read") };
+        assert_ne!(next.expose_secret(), newest.expose_secret(), "the vendor rotates");
+        works(driver, grant.access_token).await;
+        newest = next;
+    }
+    if let Err(error) = refresh(driver, &first).await {
+        assert_eq!(error.kind, ErrorKind::AccessRevoked, "failed to {error}");
+        assert!(!error.is_transient(), "a token that was replaced is not tried again");
+    }
+}
+
+async fn works(driver: &dyn Driver, access_token: SecretString) {
+    let connector = driver.connector();
+    let session = Session::for_tests(Arc::clone(&connector), &driver.account(), access_token);
     let session = went_well("open a session", session);
     went_well("read the account with the new token", connector.account(&session).await);
 }

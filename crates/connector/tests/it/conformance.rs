@@ -9,7 +9,7 @@ use connector::{
 };
 use secrecy::SecretString;
 
-use crate::acme::{self, Acme, AcmeConnector, FAST, TELLING};
+use crate::acme::{self, Acme, AcmeConnector, FAST, STREAMING, TELLING};
 
 struct AcmeDriver(Acme, Capabilities);
 
@@ -37,7 +37,8 @@ impl Driver for AcmeDriver {
     }
 
     async fn delete(&self, id: &str) {
-        self.0.set_archived("companies", id, Some(1_000));
+        // Later than anything else that happens here.
+        self.0.set_archived("companies", id, Some(4_000_000_000_000));
     }
 
     async fn restore(&self, id: &str) {
@@ -66,6 +67,10 @@ impl Driver for AcmeDriver {
         self.0.lose_positions();
     }
 
+    async fn lose_place(&self) {
+        self.0.forget_positions();
+    }
+
     async fn revoke(&self) {
         self.0.revoke_everything();
     }
@@ -83,6 +88,11 @@ impl Driver for AcmeDriver {
 #[tokio::test]
 async fn a_sound_connector_passes_every_check() {
     conformance::run(|| async { AcmeDriver(Acme::start().await, FAST) }).await;
+}
+
+#[tokio::test]
+async fn a_sound_connector_with_a_stream_passes_every_check() {
+    conformance::run(|| async { AcmeDriver(Acme::start().await, STREAMING) }).await;
 }
 
 #[tokio::test]
