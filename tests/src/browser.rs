@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use reqwest::{Client, StatusCode, Url, header};
 
-/// The browser of a person who connects HubSpot: it keeps cookies and goes where it is sent.
+/// The browser of a person who connects a CRM: it keeps cookies and goes where it is sent.
 #[derive(Debug)]
 pub struct Browser(Client);
 
@@ -35,21 +35,25 @@ impl Browser {
         Self(Client::builder().cookie_store(true).redirect(none).build().expect("a client needs nothing"))
     }
 
-    /// Opens the address that connecting begins with and ends at HubSpot's consent page; gives its address.
+    /// Opens the address that connecting begins with and ends at the vendor's consent page; gives its address.
     pub async fn go_to_consent(&self, start_url: &str) -> Url {
         let begun = self.get(start_url.parse().expect("an address")).await;
         let consent = location(&begun).expect("the start leads to the consent page");
-        assert!(consent.path().ends_with("/oauth/authorize"), "{consent}");
+        assert!(consent.path().ends_with("/authorize"), "{consent}");
         consent
     }
 
     /// Chooses an account on the consent page and presses a button: `connect` or `cancel`. Gives the address that
     /// HubSpot sends the browser back to.
     pub async fn decide(&self, consent: &Url, portal_id: u64, decision: &str) -> Url {
+        let portal_id = portal_id.to_string();
+        self.answer(consent, &[("portal_id", &portal_id), ("decision", decision)]).await
+    }
+
+    async fn answer(&self, consent: &Url, answers: &[(&str, &str)]) -> Url {
         let page = self.get(consent.clone()).await.text().await.expect("the page has an end");
         let mut form = hidden_fields(&page);
-        form.insert("portal_id".to_owned(), portal_id.to_string());
-        form.insert("decision".to_owned(), decision.to_owned());
+        form.extend(answers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut action = consent.clone();
         action.set_query(None);
         let answer = self.0.post(action).form(&form).send().await.expect("the sandbox answers");
@@ -69,6 +73,13 @@ impl Browser {
     pub async fn connect(&self, start_url: &str, portal_id: u64) -> Landed {
         let consent = self.go_to_consent(start_url).await;
         let callback = self.decide(&consent, portal_id, "connect").await;
+        self.come_back(callback).await
+    }
+
+    /// The same of a Salesforce, where the first user of the organization allows it.
+    pub async fn allow(&self, start_url: &str) -> Landed {
+        let consent = self.go_to_consent(start_url).await;
+        let callback = self.answer(&consent, &[("decision", "allow")]).await;
         self.come_back(callback).await
     }
 

@@ -29,7 +29,7 @@ pub struct Start {
     pub deals: usize,
     /// Contacts of the sandbox; none, unless a story is about them.
     pub contacts: usize,
-    /// Accounts, contacts and opportunities of a Salesforce; with none, there is no Salesforce.
+    /// Accounts, contacts, opportunities and leads of a Salesforce; with none, there is no Salesforce.
     pub accounts: usize,
     /// Edits that the sandbox's portal users make in a minute.
     pub edits_per_minute: u32,

@@ -156,7 +156,7 @@ pub(crate) struct Up {
     /// How many contacts the demo's HubSpot has; with none, contacts are not mapped.
     #[arg(long, default_value_t = 600)]
     pub(crate) demo_contacts: usize,
-    /// How many accounts, contacts and opportunities the demo's Salesforce has; with none, there is no Salesforce.
+    /// How many accounts, contacts, opportunities and leads the demo's Salesforce has; with none, there is no Salesforce.
     #[arg(long, default_value_t = 250)]
     pub(crate) demo_accounts: usize,
     /// Seconds between two polls of an object at rest.

@@ -167,7 +167,12 @@ impl Demo<'_> {
             label: "Salesforce",
             button: "Allow",
             consent: vec![("decision", "allow".to_owned())],
-            pairs: vec![("company", "Account"), ("contact", "Contact"), ("deal", "Opportunity")],
+            pairs: vec![
+                ("company", "Account"),
+                ("contact", "Contact"),
+                ("deal", "Opportunity"),
+                ("lead", "Lead"),
+            ],
         });
         std::iter::once(hubspot).chain(salesforce).collect()
     }
@@ -415,7 +420,7 @@ fn reviewed(mapping: &str, vendor_object: &str) -> Vec<sync::SetFieldRequest> {
         // What is suggested for it is a persona, with options of its own.
         "contacts" => vec![of("full_name", "ignore")],
         // The two CRMs have no source in common.
-        "Account" | "Contact" => vec![of("source", "ignore")],
+        "Account" | "Contact" | "Lead" => vec![of("source", "ignore")],
         "Opportunity" => {
             let pair = |(ours, theirs): &(&str, &str)| sync::ValuePair {
                 ours: (*ours).to_owned(),

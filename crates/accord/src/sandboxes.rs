@@ -116,12 +116,12 @@ impl Sandboxes {
         if let Some(Salesforce { handle, .. }) = &self.salesforce
             && is_empty(handle.state("Account").context("look into the Salesforce sandbox")?)
         {
-            for object in ["Account", "Contact", "Opportunity"] {
+            for object in ["Account", "Contact", "Opportunity", "Lead"] {
                 let planted = handle.control("POST", "/_sandbox/seed", wish(object, up.demo_accounts));
                 planted.context("fill the Salesforce sandbox")?;
             }
             let count = up.demo_accounts;
-            planted.push(format!("Salesforce with {count} accounts, contacts and opportunities each"));
+            planted.push(format!("Salesforce with {count} accounts, contacts, opportunities and leads each"));
         }
         Ok(planted)
     }
