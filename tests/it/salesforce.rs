@@ -7,57 +7,76 @@ use std::{
 
 use serde_json::{Value, json};
 use testkit::eventually;
-use tests::{House, SalesforceOrg, Start};
+use tests::{Browser, House, SalesforceOrg, Start};
+
+use self::rows::{Row, Sign, Step, rows, text_field};
+
+mod rows;
 
 /// How long the platform may take after a fault is lifted.
 const EQUAL_WITHIN: Duration = Duration::from_secs(60);
-const OBJECTS: [&str; 3] = ["Account", "Contact", "Opportunity"];
-const DATA: &str = "/services/data";
-/// Where records are read by their ids.
-const READ: &str = "POST /services/data/{version}/composite/sobjects/{object}";
-/// Where records are made.
-const CREATE: &str = "PATCH /services/data/{version}/composite/sobjects/{object}/{field}";
-/// Where records are read by when they were changed.
-const QUERY: &str = "/query";
+const OBJECTS: [&str; 4] = ["Account", "Contact", "Opportunity", "Lead"];
 /// What is said of a record whose deletion is not known here.
 const DELETED: &str = "is deleted there and linked here";
-/// Fields as Salesforce names them and as we do.
-const COMPARED: [(&str, &str); 4] = [
-    ("Name", "name"),
-    ("BillingCity", "address_city"),
-    ("NumberOfEmployees", "employee_count"),
-    ("Description", "description"),
+/// An object as Salesforce names it and as we do, with the field that names its records there and fields that both have.
+struct Object {
+    theirs: &'static str,
+    ours: &'static str,
+    named: &'static str,
+    compared: &'static [(&'static str, &'static str)],
+}
+
+const ACCOUNT: Object = Object {
+    theirs: "Account",
+    ours: "company",
+    named: "Name",
+    compared: &[
+        ("Name", "name"),
+        ("BillingCity", "address_city"),
+        ("NumberOfEmployees", "employee_count"),
+        ("Description", "description"),
+        ("Rank__c", "ticker"),
+    ],
+};
+
+/// The other objects; of each, the second field is edited.
+const OTHERS: [Object; 3] = [
+    Object {
+        theirs: "Contact",
+        ours: "contact",
+        named: "LastName",
+        compared: &[("LastName", "last_name"), ("Title", "job_title"), ("Department", "department")],
+    },
+    Object {
+        theirs: "Opportunity",
+        ours: "deal",
+        named: "Name",
+        compared: &[("Name", "name"), ("NextStep", "next_step"), ("CloseDate", "expected_close_date")],
+    },
+    Object {
+        theirs: "Lead",
+        ours: "lead",
+        named: "LastName",
+        compared: &[("LastName", "last_name"), ("Title", "job_title"), ("Company", "company_name")],
+    },
 ];
 
-/// A row of the fault table: what is done, and what is seen of it, in order.
-struct Row {
-    name: &'static str,
-    steps: Vec<Step>,
-}
-
-enum Step {
-    /// A call of the sandbox's control API.
-    Do(&'static str, &'static str, Value),
-    /// People edit on both sides at once; in the org, these fields too.
-    Edit(Value),
-    /// Waits until it shows.
-    See(Sign),
-    /// Somebody presses "Sync now".
-    SyncNow,
-}
-
-/// What shows that a fault struck, and how it went on.
-enum Sign {
-    /// So many calls of such paths were answered with this status since the row began.
-    Calls { path: &'static str, status: &'static str, times: u64 },
-    /// The stream of accounts is said to be in this state.
-    Stream(&'static str),
-    /// Every stream fault that was set found its subscription.
-    EveryStreamFault,
-    /// Both sides are equal.
-    Equal,
-    /// Both sides are equal but for what was deleted there, which is asked for every few minutes only.
-    EqualButForDeletions,
+impl Object {
+    /// What a record needs besides its name, there and here.
+    fn required(&self, number: usize) -> (Value, Value) {
+        let email = format!("{}-{number}@during.example", self.ours);
+        match self.theirs {
+            "Opportunity" => (
+                json!({ "StageName": "Prospecting", "CloseDate": "2031-01-31" }),
+                json!({ "stage": "contractsent", "expected_close_date": "2031-02-28" }),
+            ),
+            "Lead" => (
+                json!({ "Company": "Tidal Loom", "Email": format!("their-{email}") }),
+                json!({ "company_name": "Reed Works", "email": email }),
+            ),
+            _ => (json!({ "Email": format!("their-{email}") }), json!({ "email": email })),
+        }
+    }
 }
 
 /// The org and its connection.
@@ -75,15 +94,21 @@ impl Org {
         self.sandbox.control(method, path, body).await
     }
 
-    /// Every account by its id, with whether it is there.
-    async fn accounts(&self) -> BTreeMap<String, (bool, Value)> {
-        let state = self.control("GET", "state/Account", json!({})).await;
-        let accounts = state["results"].as_array().expect("a list").iter();
-        let by_id = |account: &Value| {
-            let id = account["Id"].as_str().expect("an id").to_owned();
-            (id, (account["IsDeleted"] == false, account.clone()))
+    /// Every record of an object by its id, with whether it is there.
+    async fn records(&self, object: &str) -> BTreeMap<String, (bool, Value)> {
+        let state = self.control("GET", &format!("state/{object}"), json!({})).await;
+        let records = state["results"].as_array().expect("a list").iter();
+        let by_id = |record: &Value| {
+            let id = record["Id"].as_str().expect("an id").to_owned();
+            (id, (record["IsDeleted"] == false, record.clone()))
         };
-        accounts.map(by_id).collect()
+        records.map(by_id).collect()
+    }
+
+    /// The ids of those that are there, oldest first.
+    async fn living(&self, object: &str) -> Vec<String> {
+        let records = self.records(object).await;
+        records.into_iter().filter(|(_, (lives, _))| *lives).map(|(id, _)| id).collect()
     }
 
     /// Users of the org edit three of these accounts, create two, and delete one, all in one transaction.
@@ -92,7 +117,8 @@ impl Org {
         let mut steps = vec![json!({ "do": "delete", "object": "Account", "id": accounts[0] })];
         for (place, at) in [1, 4, 7].into_iter().enumerate() {
             let mut fields = json!({
-                "BillingCity": format!("Port {number}.{place}"), "NumberOfEmployees": 100 * number + place });
+                "BillingCity": format!("Port {number}.{place}"), "NumberOfEmployees": 100 * number + place,
+                "Rank__c": format!("R{number}.{place}") });
             merge(&mut fields, written);
             steps.push(json!({ "do": "edit", "object": "Account", "id": accounts[at], "fields": fields }));
         }
@@ -126,11 +152,9 @@ struct Edit<'a> {
 }
 
 /// Users of both sides edit: different fields of an account, the same field of another one, one of which the org's users
-/// know nothing, and a company that is new.
+/// know nothing, and a company that is new. So they do with the other objects.
 async fn edit_both(house: &House, org: &Org, edit: Edit<'_>) {
-    let accounts = org.accounts().await;
-    let living = accounts.into_iter().filter(|(_, (lives, _))| *lives).map(|(id, _)| id);
-    let accounts: Vec<String> = living.collect();
+    let accounts = org.living("Account").await;
     let Edit { row, number, .. } = edit;
     let here = async {
         let ours = [
@@ -139,176 +163,94 @@ async fn edit_both(house: &House, org: &Org, edit: Edit<'_>) {
             (2, json!({ "address_city": format!("Quay {number}"), "employee_count": 10 * number })),
         ];
         for (at, fields) in ours {
-            let linked = format!("/api/v1/records/company?vendor=salesforce&vendor_id={}", accounts[at]);
-            let found = house.ok("GET", &linked, None).await;
-            house.edit("company", found["data"][0]["id"].as_str().expect("its record"), fields).await;
+            edit_here(house, &ACCOUNT, &accounts[at], fields).await;
         }
         let name = format!("Quarry {number} during {row}");
         let new = json!({ "fields": { "name": name, "domain": format!("quarry-{number}.example") } });
         house.ok("POST", "/api/v1/records/company", Some(new)).await;
     };
     tokio::join!(org.live(edit, &accounts), here);
+    for object in &OTHERS {
+        edit_other(house, org, object, edit).await;
+    }
 }
 
-fn post(path: &'static str, body: Value) -> Step {
-    Step::Do("POST", path, body)
+async fn edit_here(house: &House, object: &Object, id: &str, fields: Value) {
+    let linked = format!("/api/v1/records/{}?vendor=salesforce&vendor_id={id}", object.ours);
+    let found = house.ok("GET", &linked, None).await;
+    house.edit(object.ours, found["data"][0]["id"].as_str().expect("its record"), fields).await;
 }
 
-fn delete(path: &'static str) -> Step {
-    Step::Do("DELETE", path, json!({}))
-}
-
-fn edit() -> Step {
-    Step::Edit(json!({}))
-}
-
-/// A fault of calls strikes reads by id, which events that only tell ids lead to, and writes.
-fn fault_of_calls(
-    name: &'static str,
-    kind: &str,
-    status: &'static str,
-    (path, times): (&'static str, u64),
-) -> Row {
-    let fault = json!({ "match": { "path_prefix": DATA }, "kind": kind });
-    let steps = vec![
-        post("stream/settings", json!({ "gap_percent": 100 })),
-        post("faults", fault),
-        edit(),
-        Step::See(Sign::Calls { path, status, times }),
-        delete("faults"),
-        post("stream/settings", json!({ "gap_percent": 0 })),
-    ];
-    Row { name, steps }
-}
-
-/// A position that nothing can be resumed from when the stream is opened again.
-fn lost_position(name: &'static str, before: Vec<Step>, lose: Step) -> Row {
-    let mut steps = before;
-    steps.extend([
-        post("stream/faults", json!({ "rpc": "subscribe", "kind": "unavailable" })),
-        post("stream/cut", json!({ "kind": "cut_connection" })),
-        edit(),
-        Step::See(Sign::Stream("interrupted")),
-        lose,
-        delete("stream/faults"),
-        Step::See(Sign::Stream("lost")),
+async fn edit_other(house: &House, org: &Org, object: &Object, edit: Edit<'_>) {
+    let Edit { row, number, .. } = edit;
+    let (ids, (theirs, ours)) = (org.living(object.theirs).await, object.compared[1]);
+    let (name_here, (mut new_there, mut new_here)) = (object.compared[0].1, object.required(number));
+    new_there[object.named] = json!(format!("Dell {number} during {row}"));
+    new_here[name_here] = json!(format!("Moor {number} during {row}"));
+    let there = |at: usize| json!({ "do": "edit", "object": object.theirs, "id": ids[at], "fields": { theirs: format!("Step {number}.{at}") } });
+    let steps = json!([
+        { "do": "delete", "object": object.theirs, "id": ids[0] },
+        there(1),
+        there(4),
+        { "do": "create", "object": object.theirs, "fields": new_there },
     ]);
-    Row { name, steps }
+    let here = async {
+        for at in [2, 4] {
+            edit_here(house, object, &ids[at], json!({ ours: format!("Stair {number}.{at}") })).await;
+        }
+        let path = format!("/api/v1/records/{}", object.ours);
+        house.ok("POST", &path, Some(json!({ "fields": new_here }))).await;
+    };
+    tokio::join!(org.control("POST", "transaction", json!({ "steps": steps })), here);
 }
 
-/// A fault that strikes once edits come, and is there until they are made good.
-fn setting(name: &'static str, on: Value, sign: Sign, off: Value) -> Row {
-    let steps = vec![post("stream/settings", on), edit(), Step::See(sign), post("stream/settings", off)];
-    Row { name, steps }
+/// Somebody gives the consent once more.
+async fn reconnect(house: &House, org: &Org) {
+    let wish = json!({ "vendor": "salesforce", "connection_id": org.connection });
+    let begun = house.ok("POST", "/api/v1/connections/authorize", Some(wish)).await;
+    let landed = Browser::open().allow(begun["start_url"].as_str().expect("an address")).await;
+    let confirmed = house.confirm(&landed).await;
+    assert_eq!(
+        (confirmed.status, &confirmed.body["id"]),
+        (200, &json!(org.connection)),
+        "{}",
+        confirmed.body
+    );
 }
 
-/// The event bus has enough of us, both while it is followed and when it is subscribed to again.
-fn overloaded() -> Row {
-    let refused = json!({ "rpc": "subscribe", "kind": "resource_exhausted", "times": OBJECTS.len() });
-    let steps = vec![
-        post("stream/faults", refused),
-        post("stream/cut", json!({ "kind": "resource_exhausted" })),
-        edit(),
-        Step::See(Sign::Stream("interrupted")),
-        // Long before the stream may be tried again.
-        Step::See(Sign::EqualButForDeletions),
-        Step::SyncNow,
-        Step::See(Sign::EveryStreamFault),
-        edit(),
-        Step::See(Sign::EqualButForDeletions),
-        Step::See(Sign::Stream("interrupted")),
-        Step::SyncNow,
-    ];
-    Row { name: "RESOURCE_EXHAUSTED", steps }
-}
-
-/// Neither events nor signs of life come, first in streams that are open, then in those that are opened instead.
-fn silence() -> Row {
-    let mute = json!({ "rpc": "subscribe", "kind": "silence", "times": OBJECTS.len() });
-    let steps = vec![
-        post("stream/faults", mute),
-        post("stream/cut", json!({ "kind": "silence" })),
-        edit(),
-        Step::See(Sign::EveryStreamFault),
-        edit(),
-    ];
-    Row { name: "silence", steps }
-}
-
-fn rows() -> Vec<Row> {
-    let cut = json!({ "rpc": "subscribe", "kind": "cut_connection", "after_events": 2, "times": 6 });
-    let added =
-        json!({ "object": "Account", "name": "Level__c", "type": "Text", "label": "Level", "length": 20 });
-    let expired = Sign::Calls { path: "/services/oauth2/token", status: "200", times: 1 };
-    let damaged = |is: bool| post("stream/settings", json!({ "damaged_replay_ids": is }));
-    vec![
-        fault_of_calls("REQUEST_LIMIT_EXCEEDED", "concurrent_limit", "403", (DATA, 2)),
-        // A call is repeated three times before it has failed.
-        fault_of_calls("503", "503", "503", (CREATE, 5)),
-        Row {
-            name: "cut stream",
-            steps: vec![
-                post("stream/faults", cut),
-                post("stream/cut", json!({ "kind": "cut_connection" })),
-                edit(),
-                Step::See(Sign::EveryStreamFault),
-                delete("stream/faults"),
-            ],
-        },
-        overloaded(),
-        silence(),
-        lost_position("corrupted replay", vec![], post("stream/migrate", json!({}))),
-        // What was pushed was taken, and with it a position that is none.
-        lost_position("damaged replay", vec![damaged(true), edit(), Step::See(Sign::Equal)], damaged(false)),
-        setting(
-            "gap",
-            json!({ "gap_percent": 100 }),
-            Sign::Calls { path: READ, status: "200", times: 1 },
-            json!({ "gap_percent": 0 }),
-        ),
-        setting(
-            "overflow",
-            json!({ "overflow_threshold": 0 }),
-            Sign::Calls { path: QUERY, status: "200", times: 1 },
-            json!({ "overflow_threshold": 100_000 }),
-        ),
-        Row {
-            name: "schema change",
-            steps: vec![post("field", added), Step::Edit(json!({ "Level__c": "gold" }))],
-        },
-        Row {
-            name: "token revoked",
-            steps: vec![post("expire_tokens", json!({})), edit(), Step::See(expired)],
-        },
-        Row { name: "clock skew", steps: vec![post("clock", json!({ "advance_ms": 420_000 })), edit()] },
-        lost_position("expired replay", vec![], post("clock", json!({ "advance_ms": 73 * 3_600_000 }))),
-    ]
-}
-
-/// What differs between the org's accounts and the platform's companies, looked at from both sides.
+/// What differs between the org's records and the platform's, looked at from both sides.
 async fn differences(house: &House, org: &Org) -> Vec<String> {
-    let accounts = org.accounts().await;
-    let list = house.ok("GET", "/api/v1/records/company?limit=500", None).await;
-    assert_eq!(list["next_page"], Value::Null, "all companies are on one page");
-    let mut found: Vec<String> = doubled(&accounts, &list["data"]);
+    let mut found = Vec::new();
+    for object in std::iter::once(&ACCOUNT).chain(&OTHERS) {
+        found.extend(differences_of(house, org, object).await);
+    }
+    found
+}
+
+async fn differences_of(house: &House, org: &Org, object: &Object) -> Vec<String> {
+    let theirs = org.records(object.theirs).await;
+    let list = house.ok("GET", &format!("/api/v1/records/{}?limit=500", object.ours), None).await;
+    assert_eq!(list["next_page"], Value::Null, "all are on one page");
+    let mut found: Vec<String> = doubled(object, &theirs, &list["data"]);
     let mut linked: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for record in list["data"].as_array().expect("a list") {
+        let name = &record["fields"][object.compared[0].1];
         let links = record["links"].as_array().expect("a list").iter();
         let links: Vec<&Value> = links.filter(|link| link["vendor"] == "salesforce").collect();
         if links.is_empty() {
-            found.push(format!("missing there: {}", record["fields"]["name"]));
+            found.push(format!("missing there: {} {name}", object.ours));
         }
         for link in links.into_iter().filter(|link| link["state"] != "detached") {
             if link["state"] != "in_sync" {
-                found.push(format!("stale there: {} is {}", record["fields"]["name"], link["state"]));
+                found.push(format!("stale there: {} {name} is {}", object.ours, link["state"]));
             }
             linked.entry(link["vendor_id"].as_str().unwrap_or_default()).or_default().push(record);
         }
     }
-    for (id, (lives, account)) in &accounts {
+    for (id, (lives, there)) in &theirs {
         match (lives, linked.remove(id.as_str()).unwrap_or_default().as_slice()) {
-            (true, []) => found.push(format!("missing here: {id} {}", account["Name"])),
-            (true, [record]) => found.extend(stale(account, record)),
+            (true, []) => found.push(format!("missing here: {id} {}", there[object.named])),
+            (true, [record]) => found.extend(stale(object, there, record)),
             (false, []) => {}
             (false, [_]) => found.push(format!("stale here: {id} {DELETED}")),
             (_, several) => found.push(format!("doubled here: {id} has {} records", several.len())),
@@ -318,20 +260,21 @@ async fn differences(house: &House, org: &Org) -> Vec<String> {
     found
 }
 
-fn stale(account: &Value, record: &Value) -> Option<String> {
+fn stale(object: &Object, there: &Value, record: &Value) -> Option<String> {
     // Numbers are text here.
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    COMPARED.iter().find_map(|(theirs, ours)| {
-        let (there, here) = (text(&account[*theirs]), text(&record["fields"][*ours]));
-        (there != here)
-            .then(|| format!("stale: {} has the {theirs} {there} there and {here} here", account["Id"]))
+    object.compared.iter().find_map(|(theirs, ours)| {
+        let (value, here) = (text(&there[*theirs]), text(&record["fields"][*ours]));
+        (value != here)
+            .then(|| format!("stale: {} has the {theirs} {value} there and {here} here", there["Id"]))
     })
 }
 
 /// Names that users gave during faults are each given once: on both sides they stay alone.
-fn doubled(accounts: &BTreeMap<String, (bool, Value)>, records: &Value) -> Vec<String> {
-    let here = records.as_array().expect("a list").iter().map(|record| &record["fields"]["name"]);
-    let there = accounts.values().map(|(_, account)| &account["Name"]);
+fn doubled(object: &Object, theirs: &BTreeMap<String, (bool, Value)>, records: &Value) -> Vec<String> {
+    let name_here = object.compared[0].1;
+    let here = records.as_array().expect("a list").iter().map(|record| &record["fields"][name_here]);
+    let there = theirs.values().map(|(_, record)| &record[object.named]);
     let mut times: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     let named = here.map(|name| ("here", name)).chain(there.map(|name| ("there", name)));
     for (side, name) in named.filter_map(|(side, name)| Some((side, name.as_str()?))) {
@@ -385,6 +328,8 @@ async fn see(house: &House, org: &Org, row: &Row, sign: &Sign, before: &Value) {
         }
         Sign::Calls { path, status, times } => format!("{times} answers {status} of {path}"),
         Sign::Stream(state) => format!("the stream to be {state}"),
+        Sign::Connection(state) => format!("the connection to be {state}"),
+        Sign::Audited(action) => format!("{action} in the audit log"),
         Sign::EveryStreamFault => "every fault to strike".to_owned(),
     };
     eventually(EQUAL_WITHIN, &format!("{}: {what}", row.name), || async {
@@ -394,6 +339,14 @@ async fn see(house: &House, org: &Org, row: &Row, sign: &Sign, before: &Value) {
             }
             Sign::Stream(state) => {
                 house.stream_state(&org.connection, "Account").await.as_deref() == Some(*state)
+            }
+            Sign::Connection(state) => {
+                let path = format!("/api/v1/connections/{}", org.connection);
+                house.ok("GET", &path, None).await["state"] == *state
+            }
+            Sign::Audited(action) => {
+                let filter = format!("action={action}&connection_id={}", org.connection);
+                !house.audit(&filter).await.is_empty()
             }
             Sign::EveryStreamFault => org.control("GET", "stream", json!({})).await["faults"] == json!([]),
             Sign::Equal | Sign::EqualButForDeletions => true,
@@ -426,6 +379,7 @@ async fn after_each_fault_of_salesforce_nothing_is_missing_doubled_or_stale() {
     let house = House::start(start).await;
     let org = Org::of(&house).await;
     org.control("POST", "stream/settings", json!({ "keepalive_ms": 1_000 })).await;
+    map_rank(&house, &org).await;
     assert!(wait_until_equal(&house, &org, |_| true).await.is_ok(), "the backfill");
     house.wait_for_streams(&org.connection, &OBJECTS).await;
     let mut number = 0;
@@ -443,6 +397,7 @@ async fn after_each_fault_of_salesforce_nothing_is_missing_doubled_or_stale() {
                     let path = format!("/api/v1/connections/{}/sync", org.connection);
                     house.ok("POST", &path, None).await;
                 }
+                Step::Reconnect => reconnect(&house, &org).await,
             }
         }
         equal(&house, &org, row, |_| true).await;
@@ -452,4 +407,24 @@ async fn after_each_fault_of_salesforce_nothing_is_missing_doubled_or_stale() {
     assert_eq!(differences(&house, &org).await, Vec::<String>::new());
     let issues = house.ok("GET", &format!("/api/v1/issues?connection_id={}", org.connection), None).await;
     assert_eq!(issues["data"], json!([]));
+}
+
+/// Maps a field that the org's administrator has made, behind another one.
+async fn map_rank(house: &House, org: &Org) {
+    for name in ["Level__c", "Rank__c"] {
+        org.control("POST", "field", text_field(name)).await;
+    }
+    house.ok("POST", &format!("/api/v1/connections/{}/refresh-schema", org.connection), None).await;
+    let mappings = house.ok("GET", "/api/v1/mappings", None).await;
+    let mapping = mappings["data"].as_array().expect("a list").iter();
+    let mapping =
+        mapping.clone().find(|mapping| mapping["vendor_object"] == "Account").expect("it is mapped");
+    let mapping = mapping["id"].as_str().expect("an id");
+    let choose = json!({ "action": "choose", "vendor_field": "Rank__c" });
+    eventually(EQUAL_WITHIN, "the new field to be known", || async {
+        let path = format!("/api/v1/mappings/{mapping}/fields/ticker");
+        (house.call("PATCH", &path, Some(choose.clone())).await.status < 300).then_some(())
+    })
+    .await;
+    house.apply_changes(mapping).await;
 }
