@@ -25,6 +25,7 @@ mod reconcile;
 mod resume;
 mod rules;
 mod salesforce;
+mod salesforce_crash;
 mod salesforce_objects;
 mod secrets;
 mod services;
