@@ -26,6 +26,7 @@ mod resume;
 mod rules;
 mod salesforce;
 mod salesforce_crash;
+mod salesforce_life;
 mod salesforce_objects;
 mod secrets;
 mod services;

@@ -469,7 +469,7 @@ fn salesforce_config(salesforce: &cli::Salesforce) -> connector_salesforce::Conf
         pubsub_url: salesforce.pubsub_url.clone(),
         pubsub_authority: None,
         longest_silence: Duration::from_secs(salesforce.silence_seconds),
-        bulk_from: connector_salesforce::BULK_FROM,
+        bulk_from: salesforce.bulk_from,
     }
 }
 

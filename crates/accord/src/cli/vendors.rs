@@ -66,6 +66,13 @@ pub(crate) struct Salesforce {
         value_parser = clap::value_parser!(u64).range(1..=3_600)
     )]
     pub(crate) silence_seconds: u64,
+    /// Histories of more records than this are read by a bulk query, which takes few of the day's API calls.
+    #[arg(
+        long = "salesforce-bulk-from",
+        env = "ACCORD_SALESFORCE_BULK_FROM",
+        default_value_t = connector_salesforce::BULK_FROM
+    )]
+    pub(crate) bulk_from: u64,
 }
 
 /// The Slack app that this installation is.
