@@ -76,10 +76,13 @@ impl Budgets {
         Self { budget, shards: Default::default(), hasher: RandomState::new() }
     }
 
+    fn shard(&self, holder: &Holder) -> &Mutex<HashMap<Holder, Spent>> {
+        &self.shards[usize::try_from(self.hasher.hash_one(holder)).unwrap_or_default() % SHARDS]
+    }
+
     fn spend(&self, holder: Holder, now: Instant) -> Left {
         let Budget { requests: limit, window } = self.budget;
-        let shard = usize::try_from(self.hasher.hash_one(&holder)).unwrap_or_default() % SHARDS;
-        let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(&holder).lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |spent: &Spent| now.saturating_duration_since(spent.since) >= window;
         if shard.len() >= CALLERS_OF_A_SHARD && !shard.contains_key(&holder) {
             shard.retain(|_, spent| !is_over(spent));
@@ -95,6 +98,17 @@ impl Budgets {
         spent.requests = spent.requests.saturating_add(u32::from(allowed));
         let left = window.saturating_sub(now.saturating_duration_since(spent.since));
         Left { allowed, remaining: limit - spent.requests, reset_seconds: left.as_secs_f64().ceil() as u64 }
+    }
+
+    /// What a caller has, of which nothing is taken.
+    fn look(&self, holder: &Holder, now: Instant) -> Left {
+        let Budget { requests: limit, window } = self.budget;
+        let spent = self.shard(holder).lock().unwrap_or_else(PoisonError::into_inner).get(holder).copied();
+        let is_now = |spent: &Spent| now.saturating_duration_since(spent.since) < window;
+        let Spent { since, requests } = spent.filter(is_now).unwrap_or(Spent { since: now, requests: 0 });
+        let left = window.saturating_sub(now.saturating_duration_since(since));
+        let remaining = limit.saturating_sub(requests);
+        Left { allowed: remaining > 0, remaining, reset_seconds: left.as_secs_f64().ceil() as u64 }
     }
 
     fn note(&self, left: Left, response: &mut Response) {
@@ -134,11 +148,26 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: std::fmt::Arguments<'
 
 /// Counts a request for its key, or for its address where it has none.
 pub(super) async fn of_key(State(surface): State<Surface>, request: Request, next: Next) -> Response {
-    let holder = match Credential::from_headers(request.headers()) {
+    let holder = holder(&surface, &request);
+    surface.budgets().guard(holder, request, next).await
+}
+
+/// Says on every other answer what the caller has left; links, and addresses of nothing, cost nothing.
+pub(super) async fn shown(State(surface): State<Surface>, request: Request, next: Next) -> Response {
+    let holder = holder(&surface, &request);
+    let mut response = next.run(request).await;
+    if !response.headers().contains_key("ratelimit") {
+        let left = surface.budgets().look(&holder, Instant::now());
+        surface.budgets().note(left, &mut response);
+    }
+    response
+}
+
+fn holder(surface: &Surface, request: &Request) -> Holder {
+    match Credential::from_headers(request.headers()) {
         Ok(credential) => Holder::Key(digest(credential.secret())),
         Err(_) => of(surface.client(request.headers(), request.extensions())),
-    };
-    surface.budgets().guard(holder, request, next).await
+    }
 }
 
 /// Counts an identify for the address that it comes from.

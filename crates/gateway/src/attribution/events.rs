@@ -72,7 +72,8 @@ struct RecordedEvent {
 /// What an event is attributed to.
 #[derive(Serialize, ToSchema)]
 struct Attribution {
-    /// `attributed`, `no_identity`, `no_click`, `outside_window` or `already_attributed`.
+    /// `attributed`, `no_identity`, `no_click` or `outside_window`. Callers of old know `already_attributed` too, which nothing is here: a
+    /// repeat gets the first answer.
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     touches: Option<Vec<Touch>>,

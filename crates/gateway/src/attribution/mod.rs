@@ -152,6 +152,7 @@ pub(crate) fn fallback(surface: Surface) -> axum::routing::MethodRouter {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(surface.clone(), budget::shown))
         .with_state(surface);
     axum::routing::any(base::enter).with_state(inner)
 }

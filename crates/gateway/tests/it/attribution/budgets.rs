@@ -35,6 +35,33 @@ async fn a_key_has_a_budget_and_every_answer_says_what_is_left_of_it() {
 }
 
 #[tokio::test]
+async fn a_link_and_an_address_of_nothing_cost_nothing_and_say_what_is_left() {
+    let door =
+        door_with(|config| config.key_budget = Budget { requests: 3, window: Duration::from_secs(300) })
+            .await;
+    people(&door);
+    super::clicks::links(&door);
+    let said = |answer: &crate::client::Answer| {
+        (answer.header("ratelimit-policy").to_owned(), answer.header("ratelimit").to_owned())
+    };
+    let left = |left: u32| ("3;w=300".to_owned(), format!("limit=3, remaining={left}, reset=300"));
+    for path in ["/r/ada", "/t/northwind/r/ada", "/r/nobody"] {
+        let visit = Request::builder().uri(path).header("x-forwarded-for", "203.0.113.7");
+        assert_eq!(said(&door.send(visit.body(Body::empty()).unwrap()).await), left(3), "{path}");
+    }
+    assert_eq!(
+        door.post("/attribution/events", &json!({ "userId": "u", "type": "t" })).await.status,
+        StatusCode::OK
+    );
+    for (method, path, status) in
+        [(Method::POST, "/attribution/nothing", 404), (Method::PUT, "/api/attribution/events", 405)]
+    {
+        let answer = door.call(method, path, None).await;
+        assert_eq!((answer.status.as_u16(), said(&answer)), (status, left(2)), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_usual_budgets_are_those_that_callers_know() {
     let door = door_with(|config| {
         config.key_budget = Budget::OF_A_KEY;

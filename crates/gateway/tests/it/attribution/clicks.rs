@@ -11,7 +11,7 @@ use crate::client::{Door, door_with};
 
 const FOLLOW: &str = "accord.attribution.v1.Attribution/FollowLink";
 
-fn links(door: &Door) {
+pub(super) fn links(door: &Door) {
     door.rooms.on(FOLLOW, |request: FollowLinkRequest| match request.link_key.as_str() {
         "ada" => Ok(FollowLinkResponse {
             click_id: "01JCLICK".into(),
