@@ -1,7 +1,8 @@
 use http::{Method, StatusCode};
 use proto::attribution::{
-    Cap, Condition, CreateLinkRequest, DecidePartnerRequest, GetProgramRequest, Link, ListProgramsRequest,
-    ListProgramsResponse, Partner, Program, Rule, Terms, Tier, UpdateProgramRequest, rule::Reward,
+    Cap, ChangeModelRequest, Condition, CreateLinkRequest, DecidePartnerRequest, GetProgramRequest, Link,
+    ListProgramsRequest, ListProgramsResponse, ModelDifference, Partner, PartnerDifference, Program, Rule,
+    Terms, Tier, UpdateProgramRequest, rule::Reward,
 };
 use serde_json::json;
 use tonic::Code;
@@ -265,5 +266,57 @@ async fn partners_and_links_are_made_as_callers_know_it() {
             (&json!("ada-1"), &json!("prog_1"), &json!("ptnr_1"))
         );
         assert_eq!(row["url"], "https://api.accord.example/r/ada-1");
+    }
+}
+
+// B4
+#[tokio::test]
+async fn another_model_is_previewed_and_changed_with_a_report_of_who_gains_and_who_loses() {
+    let door = house().await;
+    for (method, path) in
+        [("PreviewModel", "/programs/prog_1/model/preview"), ("ChangeModel", "/programs/prog_1/model")]
+    {
+        door.rooms.on(&format!("accord.attribution.v1.Attribution/{method}"), |_: ChangeModelRequest| {
+            let partner = |partner_id: &str, before: &str, after: &str| PartnerDifference {
+                partner_id: partner_id.into(),
+                currency: "USD".into(),
+                before: before.into(),
+                after: after.into(),
+            };
+            let partners = vec![partner("ptnr_1", "0.00", "300.00"), partner("ptnr_2", "900.00", "600.00")];
+            Ok(ModelDifference { events: 7, changed_events: 2, partners })
+        });
+        let answer = door.post(path, &json!({ "model": "linear" })).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(
+            answer.json(),
+            json!({
+                "events": 7, "changedEvents": 2, "partners": [
+                    { "partnerId": "ptnr_1", "currency": "USD", "before": "0.00", "after": "300.00" },
+                    { "partnerId": "ptnr_2", "currency": "USD", "before": "900.00", "after": "600.00" },
+                ],
+            })
+        );
+        let asked = door.rooms.last();
+        assert!(asked.method.ends_with(method), "{} was asked at {path}", asked.method);
+        let asked = asked.message::<ChangeModelRequest>();
+        assert_eq!((asked.program_id.as_str(), asked.model.as_str()), ("prog_1", "linear"));
+
+        let calls = door.rooms.calls().len();
+        for (body, message) in [
+            (json!({}), "Required"),
+            (
+                json!({ "model": "best" }),
+                "Invalid enum value. Expected 'last_click' | 'first_click' | 'linear' | 'position' | 'time_decay', received 'best'",
+            ),
+        ] {
+            let answer = door.post(path, &body).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+            assert_eq!(answer.json()["detail"]["fieldErrors"], json!({ "model": [message] }));
+        }
+        let refused = door.post_as("ak_events", path, r#"{"model":"nothing"}"#).await;
+        assert_eq!(refused.json(), json!({ "error": "forbidden_scope", "required": "programs:write" }));
+        let asked = door.rooms.calls().into_iter().skip(calls);
+        assert!(asked.map(|call| call.method).all(|asked| !asked.ends_with(method)), "nothing was changed");
     }
 }
