@@ -6,9 +6,26 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use model::{OrganizationId, PartnerId};
 use proto::attribution as wire;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::{Error, text};
+
+/// What is left of each of `events` after its corrections, as the domain counts it: `worth.net` and `worth.is_void`.
+const WORTH: &str = "
+    CROSS JOIN LATERAL (
+        SELECT greatest(gross - refunded, 0) AS net, void OR coalesce(refunded > 0 AND refunded >= gross, false) AS is_void
+        FROM (
+            SELECT coalesce((array_agg(amount ORDER BY at DESC, id DESC) FILTER (WHERE kind = 'value'))[1],
+                            events.value) AS gross,
+                   coalesce(sum(amount) FILTER (WHERE kind = 'refund' AND NOT is_replaced), 0) AS refunded,
+                   coalesce((array_agg(kind = 'void' ORDER BY at DESC, id DESC)
+                             FILTER (WHERE kind IN ('void', 'restore')))[1], false) AS void
+            FROM (
+                SELECT kind, amount, at, id, coalesce(bool_or(kind = 'value') OVER (
+                           ORDER BY at, id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), false) AS is_replaced
+                FROM corrections WHERE organization = events.organization AND event = events.id) AS said
+        ) AS summed
+    ) AS worth";
 
 fn money(minor: i64, currency: String) -> wire::Money {
     wire::Money { amount: text::amount_of(minor, &currency), currency }
@@ -29,13 +46,13 @@ pub(crate) async fn dashboard(
     .bind(since.to_sqlx())
     .fetch_one(pool)
     .await?;
-    let revenue: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT currency, count(DISTINCT event),
-                coalesce(sum(round(value::numeric * numerator / denominator)), 0)::bigint
-         FROM attributions JOIN events ON events.id = event
+    let revenue: Vec<(String, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT currency, count(DISTINCT event), coalesce(sum(round(net * numerator / denominator)), 0)::bigint
+         FROM attributions JOIN events ON events.id = event {WORTH}
          WHERE attributions.organization = $1 AND partner = $2 AND attributions.ts >= $3 AND closed_at IS NULL
-         GROUP BY currency ORDER BY currency",
-    )
+           AND NOT is_void
+         GROUP BY currency ORDER BY currency"
+    )))
     .bind(organization.uuid())
     .bind(partner.uuid())
     .bind(since.to_sqlx())
@@ -75,22 +92,22 @@ pub(crate) async fn days(
     since: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<wire::Day>, Error> {
-    let rows: Vec<(String, i32, Option<String>, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(String, i32, Option<String>, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "SELECT to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 0, NULL, count(*), 0::bigint
          FROM clicks WHERE organization = $1 AND partner = $2 AND ts >= $3 AND ts < $4 GROUP BY 1
          UNION ALL
          SELECT to_char(attributions.ts AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 1, currency, count(DISTINCT event),
-                coalesce(sum(round(value::numeric * numerator / denominator)), 0)::bigint
-         FROM attributions JOIN events ON events.id = event
+                coalesce(sum(round(net * numerator / denominator)), 0)::bigint
+         FROM attributions JOIN events ON events.id = event {WORTH}
          WHERE attributions.organization = $1 AND partner = $2 AND attributions.ts >= $3 AND attributions.ts < $4
-           AND closed_at IS NULL GROUP BY 1, 3
+           AND closed_at IS NULL AND NOT is_void GROUP BY 1, 3
          UNION ALL
          SELECT to_char(events.ts AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 2, commissions.currency, count(*), sum(due)::bigint
          FROM commissions JOIN events ON events.id = event
          WHERE commissions.organization = $1 AND partner = $2 AND events.ts >= $3 AND events.ts < $4
            AND commissions.status <> 'reversed' GROUP BY 1, 3
-         ORDER BY 1, 2, 3",
-    )
+         ORDER BY 1, 2, 3"
+    )))
     .bind(organization.uuid())
     .bind(partner.uuid())
     .bind(since.to_sqlx())

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use proto::attribution::{
-    ChangeModelRequest, DecidePartnerRequest, NewEvent, correct_event_request::Correction,
+    ChangeModelRequest, DashboardRequest, DecidePartnerRequest, NewEvent, TimeseriesRequest,
+    correct_event_request::Correction,
 };
 
 use crate::world::{Sold, by_all, event, percent, world};
@@ -36,6 +37,35 @@ async fn a_refund_a_new_value_a_lost_deal_and_a_won_one_correct_what_is_owed() {
         world.clock.advance(Duration::from_secs(1));
     }
     world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_s_figures_count_what_is_left_of_their_events() {
+    let world = world().await;
+    let Sold { ada, event: deal, .. } = world.sold(percent("10")).await;
+    for (key, correction, left) in [
+        ("1", Correction::Refund("40".to_owned()), Some("60.00")),
+        ("2", Correction::Refund("70".to_owned()), None),
+        ("3", Correction::Value("300".to_owned()), Some("300.00")),
+        ("4", Correction::Void(true), None),
+        ("5", Correction::Refund("50".to_owned()), None),
+        ("6", Correction::Restore(true), Some("250.00")),
+    ] {
+        world.clock.advance(Duration::from_secs(1));
+        assert!(world.correct(&deal, key, correction).await);
+        let request = DashboardRequest { partner_id: ada.partner.clone(), ..DashboardRequest::default() };
+        let figures = world.client().get_dashboard(by_all(request)).await.unwrap().into_inner();
+        let revenue: Vec<&str> = figures.attributed_revenue.iter().map(|money| &*money.amount).collect();
+        assert_eq!(
+            (figures.attributed_events, revenue),
+            (u64::from(left.is_some()), Vec::from_iter(left)),
+            "{key}"
+        );
+        let request = TimeseriesRequest { partner_id: ada.partner.clone(), ..TimeseriesRequest::default() };
+        let days = world.client().get_timeseries(by_all(request)).await.unwrap().into_inner().days;
+        let revenue = days.iter().flat_map(|day| &day.revenue).map(|money| &*money.amount);
+        assert_eq!(revenue.collect::<Vec<&str>>(), Vec::from_iter(left), "{key}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
