@@ -164,6 +164,33 @@ async fn what_fails_is_told_again_later_and_a_dead_receiver_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn what_goes_on_failing_is_told_ever_later_and_is_given_up_after_the_last_time() {
+    const WAITS: [i64; 9] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200];
+    let world = world().await;
+    let receiver = Receiver::default();
+    receiver.answers(StatusCode::SERVICE_UNAVAILABLE);
+    let endpoint = hook(&world, &receiver.start().await, &["partner.created"]).await.endpoint.unwrap();
+    let program = world.program("referrals", percent("20")).await;
+    world.partner("ada", &program).await;
+    let attempted = async |attempts: u32| {
+        eventually(SOON, "the failure to be noted", || async {
+            deliveries(&world, &endpoint.id).await.into_iter().find(|one| one.attempts == attempts)
+        })
+        .await
+    };
+    for (attempts, wait) in (1_u32..).zip(WAITS) {
+        let failed = attempted(attempts).await;
+        let seconds = |at: Option<prost_types::Timestamp>| at.unwrap().seconds;
+        let waits = seconds(failed.next_attempt_at) - seconds(failed.last_attempt_at);
+        assert_eq!((failed.status.as_str(), waits), ("pending", wait), "after {attempts} attempts");
+        world.clock.advance(Duration::from_secs(wait.unsigned_abs()));
+    }
+    let given_up = attempted(10).await;
+    assert_eq!((given_up.status.as_str(), given_up.next_attempt_at), ("failed", None));
+    assert_eq!(receiver.heard().len(), 10);
+}
+
+#[tokio::test]
 async fn an_endpoint_is_tried_changed_and_removed() {
     let world = world().await;
     let receiver = Receiver::default();
