@@ -321,6 +321,7 @@ pub(super) fn said(
         ts: reading.ts.map(|at: Timestamp| proto::to_wire_time(at)),
         external_event_id: String::new(),
         idempotency_key: repeat(url, &reading.event_type, known),
+        other_user_ids: Vec::new(),
     };
     new_event(&asker, event, now)
 }

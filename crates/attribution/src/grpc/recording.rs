@@ -18,6 +18,7 @@ use crate::{
     error::Refusal,
     key,
     store::{
+        self,
         clicks::{self, Found, Landing, NewClick},
         facts::{Customer, NewCorrection, NewEvent, Stitch},
         listing,
@@ -29,6 +30,8 @@ use crate::{
 /// The most events of one call.
 const MOST_EVENTS: usize = 1_000;
 const LONGEST_ID: usize = 255;
+/// The most others of whom an event may be.
+const MOST_OTHERS: usize = 20;
 
 impl Service {
     pub(super) async fn record_events(
@@ -43,8 +46,14 @@ impl Service {
         let now = self.now();
         let mut jobs = Vec::with_capacity(request.events.len());
         let mut refusals = Vec::with_capacity(request.events.len());
-        for event in request.events {
-            let read = new_event(asker, event, now);
+        for mut event in request.events {
+            let read = match self.whose(asker, &event).await? {
+                Ok(user_id) => {
+                    event.user_id = user_id.unwrap_or(event.user_id);
+                    new_event(asker, event, now)
+                }
+                Err(refusal) => Err(refusal),
+            };
             refusals.push(read.map(|event| jobs.push(Job::of(event))).err());
         }
         let mut recorded = self.writers.run_all(jobs).await?.into_iter();
@@ -61,6 +70,33 @@ impl Service {
             answers.push(wire::EventAnswer { answer: Some(answer) });
         }
         Ok(wire::RecordEventsResponse { answers })
+    }
+
+    /// Of those who may be meant the first who was identified; none where the event's own user is meant.
+    async fn whose(
+        &self,
+        asker: &Asker,
+        event: &wire::NewEvent,
+    ) -> Result<Result<Option<String>, Refusal>, Error> {
+        const FIELD: &str = "other_user_ids";
+        let others = &event.other_user_ids;
+        if others.is_empty() {
+            return Ok(Ok(None));
+        }
+        if others.len() > MOST_OTHERS {
+            let message = format!("At most {MOST_OTHERS} others may be meant.");
+            return Ok(Err(Refusal::invalid(FIELD, "too_many", message)));
+        }
+        let read = others.iter().map(|other| text::required(FIELD, other, LONGEST_ID));
+        let others = match read.collect::<Result<Vec<String>, Refusal>>() {
+            Ok(others) => others,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let users: Vec<String> = std::iter::once(event.user_id.clone()).chain(others).collect();
+        let keys: Vec<String> = users.iter().map(|user| user_key(user)).collect();
+        let identified = store::rules::identified(&self.pool, asker.organization, &keys).await?;
+        let place = keys.iter().position(|key| identified.contains(key));
+        Ok(Ok(place.and_then(|place| users.into_iter().nth(place))))
     }
 
     pub(super) async fn correct_event(

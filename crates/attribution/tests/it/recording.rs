@@ -71,10 +71,33 @@ async fn a_record_of_the_crm_is_an_event_once_for_each_type_and_an_event_without
     assert_eq!(world.earned(&ada).await.len(), 5);
 }
 
+// Mistake 11
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_deal_s_contacts_the_first_who_was_identified_is_meant_and_else_the_first() {
+    let world = world().await;
+    let ada = brought(&world, "buyer@example.com").await;
+    let of = |first: &str, others: &[&str]| NewEvent {
+        other_user_ids: others.iter().map(|&other| other.to_owned()).collect(),
+        ..event(first, "100")
+    };
+    let contacts = ["chief@example.com", "Buyer@Example.com"];
+    let recorded = world.record(of("chief@example.com", &contacts)).await;
+    assert_eq!(recorded.status, "attributed");
+    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD"]);
+    let unknown = world.record(of("chief@example.com", &["nobody@example.com"])).await;
+    assert_eq!(unknown.status, "no_identity");
+    // Whom the event is of is settled when it comes.
+    let click = world.click(&ada).await;
+    assert_eq!(world.identify(&click, "nobody@example.com").await.backfilled_attributions, 0);
+    assert_eq!(world.identify(&click, "chief@example.com").await.backfilled_attributions, 1);
+    world.assert_whole().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_event_of_a_batch_is_refused_alone() {
     let world = world().await;
     let ada = brought(&world, "user-1").await;
+    const OTHERS: &str = "other_user_ids";
     let bad = [
         NewEvent { user_id: String::new(), ..event("", "1") },
         NewEvent { currency: "zzz".to_owned(), ..event("user-1", "1") },
@@ -83,8 +106,10 @@ async fn one_bad_event_of_a_batch_is_refused_alone() {
         NewEvent { metadata_json: "[1]".to_owned(), ..event("user-1", "1") },
         NewEvent { metadata_json: "{\"a\":\"\\u0000\"}".to_owned(), ..event("user-1", "1") },
         NewEvent { r#type: "a\0b".to_owned(), ..event("user-1", "1") },
+        NewEvent { other_user_ids: vec!["user-2".to_owned(); 21], ..event("user-1", "1") },
+        NewEvent { other_user_ids: vec![String::new()], ..event("user-1", "1") },
     ];
-    let fields = ["user_id", "currency", "value", "value", "metadata", "metadata", "type"];
+    let fields = ["user_id", "currency", "value", "value", "metadata", "metadata", "type", OTHERS, OTHERS];
     let batch = bad.into_iter().chain([event("user-1", "50")]).collect();
     let answers = world.try_record(batch).await.unwrap();
     for (answer, field) in answers.iter().zip(fields) {
@@ -93,7 +118,7 @@ async fn one_bad_event_of_a_batch_is_refused_alone() {
             event_answer::Answer::Recorded(recorded) => panic!("{recorded:?}"),
         }
     }
-    assert!(matches!(answers[7].answer, Some(event_answer::Answer::Recorded(_))));
+    assert!(matches!(answers[9].answer, Some(event_answer::Answer::Recorded(_))));
     assert_eq!(world.earned(&ada).await, ["accrued 5.00 USD"]);
 }
 

@@ -21,6 +21,8 @@ use crate::view::to_wire;
 
 /// How many events one batch holds.
 const LARGEST_BATCH: usize = 1_000;
+/// The most others of whom an event may be.
+const MOST_OTHERS: usize = 20;
 /// The longest value of the header `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
 
@@ -36,6 +38,9 @@ struct NewEvent {
     /// The id that the user was identified by; an e-mail address in any case.
     #[schema(example = "ada@example.com")]
     user_id: String,
+    /// Who else may be meant, at most 20, the best first: the event is of the first of `userId` and these who was identified when it
+    /// came, of `userId` where none was. For deals with several contacts.
+    other_user_ids: Option<Vec<String>>,
     /// Any text.
     #[schema(example = "opportunity_won")]
     r#type: String,
@@ -169,6 +174,7 @@ fn new_event(mut fields: Fields<'_>, idempotency_key: String) -> Result<room::Ne
         ts: to_wire(fields.moment("ts")),
         external_event_id: fields.text("externalEventId", Length::SOME).unwrap_or_default(),
         idempotency_key,
+        other_user_ids: fields.texts_if_any("otherUserIds", MOST_OTHERS),
     };
     fields.done(event)
 }

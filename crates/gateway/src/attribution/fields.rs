@@ -241,6 +241,16 @@ impl<'b> Fields<'b> {
         if items.is_empty() {
             self.faults.add(name, "Array must contain at least 1 element(s)");
         }
+        self.each_text(name, &items, most)
+    }
+
+    /// So many texts at most; none where there is no such field.
+    pub(crate) fn texts_if_any(&mut self, name: &'static str, most: usize) -> Vec<String> {
+        let items = self.list(name).unwrap_or_default();
+        self.each_text(name, &items, most)
+    }
+
+    fn each_text(&mut self, name: &'static str, items: &[&RawValue], most: usize) -> Vec<String> {
         if items.len() > most {
             self.faults.add(name, format!("Array must contain at most {most} element(s)"));
         }

@@ -267,6 +267,51 @@ async fn a_crms_key_sends_events_only_is_shown_once_and_is_replaced_by_another()
     assert_eq!(other.status, StatusCode::NOT_FOUND, "a key that may do other things is not replaced here");
 }
 
+/// The names that a map of the Apex recipe gives its values, from a place of the text on.
+fn names<'t>(text: &'t str, from: &str) -> Vec<&'t str> {
+    let (_, map) = text.split_once(from).unwrap_or_else(|| panic!("no {from} in the recipe"));
+    let (map, _) = map.split_once(");").unwrap();
+    map.lines()
+        .filter_map(|line| line.trim().strip_prefix('\'')?.split_once("' => "))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+// R172, mistake 11
+#[tokio::test]
+async fn the_recipe_of_salesforce_sends_the_deal_s_currency_and_all_contacts_and_reads_each_answer() {
+    let mut browser = Browser::of(Role::Admin).await;
+    let page = browser.get("/settings/crm").await;
+    let tags = crate::html::read(&page.body).unwrap();
+    let escaped = tags.iter().find(|tag| tag.get("id") == Some("apex")).unwrap().text.clone();
+    let marks = [("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#38;", "&")];
+    let text = marks.iter().fold(escaped, |text, (escaped, mark)| text.replace(escaped, mark));
+    assert_eq!(
+        names(&text, "events.add(new Map<String, Object>{"),
+        ["userId", "otherUserIds", "type", "value", "currency", "externalEventId", "ts", "metadata"]
+    );
+    assert_eq!(
+        names(&text, "post('https://api.accord.test/api/attribution/corrections', new Map<String, Object>{"),
+        ["externalEventId", "idempotencyKey", "ts"]
+    );
+    for words in [
+        "post('https://api.accord.test/api/attribution/events/batch'",
+        "(String) deal.get('CurrencyIsoCode')",
+        "this.currencyCode = currencyOf(deal);",
+        "'currency' => change.currencyCode",
+        "'otherUserIds' => emails",
+        "after insert, after update, after delete",
+        "answered.get('results')",
+        "if (result.get('ok') != true) failures.add(",
+    ] {
+        assert!(text.contains(words), "no “{words}” in {text}");
+    }
+    assert!(!text.contains("LIMIT 1"), "one contact is not all of them");
+    for (open, close) in [('{', '}'), ('(', ')'), ('[', ']')] {
+        assert_eq!(text.matches(open).count(), text.matches(close).count(), "{open} {close}");
+    }
+}
+
 // R180, R181
 #[tokio::test]
 async fn a_test_event_goes_the_whole_way() {

@@ -42,6 +42,25 @@ async fn the_documented_sample_is_recorded_and_answered_to_the_letter() {
     assert_eq!(door.rooms.last().header("authorization"), Some("Bearer ak_test"));
 }
 
+// Mistake 11
+#[tokio::test]
+async fn a_deal_of_several_contacts_names_them_all() {
+    let door = house().await;
+    let mut body = json!({ "userId": "chief@example.com", "type": "t", "otherUserIds": ["a@example.com", "b@example.com"] });
+    assert_eq!(door.post(PATH, &body).await.status, StatusCode::OK);
+    assert_eq!(last(&door).other_user_ids, ["a@example.com", "b@example.com"]);
+    for (others, message) in [
+        (json!(["a", 7]), "Expected string, received number"),
+        (json!("a"), "Expected array, received string"),
+        (json!(vec!["a"; 21]), "Array must contain at most 20 element(s)"),
+    ] {
+        body["otherUserIds"] = others;
+        let answer = door.post(PATH, &body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer.json()["detail"]["fieldErrors"], json!({ "otherUserIds": [message] }));
+    }
+}
+
 #[tokio::test]
 async fn each_status_has_its_shape() {
     let door = house().await;

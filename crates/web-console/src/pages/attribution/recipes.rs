@@ -35,6 +35,7 @@ struct Apex<'a> {
     url: &'a str,
     key: &'a str,
     host: &'a str,
+    corrections: &'a str,
 }
 
 /// What stands where the key belongs, until one was just made.
@@ -46,6 +47,7 @@ pub(super) const NO_KEY: &str = "YOUR_KEY";
 /// A template does not draw.
 pub(super) fn recipes(gateway: &str, key: Option<&str>) -> Result<Vec<Recipe>, askama::Error> {
     let url = events_url(gateway);
+    let host = gateway.trim_end_matches('/');
     let (url, key) = (url.as_str(), key.unwrap_or(NO_KEY));
     let recipe = |name, label, hint, text: String| {
         let text = text.trim_end().to_owned();
@@ -68,7 +70,7 @@ pub(super) fn recipes(gateway: &str, key: Option<&str>) -> Result<Vec<Recipe>, a
             "apex",
             "Salesforce Apex",
             "Without anything in between, for more than a hundred deals a day.",
-            Apex { url, key, host: gateway.trim_end_matches('/') }.render()?,
+            Apex { url, key, host, corrections: &format!("{host}/api/attribution/corrections") }.render()?,
         ),
         recipe(
             "curl",
