@@ -31,7 +31,8 @@ pub(crate) fn of(named: &Named<'_>, metadata: &Value) -> Option<Uuid> {
         return Some(external(named.external));
     }
     if !named.idempotency.is_empty() {
-        return Some(idempotency(named.idempotency));
+        // Two integrations may count their calls alike: a key of the one is none of the other's.
+        return Some(digest(&["idempotency of", named.credential, named.idempotency]));
     }
     let record = RECORD_IDS.iter().find_map(|name| match metadata.get(name)? {
         Value::String(id) if !id.is_empty() => Some((name, id.clone())),
@@ -51,8 +52,8 @@ pub(crate) fn external(id: &str) -> Uuid {
     digest(&["external", id])
 }
 
-/// The key of an event that was sent with this one.
-pub(crate) fn idempotency(key: &str) -> Uuid {
+/// The key of an event that a webhook told; the text names the webhook's address too.
+pub(crate) fn of_webhook(key: &str) -> Uuid {
     digest(&["idempotency", key])
 }
 

@@ -53,7 +53,7 @@ impl Service {
         let mut known = store::following::known(&mut tx, url.id, &told.record).await?;
         if known.stands.is_none() {
             // One that was recorded before the mapping followed records.
-            let key = key::idempotency(&body.key(known.cycle));
+            let key = key::of_webhook(&body.key(known.cycle));
             known.stands = store::following::recorded(&mut tx, url.organization, key).await?;
         }
         let is_stale = known.is_newer_than(told.at);

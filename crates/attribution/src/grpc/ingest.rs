@@ -21,6 +21,7 @@ use crate::{
         mapping::{Mapping, Reading},
         vendor::{COPPER_SECRET, Sent, Vendor, unhex},
     },
+    key,
     store::{self, facts::NewEvent},
     text,
     writer::{Answer, Job},
@@ -320,10 +321,11 @@ pub(super) fn said(
         metadata_json: Value::Object(metadata).to_string(),
         ts: reading.ts.map(|at: Timestamp| proto::to_wire_time(at)),
         external_event_id: String::new(),
-        idempotency_key: repeat(url, &reading.event_type, known),
+        idempotency_key: String::new(),
         other_user_ids: Vec::new(),
     };
-    new_event(&asker, event, now)
+    let key = key::of_webhook(&repeat(url, &reading.event_type, known));
+    Ok(NewEvent { key: Some(key), ..new_event(&asker, event, now)? })
 }
 
 /// What a repeat of an event of this type is recognized by.

@@ -3,7 +3,8 @@ use std::collections::HashSet;
 use chassis::guard;
 use model::OrganizationId;
 use proto::attribution::{
-    CreateLinkRequest, CreatePartnerRequest, FollowLinkRequest, NewEvent, Program, event_answer,
+    CreateLinkRequest, CreatePartnerRequest, FollowLinkRequest, NewEvent, Program, RecordEventsRequest,
+    event_answer,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -69,6 +70,32 @@ async fn a_record_of_the_crm_is_an_event_once_for_each_type_and_an_event_without
     let dated = (world.record(dated.clone()).await, world.record(dated).await);
     assert_eq!(dated.0, dated.1);
     assert_eq!(world.earned(&ada).await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_integrations_that_count_their_calls_alike_do_not_swallow_each_others_events() {
+    let world = world().await;
+    let ada = brought(&world, "user-1").await;
+    let by = async |key: &str, event: NewEvent| {
+        let request = RecordEventsRequest { events: vec![event] };
+        let answers = world.client().record_events(with(key, request)).await.unwrap().into_inner().answers;
+        match answers.into_iter().next().and_then(|answer| answer.answer) {
+            Some(event_answer::Answer::Recorded(recorded)) => recorded.event_id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = NewEvent { idempotency_key: "1001".to_owned(), ..event("user-1", "100") };
+    let [one, again] = [by("ak_events", first.clone()).await, by("ak_events", first.clone()).await];
+    assert_eq!(one, again);
+    let twin = by("ak_twin", NewEvent { value: Some("200".to_owned()), ..first.clone() }).await;
+    assert_ne!(one, twin);
+    // What the sender calls the event is the same whoever sends it.
+    let named = NewEvent { external_event_id: "deal-7".to_owned(), ..first };
+    assert_eq!(by("ak_events", named.clone()).await, by("ak_twin", named).await);
+    let mut earned = world.earned(&ada).await;
+    earned.sort();
+    assert_eq!(earned, ["accrued 10.00 USD", "accrued 10.00 USD", "accrued 20.00 USD"]);
+    world.assert_whole().await;
 }
 
 // Mistake 11

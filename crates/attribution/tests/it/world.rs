@@ -50,11 +50,15 @@ pub(crate) async fn serve(router: tonic::transport::server::Router) -> Channel {
     Endpoint::from_shared(url).unwrap().connect().await.unwrap()
 }
 
-/// `ak_all` may do all, `ak_events` may record events alone; `ak_other` is of another organization.
+/// `ak_all` may do all, `ak_events` and `ak_twin` may record events alone; `ak_other` is of another organization.
 fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
     Identity::new(move |credential| match credential {
         "ak_all" => Some(Identity::key(organization, Scope::ALL)),
         "ak_events" => Some(Identity::key(organization, [Scope::EventsWrite])),
+        "ak_twin" => Some(proto::identity::CheckResponse {
+            credential_id: "another key".to_owned(),
+            ..Identity::key(organization, [Scope::EventsWrite])
+        }),
         "ak_other" => Some(Identity::key(other, Scope::ALL)),
         _ => None,
     })

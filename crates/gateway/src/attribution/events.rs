@@ -54,7 +54,7 @@ struct NewEvent {
     metadata: Option<serde_json::Value>,
     /// When it happened, in ISO 8601 with an offset; now, without it.
     ts: Option<String>,
-    /// By which a repeat is recognized, before the header `Idempotency-Key`.
+    /// By which a repeat is recognized, before the header `Idempotency-Key`; whoever sends it.
     external_event_id: Option<String>,
 }
 
@@ -126,7 +126,7 @@ impl From<room::RecordedEvent> for RecordedEvent {
 /// Record a conversion event.
 ///
 /// Scope `events:write`. It is attributed and its commissions accrue before the answer. A repeat is answered as the first time and pays
-/// nothing: it is recognized by `externalEventId`, else by the header `Idempotency-Key`, else by a record id in the metadata
+/// nothing: it is recognized by `externalEventId`, else by the header `Idempotency-Key` of the same API key, else by a record id in the metadata
 /// (`deal_id`, `hubspot_deal_id`, `opportunity_id`, `record_id`, `crm_record_id`, `lead_id` or `external_id`) with the type, else, with a
 /// `ts`, by its fields. A repeat with another body is still the first event: changes of a deal are corrections.
 #[utoipa::path(
