@@ -318,7 +318,7 @@ async fn a_test_event_goes_the_whole_way() {
     let mut browser = Browser::of(Role::Admin).await;
     let event = [("type", "opportunity_won"), ("value", "100.00"), ("currency", "usd")];
     let page = browser.post("/settings/crm/test", &[&event[..], &[("link", "ada-2026")]].concat()).await;
-    let evt = sample::id("evt", 1);
+    let evt = sample::id("evt", 3);
     assert_eq!(page.location(), format!("/settings/crm?tested={evt}#test"));
     assert_eq!(
         browser.rooms.asked(),
@@ -326,6 +326,8 @@ async fn a_test_event_goes_the_whole_way() {
             format!("follow ada-2026 of {}", sample::id("org", 1)),
             "identify click1 test-click1".to_owned(),
             "event test-click1 opportunity_won Some(\"100.00\") USD test-click1".to_owned(),
+            "reviews \"accrued\" \"\"".to_owned(),
+            "hold 1 “A test event.”".to_owned(),
         ]
     );
     let page = browser.post("/settings/crm/test", &event).await;

@@ -70,7 +70,9 @@ play! {
         let event = &asked.events[0];
         format!("event {} {} {:?} {} {}", event.user_id, event.r#type, event.value, event.currency, event.idempotency_key)
     }, |_| {
-        let recorded = wire::RecordedEvent { event_id: sample::id("evt", 1), ..Default::default() };
+        let touch = wire::Touch { partner_id: sample::id("ptnr", 1), ..Default::default() };
+        let event_id = sample::id("evt", 3);
+        let recorded = wire::RecordedEvent { event_id, touches: vec![touch], ..Default::default() };
         let answer = Some(wire::event_answer::Answer::Recorded(recorded));
         Ok(wire::RecordEventsResponse { answers: vec![wire::EventAnswer { answer }] })
     };

@@ -2,8 +2,9 @@
 
 use futures::future::try_join_all;
 use proto::attribution::{
-    FollowLinkRequest, IdentifyRequest, ListLinksRequest, ListPartnersRequest, NewEvent, Partner,
-    RecordEventsRequest, event_answer::Answer,
+    DecideCommissionsRequest, FollowLinkRequest, IdentifyRequest, ListLinksRequest, ListPartnersRequest,
+    ListReviewsRequest, NewEvent, Partner, RecordEventsRequest, RecordedEvent, ReviewItem,
+    event_answer::Answer,
 };
 use serde::Deserialize;
 
@@ -96,7 +97,10 @@ pub(super) async fn send(app: &App, visitor: &Visitor, wish: Wish) -> Result<Str
     let request = visitor.ask(RecordEventsRequest { events: vec![event] })?;
     let answers = room.record_events(request).await?.into_inner().answers;
     match answers.into_iter().next().and_then(|answer| answer.answer) {
-        Some(Answer::Recorded(recorded)) => Ok(recorded.event_id),
+        Some(Answer::Recorded(recorded)) => {
+            hold(app, visitor, &recorded).await?;
+            Ok(recorded.event_id)
+        }
         Some(Answer::Refused(refusal)) => Err(Failure::invalid(&refusal.code, refusal.message)),
         None => Err(Failure::new(
             axum::http::StatusCode::BAD_GATEWAY,
@@ -104,4 +108,25 @@ pub(super) async fn send(app: &App, visitor: &Visitor, wish: Wish) -> Result<Str
             "The attribution service did not say what became of the event.",
         )),
     }
+}
+
+/// Holds what a test earned: it waits in the review queue for whoever looks, and is not approved by itself.
+async fn hold(app: &App, visitor: &Visitor, recorded: &RecordedEvent) -> Result<(), Failure> {
+    let mut commission_ids = Vec::new();
+    for touch in &recorded.touches {
+        let request = ListReviewsRequest {
+            state: "accrued".to_owned(),
+            partner_id: touch.partner_id.clone(),
+            ..ListReviewsRequest::default()
+        };
+        let waiting = app.rooms().attribution().list_reviews(visitor.ask(request)?).await?.into_inner().items;
+        let earned = |item: &ReviewItem| item.event_id == recorded.event_id && !item.held;
+        commission_ids.extend(waiting.into_iter().filter(earned).map(|item| item.commission_id));
+    }
+    if commission_ids.is_empty() {
+        return Ok(());
+    }
+    let request = DecideCommissionsRequest { commission_ids, note: "A test event.".to_owned() };
+    app.rooms().deriver().hold_commissions(visitor.ask(request)?).await?;
+    Ok(())
 }
