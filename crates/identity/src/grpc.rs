@@ -132,6 +132,7 @@ impl Identity for Grpc {
             user: known.user.map(Into::into),
             organization_id: checked.response.organization_id.clone(),
             organization_name: known.organization_name,
+            organization_slug: known.organization_slug,
             scopes: checked.response.scopes.clone(),
         }))
     }

@@ -84,6 +84,7 @@ pub fn who_am_i(role: Role) -> WhoAmIResponse {
         user: Some(user(role)),
         organization_id: id("org", 1),
         organization_name: "Northwind Partners".to_owned(),
+        organization_slug: "northwind-partners".to_owned(),
         scopes: role.scopes().into_iter().map(|scope| scope.name().to_owned()).collect(),
     }
 }

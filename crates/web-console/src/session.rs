@@ -40,6 +40,7 @@ struct Inner {
     user: User,
     organization: String,
     organization_id: String,
+    organization_slug: String,
     scopes: BTreeSet<Scope>,
     csrf: String,
     flash: Option<Flash>,
@@ -63,6 +64,7 @@ impl Visitor {
             user: who.user.unwrap_or_default(),
             organization: who.organization_name,
             organization_id: who.organization_id,
+            organization_slug: who.organization_slug,
             scopes: who.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             flash: flash::read(headers),
             now: app.now(),
@@ -96,6 +98,11 @@ impl Visitor {
     /// The organization that the person belongs to.
     pub(crate) fn organization_id(&self) -> &str {
         &self.0.organization_id
+    }
+
+    /// The organization's name in the addresses of the public API.
+    pub(crate) fn organization_slug(&self) -> &str {
+        &self.0.organization_slug
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -35,6 +35,7 @@ pub(crate) struct Invitation {
 pub(crate) struct WhoAmI {
     pub(crate) user: Option<User>,
     pub(crate) organization_name: String,
+    pub(crate) organization_slug: String,
 }
 
 impl Service {
@@ -46,8 +47,10 @@ impl Service {
             }
             _ => None,
         };
-        let name = organizations::name(&self.pool, caller.organization).await?;
-        Ok(WhoAmI { user, organization_name: name.ok_or(Error::Stored("organization: it is gone"))? })
+        let names = organizations::names(&self.pool, caller.organization).await?;
+        let (organization_name, organization_slug) =
+            names.ok_or(Error::Stored("organization: it is gone"))?;
+        Ok(WhoAmI { user, organization_name, organization_slug })
     }
 
     pub(crate) async fn list_users(&self, caller: &Caller) -> Result<Vec<User>, Error> {

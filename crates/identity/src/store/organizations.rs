@@ -42,13 +42,10 @@ pub(crate) async fn by_slug(pool: &PgPool, slug: &str) -> Result<Option<Organiza
     Ok(id.map(OrganizationId::from_uuid))
 }
 
-/// Its name.
-pub(crate) async fn name(pool: &PgPool, id: OrganizationId) -> Result<Option<String>, Error> {
-    let row: Option<(String,)> = sqlx::query_as("SELECT name FROM organizations WHERE id = $1")
-        .bind(id.uuid())
-        .fetch_optional(pool)
-        .await?;
-    Ok(row.map(|(name,)| name))
+/// Its name and its slug.
+pub(crate) async fn names(pool: &PgPool, id: OrganizationId) -> Result<Option<(String, String)>, Error> {
+    let names = sqlx::query_as("SELECT name, slug FROM organizations WHERE id = $1");
+    Ok(names.bind(id.uuid()).fetch_optional(pool).await?)
 }
 
 /// Holds off every other change of roles in this organization until the transaction ends. Rows that point at the

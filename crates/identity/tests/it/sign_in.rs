@@ -54,6 +54,7 @@ async fn a_link_signs_in_once_however_many_try_at_once() {
     let session = good.into_iter().next().unwrap().unwrap().into_inner();
     let me = Person { session, client: house.client() };
     let known = me.client.clone().who_am_i(me.ask(WhoAmIRequest {})).await.unwrap().into_inner();
+    assert_eq!(known.organization_slug, "northwind-traders");
     assert_eq!((known.user.unwrap().email.as_str(), known.organization_name.as_str()), (OWNER, NORTHWIND));
     assert_eq!(known.scopes.len(), Scope::ALL.len());
     house.publishes("sign_in_refused", ("reason", "link_used")).await;

@@ -233,7 +233,8 @@ async fn a_partners_days_are_those_of_the_chosen_span() {
     // 2025-12-13T00:00:00Z, 89 days before the day of the samples.
     assert_eq!(browser.rooms.asked(), ["days since 1765584000"]);
     assert!(
-        page.body.contains("Earnings in JPY") && page.body.contains("https://api.accord.test/r/ada-2026")
+        page.body.contains("Earnings in JPY")
+            && page.body.contains("https://api.accord.test/t/northwind-partners/r/ada-2026")
     );
     browser.get(&format!("{path}?days=12")).await;
     assert_eq!(browser.rooms.asked(), ["days since 1770768000"], "only the offered spans");

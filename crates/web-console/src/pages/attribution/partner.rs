@@ -43,8 +43,9 @@ pub(crate) struct PartnerPage {
     programs: Vec<Program>,
     /// What they get instead of programs' terms, the newest of each program first.
     terms: Vec<PartnerTerms>,
-    /// Where the public API answers, which redirects the links.
-    gateway: String,
+    /// What the addresses of links begin with. They name the organization: another one may have a link of the same key, and
+    /// then neither is followed without.
+    link_base: String,
 }
 respond::page_response!(PartnerPage);
 
@@ -76,7 +77,7 @@ impl PartnerPage {
             balances: sample::balances().split_off(2),
             programs: sample::programs(),
             terms: sample::partner_terms(),
-            gateway: "https://api.accord.example".to_owned(),
+            link_base: "https://api.accord.example/t/northwind-partners/r/".to_owned(),
             shell,
         }
     }
@@ -142,8 +143,16 @@ pub(crate) async fn show(
         balances: balances.into_inner().balances,
         programs,
         terms,
-        gateway: app.gateway_url().as_str().trim_end_matches('/').to_owned(),
+        link_base: link_base(&app, &visitor),
     })
+}
+
+fn link_base(app: &App, visitor: &Visitor) -> String {
+    let mut url = app.gateway_url().clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["t", visitor.organization_slug(), "r", ""]);
+    }
+    url.into()
 }
 
 #[derive(Deserialize)]
