@@ -1,9 +1,10 @@
-//! Conversion events over gRPC: accepted, attributed and accrued, beside one row with its commit; and clicks. The rooms are
+//! Conversion events over gRPC and over HTTP: accepted, attributed and accrued, beside one row with its commit; and clicks. The rooms are
 //! identity and attribution, whose events are on the bus; at last the audit log reads them beside it.
 
 mod again;
 mod following;
 mod past;
+mod posting;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -57,6 +58,8 @@ struct Shop {
     /// To all rooms.
     channel: Channel,
     key: String,
+    /// It may record events and nothing else, as a CRM's.
+    crm_key: String,
     program: String,
     links: Vec<String>,
     /// Where the rooms answer.
@@ -86,16 +89,17 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         "attribution: clicks over HTTP: {}",
         servers.cpu()?.per_change_since(&before, following::CLICKS)
     ));
+    let disk = Some(servers.sync_p50()?);
+    let posted = shop.posted(gateway, disk).await?;
     let tiered = tiered(&shop).await?;
     let audited = audited(&shop, &servers, &started).await?;
     let whole = shop.verify().await?;
     note(&format!("attribution: verified {whole} events"));
     let (p50, p99) = (percentile(&mut took, 50), percentile(&mut took, 99));
-    let disk = Some(servers.sync_p50()?);
     started.stop().await;
     servers.stop().await;
     let row = |what, ours, goal| Row { what, ours, floor: String::new(), ratio: String::new(), goal, disk };
-    Ok(vec![
+    let mut rows = vec![
         Row {
             what: "Events accrued one by one, 16 callers",
             ours: format!("{singles:.0}/s"),
@@ -111,7 +115,9 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         row("Events one by one beside the audit log", format!("{audited:.0}/s"), ""),
         row("Clicks on links, 64 callers", format!("{clicks:.0}/s"), ""),
         row("Links followed over HTTP, 16 connections", format!("{followed:.0}/s"), ">= 10,000/s"),
-    ])
+    ];
+    rows.extend(posted);
+    Ok(rows)
 }
 
 /// Customers that a program with tiers pays for too.
@@ -163,13 +169,11 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
         FirstUser { email: "owner@example.org".to_owned(), name: "Owner".to_owned(), role: Role::Owner };
     let operator = identity.operator();
     let organization = operator.bootstrap("Bench", &[owner], Duration::from_secs(60)).await?.organization_id;
-    let key = NewKey {
-        label: "bench".to_owned(),
-        product: String::new(),
-        scopes: Scope::ALL.into(),
-        expires_at: None,
-    };
-    let key = operator.mint_api_key(organization, key).await?.secret.expose_secret().to_owned();
+    let key = |scopes| NewKey { label: "bench".to_owned(), product: String::new(), scopes, expires_at: None };
+    let crm_key = operator.mint_api_key(organization, key([Scope::EventsWrite].into())).await?;
+    let crm_key = crm_key.secret.expose_secret().to_owned();
+    let key = operator.mint_api_key(organization, key(Scope::ALL.into())).await?;
+    let key = key.secret.expose_secret().to_owned();
     let (listener, channel) = listen().await?;
     let rooms = listener.local_addr()?;
     let deps = attribution::Deps {
@@ -186,7 +190,7 @@ async fn open(servers: &Servers, started: &Started) -> Result<Shop> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     started.tasks.spawn(serving.serve_with_incoming_shutdown(incoming, stopped));
     let client = AttributionClient::new(channel.clone());
-    let shop = Shop { client, channel, key, program: String::new(), links: Vec::new(), rooms };
+    let shop = Shop { client, channel, key, crm_key, program: String::new(), links: Vec::new(), rooms };
     shop.beside("Spring", Vec::new()).await
 }
 
