@@ -1,10 +1,12 @@
 //! What a repeat of an event is recognized by.
 
 use jiff::Timestamp;
-use model::ConversionRuleId;
+use model::{ConversionId, ConversionRuleId, OrganizationId};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::domain::facts::Change;
 
 /// Keys of the metadata that name the CRM's record, in the order in which they are asked.
 const RECORD_IDS: [&str; 7] =
@@ -60,6 +62,30 @@ pub(crate) fn of_webhook(key: &str) -> Uuid {
 /// The key of the event that a rule records of a record for the time after so many others.
 pub(crate) fn of_record(rule: ConversionRuleId, record: &str, cycle: i32) -> Uuid {
     digest(&["rule", &rule.to_string(), record, &cycle.to_string()])
+}
+
+/// The id of an event whose sender says when it happened. Events count in the order of their times and ids: of two of the
+/// same time it is decided by what they are recognized by, whichever came first.
+pub(crate) fn event_id(organization: OrganizationId, at: Timestamp, key: Uuid) -> ConversionId {
+    let chance = digest(&["event", &organization.to_string(), &key.to_string()]).into_bytes();
+    let ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&chance[..10]);
+    ConversionId::from_uuid(uuid::Builder::from_unix_timestamp_millis(ms, &bytes).into_uuid())
+}
+
+/// The id of a correction whose sender says when it happened. Of those of the same time a value counts first, then refunds,
+/// then that the deal is lost, then that it is won again; two of a kind count by their keys, whichever came first.
+pub(crate) fn correction_id(event: ConversionId, change: &Change, key: &str) -> Uuid {
+    let rank = match change {
+        Change::Value(_) => 0,
+        Change::Refund(_) => 1,
+        Change::Void => 2,
+        Change::Restore => 3,
+    };
+    let mut bytes = digest(&["correction", &event.to_string(), key]).into_bytes();
+    bytes[0] = rank;
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 fn digest(parts: &[&str]) -> Uuid {

@@ -27,7 +27,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "attribution";
 
-const MIGRATIONS: [Migration; 18] = [
+const MIGRATIONS: [Migration; 19] = [
     Migration { version: 1, name: "facts", sql: include_str!("../migrations/0001_facts.sql") },
     Migration { version: 2, name: "derived", sql: include_str!("../migrations/0002_derived.sql") },
     Migration { version: 3, name: "outbox and inbox", sql: bus::outbox::MIGRATION },
@@ -50,6 +50,7 @@ const MIGRATIONS: [Migration; 18] = [
     Migration { version: 45, name: "following", sql: include_str!("../migrations/0045_following.sql") },
     Migration { version: 46, name: "invited", sql: include_str!("../migrations/0046_invited.sql") },
     Migration { version: 47, name: "rows", sql: include_str!("../migrations/0047_rows.sql") },
+    Migration { version: 52, name: "stitches", sql: include_str!("../migrations/0052_stitches.sql") },
 ];
 
 /// Nobody who hears of an attribution or a commission waits for it.

@@ -1,8 +1,9 @@
 //! Which clicks may have brought an event, and how it is shared among them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
+use model::PartnerId;
 
 use super::{
     facts::{Click, ClickId, Conversion, Decision, Facts, Verdict},
@@ -36,23 +37,43 @@ pub(crate) struct Eligible<'f, 'a> {
     model: Model,
 }
 
-/// The clicks of a customer, each once, in the order `(at, id)`.
+/// The clicks of a customer that count, each once, in the order `(at, id)`.
 pub(crate) fn candidates<'f, 'a>(book: &'a Book, facts: &'f Facts) -> Vec<Candidate<'f, 'a>> {
-    let mut clicks: Vec<&'f Click> = facts.clicks.iter().collect();
+    let replaced: HashSet<&ClickId> =
+        facts.clicks.iter().filter_map(|click| click.instead_of.as_ref()).collect();
+    let counts = |click: &&Click| !replaced.contains(&click.id) || broken!(ReplacedClickEarns);
+    let mut clicks: Vec<&'f Click> = facts.clicks.iter().filter(counts).collect();
     clicks.sort_unstable_by(|a, b| (a.at, &a.id, a.identified_at).cmp(&(b.at, &b.id, b.identified_at)));
     clicks.dedup_by(|later, first| later.id == first.id);
-    let flags = flags(&facts.decisions);
+    let (flags, unbrought) = (flags(&facts.decisions), unbrought(facts, &clicks));
     let candidate = |click: &'f Click| {
         let decided = flags.get(&click.id).map(|(_, flagged)| *flagged);
         Candidate {
             click,
             flagged: decided.unwrap_or(click.flagged),
-            suspicion: click.suspicion.filter(|_| decided.is_none() && !broken!(StitchTrusted)),
+            suspicion: (click.guarded && unbrought.contains(&click.partner))
+                .then_some(Suspicion::KnownCustomer)
+                .or(click.suspicion)
+                .filter(|_| decided.is_none() && !broken!(StitchTrusted)),
             partner: book.partners.get(&click.partner),
             program: book.programs.get(&click.program),
         }
     };
     clicks.into_iter().map(candidate).collect()
+}
+
+/// Those of the partners whom the customer was known before: the first event came before their first click, and by more
+/// than clocks differ. The clicks are sorted by time.
+fn unbrought(facts: &Facts, clicks: &[&Click]) -> HashSet<PartnerId> {
+    let Some(first) = facts.conversions.iter().map(|conversion| conversion.at).min() else {
+        return HashSet::new();
+    };
+    let mut firsts: HashMap<PartnerId, Timestamp> = HashMap::new();
+    for click in clicks {
+        firsts.entry(click.partner).or_insert(click.at);
+    }
+    let before = |at: &Timestamp| at.duration_since(first) > SKEW && !broken!(KnownCustomerTrusted);
+    firsts.into_iter().filter(|(_, at)| before(at)).map(|(partner, _)| partner).collect()
 }
 
 /// The last that was decided about each click.

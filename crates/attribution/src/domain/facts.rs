@@ -38,6 +38,10 @@ pub(crate) struct Click {
     pub(crate) flagged: bool,
     /// What was odd when it was tied to this customer.
     pub(crate) suspicion: Option<Suspicion>,
+    /// It waits for a person if the user was a customer before the partner's first click: nobody vouched for it.
+    pub(crate) guarded: bool,
+    /// The click of the same partner and day that counted before this one, which is earlier.
+    pub(crate) instead_of: Option<ClickId>,
 }
 
 /// A conversion event: something that may earn commission.

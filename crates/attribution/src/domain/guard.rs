@@ -1,7 +1,5 @@
 //! What is believed of a click that somebody ties to a user, and what waits for a person.
 
-use model::PartnerId;
-
 use super::{
     facts::{Click, Facts, is_email},
     outcome::Suspicion,
@@ -70,20 +68,13 @@ impl Guards {
         }
     }
 
-    /// Whether the partner was tied to this user on the same day (UTC) already.
-    pub(crate) fn is_repeated(&self, known: &Facts, click: &Click) -> bool {
+    /// The click by which the partner is tied to this user on the same day (UTC) already: of all of that day the earliest
+    /// counts, whichever was told first.
+    pub(crate) fn stitched<'f>(&self, known: &'f Facts, click: &Click) -> Option<&'f Click> {
         let day = |click: &Click| click.identified_at.to_zoned(jiff::tz::TimeZone::UTC).date();
         let same = |one: &&Click| one.partner == click.partner && day(one) == day(click);
-        self.one_stitch_per_day && known.clicks.iter().any(|one| same(&one))
-    }
-
-    /// Whether somebody without a signature claims who was a customer before the partner brought a first click.
-    pub(crate) fn is_claimed(&self, known: &Facts, click: &Click, signed: bool) -> bool {
-        let first = known.conversions.iter().map(|conversion| conversion.at).min();
-        let brought = |partner: PartnerId, first| {
-            known.clicks.iter().chain([click]).any(|one| one.partner == partner && one.at <= first)
-        };
-        self.known_customers_wait && !signed && first.is_some_and(|first| !brought(click.partner, first))
+        let those = known.clicks.iter().filter(same).filter(|_| self.one_stitch_per_day);
+        those.min_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)))
     }
 }
 

@@ -102,6 +102,10 @@ mutants! {
     SuspicionIgnored,
     /// what was odd about a stitch is forgotten
     StitchTrusted,
+    /// who was a customer before is taken for brought
+    KnownCustomerTrusted,
+    /// a click counts though an earlier one of the day took its place
+    ReplacedClickEarns,
     /// a commission matures by the event's time, however late it came
     MaturesTooEarly,
     /// a payout takes nothing back

@@ -160,6 +160,7 @@ impl Service {
         let new = NewCorrection {
             customer: customer.clone(),
             correction: Correction { id, conversion: stands.event, at, change },
+            is_dated: false,
             key: format!("{}:{}:{}:{what}", body.url.id, digest(&body.told.record), at.as_microsecond()),
             reason: reason.to_owned(),
             actor: actor(body.url),

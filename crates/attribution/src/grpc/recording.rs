@@ -114,14 +114,18 @@ impl Service {
         };
         let (event, user_key, currency) = event.ok_or_else(missing)?;
         let now = self.now();
-        let at = text::moment("at", request.at.as_ref())?.unwrap_or(now);
+        let told = text::moment("at", request.at.as_ref())?;
+        let at = told.unwrap_or(now);
         let change = change(request.correction.as_ref(), currency)?;
         let customer = Customer { organization: asker.organization, user_key };
-        let correction = Correction { id: text::new_id(now), conversion: event, at, change };
+        let key = text::required("idempotency_key", &request.idempotency_key, LONGEST_ID)?;
+        let id = if told.is_some() { key::correction_id(event, &change, &key) } else { text::new_id(now) };
+        let correction = Correction { id, conversion: event, at, change };
         let new = NewCorrection {
             customer: customer.clone(),
             correction,
-            key: text::required("idempotency_key", &request.idempotency_key, LONGEST_ID)?,
+            is_dated: told.is_some(),
+            key,
             reason: text::optional("reason", &request.reason, text::LONGEST)?,
             actor: asker.actor.clone(),
         };
@@ -269,8 +273,9 @@ pub(super) fn new_event(asker: &Asker, event: wire::NewEvent, now: Timestamp) ->
     };
     let object = serde_json::from_str(&metadata).unwrap_or_default();
     let key = key::of(&named, &object);
+    let dated = ts.zip(key).map(|(ts, key)| key::event_id(asker.organization, ts, key));
     let conversion = Conversion {
-        id: ConversionId::generate(now),
+        id: dated.unwrap_or_else(|| ConversionId::generate(now)),
         kind: kind.into(),
         value: value.map(|value| value.minor()),
         currency,

@@ -294,6 +294,7 @@ fn corrections(rule: &Rule, change: &ChangeEvent, turn: &Turn, now: Timestamp) -
         let new = NewCorrection {
             customer: customer.clone(),
             correction,
+            is_dated: false,
             key: format!("{}:{}:{}:{what}", rule.id, change.id, change.version),
             reason: reason.to_owned(),
             actor: actor(rule),
@@ -324,13 +325,14 @@ fn event(
             told.entry(condition.field.clone()).or_insert_with(|| value.to_plain());
         }
     }
+    let (key, at) = (key::of_record(rule.id, &change.id, cycle), text::micros(wanted.at));
     let conversion = Conversion {
-        id: ConversionId::generate(now),
+        id: key::event_id(rule.organization, at, key),
         kind: rule.spec.event_type.as_str().into(),
         value: wanted.value.map(crate::domain::money::Money::minor),
         currency: wanted.currency,
         metadata: metadata.clone(),
-        at: text::micros(wanted.at),
+        at,
         received_at: now,
     };
     let new = NewEvent {
@@ -339,7 +341,7 @@ fn event(
         user_id,
         metadata: metadata.to_string(),
         external_event_id: None,
-        key: Some(key::of_record(rule.id, &change.id, cycle)),
+        key: Some(key),
     };
     Job::of(new)
 }

@@ -124,6 +124,8 @@ pub(crate) async fn find(pool: &PgPool, id: &str) -> Result<Option<(Organization
         identified_at: at,
         flagged: row.try_get("flagged")?,
         suspicion: None,
+        guarded: false,
+        instead_of: None,
     };
     let organization = OrganizationId::from_uuid(row.try_get("organization")?);
     Ok(Some((organization, row.try_get("link_key")?, click)))

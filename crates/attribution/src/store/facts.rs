@@ -131,7 +131,7 @@ async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, 
         "SELECT 'click' AS what, place, clicks.id AS click, NULL::uuid AS id, partner, program, ts, identifies.at, flagged,
                 suspicion, NULL::text AS type, NULL::bigint AS value, NULL::text AS currency, NULL::text AS metadata,
                 NULL::text AS verdict, NULL::uuid AS event, NULL::smallint AS rule, NULL::uuid AS organization,
-                NULL::bytea AS answer
+                NULL::bytea AS answer, guarded, instead_of
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
          CROSS JOIN LATERAL (
              SELECT * FROM identifies WHERE organization = given.organization AND user_key = given.user_key OFFSET 0)
@@ -139,14 +139,14 @@ async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, 
          CROSS JOIN LATERAL (SELECT * FROM clicks WHERE id = identifies.click OFFSET 0) AS clicks
          UNION ALL
          SELECT 'event', place, NULL, id, NULL, NULL, ts, received_at, NULL, NULL, type, value, currency,
-                CASE WHEN $3 OR metadata ? 'record_id' THEN metadata::text END, NULL, NULL, NULL, NULL, NULL
+                CASE WHEN $3 OR metadata ? 'record_id' THEN metadata::text END, NULL, NULL, NULL, NULL, NULL, NULL, NULL
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
          CROSS JOIN LATERAL (
              SELECT * FROM events WHERE organization = given.organization AND user_key = given.user_key OFFSET 0)
              AS events
          UNION ALL
          SELECT 'decision', place, decisions.click, decisions.id, NULL, NULL, NULL, decisions.at, NULL, NULL, NULL, NULL,
-                NULL, NULL, verdict, NULL, NULL, NULL, NULL
+                NULL, NULL, verdict, NULL, NULL, NULL, NULL, NULL, NULL
          FROM UNNEST($1::uuid[], $2::text[]) WITH ORDINALITY AS given (organization, user_key, place)
          CROSS JOIN LATERAL (
              SELECT * FROM identifies WHERE organization = given.organization AND user_key = given.user_key OFFSET 0)
@@ -156,11 +156,11 @@ async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, 
              WHERE organization = given.organization AND click = identifies.click AND event IS NULL OFFSET 0) AS decisions
          UNION ALL
          SELECT 'catalog', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, version, NULL, NULL, NULL, NULL,
-                NULL, organization, NULL
+                NULL, organization, NULL, NULL, NULL
          FROM catalogs WHERE organization = ANY($4)
          UNION ALL
          SELECT 'known', 0, NULL, key, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                organization, answer
+                organization, answer, NULL, NULL
          FROM events WHERE key = ANY($5) AND key IS NOT NULL",
     )
     .bind(wanted.customers.iter().map(|customer| customer.organization.uuid()).collect::<Vec<_>>())
@@ -216,6 +216,8 @@ fn click(row: &PgRow) -> Result<Click, Error> {
         identified_at: time(row, "at")?,
         flagged: row.try_get("flagged")?,
         suspicion: maybe_word(row, "suspicion")?,
+        guarded: row.try_get("guarded")?,
+        instead_of: row.try_get::<Option<&str>, _>("instead_of")?.map(Into::into),
     })
 }
 
@@ -339,10 +341,12 @@ pub(crate) async fn insert_identifies(
         };
     }
     sqlx::query(
-        "INSERT INTO identifies (organization, user_key, click, id, at, suspicion, signed, person, address)
+        "INSERT INTO identifies (organization, user_key, click, id, at, suspicion, signed, person, guarded, instead_of,
+                                 address)
          SELECT given.*, clicks.ip_hash
          FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[], $6::text[], $7::boolean[],
-                     $8::text[]) AS given (organization, user_key, click, id, at, suspicion, signed, person)
+                     $8::text[], $9::boolean[], $10::text[])
+             AS given (organization, user_key, click, id, at, suspicion, signed, person, guarded, instead_of)
          CROSS JOIN LATERAL (SELECT * FROM clicks WHERE id = given.click OFFSET 0) AS clicks",
     )
     .bind(column!(|customer, _click, _stitch| customer.organization.uuid()))
@@ -353,6 +357,8 @@ pub(crate) async fn insert_identifies(
     .bind(column!(|_customer, click, _stitch| click.suspicion.map(Suspicion::name)))
     .bind(column!(|_customer, _click, stitch| stitch.signed))
     .bind(column!(|_customer, _click, stitch| stitch.person.as_str()))
+    .bind(column!(|_customer, click, _stitch| click.guarded))
+    .bind(column!(|_customer, click, _stitch| click.instead_of.as_deref()))
     .execute(tx)
     .await?;
     Ok(())
@@ -363,6 +369,8 @@ pub(crate) async fn insert_identifies(
 pub(crate) struct NewCorrection {
     pub(crate) customer: Customer,
     pub(crate) correction: Correction,
+    /// Whether its sender says when it happened: then the order in which such ones come does not count.
+    pub(crate) is_dated: bool,
     /// What a repeat is recognized by.
     pub(crate) key: String,
     pub(crate) reason: String,

@@ -13,7 +13,6 @@ use crate::{
     domain::{
         facts::{Click, CommissionKey},
         guard::Guards,
-        outcome::Suspicion,
     },
     store::{
         self,
@@ -75,15 +74,17 @@ impl<'j> Gathering<'j> {
         let guards = guards.map_or_else(Guards::default, |catalog| catalog.guards);
         let known = customer.and_then(|customer| self.customers.get_mut(customer));
         let is_new = |known: &&mut Known| {
+            let stitched = guards.stitched(&known.facts, click);
             known.facts.clicks.iter().all(|one| one.id != click.id)
-                && !guards.is_repeated(&known.facts, click)
+                && stitched.is_none_or(|one| (click.at, &click.id) < (one.at, &one.id))
         };
         let Some(known) = known.filter(is_new) else {
             self.answers.insert(place, Answer::Identified { first: false, backfilled: 0 });
             return false;
         };
-        let claimed = guards.is_claimed(&known.facts, click, signed).then_some(Suspicion::KnownCustomer);
-        known.facts.clicks.push(Click { suspicion: claimed.or(click.suspicion), ..click.clone() });
+        let instead_of = guards.stitched(&known.facts, click).map(|one| one.id.clone());
+        let guarded = guards.known_customers_wait && !signed;
+        known.facts.clicks.push(Click { guarded, instead_of, ..click.clone() });
         true
     }
 
@@ -110,7 +111,10 @@ impl<'j> Gathering<'j> {
             && !store::facts::is_corrected(tx, organization, event, &new.key).await?;
         match self.customers.get_mut(&new.customer) {
             Some(known) if is_new => {
-                let correction = new.correction.clone().after(&known.facts.corrections);
+                let correction = match new.is_dated {
+                    true => new.correction.clone(),
+                    false => new.correction.clone().after(&known.facts.corrections),
+                };
                 self.times.insert(place, correction.at);
                 known.facts.corrections.push(correction);
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use proto::attribution::{Guards, RotateIdentifySecretRequest};
+use proto::attribution::{Guards, NewEvent, RotateIdentifySecretRequest};
 use sha2::Sha256;
 use testkit::eventually;
 
@@ -105,7 +105,9 @@ async fn a_partner_is_tied_to_a_user_once_a_day() {
     let world = world().await;
     let program = world.program("referrals", percent("10")).await;
     let (ada, ben) = (world.partner("ada", &program).await, world.partner("ben", &program).await);
-    let (first, second) = (world.click(&ada).await, world.click(&ada).await);
+    let first = world.click(&ada).await;
+    world.clock.advance(Duration::from_secs(1));
+    let second = world.click(&ada).await;
     assert!(world.identify(&first, "jo@corp.example").await.first_stitch);
     assert!(!world.identify(&second, "jo@corp.example").await.first_stitch);
     assert!(world.identify(&world.click(&ben).await, "jo@corp.example").await.first_stitch);
@@ -113,6 +115,49 @@ async fn a_partner_is_tied_to_a_user_once_a_day() {
     assert!(world.identify(&second, "jo@corp.example").await.first_stitch);
     world.set_guards(Guards { one_stitch_per_day: false, ..world.guards().await }).await;
     assert!(world.identify(&world.click(&ada).await, "jo@corp.example").await.first_stitch);
+    world.assert_whole().await;
+}
+
+#[tokio::test]
+async fn of_the_clicks_of_a_day_the_earliest_counts_whichever_is_identified_first() {
+    let world = world().await;
+    let program = world.program("referrals", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let first = world.click(&ada).await;
+    world.record(NewEvent { external_event_id: "deal".to_owned(), ..event("jo@corp.example", "100") }).await;
+    // So much later that it cannot have brought the deal, and that the deal shows a known customer.
+    world.clock.advance(Duration::from_secs(3_600));
+    let second = world.click(&ada).await;
+    assert!(world.identify(&second, "jo@corp.example").await.first_stitch);
+    let by_second = world.record(event("jo@corp.example", "200")).await;
+    assert_eq!(by_second.touches[0].click_id, second);
+    assert_eq!(world.waiting().await, ["known_customer jo@corp.example 20.00"]);
+    assert!(world.identify(&first, "jo@corp.example").await.first_stitch);
+    assert!(!world.identify(&second, "jo@corp.example").await.first_stitch);
+    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD", "accrued 20.00 USD", "reversed 0.00 USD"]);
+    assert_eq!(world.waiting().await, Vec::<String>::new());
+    world.assert_whole().await;
+}
+
+#[tokio::test]
+async fn who_turns_out_to_have_been_a_customer_waits_though_the_identify_came_first() {
+    let world = world().await;
+    let program = world.program("referrals", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let click = world.click(&ada).await;
+    world.identify(&click, "jo@corp.example").await;
+    world.record(event("jo@corp.example", "100")).await;
+    assert_eq!(world.waiting().await, Vec::<String>::new());
+    for (minutes, waits) in [(4, false), (6, true)] {
+        let ts = proto::to_wire_time(crate::world::noon() - jiff::SignedDuration::from_mins(minutes));
+        world.record(NewEvent { ts: Some(ts), ..event("jo@corp.example", "1000") }).await;
+        let waiting = world.waiting().await;
+        assert_eq!(
+            waiting.contains(&"known_customer jo@corp.example 10.00".to_owned()),
+            waits,
+            "{waiting:?}"
+        );
+    }
     world.assert_whole().await;
 }
 

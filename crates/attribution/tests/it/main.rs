@@ -9,6 +9,7 @@ mod hooking;
 mod ingest;
 mod mistakes;
 mod paying;
+mod permuting;
 mod rails;
 mod reaching;
 mod recording;

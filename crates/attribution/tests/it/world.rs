@@ -209,21 +209,27 @@ impl World {
     }
 
     pub(crate) async fn partner(&self, name: &str, program: &str) -> Brought {
+        self.partner_with_links(name, &[(format!("{name}-link"), program)]).await
+    }
+
+    /// A partner with links by these names of these programs; the first is the one that is told of.
+    pub(crate) async fn partner_with_links(&self, name: &str, links: &[(String, &str)]) -> Brought {
         let partner = CreatePartnerRequest {
             email: format!("{name}@partners.example"),
             name: name.to_owned(),
             ..CreatePartnerRequest::default()
         };
         let partner = self.client().create_partner(by_all(partner)).await.unwrap().into_inner().id;
-        let link = format!("{name}-link");
-        let request = CreateLinkRequest {
-            key: link.clone(),
-            partner_id: partner.clone(),
-            program_id: program.to_owned(),
-            ..CreateLinkRequest::default()
-        };
-        self.client().create_link(by_all(request)).await.unwrap();
-        Brought { partner, link }
+        for (link, program) in links {
+            let request = CreateLinkRequest {
+                key: link.clone(),
+                partner_id: partner.clone(),
+                program_id: (*program).to_owned(),
+                ..CreateLinkRequest::default()
+            };
+            self.client().create_link(by_all(request)).await.unwrap();
+        }
+        Brought { partner, link: links[0].0.clone() }
     }
 
     /// A partner of a program with these terms brought a deal.

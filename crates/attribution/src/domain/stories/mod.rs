@@ -122,6 +122,8 @@ impl Story {
             identified_at: at,
             flagged: false,
             suspicion: None,
+            guarded: false,
+            instead_of: None,
         });
     }
 

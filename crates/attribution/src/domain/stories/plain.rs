@@ -79,6 +79,9 @@ fn is_flagged(facts: &Facts, click: &Click) -> bool {
 pub(super) fn shares(world: &World, facts: &Facts, event: &Conversion) -> Option<(Model, Vec<Share>)> {
     let mut those = BTreeMap::new();
     for click in &facts.clicks {
+        if facts.clicks.iter().any(|other| other.instead_of.as_ref() == Some(&click.id)) {
+            continue;
+        }
         let Some((version, terms)) = world.terms(click, event.at) else { continue };
         let minutes = event.at.duration_since(click.at).as_mins();
         let in_window = minutes >= -5 && minutes <= i64::from(terms.window_days) * 24 * 60;
@@ -376,9 +379,25 @@ fn suspicion(facts: &Facts, one: &Asked, user: &str) -> Option<Suspicion> {
     if one.share.click.partner == partner(2) && user == "jo@shop.test" {
         return Some(Suspicion::SelfReferral);
     }
-    if one.share.click.suspicion.is_some() && decided(facts, &one.share.click).is_none() {
-        return one.share.click.suspicion;
+    let click = &one.share.click;
+    if decided(facts, click).is_none() {
+        if click.guarded && was_known(facts, click.partner) {
+            return Some(Suspicion::KnownCustomer);
+        }
+        if click.suspicion.is_some() {
+            return click.suspicion;
+        }
     }
     let late_enough = one.event.at <= one.event.received_at + SignedDuration::from_mins(5);
     (!late_enough).then_some(Suspicion::EarlyEvent)
+}
+
+/// Whether the customer had an event more than five minutes before the partner's first click that counts.
+fn was_known(facts: &Facts, partner: PartnerId) -> bool {
+    let counts =
+        |click: &&Click| facts.clicks.iter().all(|other| other.instead_of.as_ref() != Some(&click.id));
+    let clicks = facts.clicks.iter().filter(counts).filter(|click| click.partner == partner);
+    let clicked = clicks.map(|click| click.at).min();
+    let sold = facts.conversions.iter().map(|event| event.at).min();
+    clicked > sold.map(|at| at + SignedDuration::from_mins(5))
 }

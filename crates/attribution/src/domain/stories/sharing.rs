@@ -191,6 +191,8 @@ fn more_clicks_than_may_share_leave_the_first_and_the_latest() {
             identified_at: at,
             flagged: false,
             suspicion: None,
+            guarded: false,
+            instead_of: None,
         });
     }
     story.sale(1, "100.00", "USD", day(1));

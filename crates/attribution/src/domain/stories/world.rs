@@ -174,7 +174,9 @@ fn facts(from: u8) -> impl Strategy<Value = Facts> {
                 at,
                 identified_at: at + SignedDuration::from_hours(12 * later),
                 flagged,
-                suspicion: (later % 8 == 3).then_some(Suspicion::KnownCustomer),
+                suspicion: (later % 8 == 3).then_some(Suspicion::UsersPerClick),
+                guarded: later % 4 == 2,
+                instead_of: (later % 7 == 5).then(|| click(number + 1)),
             });
             let conversions = (from..).zip(sales).map(|(number, (kind, value, at, later, tag))| Conversion {
                 id: conversion(number),
