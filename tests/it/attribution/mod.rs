@@ -7,6 +7,7 @@ mod native;
 mod node;
 mod outbound;
 mod shop;
+mod twins;
 
 use std::time::Duration;
 

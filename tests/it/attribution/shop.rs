@@ -113,6 +113,55 @@ impl Shop {
         location.rsplit_once("cref=").expect("a click").1.to_owned()
     }
 
+    /// The same of a house that may be killed at any moment; none where nobody answers with a click.
+    pub(super) async fn try_visit(&self) -> Option<String> {
+        let answer = self.http.get(format!("{}/r/ada-2026", self.url)).send().await.ok()?;
+        let location = answer.headers().get("location")?.to_str().ok()?;
+        Some(location.rsplit_once("cref=")?.1.to_owned())
+    }
+
+    /// A body that is sent with what its sender proves itself by instead of a key; none where nobody answers.
+    pub(super) async fn try_deliver(
+        &self,
+        path: &str,
+        user: &str,
+        password: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
+        let request =
+            self.http.post(format!("{}{path}", self.url)).basic_auth(user, Some(password)).json(body);
+        let answer = request.send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.json().await.ok()?))
+    }
+
+    /// A call with a header by which a repeat is recognized, where it is not empty; none where nobody answers to the end.
+    pub(super) async fn try_keyed(
+        &self,
+        path: &str,
+        idempotency_key: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
+        let mut request = self.http.post(format!("{}{path}", self.address())).bearer_auth(&self.key);
+        if !idempotency_key.is_empty() {
+            request = request.header("idempotency-key", idempotency_key);
+        }
+        let answer = request.json(body).send().await.ok()?;
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await.ok()?;
+        Some((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+
+    /// The same of a house that answers.
+    pub(super) async fn keyed(&self, path: &str, idempotency_key: &str, body: &Value) -> (u16, Value) {
+        self.try_keyed(path, idempotency_key, body).await.expect("the API answers")
+    }
+
+    /// The same as another program, which shares no connection.
+    pub(super) fn with_own_connections(&self) -> Self {
+        Self { http: reqwest::Client::new(), ..self.clone() }
+    }
+
     /// A click of this user.
     pub(super) async fn click(&self, user: &str) -> String {
         let click = self.visit().await;
