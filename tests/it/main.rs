@@ -18,6 +18,7 @@ mod events;
 mod issues;
 mod large_schema;
 mod lineage;
+mod mail;
 mod main_path;
 mod objects;
 mod planning;

@@ -83,6 +83,18 @@ impl Browser {
         self.come_back(callback).await
     }
 
+    /// Agrees at the consent page of any vendor, whose form takes what the address of the page says and these answers.
+    pub async fn agree(&self, start_url: &str, answers: &[(&str, &str)]) -> Landed {
+        let begun = self.get(start_url.parse().expect("an address")).await;
+        let consent = location(&begun).expect("the start leads to the consent page");
+        let mut form: HashMap<String, String> = consent.query_pairs().into_owned().collect();
+        form.extend(answers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let mut action = consent;
+        action.set_query(None);
+        let answer = self.0.post(action).form(&form).send().await.expect("the sandbox answers");
+        self.come_back(location(&answer).expect("the consent page sends the browser back")).await
+    }
+
     async fn get(&self, url: Url) -> reqwest::Response {
         let page = self.0.get(url).header(header::ACCEPT, "text/html");
         page.send().await.expect("the page answers")

@@ -12,7 +12,7 @@ use proto::identity::{SignInWithLinkRequest, identity_client::IdentityClient};
 use serde_json::{Value, json};
 use testkit::{TestDirectory, eventually};
 
-use crate::{Answer, Api, HubSpotPortal, Landed, SalesforceOrg};
+use crate::{Answer, Api, Browser, HubSpotPortal, Landed, SalesforceOrg};
 
 /// How long a start may take in a debug build beside other tests.
 const START_WITHIN: Duration = Duration::from_secs(150);
@@ -257,6 +257,16 @@ impl House {
     pub async fn confirm(&self, landed: &Landed) -> Answer {
         let token = landed.query("confirm").unwrap_or_else(|| panic!("no consent at {}", landed.url));
         self.call("POST", "/api/v1/connections/confirm", Some(json!({ "token": token }))).await
+    }
+
+    /// Connects a vendor by its consent page, which gets these answers; gives the connection's id.
+    pub async fn connect(&self, vendor: &str, answers: &[(&str, &str)]) -> String {
+        let begin = json!({ "vendor": vendor });
+        let begun = self.ok("POST", "/api/v1/connections/authorize", Some(begin)).await;
+        let start = begun["start_url"].as_str().expect("an address");
+        let confirmed = self.confirm(&Browser::open().agree(start, answers).await).await;
+        assert_eq!(confirmed.status, 200, "{}", confirmed.body);
+        self.connection_to(vendor).await
     }
 
     /// The record that is linked to a HubSpot record.
