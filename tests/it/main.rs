@@ -6,6 +6,7 @@ mod bad_input;
 mod browser;
 mod browser_programs;
 mod browser_salesforce;
+mod browser_timelines;
 mod budget;
 mod conflict;
 mod crash;
