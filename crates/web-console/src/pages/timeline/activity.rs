@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::{
     Item, Whose,
-    item::{Group, called, groups},
+    item::{Group, called, groups, is_spoken},
     transcript,
 };
 use crate::{
@@ -52,7 +52,7 @@ impl ActivityPage {
         let people = groups(activity.participants.iter());
         let shown = u64::try_from(activity.participants.len()).unwrap_or(u64::MAX);
         let others = u64::from(activity.participant_count).saturating_sub(shown);
-        let lines = (activity.kind == "meeting").then(|| transcript::read(&body, &activity.participants));
+        let lines = is_spoken(&activity.kind).then(|| transcript::read(&body, &activity.participants));
         let item = Item::new(activity, &whose.timeline());
         Self { shell, whose, item, people, others, body, lines: lines.flatten(), concerns }
     }

@@ -29,12 +29,17 @@ pub(crate) struct Group {
     pub(crate) people: Vec<Participant>,
 }
 
+/// What may have a transcript. Google tells that of a meeting as the call that took place.
+pub(super) fn is_spoken(kind: &str) -> bool {
+    matches!(kind, "meeting" | "call")
+}
+
 impl Item {
     pub(crate) fn new(activity: Activity, timeline: &str) -> Self {
         let people = groups(activity.participants.iter().take(MOST_NAMED));
         let named = activity.participants.len().min(MOST_NAMED);
         let others = u64::from(activity.participant_count).saturating_sub(u64::try_from(named).unwrap_or(0));
-        let is_transcript = activity.kind == "meeting"
+        let is_transcript = is_spoken(&activity.kind)
             && transcript::read(&activity.preview, &activity.participants).is_some();
         let url = https(&activity.url);
         Self { path: format!("{timeline}/{}", activity.id), people, others, url, is_transcript, activity }
@@ -51,6 +56,7 @@ impl Item {
             ("email", "inbound") => "E-mail received",
             ("email", "outbound") => "E-mail sent",
             ("email", _) => "E-mail",
+            ("call", _) if self.is_transcript => "Call with its transcript",
             ("call", "inbound") => "Call received",
             ("call", "outbound") => "Call made",
             ("call", _) => "Call",
@@ -82,6 +88,7 @@ impl Item {
         match self.activity.source.as_str() {
             "api" => "the API".to_owned(),
             "accord" => "Accord".to_owned(),
+            source if model::vendor_name(source) != source => ui::vendor(source),
             source => ui::vendor(&source.replace('-', "_")),
         }
     }
