@@ -1,6 +1,7 @@
 //! Stories.
 
 mod access;
+mod approvals;
 mod attribution;
 mod bad_input;
 mod browser;

@@ -21,6 +21,28 @@ pub(crate) struct Sandboxes {
     pub(crate) microsoft: microsoft::Handle,
 }
 
+/// This installation's apps at the vendors, as the simulators know them.
+pub(crate) struct Apps {
+    pub(crate) hubspot: cli::HubSpot,
+    pub(crate) salesforce: cli::Salesforce,
+    pub(crate) slack: cli::Slack,
+    pub(crate) google: cli::Google,
+    pub(crate) m365: cli::M365,
+}
+
+impl Apps {
+    /// Those that the operator gave.
+    pub(crate) fn of(up: &cli::Up) -> Self {
+        Self {
+            hubspot: up.hubspot.clone(),
+            salesforce: up.salesforce.clone(),
+            slack: up.slack.clone(),
+            google: up.google.clone(),
+            m365: up.m365.clone(),
+        }
+    }
+}
+
 /// A Salesforce with its change events.
 pub(crate) struct Salesforce {
     pub(crate) handle: salesforce::Handle,
@@ -28,23 +50,28 @@ pub(crate) struct Salesforce {
 }
 
 impl Sandboxes {
-    /// Starts them where they were, and points this installation's apps at them.
+    /// Starts them where they were, and points this installation's apps at them. Apps of Slack, Google and Microsoft 365 that
+    /// the operator gave stay where they are.
     pub(crate) async fn start(
         files: &Files,
         ports: &mut Ports,
         with_salesforce: bool,
-        apps: (&mut cli::HubSpot, &mut cli::Salesforce),
+        apps: &mut Apps,
     ) -> anyhow::Result<Self> {
-        let hubspot = start_hubspot(files, ports, apps.0).await.context("start the HubSpot sandbox")?;
+        let hubspot = start_hubspot(files, ports, &mut apps.hubspot).await;
+        let hubspot = hubspot.context("start the HubSpot sandbox")?;
         let salesforce = match with_salesforce {
             true => {
-                Some(start_salesforce(files, ports, apps.1).await.context("start the Salesforce sandbox")?)
+                let started = start_salesforce(files, ports, &mut apps.salesforce).await;
+                Some(started.context("start the Salesforce sandbox")?)
             }
             false => None,
         };
-        let slack = start_slack(files, ports).await.context("start the Slack sandbox")?;
-        let google = start_google(files, ports).await.context("start the Google sandbox")?;
-        let microsoft = start_microsoft(files, ports).await.context("start the Microsoft 365 sandbox")?;
+        let slack = start_slack(files, ports, &mut apps.slack).await.context("start the Slack sandbox")?;
+        let google =
+            start_google(files, ports, &mut apps.google).await.context("start the Google sandbox")?;
+        let microsoft = start_microsoft(files, ports, &mut apps.m365).await;
+        let microsoft = microsoft.context("start the Microsoft 365 sandbox")?;
         Ok(Self { hubspot, salesforce, slack, google, microsoft })
     }
 
@@ -181,15 +208,38 @@ async fn start_salesforce(
     Ok(Salesforce { handle, events })
 }
 
-async fn start_slack(files: &Files, ports: &mut Ports) -> anyhow::Result<slack::Handle> {
-    let state_file = Some(files.path("slack-sandbox.json"));
-    let settings = slack::Settings { seed: 7, state_file, ..slack::Settings::default() };
+/// What people press there goes to the gateway, as the app's settings at Slack would say.
+async fn start_slack(
+    files: &Files,
+    ports: &mut Ports,
+    app: &mut cli::Slack,
+) -> anyhow::Result<slack::Handle> {
+    let inward = |path: &str| Some(format!("http://127.0.0.1:{}/slack/{path}", ports.gateway));
+    let settings = slack::Settings {
+        seed: 7,
+        state_file: Some(files.path("slack-sandbox.json")),
+        interactivity_url: inward("interactions"),
+        events_url: inward("events"),
+        ..slack::Settings::default()
+    };
+    let known = (settings.client_id.clone(), settings.client_secret.clone(), settings.signing_secret.clone());
     let listener = listen(ports.slack).await?;
     ports.slack = listener.local_addr()?.port();
-    Ok(slack::start(settings, listener).await?)
+    let handle = slack::start(settings, listener).await?;
+    if app.client_id.is_empty() {
+        let (client_id, client_secret, signing_secret) = known;
+        let url = handle.url().parse().context("read its address")?;
+        let (client_secret, signing_secret) = (client_secret.into(), signing_secret.into());
+        *app = cli::Slack { client_id, client_secret, signing_secret, url };
+    }
+    Ok(handle)
 }
 
-async fn start_google(files: &Files, ports: &mut Ports) -> anyhow::Result<google::Handle> {
+async fn start_google(
+    files: &Files,
+    ports: &mut Ports,
+    app: &mut cli::Google,
+) -> anyhow::Result<google::Handle> {
     let settings = google::Settings {
         seed: 7,
         state_file: Some(files.path("google-sandbox.json")),
@@ -197,15 +247,33 @@ async fn start_google(files: &Files, ports: &mut Ports) -> anyhow::Result<google
         transcript_delay_ms: 10_000,
         ..google::Settings::default()
     };
+    let (client_id, client_secret) = (settings.client_id.clone(), settings.client_secret.clone());
     let listener = listen(ports.google).await?;
     ports.google = listener.local_addr()?.port();
-    Ok(google::start(settings, listener).await?)
+    let handle = google::start(settings, listener).await?;
+    if app.google_client_id.is_empty() {
+        let google_url = Some(handle.url().parse().context("read its address")?);
+        let google_client_secret = client_secret.into();
+        *app = cli::Google { google_client_id: client_id, google_client_secret, google_url };
+    }
+    Ok(handle)
 }
 
-async fn start_microsoft(files: &Files, ports: &mut Ports) -> anyhow::Result<microsoft::Handle> {
+async fn start_microsoft(
+    files: &Files,
+    ports: &mut Ports,
+    app: &mut cli::M365,
+) -> anyhow::Result<microsoft::Handle> {
     let state_file = Some(files.path("microsoft-sandbox.json"));
     let settings = microsoft::Settings { seed: 7, state_file, ..microsoft::Settings::default() };
+    let (client_id, client_secret) = (settings.client_id.clone(), settings.client_secret.clone());
     let listener = listen(ports.microsoft).await?;
     ports.microsoft = listener.local_addr()?.port();
-    Ok(microsoft::start(settings, listener).await?)
+    let handle = microsoft::start(settings, listener).await?;
+    if app.client_id.is_empty() {
+        let url: url::Url = handle.url().parse().context("read its address")?;
+        let client_secret = client_secret.into();
+        *app = cli::M365 { client_id, client_secret, login_url: url.clone(), graph_url: url };
+    }
+    Ok(handle)
 }

@@ -23,7 +23,7 @@ use crate::{
     files::{Files, Ports, Servers, listen, write_private},
     house::{House, Listeners, Plan},
     ready::Ready,
-    sandboxes::Sandboxes,
+    sandboxes::{Apps, Sandboxes},
 };
 
 /// The label of the keys that the ready file holds; those of an earlier start are revoked.
@@ -148,7 +148,7 @@ async fn start(
     let grpc = listen(remembered.grpc).await?;
     let gateway = listen(remembered.gateway).await?;
     let console = listen(remembered.console).await?;
-    let (mut hubspot, mut salesforce) = (up.hubspot.clone(), up.salesforce.clone());
+    let mut apps = Apps::of(up);
     let mut ports = Ports {
         grpc: grpc.local_addr()?.port(),
         gateway: gateway.local_addr()?.port(),
@@ -156,9 +156,8 @@ async fn start(
         ..remembered
     };
     if up.demo {
-        let apps = (&mut hubspot, &mut salesforce);
-        let started = Sandboxes::start(files, &mut ports, up.demo_accounts > 0, apps).await?;
-        *sandboxes = Some(started);
+        let started = Sandboxes::start(files, &mut ports, up.demo_accounts > 0, &mut apps);
+        *sandboxes = Some(started.await?);
     }
     files.write("ports.json", &ports)?;
     let addresses = Addresses {
@@ -192,11 +191,11 @@ async fn start(
         visitor_secret: files.secret("visitor.secret")?,
         public_api: up.public_api.clone(),
         keyring: Some(files.keyring()?),
-        hubspot,
-        salesforce,
-        google: up.google.clone(),
-        slack: up.slack.clone(),
-        m365: up.m365.clone(),
+        hubspot: apps.hubspot,
+        salesforce: apps.salesforce,
+        google: apps.google,
+        slack: apps.slack,
+        m365: apps.m365,
         reranker: up.reranker.clone(),
         poll_seconds: up.poll_seconds,
         association_seconds: up.association_seconds,
