@@ -7,6 +7,7 @@ mod bad_input;
 mod browser;
 mod browser_programs;
 mod browser_salesforce;
+mod browser_sandboxes;
 mod browser_timelines;
 mod budget;
 mod conflict;
