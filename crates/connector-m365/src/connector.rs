@@ -28,7 +28,7 @@ const LOGINS: [Login; 1] = [Login { site: "", label: "Microsoft account of any t
 
 const CAPABILITIES: Capabilities = Capabilities {
     objects: &[],
-    page_size: 0,
+    page_size: read::PAGE_SIZES[0],
     write_batch: 0,
     late_index: &[],
     sweeps_deleted: false,

@@ -24,7 +24,7 @@ const SENT: &str = "sent";
 
 /// Messages a page, and fewer where they are so large that a page of them is too large an answer. A delta query gives as
 /// many as `odata.maxpagesize` says, <https://learn.microsoft.com/en-us/graph/delta-query-messages>.
-const PAGE_SIZES: [usize; 3] = [200, 20, 1];
+pub(crate) const PAGE_SIZES: [usize; 3] = [200, 20, 1];
 /// A mailbox answers four calls at once, <https://learn.microsoft.com/en-us/graph/throttling-limits>, and has two feeds.
 const READ_AT_ONCE: usize = 2;
 

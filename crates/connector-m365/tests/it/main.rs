@@ -6,3 +6,4 @@ mod connecting;
 mod following;
 mod mailbox;
 mod reading;
+mod suite;

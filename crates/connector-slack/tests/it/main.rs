@@ -6,4 +6,5 @@ mod connecting;
 mod posting;
 mod receiving;
 mod slack;
+mod suite;
 mod world;
