@@ -41,6 +41,7 @@ use crate::{
         registrations::{detail::DetailPage, form::FormPage, queue::QueuePage, settings::SettingsPage},
         runs::{RunsPage, UndoPage},
         sign_in::{LinkPage, SignInPage},
+        telling::{channels::ChannelsPage, people::VendorPeoplePage},
         timeline::{TimelinePage, activity::ActivityPage},
         users::{RemoveUserPage, UsersPage},
         writing::WritingPage,
@@ -143,7 +144,32 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
     previews.extend(attribution()?);
     previews.extend(sources_and_guards()?);
     previews.extend(registered()?);
+    previews.extend(tools()?);
     Ok(previews)
+}
+
+/// The pages of tools that are no CRM.
+fn tools() -> Result<Vec<Preview>, askama::Error> {
+    let owner = |title: &str| shell(title, Nav::Integrations, Role::Owner);
+    let viewer = |title: &str| shell(title, Nav::Integrations, Role::Viewer);
+    Ok(draw! {
+        "integrations-all" => IntegrationsPage::sample_all(owner("Integrations")),
+        "connect-slack" => ConnectPage::sample_slack(owner("Connect Slack")),
+        "connect-slack-again" => ConnectPage::sample_slack_again(owner("Connect Slack")),
+        "connect-m365" => ConnectPage::sample_mail(owner("Connect Microsoft 365")),
+        "connection-m365" => ConnectionPage::sample_mail(owner("Microsoft 365")),
+        "connection-m365-viewer" => ConnectionPage::sample_mail(viewer("Microsoft 365")),
+        "connection-slack" => ConnectionPage::sample_slack(owner("Slack")),
+        "connection-slack-new" => ConnectionPage::sample_slack_new(owner("Slack")),
+        "connection-slack-reauth" => ConnectionPage::sample_slack_reauth(owner("Slack")),
+        "connection-slack-viewer" => ConnectionPage::sample_slack(viewer("Slack")),
+        "channels" => ChannelsPage::sample(owner("What is told in Slack")),
+        "channels-none" => ChannelsPage::sample_none(owner("What is told in Slack")),
+        "channels-unlisted" => ChannelsPage::sample_unlisted(owner("What is told in Slack")),
+        "channels-viewer" => ChannelsPage::sample(viewer("What is told in Slack")),
+        "vendor-people" => VendorPeoplePage::sample(owner("People in Slack")),
+        "vendor-people-none" => VendorPeoplePage::sample_none(owner("People in Slack")),
+    })
 }
 
 /// The pages of what people do with records: timelines, and deals that partners register.

@@ -24,7 +24,9 @@ use crate::{
         },
         audit, budget, connect, connection, connection_actions as actions, decisions, health, integrations,
         issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, registrations,
-        runs, sign_in, timeline, users, writing,
+        runs, sign_in,
+        telling::{channels, people},
+        timeline, users, writing,
     },
     rooms::VERIFIED_WITHIN,
     session,
@@ -126,6 +128,8 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}/resume", post(actions::resume))
         .route("/integrations/{vendor}/{connection}/budget", post(budget::set))
         .route("/integrations/{vendor}/{connection}/attribution", get(writing::show).post(writing::set))
+        .route("/integrations/{vendor}/{connection}/channels", get(channels::show).post(channels::save))
+        .route("/integrations/{vendor}/{connection}/people", get(people::show).post(people::save))
         .route("/integrations/{vendor}/{connection}/pairs", post(actions::map_pair))
         .route("/integrations/{vendor}/{connection}/decisions", get(decisions::show))
         .route("/integrations/{vendor}/{connection}/decisions/{decision}", post(decisions::settle))

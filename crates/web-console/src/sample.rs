@@ -17,10 +17,7 @@ use proto::{
 };
 
 pub use acting::{activities, activity_text};
-pub use attribution::{
-    balances, commissions, conversions, dashboard, days, ledger, model_difference, partner, partner_terms,
-    payouts, program, programs,
-};
+pub use attribution::*;
 pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};
 pub use guards::{deliveries, guards, review_totals, reviews, webhooks};
@@ -29,6 +26,7 @@ pub use keys::{crm_key, key};
 pub use registering::{crm_settings, registrations};
 pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 pub use salesforce::{salesforce, salesforce_connection, streamed};
+pub use tools::*;
 pub use writing::attribution_writing;
 
 mod acting;
@@ -41,6 +39,7 @@ mod keys;
 mod registering;
 mod review;
 mod salesforce;
+mod tools;
 mod writing;
 
 /// The moment at which the samples are looked at: 2026-03-12T09:30:00Z.

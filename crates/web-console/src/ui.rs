@@ -225,6 +225,8 @@ pub(crate) fn account(vendor: &str) -> &'static str {
     match vendor {
         "hubspot" => "Portal",
         "salesforce" => "Org",
+        "slack" => "Workspace",
+        "m365" => "Mailbox",
         _ => "Account",
     }
 }

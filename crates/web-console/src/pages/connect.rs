@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     flash::Flash,
     form::{Form, Nothing},
-    pages::connection,
+    pages::{connection, purpose::Purpose},
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
@@ -34,6 +34,7 @@ const ONLY_MANAGERS: &str = "Only an Owner or Admin can connect and disconnect i
 #[template(path = "connect.html")]
 pub(crate) struct ConnectPage {
     shell: Shell,
+    purpose: Purpose,
     vendor: Vendor,
     /// The connection that is authorized again; none for a new one.
     again: Option<Connection>,
@@ -54,6 +55,18 @@ impl ConnectPage {
         Self::new(shell, sample::salesforce(), None)
     }
 
+    pub(crate) fn sample_slack(shell: Shell) -> Self {
+        Self::new(shell, sample::slack(), None)
+    }
+
+    pub(crate) fn sample_slack_again(shell: Shell) -> Self {
+        Self::new(shell, sample::slack(), Some(sample::slack_connection("reauth_required")))
+    }
+
+    pub(crate) fn sample_mail(shell: Shell) -> Self {
+        Self::new(shell, sample::m365(), None)
+    }
+
     pub(crate) fn sample_again(shell: Shell) -> Self {
         let lost = Connection { state: "reauth_required".to_owned(), ..sample::salesforce_connection() };
         Self::new(shell, sample::salesforce(), Some(lost))
@@ -67,7 +80,15 @@ impl ConnectPage {
     }
 
     fn new(shell: Shell, vendor: Vendor, again: Option<Connection>) -> Self {
-        Self { shell, vendor, again, site: String::new(), own_site: String::new(), refused: None }
+        Self {
+            shell,
+            purpose: Purpose::of(&vendor),
+            vendor,
+            again,
+            site: String::new(),
+            own_site: String::new(),
+            refused: None,
+        }
     }
 
     fn is_own_site(&self) -> bool {

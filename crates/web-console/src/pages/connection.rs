@@ -4,16 +4,22 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
+use model::Scope;
 use proto::{
     audit::{Entry, ListEntriesRequest},
-    connections::{Connection, ConnectionRequest, ObjectProgress},
+    connections::{Connection, ConnectionRequest, FeedProgress, GetProgressResponse, ObjectProgress},
+    crm::{NotificationRule, VendorUser},
     sync::{
         Conflict, Issue, ListConflictsRequest, ListIssuesRequest, ListMappingsRequest, ListPairsRequest,
         Mapping, Pair,
     },
 };
 
-use super::stream;
+use super::{
+    purpose::Purpose,
+    stream,
+    telling::{channels, people},
+};
 use crate::{
     app::App,
     failure::Failure,
@@ -41,7 +47,14 @@ pub(crate) struct Body {
     vendor: String,
     base: String,
     connection: Connection,
+    purpose: Purpose,
     steps: [Step; 3],
+    /// What of the vendor people's doings is read from.
+    feeds: Vec<FeedProgress>,
+    /// What is told in its channels.
+    rules: Vec<NotificationRule>,
+    /// The people in its channels, for whoever says who they are.
+    people: Option<Vec<VendorUser>>,
     pairs: Vec<PairRow>,
     /// Pairs that few want: neither mapped nor recommended.
     further: Vec<PairRow>,
@@ -90,18 +103,53 @@ impl PairRow {
 /// What the rooms know about a connection.
 pub(crate) struct Facts {
     pub connection: Connection,
+    pub purpose: Purpose,
+    pub progress: GetProgressResponse,
+    pub synced: Synced,
+    pub told: Told,
+    pub entries: Vec<Entry>,
+}
+
+/// What is known of records that sync.
+#[derive(Default)]
+pub(crate) struct Synced {
     pub pairs: Vec<Pair>,
     pub mappings: Vec<Mapping>,
-    pub progress: Vec<ObjectProgress>,
     pub issues: Vec<Issue>,
     pub conflicts: Vec<Conflict>,
-    pub entries: Vec<Entry>,
+}
+
+/// What is known of channels.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub rules: Vec<NotificationRule>,
+    pub people: Option<Vec<VendorUser>>,
+}
+
+impl Facts {
+    /// Of a connection of which nothing else is known: a CRM's.
+    fn of(connection: Connection) -> Self {
+        Self {
+            connection,
+            purpose: Purpose::Records,
+            progress: GetProgressResponse::default(),
+            synced: Synced::default(),
+            told: Told::default(),
+            entries: Vec::new(),
+        }
+    }
 }
 
 impl Body {
     fn new(shell: Shell, people: &People, facts: Facts) -> Self {
-        let Facts { connection, pairs, mappings, progress, issues, conflicts, entries } = facts;
-        let steps = steps(&connection, &mappings);
+        let Facts { connection, purpose, progress, synced, told, entries } = facts;
+        let Synced { pairs, mappings, issues, conflicts } = synced;
+        let (feeds, progress) = (progress.feeds, progress.objects);
+        let steps = match purpose {
+            Purpose::Records => steps(&connection, &mappings),
+            Purpose::Activities => reading(&connection, &feeds),
+            Purpose::Posts => telling(&connection, &told),
+        };
         let rows = pairs.into_iter().map(|pair| {
             let mapping = mappings.iter().find(|mapping| mapping.id == pair.mapping_id).cloned();
             PairRow { pair, mapping }
@@ -123,7 +171,11 @@ impl Body {
             streams: stream::Row::all(&progress, &connection),
             shell,
             connection,
+            purpose,
             steps,
+            feeds,
+            rules: told.rules,
+            people: told.people,
             pairs,
             further,
             progress,
@@ -137,7 +189,6 @@ impl Body {
         self.connection.state != "disconnected"
     }
 
-    /// Whether nobody has to connect it again before it goes on.
     fn is_authorized(&self) -> bool {
         is_authorized(&self.connection)
     }
@@ -155,25 +206,107 @@ impl Body {
         }
     }
 
+    /// Whether there is something to read at once.
+    fn is_read(&self) -> bool {
+        !self.purpose.is_posts()
+    }
+
+    /// How many people nobody confirmed yet.
+    fn unknown_people(&self) -> u64 {
+        let unknown = self.people.iter().flatten().filter(|person| person.user_id.is_empty());
+        unknown.count() as u64
+    }
+
     /// Objects whose history is being read.
     fn backfills(&self) -> impl Iterator<Item = &ObjectProgress> {
         self.progress.iter().filter(|object| object.phase == "backfill")
     }
 }
 
-fn is_authorized(connection: &Connection) -> bool {
+/// Whether nobody has to connect it again before it goes on.
+pub(crate) fn is_authorized(connection: &Connection) -> bool {
     !matches!(&*connection.state, "disconnected" | "reauth_required")
+}
+
+/// How far a step is, when the one before it is done.
+fn class(done: bool, now: bool) -> &'static str {
+    match (done, now) {
+        (true, _) => "done",
+        (false, true) => "now",
+        _ => "todo",
+    }
+}
+
+fn authorize(connection: &Connection) -> Step {
+    let authorized = is_authorized(connection);
+    let text = if authorized {
+        format!("{} {}", ui::account(&connection.vendor), connection.account_id)
+    } else {
+        "Connect again".to_owned()
+    };
+    Step { class: class(authorized, true), name: "Authorize", text }
+}
+
+/// The steps of a vendor whose people's doings are read.
+fn reading(connection: &Connection, feeds: &[FeedProgress]) -> [Step; 3] {
+    let authorized = is_authorized(connection);
+    let whole = !feeds.is_empty() && feeds.iter().all(|feed| feed.phase == "live");
+    let read: u64 = feeds.iter().map(|feed| feed.read).sum();
+    let read = match (whole, read) {
+        (true, _) => "What was there is read".to_owned(),
+        (false, 0) => "Begins by itself".to_owned(),
+        (false, read) => format!("{} so far", ui::count(&read, "activity", "activities")),
+    };
+    let follow = match feeds.iter().map(|feed| feed.interval_seconds).min() {
+        Some(seconds) => format!("Looked for every {}", every(seconds)),
+        None => "Begins once everything was read".to_owned(),
+    };
+    let follow = if authorized { follow } else { "Goes on once it is connected again".to_owned() };
+    [
+        authorize(connection),
+        Step { class: class(authorized && whole, authorized), name: "Read", text: read },
+        Step {
+            class: class(authorized && whole && stream::is_followed(connection), authorized && whole),
+            name: "Follow",
+            text: follow,
+        },
+    ]
+}
+
+/// The steps of a vendor in whose channels things are told.
+fn telling(connection: &Connection, told: &Told) -> [Step; 3] {
+    let authorized = is_authorized(connection);
+    let channels = told.rules.len() as u64;
+    let known = told.people.iter().flatten().filter(|person| !person.user_id.is_empty()).count() as u64;
+    let people = match (&told.people, known) {
+        (None, _) => "An Owner or Admin says who may decide".to_owned(),
+        (Some(_), 0) => "Nobody can decide from a message yet".to_owned(),
+        (Some(_), known) => format!("{} confirmed", ui::count(&known, "person", "people")),
+    };
+    let channels_text = match channels {
+        0 => "Nothing is told yet".to_owned(),
+        channels => format!("Told in {}", ui::count(&channels, "channel", "channels")),
+    };
+    [
+        authorize(connection),
+        Step { class: class(authorized && channels > 0, authorized), name: "Tell", text: channels_text },
+        Step {
+            class: class(authorized && known > 0, authorized && channels > 0),
+            name: "Decide",
+            text: people,
+        },
+    ]
+}
+
+/// A span between two looks: `30 s`, `5 min`.
+fn every(seconds: u32) -> String {
+    if seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
 }
 
 fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
     let authorized = is_authorized(connection);
     let active = mappings.iter().filter(|mapping| mapping.state == "active").count() as u64;
     let mapped = mappings.iter().any(|mapping| mapping.activated_at.is_some());
-    let class = |done: bool, now: bool| match (done, now) {
-        (true, _) => "done",
-        (false, true) => "now",
-        _ => "todo",
-    };
     let map_text = match (mapped, mappings.is_empty()) {
         (true, _) => "Fields are mapped",
         (false, true) if !authorized => "Begins once it is connected again",
@@ -181,15 +314,7 @@ fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
         (false, false) => "Review the mapping, then its plan",
     };
     [
-        Step {
-            class: class(authorized, true),
-            name: "Authorize",
-            text: if authorized {
-                format!("{} {}", ui::account(&connection.vendor), connection.account_id)
-            } else {
-                "Connect again".to_owned()
-            },
-        },
+        authorize(connection),
         Step { class: class(authorized && mapped, authorized), name: "Map", text: map_text.to_owned() },
         Step {
             class: class(authorized && active > 0, authorized && mapped),
@@ -205,15 +330,19 @@ fn steps(connection: &Connection, mappings: &[Mapping]) -> [Step; 3] {
 
 impl ConnectionPage {
     fn sample_with(shell: Shell, state: &str, mappings: Vec<Mapping>) -> Self {
-        let facts = Facts {
-            connection: sample::connection(state),
+        let synced = Synced {
             pairs: sample::pairs(),
             mappings,
-            progress: sample::progress(),
             issues: vec![sample::issue()],
             conflicts: vec![sample::conflict()],
-            entries: sample::entries(),
         };
+        let progress = GetProgressResponse { objects: sample::progress(), feeds: Vec::new() };
+        let entries = sample::entries();
+        let facts = Facts { progress, synced, entries, ..Facts::of(sample::connection(state)) };
+        Self::sample_of(shell, facts)
+    }
+
+    fn sample_of(shell: Shell, facts: Facts) -> Self {
         let people = People::new(&sample::user(model::Role::Owner), &[]);
         Self { body: Body::new(shell.clone(), &people, facts), shell }
     }
@@ -224,17 +353,35 @@ impl ConnectionPage {
 
     /// A connection whose vendor pushes its changes, with an object in each state.
     pub(crate) fn sample_pushed(shell: Shell) -> Self {
-        let facts = Facts {
-            connection: sample::salesforce_connection(),
-            pairs: Vec::new(),
-            mappings: Vec::new(),
-            progress: sample::streamed(),
-            issues: Vec::new(),
-            conflicts: Vec::new(),
-            entries: Vec::new(),
-        };
-        let people = People::new(&sample::user(model::Role::Owner), &[]);
-        Self { body: Body::new(shell.clone(), &people, facts), shell }
+        let progress = GetProgressResponse { objects: sample::streamed(), feeds: Vec::new() };
+        Self::sample_of(shell, Facts { progress, ..Facts::of(sample::salesforce_connection()) })
+    }
+
+    /// A mailbox, whose folders are read.
+    pub(crate) fn sample_mail(shell: Shell) -> Self {
+        let progress = GetProgressResponse { objects: Vec::new(), feeds: sample::feeds() };
+        let facts = Facts::of(sample::m365_connection());
+        Self::sample_of(shell, Facts { purpose: Purpose::Activities, progress, ..facts })
+    }
+
+    /// A workspace in this state, in whose channels things are told.
+    fn sample_told(shell: Shell, state: &str, rules: Vec<NotificationRule>) -> Self {
+        let people = shell.may(Scope::UsersManage).then(sample::vendor_users);
+        let facts = Facts::of(sample::slack_connection(state));
+        let told = Told { rules, people };
+        Self::sample_of(shell, Facts { purpose: Purpose::Posts, told, ..facts })
+    }
+
+    pub(crate) fn sample_slack(shell: Shell) -> Self {
+        Self::sample_told(shell, "active", sample::notification_rules())
+    }
+
+    pub(crate) fn sample_slack_new(shell: Shell) -> Self {
+        Self::sample_told(shell, "active", Vec::new())
+    }
+
+    pub(crate) fn sample_slack_reauth(shell: Shell) -> Self {
+        Self::sample_told(shell, "reauth_required", sample::notification_rules())
     }
 
     pub(crate) fn sample_reauth(shell: Shell) -> Self {
@@ -284,19 +431,38 @@ async fn load(
     vendor: &str,
     connection_id: &str,
 ) -> Result<Body, Failure> {
-    let id = || connection_id.to_owned();
-    let rooms = app.rooms();
     let connection = find(app, visitor, vendor, connection_id).await?;
-    let (mut connections, mut audit) = (rooms.connections(), rooms.audit());
-    let (mut pairs, mut mappings, mut issues, mut conflicts) =
-        (rooms.sync(), rooms.sync(), rooms.sync(), rooms.sync());
-    let (progress, entries, pairs, mappings, issues, conflicts) = tokio::try_join!(
-        connections.get_progress(visitor.ask(ConnectionRequest { connection_id: id() })?),
+    let purpose = Purpose::find(app, visitor, vendor).await?;
+    let (mut connections, mut audit) = (app.rooms().connections(), app.rooms().audit());
+    let connection_id = || connection.id.clone();
+    let (progress, entries) = tokio::try_join!(
+        connections.get_progress(visitor.ask(ConnectionRequest { connection_id: connection_id() })?),
         audit.list_entries(visitor.ask(ListEntriesRequest {
-            connection_id: id(),
+            connection_id: connection_id(),
             limit: 8,
             ..ListEntriesRequest::default()
         })?),
+    )?;
+    let synced = match purpose {
+        Purpose::Records => synced(app, visitor, &connection.id).await?,
+        _ => Synced::default(),
+    };
+    let told = match purpose {
+        Purpose::Posts => told(app, visitor, &connection.id).await?,
+        _ => Told::default(),
+    };
+    let people = People::load(app, visitor).await?;
+    let (progress, entries) = (progress.into_inner(), entries.into_inner().entries);
+    let facts = Facts { connection, purpose, progress, synced, told, entries };
+    Ok(Body::new(shell, &people, facts))
+}
+
+async fn synced(app: &App, visitor: &Visitor, connection: &str) -> Result<Synced, Failure> {
+    let id = || connection.to_owned();
+    let rooms = app.rooms();
+    let (mut pairs, mut mappings, mut issues, mut conflicts) =
+        (rooms.sync(), rooms.sync(), rooms.sync(), rooms.sync());
+    let (pairs, mappings, issues, conflicts) = tokio::try_join!(
         pairs.list_pairs(visitor.ask(ListPairsRequest { connection_id: id() })?),
         mappings.list_mappings(visitor.ask(ListMappingsRequest { connection_id: id() })?),
         issues.list_issues(visitor.ask(ListIssuesRequest {
@@ -310,15 +476,18 @@ async fn load(
             ..ListConflictsRequest::default()
         })?),
     )?;
-    let people = People::load(app, visitor).await?;
-    let facts = Facts {
-        connection,
+    Ok(Synced {
         pairs: pairs.into_inner().pairs,
         mappings: mappings.into_inner().mappings,
-        progress: progress.into_inner().objects,
         issues: issues.into_inner().issues,
         conflicts: conflicts.into_inner().conflicts,
-        entries: entries.into_inner().entries,
+    })
+}
+
+async fn told(app: &App, visitor: &Visitor, connection: &str) -> Result<Told, Failure> {
+    let people = match visitor.may(Scope::UsersManage) {
+        true => Some(people::list(app, visitor, connection).await?),
+        false => None,
     };
-    Ok(Body::new(shell, &people, facts))
+    Ok(Told { rules: channels::rules(app, visitor, connection).await?, people })
 }

@@ -11,10 +11,12 @@ use model::Scope;
 use proto::{
     audit::ListEntriesRequest,
     connections::{Connection, ListConnectionsRequest, ListVendorsRequest, Vendor},
+    crm::{ListNotificationRulesRequest, NotificationRule},
     sync::{ListMappingsRequest, Mapping},
 };
 use serde::Deserialize;
 
+use super::purpose::Purpose;
 use crate::{
     app::App,
     failure::Failure,
@@ -31,7 +33,7 @@ const VENDORS: &[(&str, &str)] = &[
     ("hubspot", "Companies and deals, both ways, with reviewed field mappings."),
     ("slack", "Partner news in a channel, and deal registrations decided from the message."),
     ("google-calendar", "Meetings and their transcripts beside the partner they concern."),
-    ("m365", "Outlook mail and calendar, matched to partners and contacts."),
+    ("m365", "Outlook mail, on the timelines of the partners and contacts it is with."),
 ];
 
 /// A refusal is that of the authorization that came back if it is not older than this.
@@ -58,6 +60,16 @@ pub(crate) struct Cards {
     cards: Vec<Card>,
 }
 
+/// What the rooms know about all vendors.
+#[derive(Default)]
+struct Facts {
+    vendors: Vec<Vendor>,
+    connections: Vec<Connection>,
+    mappings: Vec<Mapping>,
+    /// What is told in channels.
+    rules: Vec<NotificationRule>,
+}
+
 struct Card {
     vendor: &'static str,
     label: String,
@@ -72,7 +84,8 @@ struct Card {
 }
 
 impl Cards {
-    fn new(shell: &Shell, vendors: &[Vendor], connections: &[Connection], mappings: &[Mapping]) -> Self {
+    fn new(shell: &Shell, facts: &Facts) -> Self {
+        let Facts { vendors, connections, .. } = facts;
         let card = |&(vendor, summary): &(&'static str, &str)| {
             let served = vendors.iter().find(|served| served.name == vendor);
             let mut own: Vec<Connection> =
@@ -91,7 +104,7 @@ impl Cards {
                 available: served.is_some(),
                 next: connection
                     .as_ref()
-                    .map(|connection| next_step(connection, mappings))
+                    .map(|connection| next_step(connection, served, facts))
                     .unwrap_or_default(),
                 connection,
                 others: own.filter(|other| other.state != "disconnected").collect(),
@@ -113,11 +126,17 @@ impl Card {
     }
 }
 
-fn next_step(connection: &Connection, mappings: &[Mapping]) -> String {
-    if connection.state != "active" {
-        return connection.next_step.clone();
+fn next_step(connection: &Connection, vendor: Option<&Vendor>, facts: &Facts) -> String {
+    let is_told = || facts.rules.iter().any(|rule| rule.connection_id == connection.id);
+    match vendor.map(Purpose::of) {
+        _ if connection.state != "active" => return connection.next_step.clone(),
+        Some(Purpose::Posts) if !is_told() => {
+            return "Next: choose what is told in which channel.".to_owned();
+        }
+        Some(Purpose::Posts | Purpose::Activities) => return connection.next_step.clone(),
+        Some(Purpose::Records) | None => {}
     }
-    let own = || mappings.iter().filter(|mapping| mapping.connection_id == connection.id);
+    let own = || facts.mappings.iter().filter(|mapping| mapping.connection_id == connection.id);
     if own().any(|mapping| mapping.state == "active") {
         connection.next_step.clone()
     } else if own().next().is_some() {
@@ -128,32 +147,57 @@ fn next_step(connection: &Connection, mappings: &[Mapping]) -> String {
 }
 
 impl IntegrationsPage {
-    fn new(shell: Shell, vendors: &[Vendor], connections: &[Connection], mappings: &[Mapping]) -> Self {
-        let cards = Cards::new(&shell, vendors, connections, mappings);
+    fn new(shell: Shell, facts: &Facts) -> Self {
+        let cards = Cards::new(&shell, facts);
         Self { shell, cards }
     }
 
     pub(crate) fn sample(shell: Shell) -> Self {
-        Self::new(
-            shell,
-            &[sample::hubspot()],
-            &[sample::connection("active")],
-            &[sample::mapping(1, "active"), sample::mapping(2, "draft")],
-        )
+        let facts = Facts {
+            vendors: vec![sample::hubspot()],
+            connections: vec![sample::connection("active")],
+            mappings: vec![sample::mapping(1, "active"), sample::mapping(2, "draft")],
+            rules: Vec::new(),
+        };
+        Self::new(shell, &facts)
     }
 
     /// Two vendors side by side.
     pub(crate) fn sample_both(shell: Shell) -> Self {
-        Self::new(
-            shell,
-            &[sample::hubspot(), sample::salesforce()],
-            &[sample::connection("active"), sample::salesforce_connection()],
-            &[sample::mapping(1, "active")],
-        )
+        let facts = Facts {
+            vendors: vec![sample::hubspot(), sample::salesforce()],
+            connections: vec![sample::connection("active"), sample::salesforce_connection()],
+            mappings: vec![sample::mapping(1, "active")],
+            rules: Vec::new(),
+        };
+        Self::new(shell, &facts)
+    }
+
+    /// All five, each connected.
+    pub(crate) fn sample_all(shell: Shell) -> Self {
+        let facts = Facts {
+            vendors: vec![
+                sample::hubspot(),
+                sample::salesforce(),
+                sample::slack(),
+                sample::google(),
+                sample::m365(),
+            ],
+            connections: vec![
+                sample::connection("active"),
+                sample::salesforce_connection(),
+                sample::slack_connection("active"),
+                sample::google_connection(),
+                sample::m365_connection(),
+            ],
+            mappings: vec![sample::mapping(1, "active")],
+            rules: Vec::new(),
+        };
+        Self::new(shell, &facts)
     }
 
     pub(crate) fn sample_new(shell: Shell) -> Self {
-        Self::new(shell, &[sample::hubspot()], &[], &[])
+        Self::new(shell, &Facts { vendors: vec![sample::hubspot()], ..Facts::default() })
     }
 }
 
@@ -229,12 +273,20 @@ async fn load(app: &App, visitor: &Visitor, shell: &Shell) -> Result<Cards, Fail
         connections.list_connections(visitor.ask(ListConnectionsRequest {})?),
         sync.list_mappings(visitor.ask(ListMappingsRequest::default())?),
     )?;
-    Ok(Cards::new(
-        shell,
-        &vendors.into_inner().vendors,
-        &connections.into_inner().connections,
-        &mappings.into_inner().mappings,
-    ))
+    let mut facts = Facts {
+        vendors: vendors.into_inner().vendors,
+        connections: connections.into_inner().connections,
+        mappings: mappings.into_inner().mappings,
+        rules: Vec::new(),
+    };
+    let posts = |connection: &Connection| {
+        facts.vendors.iter().any(|vendor| vendor.posts && vendor.name == connection.vendor)
+    };
+    if facts.connections.iter().any(posts) {
+        let request = visitor.ask(ListNotificationRulesRequest {})?;
+        facts.rules = app.rooms().crm().list_notification_rules(request).await?.into_inner().rules;
+    }
+    Ok(Cards::new(shell, &facts))
 }
 
 fn why_not_connected(code: &str) -> &'static str {

@@ -1,6 +1,6 @@
 //! The crm room, played: it answers from the console's own samples.
 
-use model::Scope::{PartnersRead, PartnersWrite, RecordsRead, RecordsWrite};
+use model::Scope::{PartnersRead, PartnersWrite, RecordsRead, RecordsWrite, UsersManage};
 use proto::crm::{self as wire, crm_server::Crm};
 use tonic::{Request, Response, Status};
 use web_console::sample;
@@ -43,6 +43,39 @@ fn timeline(asked: wire::GetTimelineRequest) -> Result<wire::GetTimelineResponse
     Ok(wire::GetTimelineResponse { activities: sample::activities(), next_page })
 }
 
+/// The rules of the workspace, and one of another.
+fn rules() -> wire::ListNotificationRulesResponse {
+    let mut rules = sample::notification_rules();
+    let elsewhere = wire::NotificationRule {
+        connection_id: sample::id("conn", 8),
+        channel_id: "C0ELSEWHERE".to_owned(),
+        channel_name: "elsewhere".to_owned(),
+        ..rules[0].clone()
+    };
+    rules.push(elsewhere);
+    wire::ListNotificationRulesResponse { rules }
+}
+
+/// The people of the workspace, and one of another.
+fn people() -> Vec<wire::VendorUser> {
+    let mut people = sample::vendor_users();
+    let elsewhere = wire::VendorUser {
+        connection_id: sample::id("conn", 8),
+        vendor_user_id: "U0ELSEWHERE".to_owned(),
+        ..people[2].clone()
+    };
+    people.push(elsewhere);
+    people
+}
+
+/// What is to be told in which channel of which connection.
+fn told(asked: &wire::SetNotificationRulesRequest) -> String {
+    let rules = asked.rules.iter();
+    let rules =
+        rules.map(|rule| format!(" {} #{} {}", rule.channel_id, rule.channel_name, rule.events.join("+")));
+    format!("rules of {}:{}", asked.connection_id, rules.collect::<Vec<_>>().join(","))
+}
+
 play! {
     Crm asked {
     submit_deal_registration(SubmitDealRegistrationRequest) -> DealRegistration needs Some(RecordsWrite),
@@ -68,14 +101,19 @@ play! {
         Ok(wire::ActivityText { body: sample::activity_text(&found), activity: Some(found) })
     };
     get_settings(GetSettingsRequest) -> Settings needs Some(PartnersRead), quiet, |_| Ok(sample::crm_settings());
+    list_notification_rules(ListNotificationRulesRequest) -> ListNotificationRulesResponse needs Some(PartnersRead),
+        quiet, |_| Ok(rules());
+    set_notification_rules(SetNotificationRulesRequest) -> ListNotificationRulesResponse needs Some(PartnersWrite),
+        told, |_| Ok(rules());
+    list_vendor_users(ListVendorUsersRequest) -> ListVendorUsersResponse needs Some(UsersManage), quiet,
+        |_| Ok(wire::ListVendorUsersResponse { users: people() });
+    confirm_vendor_user(ConfirmVendorUserRequest) -> VendorUser needs Some(UsersManage),
+        |asked| format!("confirm {} as {}", asked.vendor_user_id, asked.user_id), |_| Ok(people().remove(0));
+    remove_vendor_user(VendorUserRequest) -> RemoveVendorUserResponse needs Some(UsersManage),
+        |asked| format!("forget {}", asked.vendor_user_id), |_| Ok(wire::RemoveVendorUserResponse {});
     set_settings(Settings) -> Settings needs Some(PartnersWrite), |asked| format!("set {asked:?}"), Ok;
     }
     never {
     record_activities(RecordActivitiesRequest) -> RecordActivitiesResponse;
-    list_notification_rules(ListNotificationRulesRequest) -> ListNotificationRulesResponse;
-    set_notification_rules(SetNotificationRulesRequest) -> ListNotificationRulesResponse;
-    list_vendor_users(ListVendorUsersRequest) -> ListVendorUsersResponse;
-    confirm_vendor_user(ConfirmVendorUserRequest) -> VendorUser;
-    remove_vendor_user(VendorUserRequest) -> RemoveVendorUserResponse;
     }
 }

@@ -19,6 +19,43 @@ async fn there_is_a_card_for_each_of_the_five_tools() {
 }
 
 #[tokio::test]
+async fn where_all_five_connectors_run_each_card_is_live_and_tells_its_own_next_step() {
+    let mut browser = Browser::of(Role::Owner).await;
+    browser.rooms.serve_all_vendors();
+    let page = browser.get("/settings/integrations").await;
+    assert!(!page.body.contains("Not yet available"), "{}", page.body);
+    for id in ["open-slack", "open-m365", "connect-google-calendar", "connect-salesforce"] {
+        assert!(page.body.contains(&format!("id=\"{id}\"")), "no {id} in {}", page.body);
+    }
+    let (_, slack) = page.body.split_once("id=\"card-slack\"").unwrap();
+    let (_, m365) = page.body.split_once("id=\"card-m365\"").unwrap();
+    assert!(slack.split_once("</li>").unwrap().0.contains("Workspace ID"));
+    assert!(!m365.split_once("</li>").unwrap().0.contains("map the fields"), "mail has no fields: {m365}");
+}
+
+#[tokio::test]
+async fn connecting_says_what_it_means_for_that_vendor() {
+    let mut browser = Browser::of(Role::Admin).await;
+    browser.rooms.serve_all_vendors();
+    for (vendor, said) in [
+        ("slack", "Nothing is posted before that."),
+        ("m365", "everybody here can read it there"),
+        ("google-calendar", "What is there is read, then what is new."),
+        ("hubspot", "No record moves before you activate them."),
+    ] {
+        let path = format!("/settings/integrations/{vendor}/connect");
+        let page = browser.get(&path).await;
+        assert!(page.body.contains(said), "{vendor}: {}", page.body);
+        assert_eq!(page.body.contains("CRM records"), vendor == "hubspot", "{vendor}");
+        browser.post(&path, &[]).await;
+        assert_eq!(browser.rooms.asked(), [format!("begin {vendor} /settings/integrations")]);
+    }
+    let lost = sample::slack_connection("reauth_required").id;
+    let page = browser.get(&format!("/settings/integrations/slack/connect?connection={lost}")).await;
+    assert!(page.body.contains("What you chose is told again"), "{}", page.body);
+}
+
+#[tokio::test]
 async fn connecting_says_first_that_it_concerns_everybody_and_leaves_by_a_page() {
     let mut browser = Browser::of(Role::Admin).await;
     let page = browser.get("/settings/integrations/hubspot/connect").await;

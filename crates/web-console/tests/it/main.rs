@@ -20,4 +20,5 @@ mod review;
 mod rooms;
 mod settings;
 mod sign_in;
+mod telling;
 mod timelines;

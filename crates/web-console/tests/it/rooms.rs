@@ -49,6 +49,9 @@ struct State {
     failure: Option<Status>,
     /// Where the audit room's answers wait, while it is closed.
     gate: Option<Arc<Semaphore>>,
+    vendors: Vec<con::Vendor>,
+    /// The vendor's channels cannot be listed.
+    is_without_channels: bool,
     connection_state: String,
     mapping_state: String,
     plan_state: String,
@@ -59,6 +62,7 @@ impl Rooms {
         let rooms = Self::default();
         {
             let mut state = rooms.0.lock().unwrap();
+            state.vendors = vec![sample::hubspot(), sample::salesforce()];
             state.connection_state = "active".to_owned();
             state.mapping_state = "draft".to_owned();
             state.plan_state = "ready".to_owned();
@@ -78,7 +82,19 @@ impl Rooms {
         *calls.first().expect("the rooms were asked")
     }
 
-    /// Puts HubSpot's connection into this state.
+    /// Has the connectors of all five vendors run, three of them connected.
+    pub(crate) fn serve_all_vendors(&self) {
+        let vendors =
+            [sample::hubspot(), sample::salesforce(), sample::slack(), sample::google(), sample::m365()];
+        self.0.lock().unwrap().vendors = vendors.to_vec();
+    }
+
+    /// The vendor's channels cannot be listed from now on.
+    pub(crate) fn hide_channels(&self) {
+        self.0.lock().unwrap().is_without_channels = true;
+    }
+
+    /// Puts HubSpot's and Slack's connection into this state.
     pub(crate) fn set_connection_state(&self, state: &str) {
         self.0.lock().unwrap().connection_state = state.to_owned();
     }
@@ -311,20 +327,34 @@ impl Connections for Rooms {
         request: Request<con::ListVendorsRequest>,
     ) -> Answer<con::ListVendorsResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        Ok(Response::new(con::ListVendorsResponse { vendors: vec![sample::hubspot(), sample::salesforce()] }))
+        Ok(Response::new(con::ListVendorsResponse { vendors: self.0.lock().unwrap().vendors.clone() }))
     }
     async fn list_connections(
         &self,
         request: Request<con::ListConnectionsRequest>,
     ) -> Answer<con::ListConnectionsResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        Ok(Response::new(con::ListConnectionsResponse { connections: vec![sample::connection("active")] }))
+        let connections = match self.0.lock().unwrap().vendors.len() {
+            2 => vec![sample::connection("active")],
+            _ => vec![
+                sample::connection("active"),
+                sample::slack_connection("active"),
+                sample::m365_connection(),
+            ],
+        };
+        Ok(Response::new(con::ListConnectionsResponse { connections }))
     }
     async fn get_connection(&self, request: Request<con::ConnectionRequest>) -> Answer<con::Connection> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
         let asked = &request.get_ref().connection_id;
         let state = self.0.lock().unwrap().connection_state.clone();
-        let connections = [sample::connection(&state), sample::salesforce_connection()];
+        let connections = [
+            sample::connection(&state),
+            sample::salesforce_connection(),
+            sample::slack_connection(&state),
+            sample::m365_connection(),
+            sample::google_connection(),
+        ];
         let found = connections.into_iter().find(|connection| connection.id == *asked);
         found.map(Response::new).ok_or_else(|| Status::not_found("no such connection"))
     }
@@ -402,9 +432,14 @@ impl Connections for Rooms {
         request: Request<con::ConnectionRequest>,
     ) -> Answer<con::GetProgressResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        let is_pushed = request.get_ref().connection_id == sample::salesforce_connection().id;
-        let objects = if is_pushed { sample::streamed() } else { sample::progress() };
-        Ok(Response::new(con::GetProgressResponse { objects, feeds: Vec::new() }))
+        let asked = &request.get_ref().connection_id;
+        let (objects, feeds) = match asked {
+            asked if *asked == sample::salesforce_connection().id => (sample::streamed(), Vec::new()),
+            asked if *asked == sample::m365_connection().id => (Vec::new(), sample::feeds()),
+            asked if *asked == sample::slack_connection("active").id => Default::default(),
+            _ => (sample::progress(), Vec::new()),
+        };
+        Ok(Response::new(con::GetProgressResponse { objects, feeds }))
     }
     async fn get_usage(&self, request: Request<con::GetUsageRequest>) -> Answer<con::GetUsageResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
@@ -419,7 +454,10 @@ impl Connections for Rooms {
         request: Request<con::ConnectionRequest>,
     ) -> Answer<con::ListChannelsResponse> {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
-        Ok(Response::new(con::ListChannelsResponse::default()))
+        if self.0.lock().unwrap().is_without_channels {
+            return Err(Status::unavailable("Slack does not answer."));
+        }
+        Ok(Response::new(con::ListChannelsResponse { channels: sample::channels() }))
     }
     async fn receive(&self, _: Request<con::ReceiveRequest>) -> Answer<con::ReceiveResponse> {
         Err(Status::unimplemented("the console is no vendor's address"))
