@@ -1,4 +1,4 @@
-//! What of a mail's HTML is text. One pass over it, whatever it is: a mail is written by anybody.
+//! What of a mail's HTML is text. One pass over it, whatever it is, and no further than is told: a mail is written by anybody.
 
 /// Tags that begin and end a line.
 const LINES: [&str; 22] = [
@@ -35,11 +35,16 @@ const UNSEEN: [&str; 7] = ["iframe", "noembed", "noframes", "script", "style", "
 const LONGEST_NAME: usize = 32;
 
 /// The text of HTML: lines where blocks are, no tag, no script, no style, no comment, and characters instead of their
-/// names. What the sender spelled as text stays text, even where it looks like HTML.
-pub(crate) fn text_of(html: &str) -> String {
-    let mut page = Page { text: String::with_capacity(html.len() / 4), ..Page::default() };
+/// names. What the sender spelled as text stays text, even where it looks like HTML. Reading ends once there are so many
+/// bytes of text.
+pub(crate) fn text_of(html: &str, longest: usize) -> String {
+    let text = String::with_capacity((html.len() / 4).min(longest));
+    let mut page = Page { text, longest, ..Page::default() };
     let mut rest = html;
     while let Some(at) = rest.find('<') {
+        if page.is_full() {
+            break;
+        }
         page.words(&rest[..at]);
         let inside = &rest[at + 1..];
         rest = match inside.as_bytes().first() {
@@ -55,6 +60,7 @@ pub(crate) fn text_of(html: &str) -> String {
         };
     }
     page.words(rest);
+    page.text.truncate(page.text.floor_char_boundary(longest));
     page.text.truncate(page.text.trim_end().len());
     page.text
 }
@@ -83,6 +89,8 @@ fn after<'a>(text: &'a str, end: &str) -> &'a str {
 #[derive(Default)]
 struct Page {
     text: String,
+    /// So many bytes of it are wanted.
+    longest: usize,
     /// A space is due before the next word.
     space: bool,
     /// As many line ends are due before it.
@@ -92,6 +100,10 @@ struct Page {
 }
 
 impl Page {
+    fn is_full(&self) -> bool {
+        self.text.len() >= self.longest
+    }
+
     /// Takes a tag, from its name or slash on, and gives what is behind it.
     fn tag<'a>(&mut self, inside: &'a str) -> &'a str {
         let (closes, inside) = inside.strip_prefix('/').map_or((false, inside), |inside| (true, inside));
@@ -122,6 +134,9 @@ impl Page {
     fn words(&mut self, text: &str) {
         let mut rest = text;
         while let Some(at) = rest.find('&') {
+            if self.is_full() {
+                return;
+            }
             self.letters(&rest[..at]);
             let (letter, length) = character(&rest[at + 1..]).unwrap_or(('&', 0));
             self.letter(letter);
@@ -131,7 +146,12 @@ impl Page {
     }
 
     fn letters(&mut self, text: &str) {
-        text.chars().for_each(|letter| self.letter(letter));
+        for letter in text.chars() {
+            if self.is_full() {
+                return;
+            }
+            self.letter(letter);
+        }
     }
 
     fn letter(&mut self, letter: char) {
@@ -200,8 +220,8 @@ fn character(named: &str) -> Option<(char, usize)> {
         return Some((of_number(value.unwrap_or(u32::MAX)), prefix + length + semicolon));
     }
     let length = named.bytes().take(LONGEST_NAME).take_while(u8::is_ascii_alphanumeric).count();
-    let letter = NAMED.iter().find(|(name, _)| *name == &named[..length])?.1;
-    Some((letter, length + usize::from(named[length..].starts_with(';'))))
+    let found = NAMED.binary_search_by_key(&&named[..length], |(name, _)| *name).ok()?;
+    Some((NAMED[found].1, length + usize::from(named[length..].starts_with(';'))))
 }
 
 /// A character by its number. Numbers of control characters mean windows-1252, as in every browser.
@@ -215,7 +235,7 @@ fn of_number(number: u32) -> char {
     if letter == '\0' { '\u{fffd}' } else { letter }
 }
 
-/// The names of characters in HTML 4, and `apos`.
+/// The names of characters in HTML 4, and `apos`, in their order.
 #[rustfmt::skip]
 static NAMED: [(&str, char); 253] = [
     ("AElig", '\u{c6}'), ("Aacute", '\u{c1}'), ("Acirc", '\u{c2}'), ("Agrave", '\u{c0}'),
@@ -298,7 +318,7 @@ mod tests {
             ("", ""),
         ];
         for (html, text) in rows {
-            assert_eq!(text_of(html), text, "{html}");
+            assert_eq!(text_of(html, usize::MAX), text, "{html}");
         }
     }
 
@@ -319,7 +339,7 @@ mod tests {
             ("x<a href=\"never ends>y</a>", "x"),
         ];
         for (html, text) in rows {
-            assert_eq!(text_of(html), text, "{html}");
+            assert_eq!(text_of(html, usize::MAX), text, "{html}");
         }
     }
 
@@ -334,7 +354,7 @@ mod tests {
             ("&#150;&#146;&#0;&#xd800;&#99999999999;&#;&#x;", "–’\u{fffd}\u{fffd}\u{fffd}&#;&#x;"),
         ];
         for (html, text) in rows {
-            assert_eq!(text_of(html), text, "{html}");
+            assert_eq!(text_of(html, usize::MAX), text, "{html}");
         }
     }
 
@@ -345,7 +365,31 @@ mod tests {
             ["<p>All work</p>", "<", "<!--", "<script></", "<a \"", "&", "</", "<a =\"", "&#", "<pre>\n "]
         {
             let html = piece.repeat(1024 * 1024 / piece.len());
-            let _text = text_of(&html);
+            let _text = text_of(&html, usize::MAX);
+        }
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn the_names_of_characters_are_in_their_order() {
+        assert!(NAMED.is_sorted_by_key(|(name, _)| *name), "else some are not found");
+    }
+
+    #[test]
+    fn no_more_is_read_than_is_told() {
+        for (html, text) in [
+            ("<p>one</p><p>two</p>three", "one\n\ntw"),
+            ("&auml;&auml;&auml;&auml;&auml;", "äää"),
+            ("abcdefghijk", "abcdefg"),
+            ("<i>a</i>      <b>b</b>", "a b"),
+        ] {
+            assert_eq!(text_of(html, 7), text, "{html}");
+        }
+        // Ten megabytes each; what is behind the first kilobytes costs nothing, however slow the build.
+        let started = std::time::Instant::now();
+        for piece in ["<p>All work</p>", "&zwnj;", "word ", "é"] {
+            let html = piece.repeat(10 * 1024 * 1024 / piece.len());
+            assert!(text_of(&html, 64 * 1024).len() > 60 * 1024, "{piece}");
         }
         assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
     }
@@ -353,12 +397,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_html_makes_a_panic(html in "[<>/&;!a-z\"'=#x0-9é \\n-]{0,80}") {
-            let _text = text_of(&html);
+            let _text = text_of(&html, usize::MAX);
         }
 
         #[test]
         fn no_tag_is_left(words in "[a-z &;]{0,12}", name in "[a-z]{1,8}", more in "[ a-z=\"]{0,12}") {
-            let text = text_of(&format!("{words}<{name}{more}>{words}</{name}>{words}"));
+            let text = text_of(&format!("{words}<{name}{more}>{words}</{name}>{words}"), usize::MAX);
             prop_assert!(!text.contains('<'), "{text}");
         }
     }

@@ -8,6 +8,8 @@ use crate::{html, wire};
 
 /// The longest subject that is told, in bytes; one line of a mail has half of it.
 const LONGEST_SUBJECT: usize = 2_000;
+/// The longest body, in bytes: the runtime tells no more of one, so what is behind it need not be read.
+const LONGEST_BODY: usize = 64 * 1024;
 /// The longest name of somebody, in bytes.
 const LONGEST_NAME: usize = 256;
 /// The longest address there is, in bytes: RFC 5321, 64 and 255 and the `@` between.
@@ -77,28 +79,38 @@ fn participant(role: &str, recipient: wire::Recipient) -> Option<ActivityPartici
 fn body(body: wire::Body) -> String {
     let content = body.content.unwrap_or_default().0;
     let is_html = !body.content_type.eq_ignore_ascii_case("text");
-    let text = if is_html { html::text_of(&content) } else { content };
-    let mut text = visible(&text);
+    let text = if is_html { html::text_of(&content, LONGEST_BODY) } else { content };
+    let mut text = visible(&text, LONGEST_BODY);
     text.truncate(text.trim_end().len());
     text
 }
 
 /// Text of one line, cut at so many bytes.
 fn line(text: &str, longest: usize) -> String {
-    let mut line = visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = visible(text, usize::MAX).split_whitespace().collect::<Vec<_>>().join(" ");
     line.truncate(line.floor_char_boundary(longest));
     line
 }
 
 /// Text without what is no letter: control characters, and those that have what follows shown backwards, which make one
-/// name look like another.
-fn visible(text: &str) -> String {
-    let shown = |letter: &char| match letter {
-        '\n' | '\t' => true,
-        '\u{202d}' | '\u{202e}' => false,
-        letter => !letter.is_control(),
-    };
-    text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(shown).collect()
+/// name look like another; no more than so many bytes of it.
+fn visible(text: &str, longest: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(longest));
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let letter = match letter {
+            '\r' if letters.peek() == Some(&'\n') => continue,
+            '\r' => '\n',
+            '\u{202d}' | '\u{202e}' => continue,
+            letter if letter.is_control() && !matches!(letter, '\n' | '\t') => continue,
+            letter => letter,
+        };
+        if shown.len() + letter.len_utf8() > longest {
+            break;
+        }
+        shown.push(letter);
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -198,6 +210,16 @@ mod tests {
         );
         assert_eq!((mail.subject.as_str(), mail.url.as_str()), ("Invoice due", ""));
         assert_eq!(mail.body, "<b>1 < 2</b>\n[31mred", "text stays the text that it is");
+    }
+
+    #[test]
+    fn of_a_long_mail_the_beginning_is_kept_whatever_it_is_written_in() {
+        let long = format!("\u{0}{}", "é\r\n".repeat(LONGEST_BODY));
+        for kind in ["text", "html"] {
+            let body = read(json!({"body": {"contentType": kind, "content": long}}), false).body;
+            let told = LONGEST_BODY - 2..=LONGEST_BODY;
+            assert!(told.contains(&body.len()) && body.starts_with('é'), "{kind}: {}", body.len());
+        }
     }
 
     #[test]
