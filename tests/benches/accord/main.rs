@@ -16,6 +16,7 @@ mod stage;
 mod suggest;
 mod sync;
 mod table;
+mod timeline;
 mod up;
 mod vendor;
 
@@ -45,6 +46,9 @@ async fn main() -> Result<ExitCode> {
     report.add("backfill", async { Ok(vec![up::backfill().await?]) }).await;
     report.add("capture", async { Ok(vec![capture::measure().await?]) }).await;
     report.add("salesforce", async { salesforce::measure().await }).await;
+    report.add("mail", async { timeline::mail().await }).await;
+    report.add("timeline", async { timeline::page().await }).await;
+    report.add("clicks", async { timeline::clicks().await }).await;
     report.add("attribution", async { attribution::measure().await }).await;
     report.add("model", async { attribution::measure_again().await }).await;
     report.add("size", async { size::measure().await }).await;

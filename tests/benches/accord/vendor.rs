@@ -54,6 +54,8 @@ pub(crate) struct Rooms {
     pub(crate) api: ConnectionsClient<Channel>,
     pub(crate) key: SecretString,
     pub(crate) channel: Channel,
+    /// Where they answer gRPC.
+    pub(crate) url: String,
     vault: Arc<Vault>,
 }
 
@@ -73,6 +75,7 @@ impl Rooms {
         };
         let identity = identity::start(identity::Config::new(servers.postgres.url()), deps, clock).await?;
         let (listener, channel) = listen().await?;
+        let url = format!("http://{}", listener.local_addr()?);
         let vault = Arc::new(Vault::new(Keyring::generate("bench".parse()?)));
         let runtime = runtime(servers, connector, &channel, &vault, vendor).await?;
         let serving = Server::builder().add_service(identity.grpc()).add_service(runtime.grpc());
@@ -91,7 +94,7 @@ impl Rooms {
         };
         let key = operator.mint_api_key(made.organization_id, key).await?.secret;
         let api = ConnectionsClient::new(channel.clone());
-        Ok(Self { organization: made.organization_id, api, key, channel, vault })
+        Ok(Self { organization: made.organization_id, api, key, channel, url, vault })
     }
 
     /// Starts the connector's runtime once more, after the one before was stopped.
@@ -162,6 +165,13 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Has it do something and says what came of that, from a task of its own.
+    pub(crate) fn ask(&self, what: &str, wish: &Json) -> impl Future<Output = Result<Json>> + Send + 'static {
+        let url = self.url.join(&format!("/_sandbox/{what}"));
+        let (http, wish) = (self.http.clone(), wish.clone());
+        async move { Ok(http.post(url?).json(&wish).send().await?.error_for_status()?.json().await?) }
+    }
+
     /// Asks it for something.
     pub(crate) async fn told(&self, what: &str) -> Result<Json> {
         let url = self.url.join(&format!("/_sandbox/{what}"))?;
@@ -174,8 +184,18 @@ impl Sandbox {
         rooms: &mut Rooms,
         answers: &[(&str, String)],
     ) -> Result<ConnectionId> {
+        self.connect_as(self.vendor, rooms, answers).await
+    }
+
+    /// The same where the connector has another name than the sandbox.
+    pub(crate) async fn connect_as(
+        &self,
+        vendor: &str,
+        rooms: &mut Rooms,
+        answers: &[(&str, String)],
+    ) -> Result<ConnectionId> {
         let begin = BeginAuthorizationRequest {
-            vendor: self.vendor.to_owned(),
+            vendor: vendor.to_owned(),
             return_path: "/settings/integrations".to_owned(),
             connection_id: String::new(),
             site: String::new(),
@@ -186,7 +206,7 @@ impl Sandbox {
         let started = rooms.api.start_authorization(StartAuthorizationRequest { ticket }).await?.into_inner();
         let back = self.agree(started.authorize_url.parse()?, answers).await?;
         let complete = CompleteAuthorizationRequest {
-            vendor: self.vendor.to_owned(),
+            vendor: vendor.to_owned(),
             state: query(&back, "state")?,
             code: query(&back, "code")?,
             browser_nonce: started.browser_nonce,
@@ -208,6 +228,18 @@ impl Sandbox {
         let back = answer.headers().get("location").context("be sent back by the consent page")?;
         Ok(back.to_str()?.parse()?)
     }
+}
+
+/// A connector of a vendor that nobody is connected to, where only the rooms are wanted.
+pub(crate) fn nobody() -> Result<connector_hubspot::HubSpot> {
+    let nowhere = Url::parse("http://127.0.0.1:1")?;
+    Ok(connector_hubspot::HubSpot::new(connector_hubspot::Config {
+        client_id: "bench".to_owned(),
+        client_secret: "bench".into(),
+        base_url: nowhere.clone(),
+        app_url: nowhere,
+        api_version: connector_hubspot::ApiVersion::Classic,
+    }))
 }
 
 /// A free port with a free one after it; nobody else in this process is given either.
