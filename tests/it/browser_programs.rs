@@ -101,8 +101,8 @@ impl Walk {
         chrome.click("#mint").await;
         chrome.find("#secret").await;
         chrome.shoot("33-crm-minted").await;
-        let recipe = chrome.run("return document.getElementById('hubspot').value").await;
-        let recipe = recipe.as_str().expect("a text");
+        let recipe = self.recipe("hubspot").await;
+        let others = (self.recipe("zapier").await, self.recipe("apex").await, self.recipe("curl").await);
         let http = self.house.http();
         let answer = http.get(format!("{}/r/ada-2026", self.house.ready("api_url"))).send().await;
         let answer = answer.expect("the link answers");
@@ -115,11 +115,11 @@ impl Walk {
             "hs_object_id": "7001", "dealstage": "closedwon",
         });
         for _ in 0..2 {
-            assert_eq!(run_action(recipe, &deal), json!({ "outputFields": { "status": 200 } }));
+            assert_eq!(run_action(&recipe, &deal), json!({ "outputFields": { "status": 200 } }));
         }
         let no_amount =
             json!({ "contact_email": "buyer@example.com", "hs_object_id": "7002", "dealstage": "closedwon" });
-        assert_eq!(run_action(recipe, &no_amount), json!({ "outputFields": { "status": 200 } }));
+        assert_eq!(run_action(&recipe, &no_amount), json!({ "outputFields": { "status": 200 } }));
         self.open("/attribution/events?id=7001").await;
         chrome.wait_for_text(".events", "Attributed").await;
         let events = chrome.text(".events").await;
@@ -127,9 +127,80 @@ impl Walk {
         for words in ["4,500.00 USD", "Ada Writes 100% by Last click"] {
             assert!(events.contains(words), "no “{words}” in {events}");
         }
+        self.the_other_recipes_are_taken(&others.0, &others.1, &others.2).await;
         self.open("/settings/crm").await;
         assert!(!chrome.has("#secret").await, "the key is shown once");
         chrome.wait_for_text("[aria-labelledby=keys-title]", "HubSpot").await;
+    }
+
+    async fn recipe(&self, name: &str) -> String {
+        let text = self.chrome.run(&format!("return document.getElementById('{name}').value")).await;
+        text.as_str().expect("a text").to_owned()
+    }
+
+    // R169-R172, R178: each as it is pasted, with the key and the address that are in it.
+    async fn the_other_recipes_are_taken(&self, zapier: &str, apex: &str, curl: &str) {
+        let output = Command::new("sh").args(["-c", curl]).output().expect("there is a shell");
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("curl prints the answer");
+        assert_eq!(answer["attribution"]["status"], "attributed", "{answer}");
+        let sample = answer["eventId"].clone();
+
+        let after = |name: &str| {
+            let line = zapier.lines().find(|line| line.trim_start().starts_with(name)).expect("a line of it");
+            line.trim_start().trim_start_matches(name).trim().to_owned()
+        };
+        let key = after("Authorization").trim_start_matches("Bearer ").to_owned();
+        let mut mapped = json!({ "metadata": {} });
+        let (_, data) = zapier.split_once("Data\n").expect("the mapped data");
+        for line in data.lines() {
+            let name = line.split_whitespace().next().expect("a name");
+            let value = match name {
+                "userId" => json!("buyer@example.com"),
+                "type" => json!(after("type")),
+                "value" => json!("250.00"),
+                "currency" => json!("EUR"),
+                other => json!(format!("zap {other}")),
+            };
+            // This is how Zapier spells a field of a field.
+            match name.split_once("__") {
+                Some((outer, inner)) => mapped[outer][inner] = value,
+                None => mapped[name] = value,
+            }
+        }
+        let answer = self.taken(&after("URL"), &key, &mapped).await;
+        assert_eq!(answer["attribution"]["status"], "attributed", "{answer}");
+        let mapped = answer["eventId"].clone();
+
+        let url = apex.split("post('").nth(1).and_then(|rest| rest.split('\'').next()).expect("an address");
+        let event = apex_map(apex, "events.add(new Map<String, Object>{");
+        let answer = self.taken(url, &key, &json!({ "events": [event] })).await;
+        let result = &answer["results"][0];
+        assert_eq!(
+            (&answer["ok"], &result["attribution"]["status"]),
+            (&json!(true), &json!("attributed")),
+            "{answer}"
+        );
+        let url = url.replace("/events/batch", "/corrections");
+        assert!(apex.contains(&format!("post('{url}'")), "{apex}");
+        for (what, becomes) in [("restore", json!(true)), ("value", json!("12.50")), ("void", json!(true))] {
+            let mut correction = apex_map(apex, &format!("post('{url}', new Map<String, Object>{{"));
+            correction[what] = becomes;
+            correction["idempotencyKey"] = json!(format!("006/1/{what}"));
+            self.taken(&url, &key, &correction).await;
+        }
+        for event in [sample, mapped] {
+            let correction = json!({ "eventId": event, "void": true, "idempotencyKey": "tried" });
+            self.taken(&url, &key, &correction).await;
+        }
+    }
+
+    async fn taken(&self, url: &str, key: &str, body: &Value) -> Value {
+        let answer =
+            self.house.http().post(url).bearer_auth(key).json(body).send().await.expect("it answers");
+        let status = answer.status().as_u16();
+        let answer: Value = answer.json().await.expect("it is JSON");
+        assert_eq!(status, 200, "{answer}");
+        answer
     }
 
     async fn an_event_of_nobody_says_why_it_pays_nobody(&self) {
@@ -246,6 +317,31 @@ impl Walk {
         self.open("/settings/crm").await;
         chrome.wait_for_text("main", "Your role does not allow this").await;
     }
+}
+
+/// A map of the Apex recipe as the JSON that it becomes for a deal with two contacts, of whom the second was identified.
+fn apex_map(apex: &str, from: &str) -> Value {
+    let (_, map) = apex.split_once(from).expect("the recipe has this map");
+    let (map, _) = map.split_once(");").expect("it ends");
+    let mut json = json!({});
+    for line in map.lines() {
+        let Some((name, value)) = line.trim().trim_end_matches(',').split_once(" => ") else { continue };
+        let Some(name) = name.strip_prefix('\'').and_then(|name| name.strip_suffix('\'')) else { continue };
+        json[name] = match value {
+            "emails[0]" => json!("chief@example.com"),
+            "emails" => json!(["chief@example.com", "buyer@example.com"]),
+            "change.amount" => json!(4500.5),
+            "change.currencyCode" => json!("EUR"),
+            "change.id" => json!("006000000000001AAA-EUR"),
+            // A moment ago: the server's own time is as good.
+            "change.at" => Value::Null,
+            text if text.starts_with('\'') => json!(text.trim_matches('\'')),
+            _ if name == "metadata" => json!({ "deal_id": "006000000000001AAA", "stage": "Closed Won" }),
+            _ if name == "idempotencyKey" => json!("006/1"),
+            other => panic!("nobody knows what {other} is"),
+        };
+    }
+    json
 }
 
 /// Runs the action as a HubSpot workflow does, with these input fields; gives what it calls back.

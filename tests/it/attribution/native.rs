@@ -183,6 +183,33 @@ async fn a_deal_that_is_won_in_hubspot_pays_the_partner_of_one_of_its_contacts_a
     assert_whole(&shop, &house).await;
 }
 
+// B8, R120, R122, R124: how the demo ends.
+#[tokio::test]
+async fn the_demo_ends_with_a_deal_that_was_won_in_the_crm_and_the_commission_that_is_approved_for_it() {
+    let house = House::start(Start { companies: 5, deals: 10, contacts: 5, ..Start::default() }).await;
+    let (hubspot, shop) = (house.hubspot(), Shop::open(&house).await);
+    let all = shop.ok("GET", "/commissions", None).await;
+    let [commission] = &all["commissions"].as_array().expect("a list")[..] else { panic!("not one: {all}") };
+    assert_eq!(commission["status"], "approved");
+    let partner = commission["partnerId"].as_str().expect("a partner");
+    let partner = shop.ok("GET", &format!("/partners/{partner}"), None).await;
+    assert_eq!(partner["email"], "grace@harbour.example");
+
+    let events = shop.ok("GET", "/attribution/events", None).await;
+    let [event] = &events["events"].as_array().expect("a list")[..] else { panic!("not one: {events}") };
+    assert_eq!((&event["id"], &event["type"]), (&commission["eventId"], &json!("opportunity_won")));
+    let deal = event["metadata"]["record_id"].as_str().expect("the deal of the sandbox");
+    let property = async |name: &str| hubspot.property("deals", deal, name).await;
+    assert_eq!(property("dealstage").await.as_deref(), Some("closedwon"));
+    let amount: f64 = property("amount").await.and_then(|amount| amount.parse().ok()).expect("an amount");
+    assert_eq!(event["value"].as_f64(), Some(amount));
+    assert_eq!(commission["amount"], format!("{:.2}", amount * 0.15), "of {amount}");
+    let approval = shop.ok("GET", "/ledger/entries", None).await;
+    let kinds = approval["entries"].as_array().expect("a list").iter().map(|entry| entry["kind"].clone());
+    assert_eq!(kinds.collect::<Vec<_>>(), [json!("approval"), json!("accrual")], "{approval}");
+    assert_whole(&shop, &house).await;
+}
+
 // B8, R120, R122, R125, mistake 11
 #[tokio::test]
 async fn an_opportunity_that_is_won_in_salesforce_pays_in_its_currency_and_follows_the_opportunity() {
