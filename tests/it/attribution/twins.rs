@@ -38,7 +38,7 @@ async fn all_at_once(clients: &[Shop], path: &str, key: &str, body: &Value) -> V
     let call = |number: usize| async move {
         loop {
             match clients[number % CLIENTS].keyed(path, key, body).await {
-                (503, _) => tokio::time::sleep(Duration::from_millis(500)).await,
+                (503 | 504, _) => tokio::time::sleep(Duration::from_millis(500)).await,
                 answer => return answer,
             }
         }
