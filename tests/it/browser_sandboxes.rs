@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use model::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use testkit::eventually;
 use tests::{Chrome, House, Start};
@@ -109,7 +110,7 @@ async fn browser_walks_from_a_meeting_to_its_transcript_on_the_page_of_the_partn
 
 /// Two hours ago, with a guest from the partner.
 async fn a_meeting_was_held(house: &House) {
-    let start = Timestamp::now() - SignedDuration::from_hours(2);
+    let start = SystemClock.now() - SignedDuration::from_hours(2);
     let time = |at: Timestamp| json!({ "dateTime": at.to_string(), "timeZone": "Europe/Zurich" });
     let meeting = json!({
         "summary": "Quarterly review", "start": time(start), "end": time(start + SignedDuration::from_mins(30)),

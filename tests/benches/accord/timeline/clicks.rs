@@ -138,8 +138,8 @@ async fn posted(sandbox: &Sandbox, servers: &Servers, rooms: &mut Rooms) -> Resu
     let message = found["messages"][0].clone();
     let ts = message["ts"].as_str().context("find the message")?.to_owned();
     let blocks = message["blocks"].as_array().context("find the blocks")?.iter();
-    let buttons = blocks.filter_map(|block| block["elements"][0]["action_id"].as_str());
-    let action = buttons.last().context("find the button")?;
+    let mut buttons = blocks.filter_map(|block| block["elements"][0]["action_id"].as_str());
+    let action = buttons.next_back().context("find the button")?;
     Ok(json!({ "team": team, "channel": channel, "ts": ts, "user": user, "action_id": action }))
 }
 

@@ -97,7 +97,6 @@ impl Answered {
             ("bodies", self.delivered.len(), 5),
             ("deals", self.won.len(), 4),
         ];
-        eprintln!("{counts:?}");
         for (what, count, least) in counts {
             assert!(count >= least, "too few {what} to say anything: {count}");
         }

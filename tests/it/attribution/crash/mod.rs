@@ -84,7 +84,6 @@ fn is_said(status: u16) -> bool {
 async fn crash_between_any_two_steps_loses_nothing_that_was_answered_and_pays_nothing_twice() {
     let seed =
         std::env::var("ACCORD_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    eprintln!("seed {seed}: set ACCORD_SEED to run the same kills again");
     let settings = vec![("ACCORD_PRIVATE_WEBHOOKS", "true".to_owned())];
     let mut house =
         House::start(Start { companies: 5, deals: 5, association_seconds: 2, settings, ..Start::default() })
@@ -114,7 +113,6 @@ async fn crash_between_any_two_steps_loses_nothing_that_was_answered_and_pays_no
     wait_until_whole(&story).await;
     let told = house.operator(&["ledger", "verify"]);
     assert!(told.contains(": whole, ") && !told.contains("DIFFERENT"), "{told}");
-    eprintln!("all but the deals is as it was answered");
     answered.deals_are_events(&shop, &rule.id).await;
     wait_until_whole(&story).await;
     assert!(!house.log().contains("panicked"), "something panicked: {}", house.log());
@@ -127,7 +125,6 @@ async fn kill_one(house: &mut House, story: &Story, victim: &str, rng: &mut StdR
         eventually(Duration::from_secs(60), "a change of the model to be under way", is_changing).await;
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..400))).await;
         story.is_still.store(true, Ordering::Relaxed);
-        eprintln!("kill -9 accord");
         house.kill();
         house.start_again().await;
         let moved = (story.shop().moved_to(house), house.hubspot());
@@ -138,7 +135,6 @@ async fn kill_one(house: &mut House, story: &Story, victim: &str, rng: &mut StdR
     story.is_still.store(true, Ordering::Relaxed);
     let is_done = || async { (!story.is_changing.load(Ordering::Relaxed)).then_some(()) };
     eventually(Duration::from_secs(60), "the change of the model to be done", is_done).await;
-    eprintln!("kill -9 {victim}");
     for pid in house.servers(victim) {
         // It may have ended by itself a moment ago, because what it depends on was killed.
         let _ = kill(pid, Signal::SIGKILL);
