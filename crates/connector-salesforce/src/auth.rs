@@ -110,7 +110,7 @@ pub(crate) async fn account(config: &Config, session: &Session) -> Result<Accoun
     let info = token_info(config, client).await?;
     let scopes: Vec<String> = info.scope.split_whitespace().map(str::to_owned).collect();
     let missing: Vec<MissingScope> = missing_scopes(&scopes).collect();
-    let known = Account {
+    let mut known = Account {
         id: organization_of(&info.sub).to_owned(),
         name: "Salesforce".to_owned(),
         tier: None,
@@ -124,15 +124,13 @@ pub(crate) async fn account(config: &Config, session: &Session) -> Result<Accoun
     let organization = match organization(client).await {
         Ok(organization) => organization,
         Err(error) if error::is_api_disabled(&error) => {
-            let mut known = known;
             known.missing.push(MissingScope { scope: "API Enabled".to_owned(), consequence: error.message });
             return Ok(known);
         }
         Err(error) => return Err(error),
     };
     let global = client.global().await?;
-    let mut missing = known.missing;
-    missing.extend(missing_rights(&global.read()?));
+    known.missing.extend(missing_rights(&global.read()?));
     let mut notices = Vec::new();
     let tier = organization.organization_type;
     if tier.as_deref().is_some_and(|tier| EDITIONS_WITH_EVENTS.iter().all(|edition| !tier.contains(edition)))
@@ -145,7 +143,7 @@ pub(crate) async fn account(config: &Config, session: &Session) -> Result<Accoun
     let instance = organization.instance_name.unwrap_or_default();
     let name =
         if organization.name.is_empty() { format!("Salesforce {instance}") } else { organization.name };
-    Ok(Account { id: organization.id, name, tier, scopes: known.scopes, missing, notices })
+    Ok(Account { id: organization.id, name, tier, notices, ..known })
 }
 
 /// What the token is good for. One that is over is renewed, where it can be.

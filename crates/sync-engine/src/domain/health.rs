@@ -1,5 +1,7 @@
 //! Sync lag in buckets, so that percentiles of any span are sums.
 
+use super::sync::Effect;
+
 /// Upper bounds of the lag buckets in milliseconds; the last bucket is open.
 pub(crate) const BOUNDS_MS: [i64; 19] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 45_000, 60_000, 120_000, 300_000,
@@ -23,6 +25,14 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
+    /// Counts what came of one step.
+    pub(crate) fn count(&mut self, effect: &Effect) {
+        self.echoes += i64::try_from(effect.echoes).unwrap_or(i64::MAX);
+        self.conflicts += i64::try_from(effect.conflicts.len()).unwrap_or(i64::MAX);
+        self.failed += i64::from(!effect.troubles.is_empty());
+        self.applied += i64::from(effect.touched && effect.troubles.is_empty());
+    }
+
     /// Counts one change that became visible this long after it was made.
     pub(crate) fn lag(&mut self, lag_ms: i64) {
         count(&mut self.lag_buckets, &mut self.lag_max_ms, lag_ms);

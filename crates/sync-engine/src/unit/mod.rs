@@ -454,15 +454,11 @@ impl Unit {
         effect: Effect,
         cause: &Arc<Cause>,
     ) {
-        let activity = self.activity_of(mapping);
-        activity.echoes += i64::try_from(effect.echoes).unwrap_or(i64::MAX);
-        activity.conflicts += i64::try_from(effect.conflicts.len()).unwrap_or(i64::MAX);
-        activity.failed += i64::from(!effect.troubles.is_empty());
         if effect.disguised {
             let (connection, object) = (mapping.mapping.connection, &mapping.mapping.vendor_object);
             tracing::debug!(%connection, object, "the vendor calls ours what somebody else edited: it is taken as theirs");
         }
-        activity.applied += i64::from(effect.touched && effect.troubles.is_empty());
+        self.activity_of(mapping).count(&effect);
         for field in effect.cleared {
             self.cleared.insert((link, field));
         }
