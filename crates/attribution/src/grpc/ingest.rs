@@ -325,7 +325,7 @@ pub(super) fn said(
         other_user_ids: Vec::new(),
     };
     let key = key::of_webhook(&repeat(url, &reading.event_type, known));
-    Ok(NewEvent { key: Some(key), ..new_event(&asker, event, now)? })
+    new_event(&asker, event, Some(key), now)
 }
 
 /// What a repeat of an event of this type is recognized by.

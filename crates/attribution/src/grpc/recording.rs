@@ -50,7 +50,7 @@ impl Service {
             let read = match self.whose(asker, &event).await? {
                 Ok(user_id) => {
                     event.user_id = user_id.unwrap_or(event.user_id);
-                    new_event(asker, event, now)
+                    new_event(asker, event, None, now)
                 }
                 Err(refusal) => Err(refusal),
             };
@@ -251,7 +251,13 @@ fn recorded_event(answer: Answer) -> Result<wire::event_answer::Answer, Error> {
     Ok(wire::event_answer::Answer::Recorded(recorded))
 }
 
-pub(super) fn new_event(asker: &Asker, event: wire::NewEvent, now: Timestamp) -> Result<NewEvent, Refusal> {
+/// The event that somebody tells of. A repeat is recognized by `known`, or by what the event says of itself.
+pub(super) fn new_event(
+    asker: &Asker,
+    event: wire::NewEvent,
+    known: Option<Uuid>,
+    now: Timestamp,
+) -> Result<NewEvent, Refusal> {
     let user_id = text::required("user_id", &event.user_id, LONGEST_ID)?;
     let kind = text::required("type", &event.r#type, LONGEST_ID)?;
     let currency = text::currency("currency", &event.currency)?;
@@ -272,7 +278,7 @@ pub(super) fn new_event(asker: &Asker, event: wire::NewEvent, now: Timestamp) ->
         credential: &asker.credential_id,
     };
     let object = serde_json::from_str(&metadata).unwrap_or_default();
-    let key = key::of(&named, &object);
+    let key = known.or_else(|| key::of(&named, &object));
     let dated = ts.zip(key).map(|(ts, key)| key::event_id(asker.organization, ts, key));
     let conversion = Conversion {
         id: dated.unwrap_or_else(|| ConversionId::generate(now)),
