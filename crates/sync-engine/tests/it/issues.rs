@@ -239,6 +239,24 @@ async fn issues_are_filtered_counted_and_changed_together() {
     .await;
 }
 
+// R112, B16
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_want_of_another_field_is_an_issue_and_is_not_asked_again_at_once() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    world.deliver(&[world.edited("1", &[("name", "One"), ("phone", "1"), ("city", "")])]).await;
+    let record = world.company_with("1", "phone", "1").await;
+    world.edit(&record.id, &[("phone", "2")]).await;
+    let asked = world.write(0).await;
+    assert_eq!(asked.fields, texts(&[("phone", "2")]));
+    world.answer(&asked, rejected(Some("city"))).await;
+    world.settled().await;
+    assert_eq!(world.writes().len(), 1, "nothing changed since");
+    let issues = world.issues().await;
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert_eq!((&*issues[0].record_id, &*issues[0].field), (&*record.id, ""), "{issues:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_vendors_words_are_told_without_personal_values() {
     let world = World::new().await;

@@ -188,7 +188,9 @@ fn refused(
 ) -> Option<String> {
     let repointed =
         field.is_some_and(|field| link.fields.values().any(|state| state.was.as_deref() == Some(field)));
-    let is_named = |state: &Field| Some(state.of.as_str()) == field && state.was.is_none();
+    // A field of which nothing was asked is not what was refused: what was asked is, for want of it.
+    let is_named =
+        |state: &Field| Some(state.of.as_str()) == field && state.was.is_none() && state.pending.is_some();
     let named = link.fields.iter().find(|(_, state)| is_named(state)).map(|(name, _)| name.clone());
     // A write of no field was to archive it.
     if record.archived_at.is_some() && link.fields.values().all(|state| state.asked != Some(write)) {
