@@ -120,6 +120,7 @@ async fn an_organization_is_lived_with_from_a_bulk_history_to_an_edition_without
     a_locked_row_is_tried_again(&place).await;
     what_a_rule_refuses_is_an_issue_in_its_words(&place).await;
     what_a_duplicate_rule_refuses_is_an_issue_and_is_made_once(&place).await;
+    what_lacks_a_required_field_is_an_issue_until_it_has_it(&place).await;
     the_calls_of_the_day_are_told(&place).await;
     without_events_it_is_polled_and_says_so(&place).await;
 }
@@ -204,6 +205,20 @@ async fn what_a_duplicate_rule_refuses_is_an_issue_and_is_made_once(place: &Plac
     place.wait_for_no_issue(&contact).await;
     let twins = place.org.query("SELECT Id FROM Contact WHERE LastName = 'Twin'").await;
     assert_eq!(twins.len(), 1, "it was made once");
+}
+
+async fn what_lacks_a_required_field_is_an_issue_until_it_has_it(place: &Place) {
+    let lead = json!({ "last_name": "Homeless", "email": "lead@homeless.example" });
+    let lead = place.create("lead", lead).await;
+    let issue = place.wait_for_issue(&lead, "fields that Salesforce requires are missing: Company").await;
+    assert_eq!(issue["category"], "validation", "{issue}");
+    place.house.edit("lead", &lead, json!({ "company_name": "Homeless Ltd" })).await;
+    // What was refused before waits for a person, who tries all of it again.
+    let issue = place.wait_for_issue(&lead, "fields that Salesforce requires are missing: LastName").await;
+    let retry = format!("/api/v1/issues/{}/retry", issue["id"].as_str().expect("an id"));
+    place.house.ok("POST", &retry, None).await;
+    place.wait_until_linked_as("lead", &lead, "in_sync").await;
+    place.wait_for_no_issue(&lead).await;
 }
 
 async fn the_calls_of_the_day_are_told(place: &Place) {
