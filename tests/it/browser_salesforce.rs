@@ -150,6 +150,8 @@ impl Walk {
         chrome.open(&self.page(&path.replace('"', ""))).await;
         chrome.wait_for_text("main", "Account").await;
         chrome.find("svg").await;
+        // What Salesforce says is left of its calls of the day.
+        chrome.wait_for_text("#api-calls", "of 100,000 left of the day").await;
         chrome.shoot("38-salesforce-health").await;
     }
 

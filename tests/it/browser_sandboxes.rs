@@ -108,6 +108,22 @@ async fn browser_walks_from_a_meeting_to_its_transcript_on_the_page_of_the_partn
     chrome.close().await;
 }
 
+// R30, R246
+#[tokio::test]
+async fn browser_connects_microsoft_365_from_its_card_by_the_consent_page() {
+    let house = House::start(Start { companies: 2, deals: 1, ..Start::default() }).await;
+    let chrome = owner(&house).await;
+    connects(&house, &chrome, "m365", "#accept").await;
+    chrome.shoot("67-m365-connected").await;
+    chrome.click("#open-m365").await;
+    chrome.wait_for_text("#connection", "Active").await;
+    let entry = house.wait_for_audit("action=activity.told").await;
+    let summary = entry["summary"].as_str().expect("an entry has a summary");
+    assert!(summary.ends_with("e-mail was read from Microsoft 365"), "{summary}");
+    assert!(!house.log().contains("panicked"), "something panicked: {}", house.log());
+    chrome.close().await;
+}
+
 /// Two hours ago, with a guest from the partner.
 async fn a_meeting_was_held(house: &House) {
     let start = SystemClock.now() - SignedDuration::from_hours(2);

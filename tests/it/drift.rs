@@ -195,3 +195,78 @@ async fn everybody_is_told(house: &House, mapping: &str) {
     let shown = house.ok("GET", &format!("/api/v1/mappings/{mapping}"), None).await;
     assert_eq!(shown["state"], "active", "the mapping goes on");
 }
+
+// R24, R62, R112: nothing but the stream tells of it.
+#[tokio::test]
+async fn a_mapped_field_that_salesforce_loses_in_mid_stream_pauses_alone_and_nothing_is_lost() {
+    let house = House::start(Start { companies: 1, deals: 0, accounts: 4, ..Start::default() }).await;
+    let (org, connection) = (house.salesforce(), house.connection_to("salesforce").await);
+    let rank = json!({ "object": "Account", "name": "Rank__c", "type": "Text", "length": 20 });
+    org.control("POST", "field", rank.clone()).await;
+    let refresh = format!("/api/v1/connections/{connection}/refresh-schema");
+    house.ok("POST", &refresh, None).await;
+    let mapping = account_mapping(&house).await;
+    choose(&house, &mapping, "ticker", "Rank__c").await;
+    house.apply_changes(&mapping).await;
+    house.wait_for_streams(&connection, &["Account"]).await;
+    let accounts = org.query("SELECT Id FROM Account ORDER BY Id").await;
+    let account = |at: usize| accounts[at]["Id"].as_str().expect("an id").to_owned();
+    org.edit("Account", &account(0), json!({ "Rank__c": "gold" })).await;
+    wait_for_account(&house, &account(0), "ticker", "gold").await;
+
+    // The last value, the end of the field, and what comes after it follow each other in the stream.
+    org.edit("Account", &account(1), json!({ "Rank__c": "silver" })).await;
+    org.control("DELETE", "field", rank.clone()).await;
+    for at in [1, 2, 3] {
+        org.edit("Account", &account(at), json!({ "Phone": format!("+41 31 000 00 2{at}") })).await;
+    }
+    for at in [1, 2, 3] {
+        wait_for_account(&house, &account(at), "phone", &format!("+41 31 000 00 2{at}")).await;
+    }
+    let drift = wait_for_drift(&house, &mapping, "ticker", "removed", false).await;
+    assert_eq!(drift["message"], "Rank__c is gone");
+    house.wait_for_audit("action=schema.drift_detected").await;
+    let shown = house.ok("GET", &format!("/api/v1/mappings/{mapping}"), None).await;
+    assert_eq!(shown["state"], "active", "its neighbours go on");
+    house.wait_for_streams(&connection, &["Account"]).await;
+    // What we knew stays, and ours goes on to be written but for the field that is gone.
+    let kept = wait_for_account(&house, &account(0), "ticker", "gold").await;
+    let id = kept["id"].as_str().expect("an id");
+    house.edit("company", id, json!({ "ticker": "bronze", "address_city": "Visby" })).await;
+    let city = format!("SELECT BillingCity FROM Account WHERE Id = '{}'", account(0));
+    eventually(WAIT, "the city to be there", || async {
+        (org.query(&city).await[0]["BillingCity"] == "Visby").then_some(())
+    })
+    .await;
+
+    // What is edited before it is resumed is read then, and nothing that is edited meanwhile falls between that and what is
+    // pushed again.
+    org.control("POST", "field", rank).await;
+    org.edit("Account", &account(3), json!({ "Rank__c": "platinum" })).await;
+    house.ok("POST", &refresh, None).await;
+    wait_for_drift(&house, &mapping, "ticker", "removed", true).await;
+    let resume = json!({ "action": "resume" });
+    house.ok("PATCH", &format!("/api/v1/mappings/{mapping}/fields/ticker"), Some(resume)).await;
+    org.edit("Account", &account(2), json!({ "Rank__c": "copper" })).await;
+    wait_for_account(&house, &account(3), "ticker", "platinum").await;
+    wait_for_account(&house, &account(2), "ticker", "copper").await;
+    let list = house.ok("GET", "/api/v1/issues?category=schema_drift&state=open", None).await;
+    assert_eq!(list["data"], json!([]));
+}
+
+async fn account_mapping(house: &House) -> String {
+    let mappings = house.ok("GET", "/api/v1/mappings", None).await;
+    let mut mappings = mappings["data"].as_array().expect("a list").iter();
+    let found = mappings.find(|mapping| mapping["vendor_object"] == "Account").expect("it is mapped");
+    found["id"].as_str().expect("an id").to_owned()
+}
+
+/// The record of an account, once a field of it has this value.
+async fn wait_for_account(house: &House, account: &str, field: &str, value: &str) -> Value {
+    let linked = format!("/api/v1/records/company?vendor=salesforce&vendor_id={account}");
+    eventually(WAIT, &format!("{account} to have the {field} {value}"), || async {
+        let found = house.ok("GET", &linked, None).await["data"][0].clone();
+        (found["fields"][field] == value).then_some(found)
+    })
+    .await
+}

@@ -80,10 +80,10 @@ const MAX_FUNCTION_LINES: usize = 70;
 const MAX_VENDOR_LINES: usize = 1_500;
 
 /// Parts of the tree with a budget of their own, and why it is what it is. A file counts for the longest path that it is in.
-const BUDGETS: [(&str, usize, &str); 6] = [
+const BUDGETS: [(&str, usize, &str); 8] = [
     (
         "crates/model/src",
-        3_000,
+        3_040,
         "a language that everybody speaks is read in one sitting; a quarter of it is what the public events say, field by field",
     ),
     ("crates/chassis/src", 500, "a shell: whoever wants more in it wants a room"),
@@ -103,6 +103,17 @@ const BUDGETS: [(&str, usize, &str); 6] = [
         "as much again as another vendor: beside polling there are bulk queries and a gRPC stream of binary events, with an own \
          decoder for a fifth of it; writes go out in three ways; fields are added and opened to the user who connected; 300 \
          lines spell its JSON, 200 its errors",
+    ),
+    (
+        "crates/connector-google-calendar/src",
+        1_700,
+        "two APIs, Calendar and Meet, each with its own listings and words for failures, and push channels",
+    ),
+    (
+        "crates/connector-m365/src",
+        1_900,
+        "a fifth of it makes text of whatever HTML a mail is; beside the delta of folders it sends mail, knows what machines answer, \
+         and has change notifications",
     ),
     (
         "crates/connector-hubspot/src",

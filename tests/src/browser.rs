@@ -50,10 +50,15 @@ impl Browser {
         self.answer(consent, &[("portal_id", &portal_id), ("decision", decision)]).await
     }
 
-    async fn answer(&self, consent: &Url, answers: &[(&str, &str)]) -> Url {
-        let page = self.get(consent.clone()).await.text().await.expect("the page has an end");
-        let mut form = hidden_fields(&page);
-        form.extend(answers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    /// Sends the form of any vendor's consent page, with these fields. Gives the address that the vendor sends the browser
+    /// back to, which it may do without asking anything.
+    pub async fn answer(&self, consent: &Url, fields: &[(&str, &str)]) -> Url {
+        let page = self.get(consent.clone()).await;
+        if let Some(back) = location(&page) {
+            return back;
+        }
+        let mut form = hidden_fields(&page.text().await.expect("the page has an end"));
+        form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut action = consent.clone();
         action.set_query(None);
         let answer = self.0.post(action).form(&form).send().await.expect("the sandbox answers");

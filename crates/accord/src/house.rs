@@ -315,7 +315,8 @@ impl House {
             shutdown: self.shutdown.clone(),
             tasks: self.tasks.clone(),
         };
-        let running = crm::start(crm::Config::new(&plan.database_url), deps).await?;
+        let running =
+            crm::start(crm::Config::new(&plan.database_url, plan.public_api_url.as_str()), deps).await?;
         routes.add_service(running.grpc());
         let ready = move || {
             let running = running.clone();

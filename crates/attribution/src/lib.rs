@@ -17,6 +17,7 @@ mod store;
 mod terms;
 mod text;
 mod transfers;
+mod turns;
 mod verify;
 mod webhooks;
 mod writer;

@@ -70,6 +70,7 @@ fn streams(replicas: usize) -> [Config; 5] {
                 subject::ALL_ACTIVITIES,
                 subject::ALL_POSTED,
                 subject::ALL_INTERACTIONS,
+                subject::ALL_MAILED,
             ]
             .map(str::to_owned)
             .into(),
@@ -78,7 +79,7 @@ fn streams(replicas: usize) -> [Config; 5] {
         ),
         stream(
             subject::WRITES,
-            ["write.>", "post.>", "answer.>"].map(str::to_owned).into(),
+            ["write.>", "post.>", "answer.>", "mail.>"].map(str::to_owned).into(),
             Duration::ZERO,
             RetentionPolicy::WorkQueue,
         ),

@@ -6,9 +6,10 @@
 //! | Stream | Subjects | Kept |
 //! |---|---|---|
 //! | CHANGES | `change.{org}.{vendor}.{object}`, `written.{org}.{vendor}.{object}`, `activity.{org}.{vendor}` | 7 days |
-//! | | `posted.{org}.{vendor}`, `interaction.{org}.{vendor}` | |
+//! | | `posted.{org}.{vendor}`, `interaction.{org}.{vendor}`, `mailed.{org}.{vendor}` | |
 //! | WRITES | `write.{vendor}.{partition}.{org}.{object}` | until acknowledged |
 //! | | `post.{vendor}.{partition}.{org}`, `answer.{vendor}.{partition}.{org}` | |
+//! | | `mail.{vendor}.{partition}.{org}` | |
 //! | EVENTS | `{noun}.{org}.{rest}` of the nouns in [`EVENT_NOUNS`]; public | 30 days |
 //! | DEAD | `dead.{stream}.{consumer}` | 90 days |
 //! | ADVISORIES | the server's own notice that a message ran out of deliveries | until handled |
@@ -36,6 +37,8 @@ pub const ALL_ACTIVITIES: &str = "activity.>";
 pub const ALL_POSTED: &str = "posted.>";
 /// Filter: all that people did with messages at vendors.
 pub const ALL_INTERACTIONS: &str = "interaction.>";
+/// Filter: every answer of a vendor to a mail that it was asked to send.
+pub const ALL_MAILED: &str = "mailed.>";
 /// Filter: every changed record.
 pub const ALL_RECORDS: &str = "record.>";
 
@@ -130,6 +133,24 @@ pub fn answers_of(vendor: &str, partition: u32) -> String {
     format!("answer.{}.{partition}.>", token(vendor))
 }
 
+/// WRITES: a vendor is asked to send a mail; the partition is that of the connection, see [`partition`].
+#[must_use]
+pub fn mail(vendor: &str, partition: u32, org: &OrganizationId) -> String {
+    format!("mail.{}.{partition}.{org}", token(vendor))
+}
+
+/// Filter: the mails to send of one partition of a vendor.
+#[must_use]
+pub fn mails_of(vendor: &str, partition: u32) -> String {
+    format!("mail.{}.{partition}.>", token(vendor))
+}
+
+/// CHANGES: a vendor answered a mail that it was asked to send.
+#[must_use]
+pub fn mailed(org: &OrganizationId, vendor: &str) -> String {
+    format!("mailed.{org}.{}", token(vendor))
+}
+
 /// CHANGES: a vendor answered a message that it was asked to post.
 #[must_use]
 pub fn posted(org: &OrganizationId, vendor: &str) -> String {
@@ -218,8 +239,8 @@ pub fn events_of(org: &OrganizationId) -> Vec<String> {
 #[must_use]
 pub fn stream_of(subject: &str) -> Option<&'static str> {
     match subject.split('.').next()? {
-        "change" | "written" | "activity" | "posted" | "interaction" => Some(CHANGES),
-        "write" | "post" | "answer" => Some(WRITES),
+        "change" | "written" | "activity" | "posted" | "interaction" | "mailed" => Some(CHANGES),
+        "write" | "post" | "answer" | "mail" => Some(WRITES),
         "dead" => Some(DEAD),
         noun if EVENT_NOUNS.contains(&noun) => Some(EVENTS),
         _ => None,
@@ -278,6 +299,8 @@ mod tests {
         assert_eq!(stream_of(&interaction(&org, "slack")), Some(CHANGES));
         assert_eq!(stream_of(&post("slack", 3, &org)), Some(WRITES));
         assert_eq!(stream_of(&answer("slack", 3, &org)), Some(WRITES));
+        assert_eq!(stream_of(&mail("m365", 3, &org)), Some(WRITES));
+        assert_eq!(stream_of(&mailed(&org, "m365")), Some(CHANGES));
         assert_eq!(stream_of(&dead("EVENTS", "audit")), Some(DEAD));
         assert_eq!(stream_of(CACHE_IDENTITY_REVOKED), None);
         for noun in EVENT_NOUNS {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use connector::{
     Account, ActivityPage, AuthorizeRequest, Capabilities, Change, Connector, Error, ErrorKind, Fetch, Grant,
-    LimitHint, Page, RateClass, Request, Response, Session, VendorInfo,
+    LimitHint, Page, Pusher, RateClass, Request, Response, Session, VendorInfo,
 };
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -87,6 +87,10 @@ impl Connector for GoogleCalendar {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn pusher(&self) -> Option<&dyn Pusher> {
+        Some(self)
     }
 
     fn base_url(&self) -> &Url {

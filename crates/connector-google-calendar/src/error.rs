@@ -33,6 +33,10 @@ pub(crate) fn check(response: &Response) -> Result<(), Error> {
         // A token that is no token at all, as after a restore from elsewhere.
         400 if at_position(api) => position_lost(),
         400 => said(ErrorKind::Protocol, "Google does not understand the request"),
+        // Of an address that is to be told of changes.
+        401 if reason.contains("webhookUrl") => {
+            said(ErrorKind::Validation, "Google does not take the address")
+        }
         401 => plain(ErrorKind::TokenExpired, "Google does not accept the access token"),
         403 => forbidden(reason, &response.headers, &said),
         404 => plain(ErrorKind::NotFound, "Google has no such thing, or hides it from the account"),

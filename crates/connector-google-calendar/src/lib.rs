@@ -8,6 +8,7 @@ mod connector;
 mod error;
 mod meeting;
 mod position;
+mod push;
 mod transcript;
 mod transcripts;
 mod wire;

@@ -59,6 +59,7 @@ fn activity(event: &Event, version: Timestamp, at: Timestamp) -> Activity {
         thread: event.recurring_event_id.clone().unwrap_or_default(),
         url: event.html_link.clone().unwrap_or_default(),
         participants: participants(event),
+        automatic: "",
     }
 }
 

@@ -55,6 +55,7 @@ impl Said<'_> {
                 thread: self.event.id.clone(),
                 url: self.transcript.docs_destination.export_uri.clone(),
                 participants: participants.clone(),
+                automatic: "",
             }
         };
         parts.into_iter().enumerate().map(activity).collect()

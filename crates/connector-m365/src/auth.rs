@@ -16,17 +16,21 @@ pub(crate) const LOGIN: &str = "login";
 
 const READ_USER: &str = "User.Read";
 const READ_MAIL: &str = "Mail.Read";
+const WRITE_MAIL: &str = "Mail.ReadWrite";
+const SEND_MAIL: &str = "Mail.Send";
 
 const NO_USER: &str =
     "Accord cannot see whose mailbox this is: allow it to sign you in and read your profile (User.Read)";
 const NO_MAIL: &str = "Accord cannot read mail, so nothing is logged: allow it to read your mail";
+const NO_SENDING: &str = "Accord reads this mailbox and cannot send from it, so sequences and campaigns do not: connect it again and \
+                          allow it to write and send mail (Mail.ReadWrite and Mail.Send)";
 
 pub(crate) fn authorize_url(config: &Config, request: &AuthorizeRequest<'_>) -> Url {
     let mut url = request.login_url.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(["oauth2", "v2.0", "authorize"]);
     }
-    let scopes = ["offline_access", READ_USER, READ_MAIL].join(" ");
+    let scopes = ["offline_access", READ_USER, READ_MAIL, WRITE_MAIL, SEND_MAIL].join(" ");
     url.query_pairs_mut()
         .append_pair("client_id", &config.client_id)
         .append_pair("response_type", "code")
@@ -104,13 +108,25 @@ pub(crate) async fn account(session: &Session) -> Result<Account, Error> {
         _ => error,
     })?;
     let user: wire::User = user.read()?;
-    let (mut scopes, mut missing) = (vec![READ_USER.to_owned()], Vec::new());
+    let (mut scopes, mut missing, mut notices) = (vec![READ_USER.to_owned()], Vec::new(), Vec::new());
     match client.look().await {
         Ok(_) => scopes.push(READ_MAIL.to_owned()),
         Err(error) if error.kind == ErrorKind::Permission && !error::is_without_mailbox(&error) => {
             missing.push(MissingScope { scope: READ_MAIL.to_owned(), consequence: NO_MAIL.to_owned() });
         }
         Err(error) => return Err(error),
+    }
+    // Who does not allow it is read all the same.
+    let may = client.may_write_and_send().await?;
+    scopes.extend(
+        [WRITE_MAIL, SEND_MAIL]
+            .into_iter()
+            .zip(may)
+            .filter(|(_, may)| *may)
+            .map(|(scope, _)| scope.to_owned()),
+    );
+    if may != [true, true] {
+        notices.push(NO_SENDING.to_owned());
     }
     let names = [user.mail, user.user_principal_name, user.display_name].into_iter().flatten();
     let name = names.map(|name| name.0).find(|name| !name.is_empty());
@@ -120,7 +136,7 @@ pub(crate) async fn account(session: &Session) -> Result<Account, Error> {
         tier: None,
         scopes,
         missing,
-        notices: Vec::new(),
+        notices,
     })
 }
 
@@ -151,7 +167,7 @@ mod tests {
         assert_eq!(url.path(), "/common/oauth2/v2.0/authorize");
         let pairs: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
         assert_eq!(pairs["state"], "s+1");
-        assert_eq!(pairs["scope"], "offline_access User.Read Mail.Read");
+        assert_eq!(pairs["scope"], "offline_access User.Read Mail.Read Mail.ReadWrite Mail.Send");
         assert_eq!(pairs["redirect_uri"], "https://a.example/cb?x=1");
         assert_eq!(
             (pairs["code_challenge"].as_str(), pairs["code_challenge_method"].as_str()),

@@ -7,7 +7,7 @@ use std::{
 use async_trait::async_trait;
 use connector::{
     Account, ActivityPage, AuthorizeRequest, Capabilities, Change, Connector, Error, ErrorKind, Fetch, Grant,
-    LimitHint, Login, Page, RateClass, Request, Response, Session, VendorInfo,
+    LimitHint, Login, Mailer, Page, Pusher, RateClass, Request, Response, Session, VendorInfo,
 };
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     ],
 };
 
-/// Microsoft 365: the mail of a mailbox, told as activities.
+/// Microsoft 365: the mail of a mailbox, told as activities, and mail that goes out through it.
 #[derive(Clone, Debug)]
 pub struct M365 {
     config: Config,
@@ -68,7 +68,7 @@ impl M365 {
     }
 
     /// The addresses of the mailbox. They are asked for once: who changes theirs is known by the new ones after a restart.
-    async fn own_addresses(&self, session: &Session) -> Result<Arc<[String]>, Error> {
+    pub(crate) async fn own_addresses(&self, session: &Session) -> Result<Arc<[String]>, Error> {
         let account = session.account_id();
         if let Some(own) = self.own.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
             return Ok(Arc::clone(own));
@@ -96,7 +96,7 @@ impl Connector for M365 {
         VendorInfo {
             name: "m365",
             label: "Microsoft 365",
-            summary: "Logs the mail of a mailbox, received and sent, on the timelines of the people and companies it is with.",
+            summary: "Logs the mail of a mailbox, received and sent, on the timelines of the people and companies it is with, and sends mail from it.",
             logins: &LOGINS,
             own_login: Some("Tenant"),
         }
@@ -108,6 +108,14 @@ impl Connector for M365 {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn mailer(&self) -> Option<&dyn Mailer> {
+        Some(self)
+    }
+
+    fn pusher(&self) -> Option<&dyn Pusher> {
+        Some(self)
     }
 
     fn base_url(&self) -> &Url {

@@ -22,11 +22,12 @@ const WITHOUT_MAILBOX: [&str; 4] = [
 /// Codes of a position that Microsoft does not know any more.
 const LOST: [&str; 4] =
     ["syncstatenotfound", "syncstateinvalid", "errorinvalidsyncstatedata", "resyncrequired"];
-const TOO_MANY: [&str; 5] = [
+const TOO_MANY: [&str; 6] = [
     "applicationthrottled",
     "toomanyrequests",
     "activitylimitreached",
     "errorexceededmessagelimit",
+    "errormessagesubmissionblocked",
     "errortoomanyobjectsopened",
 ];
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod auth;
+mod automatic;
 mod client;
 mod config;
 mod connector;
@@ -8,7 +9,9 @@ mod error;
 mod html;
 mod login;
 mod mail;
+mod push;
 mod read;
+mod send;
 mod wire;
 
 pub use self::{

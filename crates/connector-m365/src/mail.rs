@@ -4,7 +4,7 @@ use connector::Activity;
 use jiff::Timestamp;
 use model::ActivityParticipant;
 
-use crate::{html, wire};
+use crate::{automatic, html, wire};
 
 /// The longest subject that is told, in bytes; one line of a mail has half of it.
 const LONGEST_SUBJECT: usize = 2_000;
@@ -30,6 +30,10 @@ pub(crate) fn from_wire(
     let is_own =
         from.as_ref().is_some_and(|from| own.iter().any(|own| own.eq_ignore_ascii_case(&from.email)));
     let is_outbound = is_sent || is_own;
+    let subject = line(&message.subject.unwrap_or_default().0, LONGEST_SUBJECT);
+    let headers = message.internet_message_headers.unwrap_or_default();
+    let sender = from.as_ref().map_or("", |from| from.email.as_str());
+    let automatic = if is_outbound { "" } else { automatic::of(&headers, sender, &subject) };
     let lists =
         [("to", message.to_recipients), ("cc", message.cc_recipients), ("bcc", message.bcc_recipients)];
     let others = lists.into_iter().flat_map(|(role, list)| {
@@ -42,11 +46,12 @@ pub(crate) fn from_wire(
         kind: "email".to_owned(),
         direction: if is_outbound { "outbound" } else { "inbound" }.to_owned(),
         at: if is_sent { sent.or(received) } else { received.or(sent) }.unwrap_or(modified),
-        subject: line(&message.subject.unwrap_or_default().0, LONGEST_SUBJECT),
+        subject,
         body: message.body.map(body).unwrap_or_default(),
         thread: message.conversation_id.unwrap_or_default(),
         url: message.web_link.filter(|link| link.starts_with("https://")).unwrap_or_default(),
         participants: from.into_iter().chain(others).collect(),
+        automatic,
     })
 }
 

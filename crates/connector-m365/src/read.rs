@@ -17,10 +17,11 @@ const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 /// The feeds, with the well-known names of their folders.
 pub(crate) const FEEDS: [Feed; 2] = [
-    Feed { name: "inbox", label: "Inbox", every: FIVE_MINUTES },
+    Feed { name: INBOX, label: "Inbox", every: FIVE_MINUTES },
     Feed { name: SENT, label: "Sent Items", every: FIVE_MINUTES },
 ];
-const SENT: &str = "sent";
+pub(crate) const INBOX: &str = "inbox";
+pub(crate) const SENT: &str = "sent";
 
 /// Messages a page, and fewer where they are so large that a page of them is too large an answer. A delta query gives as
 /// many as `odata.maxpagesize` says, <https://learn.microsoft.com/en-us/graph/delta-query-messages>.
@@ -37,7 +38,7 @@ pub(crate) async fn fetch(
     now: Timestamp,
 ) -> Result<ActivityPage, Error> {
     let folder = match feed {
-        "inbox" => "inbox",
+        INBOX => "inbox",
         SENT => "sentitems",
         _ => return Err(Error::new(ErrorKind::Protocol, READ, "there is no such feed of mail")),
     };

@@ -76,6 +76,29 @@ pub(crate) struct Message {
     pub(crate) bcc_recipients: Option<Vec<Recipient>>,
     pub(crate) conversation_id: Option<String>,
     pub(crate) web_link: Option<String>,
+    pub(crate) internet_message_headers: Option<Vec<Header>>,
+}
+
+/// A header that a mail came with.
+#[derive(Deserialize)]
+pub(crate) struct Header {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) value: Text,
+}
+
+/// A mail that we made, or what is left to know of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Made {
+    pub(crate) id: String,
+    pub(crate) is_draft: Option<bool>,
+}
+
+/// Mails that were looked for.
+#[derive(Deserialize)]
+pub(crate) struct Listing {
+    pub(crate) value: Vec<Made>,
 }
 
 #[derive(Deserialize)]

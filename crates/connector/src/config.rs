@@ -9,7 +9,8 @@ pub struct Config {
     pub database_url: String,
     /// How many connections to it.
     pub max_connections: u32,
-    /// The gateway's public address, to which vendors send the browser back: `{this}/oauth/callback/{vendor}`.
+    /// The gateway's public address, to which vendors send the browser back, `{this}/oauth/callback/{vendor}`, and where they
+    /// tell what is new, `{this}/push/{vendor}/{watch}`.
     pub api_url: Url,
     /// The console's public address, to which the browser returns in the end.
     pub console_url: Url,
@@ -28,6 +29,8 @@ pub struct Config {
     pub stream_settles: Duration,
     /// How often an account without a stream is asked again whether it has one.
     pub no_stream_pause: Duration,
+    /// How often it is looked whether a vendor is to be asked again to tell what is new.
+    pub watch_interval: Duration,
     /// How long a partition stays with a process that says nothing.
     pub lease_ttl: Duration,
     /// How long one call to a vendor may take.
@@ -54,6 +57,7 @@ impl Config {
             feed_intervals: BTreeMap::new(),
             stream_settles: Duration::from_secs(5),
             no_stream_pause: Duration::from_secs(3_600),
+            watch_interval: Duration::from_secs(60),
             lease_ttl: Duration::from_secs(15),
             call_timeout: Duration::from_secs(30),
             refresh_patience: Duration::from_secs(45),

@@ -331,6 +331,16 @@ pub trait Connector: Send + Sync + 'static {
         None
     }
 
+    /// How it sends mail through mailboxes, where it does.
+    fn mailer(&self) -> Option<&dyn crate::Mailer> {
+        None
+    }
+
+    /// How it tells at an address of ours that there is something to read, where it does.
+    fn pusher(&self) -> Option<&dyn crate::Pusher> {
+        None
+    }
+
     /// The base address of the vendor's API, for accounts that were given none of their own.
     fn base_url(&self) -> &Url;
 

@@ -134,6 +134,8 @@ impl Core {
             publisher,
             sync_now: watch::Sender::new(0),
             wanted: watch::Sender::new(0),
+            pushed: watch::Sender::default(),
+            watches: watch::Sender::new(0),
             failing: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             puzzled: Mutex::default(),
@@ -274,6 +276,10 @@ pub(crate) struct Link {
     pub(crate) sync_now: watch::Sender<u64>,
     /// Grows when somebody wants records read by their ids.
     pub(crate) wanted: watch::Sender<u64>,
+    /// How often there was something new in each feed, by what the vendor told.
+    pub(crate) pushed: watch::Sender<BTreeMap<String, u64>>,
+    /// Grows when the vendor told something of a watch itself.
+    pub(crate) watches: watch::Sender<u64>,
     failing: Mutex<Failing>,
     /// Objects that are known to have the field for our record id.
     pub(crate) prepared: tokio::sync::Mutex<std::collections::HashSet<String>>,
@@ -286,6 +292,16 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When it was last authorized.
+    pub(crate) const fn authorized_at(&self) -> Timestamp {
+        self.authorized_at
+    }
+
+    /// Has a feed read now.
+    pub(crate) fn wake_feed(&self, feed: &str) {
+        self.pushed.send_modify(|pushed| *pushed.entry(feed.to_owned()).or_default() += 1);
     }
 }
 

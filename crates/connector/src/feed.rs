@@ -64,6 +64,8 @@ pub struct Activity {
     pub url: String,
     /// Who took part.
     pub participants: Vec<ActivityParticipant>,
+    /// What a machine wrote, not a person: `bounce`, `auto_reply`; else empty.
+    pub automatic: &'static str,
 }
 
 impl Activity {
@@ -85,6 +87,7 @@ impl Activity {
             thread: String::new(),
             url: String::new(),
             participants: Vec::new(),
+            automatic: "",
         }
     }
 
@@ -131,6 +134,7 @@ impl Activity {
             thread: self.thread,
             url: self.url,
             participants: self.participants,
+            automatic: self.automatic.to_owned(),
         };
         while size(&told) > LARGEST && !(told.body.is_empty() && told.participants.is_empty()) {
             if told.body.is_empty() {

@@ -1,9 +1,12 @@
 //! Reading one feed of one connection: what people did, from a position to the end, over and over.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::SyncRunFinished;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until},
+};
 use tracing::Instrument;
 
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
     publisher::ActivityPublisher,
     session::backoff,
     store::{FeedPosition, Lease, Stored},
+    watching::Watcher,
 };
 
 const READ: &str = "read activities";
@@ -37,9 +41,18 @@ impl FeedReader {
         Self { core, link, lease, feed, told }
     }
 
-    /// Reads until the lease is lost.
+    /// Reads, and has the vendor tell when to, until the lease is lost.
     pub(crate) async fn run(self) {
-        let mut sync_now = self.link.sync_now.subscribe();
+        let (core, link) = (Arc::clone(&self.core), Arc::clone(&self.link));
+        let watcher = Watcher { core, link, lease: self.lease, feed: self.feed };
+        tokio::select! {
+            () = self.read_on() => {}
+            () = watcher.run() => {}
+        }
+    }
+
+    async fn read_on(self) {
+        let mut wakes = Wakes::new(&self.link);
         let mut here = loop {
             match self.core.store.feed_position(self.link.id, self.feed.name).await {
                 Ok(here) => break here,
@@ -52,13 +65,20 @@ impl FeedReader {
         let mut begun = Begun::new(POLL, self.core.now());
         // Whether the reading that is under way began because a position was lost.
         let mut again = false;
-        let mut manual = false;
+        let mut woken = Woken::Timer;
         loop {
-            begun.go_on(if manual { MANUAL } else { POLL }, self.core.now());
+            begun.go_on(if woken == Woken::Person { MANUAL } else { POLL }, self.core.now());
+            let before = here.read;
+            wakes.begin(self.feed.name);
             let wait = match self.poll(&mut here, &mut begun).await {
                 Ok(()) => {
                     again = false;
-                    self.core.feed_interval(self.link.publisher.vendor, &self.feed)
+                    // What is told may be a little ahead of what is listed.
+                    let is_early = woken == Woken::Vendor && here.read == before;
+                    let usual = self.core.feed_interval(self.link.publisher.vendor, &self.feed);
+                    let wait = if is_early { self.core.config.poll_interval_min.min(usual) } else { usual };
+                    woken = wakes.rest(wait, self.feed.name, self.core.config.poll_interval_min).await;
+                    continue;
                 }
                 Err(Failure::LeaseLost) => return,
                 Err(Failure::Vendor(error)) if is_lost(&error) && here.position.is_some() && !again => {
@@ -76,7 +96,9 @@ impl FeedReader {
                 }
                 Err(failure) => self.failed(&mut begun, &failure).await,
             };
-            manual = !wait.is_zero() && wait_or_wake(wait, &mut sync_now).await;
+            // What the vendor tells is no reason to ask before it wants to be asked again.
+            let by_hand = !wait.is_zero() && wait_or_wake(wait, &mut wakes.sync_now).await;
+            woken = if by_hand { Woken::Person } else { Woken::Timer };
         }
     }
 
@@ -248,6 +270,54 @@ impl FeedReader {
 
     fn part(&self) -> String {
         format!("feed {}", self.feed.name)
+    }
+}
+
+/// What ended a rest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    Timer,
+    Person,
+    /// The vendor told that something is new.
+    Vendor,
+}
+
+/// What a feed's reader listens to while it rests.
+struct Wakes {
+    sync_now: watch::Receiver<u64>,
+    pushed: watch::Receiver<BTreeMap<String, u64>>,
+    /// How often the vendor had told something when the last reading began, and when that was.
+    known: u64,
+    began: Instant,
+}
+
+impl Wakes {
+    fn new(link: &Link) -> Self {
+        let (sync_now, pushed) = (link.sync_now.subscribe(), link.pushed.subscribe());
+        Self { sync_now, pushed, known: 0, began: Instant::now() }
+    }
+
+    /// A reading begins: it finds whatever was told of before.
+    fn begin(&mut self, feed: &str) {
+        self.known = self.pushed.borrow().get(feed).copied().unwrap_or_default();
+        self.began = Instant::now();
+    }
+
+    /// Rests so long, unless somebody wants it read: however often the vendor tells something, readings begin so far apart.
+    async fn rest(&mut self, wait: Duration, feed: &str, apart: Duration) -> Woken {
+        let Self { sync_now, pushed, known, began } = self;
+        let told = async {
+            let is_new = |pushed: &BTreeMap<String, u64>| pushed.get(feed).is_some_and(|count| count > known);
+            if pushed.wait_for(is_new).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            sleep_until(*began + apart).await;
+        };
+        tokio::select! {
+            () = sleep(wait) => Woken::Timer,
+            _ = sync_now.changed() => Woken::Person,
+            () = told => Woken::Vendor,
+        }
     }
 }
 

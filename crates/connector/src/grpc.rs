@@ -15,7 +15,8 @@ use crate::{
     failure::Failure,
     oauth::{self, Callback, NewFlow},
     owner, receiving, states,
-    store::{Connection, Following, SaidLimit, Store, Transition},
+    store::{Connection, Following, SaidLimit, ShownArrival, Store, Transition},
+    watching,
 };
 
 mod refusals;
@@ -167,6 +168,9 @@ impl wire::connections_server::Connections for Service {
     ) -> Result<Response<wire::Connection>, Status> {
         let (by, connection) = self.find(&request, Scope::ConnectionsManage).await?;
         if connection.state != ConnectionState::Disconnected {
+            if let Err(failure) = watching::say_goodbye(&self.core, &connection).await {
+                tracing::warn!(connection = %connection.id, error = %failure, "could not end what is watched");
+            }
             let revoked = oauth::revoke(&self.core, &connection).await;
             if let Err(failure) = &revoked {
                 tracing::warn!(connection = %connection.id, error = %failure, "could not give the authorization back");
@@ -506,7 +510,9 @@ impl Service {
     async fn feeds(&self, connection: &Connection) -> Result<Vec<wire::FeedProgress>, Failure> {
         let feeds = self.core.feeds(connection);
         let known = if feeds.is_empty() { Vec::new() } else { self.core.store.feeds(connection.id).await? };
+        let arrivals = self.core.store.arrivals(connection.id).await?;
         let progress = |feed: &crate::Feed| {
+            let arrival = arrivals.iter().find(|arrival| arrival.feed == feed.name);
             let known = known.iter().find(|known| known.feed == feed.name);
             let phase = known.map_or("waiting", |known| if known.whole { "live" } else { "backfill" });
             let every = self.core.feed_interval(&connection.vendor, feed);
@@ -518,6 +524,7 @@ impl Service {
                 last_poll_at: known.and_then(|known| known.last_poll_at).map(|at| to_wire_time(at.to_jiff())),
                 last_error: known.and_then(|known| known.last_error.clone()).unwrap_or_default(),
                 interval_seconds: u32::try_from(every.as_secs()).unwrap_or(u32::MAX),
+                arrival: arrival.map(ShownArrival::to_wire),
             }
         };
         Ok(feeds.iter().map(progress).collect())
@@ -544,6 +551,17 @@ impl Service {
             poll_interval_seconds: u32::try_from(self.core.config.poll_interval.as_secs())
                 .unwrap_or(u32::MAX),
             notices: connection.notices.clone(),
+        }
+    }
+}
+
+impl ShownArrival {
+    fn to_wire(&self) -> wire::FeedArrival {
+        wire::FeedArrival {
+            state: self.state.clone(),
+            message: self.message.clone().unwrap_or_default(),
+            since: Some(to_wire_time(self.since.to_jiff())),
+            pushed_at: self.pushed_at.map(|at| to_wire_time(at.to_jiff())),
         }
     }
 }

@@ -138,8 +138,8 @@ pub struct Question {
 /// Why a request is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// A stable code: `signature_missing`, `signature_stale`, `signature_invalid`; or `body_invalid`, of a request that
-    /// is the vendor's.
+    /// A stable code: `signature_missing`, `signature_stale`, `signature_invalid`; of pushes `watch_unknown` and
+    /// `secret_invalid`; or `body_invalid`, of a request that is the vendor's.
     pub code: &'static str,
     /// In words for people.
     pub message: &'static str,
@@ -149,4 +149,7 @@ impl Refusal {
     /// A request that is the vendor's and cannot be read.
     pub const UNREADABLE: Self =
         Self { code: "body_invalid", message: "The body does not read as the vendor documents it." };
+
+    /// The code of requests to an address at which nothing is to be told.
+    pub(crate) const WATCH_UNKNOWN: &'static str = "watch_unknown";
 }

@@ -18,14 +18,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Capabilities, Feed,
+    Capabilities, Feed, Heard,
     capture::Reader,
     core::{Core, Link},
     failure::Failure,
     feeds::FeedReader,
     posting::Poster,
     states,
-    store::{Capture, Connection, Lease},
+    store::{Capture, Connection, Lease, StoredWatch},
     writes::Writer,
 };
 
@@ -39,11 +39,38 @@ const SYNC_NOW: &str = "hint.connector.sync_now";
 #[derive(Serialize, Deserialize)]
 struct SyncNow {
     connection: ConnectionId,
+    /// Of what the vendor told: the feed that alone is to be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    feed: Option<String>,
+    /// Whether the vendor told something of the watch itself.
+    #[serde(default)]
+    watch: bool,
+}
+
+impl SyncNow {
+    fn wake(self, link: &Link) {
+        match self.feed {
+            Some(feed) => link.wake_feed(&feed),
+            None => link.sync_now.send_modify(|count| *count += 1),
+        }
+        if self.watch {
+            link.watches.send_modify(|count| *count += 1);
+        }
+    }
 }
 
 /// Wakes the readers of a connection, in whatever process they run.
 pub(crate) async fn sync_now(core: &Core, connection: ConnectionId) -> Result<(), bus::Error> {
     let body = serde_json::json!({ "connection": connection }).to_string();
+    core.bus.publish_ephemeral(SYNC_NOW, body).await
+}
+
+/// Wakes the reader of what a vendor told of, in whatever process it runs.
+pub(crate) async fn pushed(core: &Core, watch: &StoredWatch, heard: &[Heard]) -> Result<(), bus::Error> {
+    let of_watch = heard.iter().any(|heard| *heard != Heard::Changed);
+    let body = serde_json::json!({
+        "connection": watch.connection(), "feed": watch.feed, "watch": of_watch })
+    .to_string();
     core.bus.publish_ephemeral(SYNC_NOW, body).await
 }
 
@@ -88,7 +115,7 @@ struct Held {
     /// Whatever works under the lease ends by itself then, also while the owner is busy.
     good_until: watch::Sender<Instant>,
     writer: Task<()>,
-    /// Where the vendor posts messages.
+    /// Where the vendor posts messages or sends mail.
     poster: Option<Task<()>>,
 }
 
@@ -267,9 +294,8 @@ impl Owner {
                 let taken = self.core.store.take_leases(vendor, replica, ttl, share - mine.len()).await?;
                 for lease in taken {
                     let (good_until, over) = watch::channel(asked + ttl);
-                    let posts = self.core.connectors.get(vendor).is_some_and(|it| it.messenger().is_some());
-                    let poster = Poster { core: Arc::clone(&self.core), lease };
-                    let poster = posts.then(|| Task::spawn((), over.clone(), poster.run()));
+                    let poster = Poster::new(Arc::clone(&self.core), lease);
+                    let poster = poster.map(|poster| Task::spawn((), over.clone(), poster.run()));
                     let writer = Writer { core: Arc::clone(&self.core), lease };
                     let writer = Task::spawn((), over, writer.run());
                     let held = Held { lease, good_until, writer, poster };
@@ -480,8 +506,9 @@ async fn listen(core: Arc<Core>) {
             Ok(mut hints) => {
                 while let Some(hint) = hints.next().await {
                     let hint: Result<SyncNow, _> = serde_json::from_slice(&hint.body);
-                    if let Some(link) = hint.ok().and_then(|hint| core.link_at_hand(hint.connection)) {
-                        link.sync_now.send_modify(|count| *count += 1);
+                    let Ok(hint) = hint else { continue };
+                    if let Some(link) = core.link_at_hand(hint.connection) {
+                        hint.wake(&link);
                     }
                 }
             }

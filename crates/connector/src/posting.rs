@@ -1,23 +1,27 @@
-//! Messages: taken from the work queue of a partition, posted once each, answered, then acknowledged. The messages of a
-//! channel are posted one after the other, those of different channels side by side.
+//! Messages and mails: taken from the work queue of a partition, posted or sent once each, answered, then acknowledged. Those of
+//! a channel or a mailbox go out one after the other, those of different ones side by side.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use bus::{ConsumerConfig, Delivery, Message, subject};
 use futures::{StreamExt, stream::FuturesUnordered};
 use model::{
-    AnswerPrivately, ConnectionId, ConnectionState, IssueCategory, MessagePosted, PostMessage, kind,
+    AnswerPrivately, ConnectionId, ConnectionState, IssueCategory, MessagePosted, PostMessage, SendMail, kind,
 };
-use tokio::{sync::mpsc, time::interval};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, interval},
+};
 
 use crate::{
     Error, ErrorKind, Messenger, Retry,
     core::{Core, Link},
     failure::Failure,
+    mailing::{Mailed, Sending},
     publisher::Publisher,
     session::backoff,
     store::{BegunPost, Connection, Lease, Store},
@@ -33,24 +37,29 @@ const STILL_AT_IT: Duration = Duration::from_secs(15);
 const MAX_DELIVER: u64 = 1_000_000;
 const MAX_WAITING: usize = 10_000;
 /// How often a message is tried to which the vendor gives an answer that says nothing.
-const PUZZLED_TRIES: u64 = 6;
+pub(crate) const PUZZLED_TRIES: u64 = 6;
 /// What is older than this is no answer any more to whoever clicked.
 const ANSWER_LASTS: Duration = Duration::from_secs(30 * 60);
 const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Posts the messages of one partition.
+/// Posts the messages and sends the mails of one partition.
 pub(crate) struct Poster {
     pub(crate) core: Arc<Core>,
     pub(crate) lease: Lease,
+    /// What it takes from the queue.
+    filters: Vec<String>,
+    /// Until when mailboxes rest, because their vendor wants it.
+    pub(crate) rests: Mutex<HashMap<ConnectionId, Instant>>,
 }
 
-/// What is made one after the other: the messages of a channel of a connection.
+/// What is made one after the other: the messages of a channel of a connection, or the mails of a mailbox.
 type Line = (ConnectionId, String);
 
 /// What a vendor is asked to tell.
 enum Wish {
     Post(PostMessage),
     Answer(AnswerPrivately),
+    Mail(Box<SendMail>),
 }
 
 /// A wish and its delivery.
@@ -59,10 +68,20 @@ struct Job {
     delivery: Delivery,
 }
 
+/// What became of a wish.
+pub(crate) enum Outcome {
+    /// Nothing that is told.
+    Nothing,
+    /// The vendor's id of a message, or a stable code of why there is none.
+    Posted(Result<String, String>),
+    /// What became of a mail.
+    Mailed(Box<Mailed>),
+}
+
 /// What became of a try.
-enum Tried {
-    /// It is done; for a post, the vendor's id of it or a stable code of why there is none.
-    Done(Option<Result<String, String>>),
+pub(crate) enum Tried {
+    /// It is done.
+    Done(Outcome),
     /// It is tried again after this time.
     Again(Duration),
 }
@@ -71,6 +90,7 @@ impl Wish {
     fn read(message: &Message) -> Result<Self, bus::Error> {
         match message.envelope.kind.as_str() {
             kind::ANSWER => message.decode().map(Self::Answer),
+            kind::MAIL => message.decode().map(Box::new).map(Self::Mail),
             _ => message.decode().map(Self::Post),
         }
     }
@@ -79,6 +99,7 @@ impl Wish {
         match self {
             Self::Post(post) => (post.connection, post.channel.clone()),
             Self::Answer(answer) => (answer.connection, answer.channel.clone()),
+            Self::Mail(mail) => (mail.connection, String::new()),
         }
     }
 
@@ -88,12 +109,28 @@ impl Wish {
         match self {
             Self::Post(_) => vec![id],
             Self::Answer(answer) => vec![id, format!("answer:{}:{}", answer.connection, answer.interaction)],
+            Self::Mail(mail) => vec![id, format!("mail:{}:{}", mail.connection, mail.mail)],
         }
     }
 }
 
 impl Poster {
-    /// Posts messages until dropped.
+    /// None where the vendor neither posts messages nor sends mail.
+    pub(crate) fn new(core: Arc<Core>, lease: Lease) -> Option<Self> {
+        let connector = core.connectors.get(lease.vendor)?;
+        let (vendor, partition) = (lease.vendor, lease.partition);
+        let mut filters = Vec::new();
+        if connector.messenger().is_some() {
+            filters.extend([subject::posts_of(vendor, partition), subject::answers_of(vendor, partition)]);
+        }
+        if connector.mailer().is_some() {
+            filters.push(subject::mails_of(vendor, partition));
+        }
+        let takes_any = !filters.is_empty();
+        takes_any.then(|| Self { core, lease, filters, rests: Mutex::default() })
+    }
+
+    /// Posts and sends until dropped.
     pub(crate) async fn run(self) {
         loop {
             if let Err(failure) = self.consume().await {
@@ -106,9 +143,8 @@ impl Poster {
 
     async fn consume(&self) -> Result<(), Failure> {
         let Lease { vendor, partition, .. } = self.lease;
-        let filters = [subject::posts_of(vendor, partition), subject::answers_of(vendor, partition)];
         let name = format!("connector-posts-{vendor}-{partition}");
-        let mut config = ConsumerConfig::new(subject::WRITES, name).filtered(filters);
+        let mut config = ConsumerConfig::new(subject::WRITES, name).filtered(self.filters.clone());
         config.ack_wait = ACK_WAIT;
         config.max_deliver = MAX_DELIVER;
         config.max_ack_pending = MAX_WAITING;
@@ -189,19 +225,18 @@ impl Poster {
         };
         // What was meant for the time before a disconnection is not told after it.
         if connection.state == ConnectionState::Disconnected || sent_at < connection.alive_since {
-            let over = Some(Err("connection_disconnected".to_owned()));
+            let over = self.over_without_link(&job.wish, true).await?.unwrap_or(Outcome::Nothing);
             return self.finish(&connection, job, &ids, over).await;
         }
         let link = self.core.link(&connection).await?.filter(|_| connection.works());
         let Some(link) = link else {
-            return Ok(job.delivery.nak(self.core.config.held_write_pause).await?);
-        };
-        let Some(messenger) = link.connector.messenger() else {
-            let detail = "this vendor posts no messages";
-            return Ok(job.delivery.dead_letter("vendor_posts_nothing", detail).await?);
+            return match self.over_without_link(&job.wish, false).await? {
+                Some(over) => self.finish(&connection, job, &ids, over).await,
+                None => Ok(job.delivery.nak(self.core.config.held_write_pause).await?),
+            };
         };
         let tried = {
-            let trying = self.attempt(&link, messenger, &job);
+            let trying = self.attempt(&link, &job);
             let mut trying = std::pin::pin!(trying);
             let mut ticks = interval(STILL_AT_IT);
             ticks.tick().await;
@@ -218,27 +253,41 @@ impl Poster {
         }
     }
 
-    async fn attempt(&self, link: &Link, messenger: &dyn Messenger, job: &Job) -> Result<Tried, Failure> {
-        match &job.wish {
-            Wish::Post(message) => self.post(link, messenger, message, job.delivery.attempt).await,
-            Wish::Answer(answer) => {
+    /// What becomes of a wish whose connection is gone, or does not work; none while it is to wait.
+    async fn over_without_link(&self, wish: &Wish, is_gone: bool) -> Result<Option<Outcome>, Failure> {
+        match wish {
+            Wish::Mail(mail) => self.mail_without_link(mail, is_gone).await,
+            _ if !is_gone => Ok(None),
+            Wish::Post(_) => Ok(Some(Outcome::Posted(Err("connection_disconnected".to_owned())))),
+            Wish::Answer(_) => Ok(Some(Outcome::Nothing)),
+        }
+    }
+
+    async fn attempt(&self, link: &Link, job: &Job) -> Result<Tried, Failure> {
+        let attempt = job.delivery.attempt;
+        match (&job.wish, link.connector.messenger(), link.connector.mailer()) {
+            (Wish::Mail(mail), _, Some(mailer)) => self.mail(Sending { link, mailer, mail, attempt }).await,
+            (Wish::Post(message), Some(messenger), _) => self.post(link, messenger, message, attempt).await,
+            (Wish::Answer(answer), Some(messenger), _) => {
                 let age = self.core.now().duration_since(job.delivery.message.envelope.time);
                 if age.unsigned_abs() > ANSWER_LASTS {
-                    return Ok(Tried::Done(None));
+                    return Ok(Tried::Done(Outcome::Nothing));
                 }
                 match messenger.answer(&link.session, answer).await {
                     // Told twice is worse than not told by chance.
                     Err(error) if waits(&error) && error.kind != ErrorKind::AnswerLost => {
-                        self.again(link, &error, job.delivery.attempt).await
+                        self.again(link, &error, attempt, PART).await
                     }
                     told => {
                         if let Err(error) = told {
                             tracing::warn!(connection = %link.id, %error, "could not answer somebody");
                         }
-                        Ok(Tried::Done(None))
+                        Ok(Tried::Done(Outcome::Nothing))
                     }
                 }
             }
+            // Nothing that the vendor does not do is taken from the queue.
+            _ => Ok(Tried::Again(self.core.config.held_write_pause)),
         }
     }
 
@@ -255,13 +304,13 @@ impl Poster {
             None => self.core.store.begin_post(message.post, self.core.now()).await?,
         };
         if let Some(BegunPost { message: Some(id), .. }) = begun {
-            return Ok(Tried::Done(Some(Ok(id))));
+            return Ok(Tried::Done(Outcome::Posted(Ok(id))));
         }
         let since = begun.map(|begun| begun.at);
         let error = match messenger.post(&link.session, message, since).await {
             Ok(id) => {
                 self.core.part_succeeded(link, PART).await?;
-                return Ok(Tried::Done(Some(Ok(id))));
+                return Ok(Tried::Done(Outcome::Posted(Ok(id))));
             }
             Err(error) => error,
         };
@@ -270,7 +319,7 @@ impl Poster {
             self.core.store.withdraw_post(message.post).await?;
         }
         if waits(&error) {
-            return self.again(link, &error, attempt).await;
+            return self.again(link, &error, attempt, PART).await;
         }
         if error.kind.category() == IssueCategory::Unavailable && attempt < PUZZLED_TRIES {
             tracing::warn!(connection = %link.id, attempt, %error, "a message waits");
@@ -278,12 +327,19 @@ impl Poster {
         }
         tracing::warn!(connection = %link.id, %error, "a message cannot be posted");
         let code = error.code.as_deref().unwrap_or_else(|| error.kind.code());
-        Ok(Tried::Done(Some(Err(code.to_owned()))))
+        Ok(Tried::Done(Outcome::Posted(Err(code.to_owned()))))
     }
 
-    async fn again(&self, link: &Link, error: &Error, attempt: u64) -> Result<Tried, Failure> {
-        tracing::warn!(connection = %link.id, %error, "messages wait");
-        self.core.part_failed(link, PART, error).await?;
+    /// When to try again what waits.
+    pub(crate) async fn again(
+        &self,
+        link: &Link,
+        error: &Error,
+        attempt: u64,
+        part: &str,
+    ) -> Result<Tried, Failure> {
+        tracing::warn!(connection = %link.id, %error, "could not {part}; it waits");
+        self.core.part_failed(link, part, error).await?;
         let most = self.core.config.held_write_pause;
         Ok(Tried::Again(match error.retry {
             // The budget may be raised meanwhile.
@@ -301,25 +357,36 @@ impl Poster {
         connection: &Connection,
         job: Job,
         ids: &[String],
-        outcome: Option<Result<String, String>>,
+        outcome: Outcome,
     ) -> Result<(), Failure> {
         let mut tx = self.core.store.pool.begin().await?;
         bus::inbox::fresh(&mut tx, INBOX, ids).await?;
-        if let (Wish::Post(message), Some(outcome)) = (&job.wish, outcome) {
-            if let (Ok(id), None) = (&outcome, &message.replaces) {
-                Store::finish_post(&mut tx, message.post, id).await?;
+        let publisher = Publisher::new(connection.organization, self.lease.vendor);
+        let (cause, now) = (&job.delivery.message.envelope.id, self.core.now());
+        match (&job.wish, outcome) {
+            (Wish::Post(message), Outcome::Posted(outcome)) => {
+                if let (Ok(id), None) = (&outcome, &message.replaces) {
+                    Store::finish_post(&mut tx, message.post, id).await?;
+                }
+                let fact = MessagePosted {
+                    connection: message.connection,
+                    post: message.post,
+                    channel: message.channel.clone(),
+                    message: outcome.as_ref().ok().cloned(),
+                    error: outcome.err(),
+                };
+                bus::outbox::enqueue(&mut tx, &[publisher.posted(&fact, cause, now)?]).await?;
             }
-            let fact = MessagePosted {
-                connection: message.connection,
-                post: message.post,
-                channel: message.channel.clone(),
-                message: outcome.as_ref().ok().cloned(),
-                error: outcome.err(),
-            };
-            let publisher = Publisher::new(connection.organization, self.lease.vendor);
-            let cause = &job.delivery.message.envelope.id;
-            let told = publisher.posted(&fact, cause, self.core.now())?;
-            bus::outbox::enqueue(&mut tx, &[told]).await?;
+            (Wish::Mail(mail), Outcome::Mailed(mailed)) => {
+                let Mailed { answer, activity } = *mailed;
+                Store::finish_mail(&mut tx, mail, answer.state).await?;
+                let mut told = vec![publisher.mailed(&answer, cause)?];
+                if let Some(sent) = activity {
+                    told.push(publisher.activities(mail.connection).message(sent, now)?);
+                }
+                bus::outbox::enqueue(&mut tx, &told).await?;
+            }
+            _ => {}
         }
         tx.commit().await?;
         self.core.waker.wake();
@@ -328,6 +395,6 @@ impl Poster {
 }
 
 /// Whether a message is tried again: the failure passes, or somebody must connect again first.
-fn waits(error: &Error) -> bool {
+pub(crate) fn waits(error: &Error) -> bool {
     error.is_transient() || matches!(error.kind, ErrorKind::AccessRevoked | ErrorKind::TokenExpired)
 }

@@ -4,9 +4,9 @@ use bus::{ErrorKind, Message, event_id, event_id_at, subject};
 use jiff::Timestamp;
 use model::{
     ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
-    ConnectionId, InteractionReceived, IssueCategory, Lane, MessagePosted, ObjectSchema, OrganizationId,
-    SchemaPart, SchemaRefreshed, SyncRunFinished, Value, VerifiedBucket, VerifyFinished, VerifyProgressed,
-    WriteOutcome, Written, kind,
+    ConnectionId, InteractionReceived, IssueCategory, Lane, MailSent, MessagePosted, ObjectSchema,
+    OrganizationId, SchemaPart, SchemaRefreshed, SyncRunFinished, Value, VerifiedBucket, VerifyFinished,
+    VerifyProgressed, WriteOutcome, Written, kind,
 };
 use uuid::Uuid;
 
@@ -215,6 +215,15 @@ impl Publisher {
         let subject = subject::posted(&self.organization, self.vendor);
         let message = Message::json(subject, kind::POSTED, &self.source, self.organization, at, fact)?;
         let id = event_id(&[kind::POSTED, &fact.post.to_string(), cause]);
+        Ok(message.with_id(id).caused_by(cause).by(format!("connection:{}", fact.connection)))
+    }
+
+    /// What became of a mail that was to be sent.
+    pub(crate) fn mailed(&self, fact: &MailSent, cause: &str) -> Result<Message, bus::Error> {
+        let subject = subject::mailed(&self.organization, self.vendor);
+        let (kind, source) = (kind::MAILED, &self.source);
+        let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
+        let id = event_id(&[kind, &fact.mail.to_string()]);
         Ok(message.with_id(id).caused_by(cause).by(format!("connection:{}", fact.connection)))
     }
 

@@ -16,7 +16,7 @@ use crate::{
     core::{Core, Link},
     failure::Failure,
     publisher::Publisher,
-    states,
+    pushing, states,
     store::Connection,
 };
 
@@ -50,9 +50,12 @@ impl<T: Into<Failure>> From<T> for NotTaken {
 /// Takes a vendor's request; gives what to answer.
 pub(crate) async fn receive(core: &Arc<Core>, asked: &wire::ReceiveRequest) -> Result<String, NotTaken> {
     let connector = core.connectors.get(asked.vendor.as_str()).ok_or(NotTaken::NoSuchVendor)?;
+    let headers = headers(&asked.headers);
+    if !asked.watch.is_empty() {
+        return pushing::receive(core, connector.as_ref(), &headers, asked).await;
+    }
     let messenger = connector.messenger().ok_or(NotTaken::NoSuchVendor)?;
     let vendor = connector.vendor().name;
-    let headers = headers(&asked.headers);
     let request = Incoming { headers: &headers, body: &asked.body, now: core.now() };
     match messenger.receive(&request).map_err(NotTaken::Refused)? {
         Received::Nothing => {}
@@ -224,6 +227,10 @@ pub(crate) async fn channels(core: &Core, link: &Link) -> Result<wire::ListChann
 
 /// The refusal of a request that is not taken.
 pub(crate) fn refused(refusal: Refusal) -> Status {
-    let code = if refusal == Refusal::UNREADABLE { Code::InvalidArgument } else { Code::Unauthenticated };
+    let code = match refusal.code {
+        code if code == Refusal::UNREADABLE.code => Code::InvalidArgument,
+        Refusal::WATCH_UNKNOWN => Code::NotFound,
+        _ => Code::Unauthenticated,
+    };
     status(code, refusal.code, refusal.message)
 }

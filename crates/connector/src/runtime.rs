@@ -14,6 +14,7 @@ use crate::{
     grpc::Service,
     http::{Client, HttpError},
     owner::Owner,
+    pushing,
     store::{self, Store},
     wishes,
 };
@@ -111,6 +112,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     for vendor in core.connectors.keys() {
         core.store.create_leases(vendor, bus::subject::PARTITIONS).await?;
     }
+    pushing::begin_counting();
     deps.tasks.spawn(relay.run(deps.shutdown.clone()));
     deps.tasks.spawn(wishes::run(Arc::clone(&core), deps.shutdown.clone()));
     deps.tasks.spawn(Owner::new(Arc::clone(&core)).run(deps.shutdown.clone()));
@@ -131,6 +133,7 @@ async fn keep_usage(core: Arc<Core>, shutdown: CancellationToken) {
                     core.store.prune_usage(core.now() - KEEP_USAGE).await?;
                     bus::inbox::prune(&core.store.pool, core.now() - KEEP_INBOX).await?;
                     core.store.prune_posts(core.now() - KEEP_INBOX).await?;
+                    core.store.prune_mails(core.now() - KEEP_INBOX).await?;
                     Ok::<(), crate::failure::Failure>(())
                 };
                 if let Err(failure) = pruned.await {

@@ -66,6 +66,7 @@ pub(crate) fn activity(prefix: &str, told: wire::NewActivity) -> Result<NewActiv
         url,
         participants: participants(prefix, told.participants)?,
         told: told.record_ids.iter().map(told_of).collect::<Result<_, _>>()?,
+        automatic: String::new(),
     })
 }
 

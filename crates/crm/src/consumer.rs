@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The fields by which people and companies are found.
 const FIELDS: [&str; 5] = ["email", "secondary_email", "domain", "company_id", "partner_id"];
+/// What is filled into mails to contacts.
+const NAMES: [&str; 2] = ["first_name", "last_name"];
 /// The fields that are told in channels, of deals and partners, unless they are marked as personal.
 const TOLD: [&str; 3] = ["name", "amount", "currency"];
 /// Of a record that is archived.
@@ -167,7 +169,8 @@ impl Directory {
         let free = store::settings::find(&mut *tx, organization).await?.free_domains;
         if !known.is_empty() {
             store::directory::put(&mut *tx, &known).await?;
-            let is_found_by = |known: &&Known| !TOLD.contains(&known.field.as_str());
+            let is_found_by =
+                |known: &&Known| FIELDS.contains(&known.field.as_str()) || known.field == ARCHIVED;
             let touched: Vec<_> = known.iter().filter(is_found_by).map(|known| known.record.uuid()).collect();
             store::activities::tie(&mut *tx, organization, &touched, &address::all_free(&free)).await?;
         }
@@ -213,6 +216,7 @@ fn known(organization: OrganizationId, is_archived: bool, changed: &RecordChange
     let is_told = matches!(changed.object, CanonicalObject::Deal | CanonicalObject::Partner);
     let is_kept = |name: &String| {
         FIELDS.contains(&name.as_str())
+            || changed.object == CanonicalObject::Contact && NAMES.contains(&name.as_str())
             || is_told && TOLD.contains(&name.as_str()) && !changed.pii.contains(name)
     };
     for (name, value) in fields.into_iter().flatten().filter(|(name, _)| is_kept(name)) {
@@ -237,6 +241,7 @@ fn kept(object: CanonicalObject, field: &str, value: &Value) -> (String, Option<
         }
         (_, "company_id" | "partner_id") => (String::new(), text.parse().ok()),
         (_, name) if TOLD.contains(&name) => (value.to_string(), None),
+        (CanonicalObject::Contact, name) if NAMES.contains(&name) => (text.to_owned(), None),
         _ => (String::new(), None),
     }
 }
@@ -262,5 +267,6 @@ fn stage(changed: &RecordChanged) -> Option<NewActivity> {
         url: String::new(),
         participants: Vec::new(),
         told: vec![Concerned::Record(changed.record)],
+        automatic: String::new(),
     })
 }

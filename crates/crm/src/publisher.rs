@@ -3,8 +3,8 @@
 use bus::{Message, subject};
 use jiff::Timestamp;
 use model::{
-    AnswerPrivately, CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, OrganizationId,
-    PostContent, PostMessage, RecordId, kind,
+    AnswerPrivately, CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, MailingChanged,
+    OrganizationId, PostContent, PostMessage, RecordId, SendMail, kind,
 };
 
 use crate::{
@@ -112,5 +112,30 @@ pub(crate) fn settings(
     let subject = subject::event("crm", &organization, "settings_changed");
     let message =
         Message::json(subject, kind::CRM_SETTINGS_CHANGED, SOURCE, organization, changed.at, changed)?;
+    Ok(message.by(actor))
+}
+
+/// A mailbox is asked to send a mail.
+pub(crate) fn mail(
+    organization: OrganizationId,
+    vendor: &str,
+    mail: &SendMail,
+    at: Timestamp,
+) -> Result<Message, Error> {
+    let partition = subject::partition(&mail.connection);
+    let subject = subject::mail(vendor, partition, &organization);
+    let message = Message::json(subject, kind::MAIL, SOURCE, organization, at, mail)?;
+    Ok(message.with_id(mail.mail.to_string()))
+}
+
+/// Something about campaigns changed, or about who gets no mail.
+pub(crate) fn mailing(
+    organization: OrganizationId,
+    changed: &MailingChanged,
+    actor: &str,
+) -> Result<Message, Error> {
+    let subject = subject::event("crm", &organization, "mailing_changed");
+    let message =
+        Message::json(subject, kind::CRM_MAILING_CHANGED, SOURCE, organization, changed.at, changed)?;
     Ok(message.by(actor))
 }

@@ -13,6 +13,7 @@ use crate::{
         activity::{Concerned, NewActivity},
         address,
     },
+    replying,
     store::activities::{self, Arrival, Found, Outcome},
 };
 
@@ -44,7 +45,10 @@ pub(crate) async fn record(
     let found = activities::find(&mut *tx, organization, &addresses, &domains, &told).await?;
     let arrivals: Vec<Arrival<'_>> =
         news.iter().map(|new| Arrival { new, concerned: concerned(new, &found) }).collect();
-    let stored = activities::put(tx, organization, &arrivals, actor, now).await?;
+    let stored = activities::put(&mut *tx, organization, &arrivals, actor, now).await?;
+    let told: Vec<&NewActivity> =
+        news.iter().zip(&stored).filter(|(_, (_, it))| *it != Outcome::Known).map(|(new, _)| *new).collect();
+    replying::heard(tx, organization, &told, now).await?;
     Ok(stored.into_iter().map(|(id, outcome)| Recorded { id, outcome }).collect())
 }
 

@@ -14,14 +14,16 @@ use crate::{
     grpc::Service,
     hearing,
     interacting::Interactions,
+    mailed::Answers,
     notifying::Notifier,
+    sending::{self, Sender},
     told::{self, Listener},
 };
 
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "crm";
 
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration {
         version: 1,
         name: "registrations",
@@ -32,6 +34,7 @@ const MIGRATIONS: [Migration; 6] = [
     Migration { version: 4, name: "activities", sql: include_str!("../migrations/0004_activities.sql") },
     Migration { version: 5, name: "telling", sql: include_str!("../migrations/0005_telling.sql") },
     Migration { version: 10, name: "gone", sql: include_str!("../migrations/0010_gone.sql") },
+    Migration { version: 11, name: "campaigns", sql: include_str!("../migrations/0011_campaigns.sql") },
 ];
 
 /// Nobody who hears of a registration waits for it.
@@ -84,7 +87,8 @@ pub async fn open(config: &Config) -> Result<PgPool, Error> {
     Ok(pool)
 }
 
-/// Migrates the room's schema and starts its relay, its consumers, and the job that lets registrations expire.
+/// Migrates the room's schema and starts its relay, its consumers, and the jobs that let registrations expire and mails go
+/// out.
 ///
 /// # Errors
 /// The database cannot be opened or migrated.
@@ -100,9 +104,23 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let notifier =
         Notifier { pool: pool.clone(), bus: bus.clone(), clock: Arc::clone(&clock), waker: waker.clone() };
     tasks.spawn(hearing::run(notifier, shutdown.clone()));
-    let interactions =
-        Interactions { pool: pool.clone(), bus, clock: Arc::clone(&clock), waker: waker.clone() };
+    let interactions = Interactions {
+        pool: pool.clone(),
+        bus: bus.clone(),
+        clock: Arc::clone(&clock),
+        waker: waker.clone(),
+    };
     tasks.spawn(hearing::run(interactions, shutdown.clone()));
+    let answers = Answers { pool: pool.clone(), bus, clock: Arc::clone(&clock), waker: waker.clone() };
+    tasks.spawn(hearing::run(answers, shutdown.clone()));
+    let opt_out: Arc<str> = sending::opt_out_address(&config.public_api_url).into();
+    let sender = Sender {
+        pool: pool.clone(),
+        clock: Arc::clone(&clock),
+        waker: waker.clone(),
+        opt_out: Arc::clone(&opt_out),
+    };
+    tasks.spawn(sending::run(sender, config.sending_seconds, shutdown.clone()));
     tasks.spawn(expiry::run(
         pool.clone(),
         waker.clone(),
@@ -112,6 +130,6 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     ));
     tasks.spawn(expiry::forget(pool.clone(), Arc::clone(&clock), shutdown.clone()));
     tasks.spawn(relay.run(shutdown));
-    let service = Service { pool: pool.clone(), guard, clock, waker };
+    let service = Service { pool: pool.clone(), guard, clock, waker, opt_out };
     Ok(Running { pool, service })
 }

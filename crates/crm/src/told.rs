@@ -197,7 +197,7 @@ fn checked(told: ActivityTold) -> Result<NewActivity, Refusal> {
         name: who.name,
         email: who.email,
     };
-    checking::activity(
+    let new = checking::activity(
         "",
         wire::NewActivity {
             source: told.source,
@@ -213,5 +213,6 @@ fn checked(told: ActivityTold) -> Result<NewActivity, Refusal> {
             participants: told.participants.into_iter().map(participant).collect(),
             record_ids: Vec::new(),
         },
-    )
+    )?;
+    Ok(NewActivity { automatic: told.automatic, ..new })
 }

@@ -16,7 +16,9 @@ use tower_http::{
 };
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{Config, Error, attribution, failure::ApiError, inward, oauth, openapi, pages, rooms::Rooms};
+use crate::{
+    Config, Error, attribution, failure::ApiError, inward, oauth, openapi, opt_out, pages, rooms::Rooms,
+};
 
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -40,6 +42,8 @@ pub fn app(config: Config) -> Result<Router, Error> {
         .route("/oauth/callback/{vendor}", get(oauth::callback))
         .route("/slack/interactions", post(inward::slack))
         .route("/slack/events", post(inward::slack))
+        .route("/push/{vendor}/{watch}", post(inward::push))
+        .route("/opt-out", get(opt_out::ask).post(opt_out::opt_out))
         .fallback_service(attribution::fallback(surface))
         .method_not_allowed_fallback(pages::method_not_allowed)
         .with_state(rooms)

@@ -10,6 +10,7 @@ mod failure;
 mod inward;
 mod oauth;
 mod openapi;
+mod opt_out;
 mod pages;
 mod rooms;
 mod view;

@@ -24,7 +24,7 @@ pub(crate) const PREFIX: &str = "/api/v1";
         (name = "mappings", description = "Which objects and fields are kept in sync, and how"),
         (name = "review", description = "Conflicts that policies decided, and records that could not be synced"),
         (name = "audit", description = "The append-only, hash-chained record of everything"),
-        (name = "crm", description = "Deals that partners register, and what happened with records"),
+        (name = "crm", description = "Deals that partners register, what happened with records, and mails to many"),
         (name = "attribution", description = "From clicks to payouts, as callers of the open API of this kind know it"),
         (name = "access", description = "People, roles and keys"),
     ),

@@ -38,6 +38,10 @@ pub struct ActivityTold {
     pub url: String,
     /// Who took part.
     pub participants: Vec<ActivityParticipant>,
+    /// What a machine wrote, not a person: `bounce` of a mail that could not be delivered, `auto_reply` of somebody who is
+    /// away; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub automatic: String,
 }
 
 impl fmt::Debug for ActivityTold {

@@ -31,6 +31,10 @@ pub mod kind {
     pub const INTERACTION: &str = "interaction.received";
     /// [`crate::AnswerPrivately`].
     pub const ANSWER: &str = "answer.requested";
+    /// [`crate::SendMail`].
+    pub const MAIL: &str = "mail.requested";
+    /// [`crate::MailSent`].
+    pub const MAILED: &str = "mail.answered";
     /// [`crate::RecordChanged`] of a new record.
     pub const RECORD_CREATED: &str = "record.created";
     /// [`crate::RecordChanged`].
@@ -121,6 +125,8 @@ pub mod kind {
     pub const DEAL_REGISTRATION_REFUSED: &str = "deal_registration.decision_refused";
     /// [`crate::CrmSettingsChanged`].
     pub const CRM_SETTINGS_CHANGED: &str = "crm.settings_changed";
+    /// [`crate::MailingChanged`].
+    pub const CRM_MAILING_CHANGED: &str = "crm.mailing_changed";
 }
 
 /// A canonical record changed. Public: sibling products subscribe to `record.{org}.{object}`.

@@ -12,7 +12,7 @@ pub struct InvalidId {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+    ($($(#[$doc:meta])* $name:ident, $prefix:literal);+ $(;)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Uuid);
@@ -91,88 +91,50 @@ macro_rules! id {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
-    };
+    )+};
 }
 
 id!(
     /// The tenant. It is on every row, subject, cache key and request.
-    OrganizationId, "org"
-);
-id!(
+    OrganizationId, "org";
     /// A person who signs in.
-    UserId, "user"
-);
-id!(
+    UserId, "user";
     /// One organization's authorized link to a vendor.
-    ConnectionId, "conn"
-);
-id!(
+    ConnectionId, "conn";
     /// A canonical record.
-    RecordId, "rec"
-);
-id!(
+    RecordId, "rec";
     /// An object mapping: a canonical object paired with a vendor object on one connection.
-    MappingId, "map"
-);
-id!(
+    MappingId, "map";
     /// A link between a vendor's record and a canonical record.
-    LinkId, "link"
-);
-id!(
+    LinkId, "link";
     /// A write that a vendor is asked to make.
-    WriteId, "write"
-);
-id!(
+    WriteId, "write";
     /// An API key of the public HTTP API.
-    ApiKeyId, "apikey"
-);
-id!(
+    ApiKeyId, "apikey";
     /// An integration key of a sibling product.
-    IntegrationKeyId, "intkey"
-);
-id!(
+    IntegrationKeyId, "intkey";
     /// A signed-in session.
-    SessionId, "sess"
-);
-id!(
+    SessionId, "sess";
     /// A partner program: where its links lead, and the terms on which it pays.
-    ProgramId, "prog"
-);
-id!(
+    ProgramId, "prog";
     /// A partner, who brings customers.
-    PartnerId, "ptnr"
-);
-id!(
+    PartnerId, "ptnr";
     /// A conversion event.
-    ConversionId, "evt"
-);
-id!(
+    ConversionId, "evt";
     /// A user's click was tied to the user.
-    IdentifyId, "ident"
-);
-id!(
+    IdentifyId, "ident";
     /// The share of one click in one conversion event.
-    AttributionId, "attr"
-);
-id!(
+    AttributionId, "attr";
     /// What one rule pays for one attribution.
-    CommissionId, "comm"
-);
-id!(
+    CommissionId, "comm";
     /// An entry of the commission ledger.
-    LedgerEntryId, "entry"
-);
-id!(
+    LedgerEntryId, "entry";
     /// A payment to a partner.
-    PayoutId, "pay"
-);
-id!(
+    PayoutId, "pay";
     /// Where a merchant wants to be told what happened.
-    WebhookId, "hook"
-);
-id!(
+    WebhookId, "hook";
     /// What one of them is told once.
-    WebhookDeliveryId, "dlv"
+    WebhookDeliveryId, "dlv";
 );
 
 id!(
@@ -196,8 +158,20 @@ id!(
     PostId, "post"
 );
 id!(
+    /// A mail that a connected mailbox is asked to send.
+    MailId, "mail"
+);
+id!(
     /// Which events are told in which channel.
     NotificationRuleId, "nrule"
+);
+id!(
+    /// Mails that are sent to many, in one step or several.
+    CampaignId, "camp"
+);
+id!(
+    /// Somebody whom a campaign is sent to.
+    RecipientId, "rcpt"
 );
 
 fn uuid_v7(now: Timestamp) -> Uuid {

@@ -11,6 +11,7 @@ mod earning;
 mod events;
 mod field;
 mod id;
+mod mailing;
 mod parts;
 mod posting;
 mod registering;
@@ -38,16 +39,19 @@ pub use events::{
 };
 pub use field::{FieldSchema, FieldType, ObjectSchema, PicklistOption};
 pub use id::{
-    ActivityId, ApiKeyId, AttributionId, CommissionId, ConnectionId, ConversionId, ConversionRuleId,
-    DealRegistrationId, IdentifyId, IngestUrlId, IntegrationKeyId, InvalidId, LedgerEntryId, LinkId,
-    MappingId, NotificationRuleId, OrganizationId, PartnerId, PayoutId, PostId, ProgramId, RecordId,
-    SessionId, UserId, WebhookDeliveryId, WebhookId, WriteId,
+    ActivityId, ApiKeyId, AttributionId, CampaignId, CommissionId, ConnectionId, ConversionId,
+    ConversionRuleId, DealRegistrationId, IdentifyId, IngestUrlId, IntegrationKeyId, InvalidId,
+    LedgerEntryId, LinkId, MailId, MappingId, NotificationRuleId, OrganizationId, PartnerId, PayoutId,
+    PostId, ProgramId, RecipientId, RecordId, SessionId, UserId, WebhookDeliveryId, WebhookId, WriteId,
 };
+pub use mailing::{MailAddress, MailSent, MailState, SendMail};
 pub use parts::SchemaPart;
 pub use posting::{
     AnswerPrivately, InteractionReceived, MessagePosted, PostButton, PostContent, PostMessage, VendorUser,
 };
-pub use registering::{CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, RegistrationConflict};
+pub use registering::{
+    CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, MailingChanged, RegistrationConflict,
+};
 pub use value::{InvalidValue, Value};
 pub use vendor::vendor_name;
 pub use write::{ApplyWrite, CoveredValue, IssueCategory, WriteKind, WriteOutcome, Written};

@@ -112,3 +112,24 @@ pub struct CrmSettingsChanged {
     /// When.
     pub at: Timestamp,
 }
+
+/// Somebody changed a campaign, its mailbox, or who gets no mail; or a campaign was paused by itself. The envelope says who.
+/// It names nobody to whom mails are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MailingChanged {
+    /// `campaign`, `mailbox` or `suppression`.
+    pub subject: String,
+    /// The id of the campaign or the connection; empty of a suppression.
+    pub id: String,
+    /// Of a campaign `created`, `changed`, `started`, `paused`, `resumed`, `enrolled`, `recipient_stopped`; of a mailbox
+    /// `changed`; of a suppression `added`, `removed`, `opted_out`, `bounced`.
+    pub change: String,
+    /// Why a campaign was paused by itself, as a stable code; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// How many people it is about, where it is about some.
+    #[serde(default)]
+    pub count: u32,
+    /// When.
+    pub at: Timestamp,
+}

@@ -14,7 +14,7 @@ use crate::{
 
 const SCHEMA: &str = "sync";
 
-const MIGRATIONS: [Migration; 21] = [
+const MIGRATIONS: [Migration; 22] = [
     Migration { version: 1, name: "bus", sql: outbox::MIGRATION },
     Migration { version: 2, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration {
@@ -52,6 +52,11 @@ const MIGRATIONS: [Migration; 21] = [
     Migration { version: 28, name: "parts", sql: include_str!("../migrations/0028_parts.sql") },
     Migration { version: 29, name: "smaller_rows", sql: include_str!("../migrations/0029_smaller_rows.sql") },
     Migration { version: 40, name: "attribution", sql: include_str!("../migrations/0040_attribution.sql") },
+    Migration {
+        version: 42,
+        name: "room_for_minutes",
+        sql: include_str!("../migrations/0042_room_for_minutes.sql"),
+    },
 ];
 
 /// How long the inbox remembers: as long as the stream of changes keeps its messages, and a day.

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use sha2::Sha256;
 use url::{Host, Url};
 
-use crate::{Config, Error, Rooms};
+use crate::{Config, Error, Rooms, pace::Pace};
 
 /// What every handler may use. Clones share it.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ struct Inner {
     public_url: Url,
     gateway_url: Url,
     trusted_proxy: bool,
+    pace: Pace,
 }
 
 impl App {
@@ -36,11 +37,17 @@ impl App {
             public_url: config.public_url.clone(),
             gateway_url: config.gateway_url.clone(),
             trusted_proxy: config.trusted_proxy,
+            pace: Pace::default(),
         })))
     }
 
     pub(crate) fn rooms(&self) -> &Rooms {
         &self.0.rooms
+    }
+
+    /// How often the pages that need no account are asked for.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.0.pace
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -8,6 +8,7 @@ mod failure;
 mod flash;
 mod form;
 mod headers;
+mod pace;
 mod pages;
 mod people;
 mod preview;

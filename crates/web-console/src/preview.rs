@@ -24,6 +24,9 @@ use crate::{
             webhooks::{DeleteWebhookPage, WebhookPage, WebhooksPage},
         },
         audit::AuditPage,
+        campaigns::{
+            detail::CampaignPage, form::CampaignFormPage, list::CampaignsPage, suppressions::SuppressionsPage,
+        },
         connect::{ConnectPage, DisconnectPage, LeavingPage},
         connection::ConnectionPage,
         decisions::DecisionsPage,
@@ -33,6 +36,7 @@ use crate::{
         issues::IssuesPage,
         keys::KeysPage,
         mapping::MappingPage,
+        partner_form::{ClosedPage, PartnerFormPage},
         plan::PlanPage,
         reconcile::ReconcilePage,
         record::RecordPage,
@@ -143,7 +147,7 @@ pub fn previews() -> Result<Vec<Preview>, askama::Error> {
     };
     previews.extend(attribution()?);
     previews.extend(sources_and_guards()?);
-    previews.extend(registered()?);
+    previews.extend(registered()?.into_iter().chain(mailed()?));
     previews.extend(tools()?);
     Ok(previews)
 }
@@ -177,6 +181,7 @@ fn registered() -> Result<Vec<Preview>, askama::Error> {
     let owner = |title: &str| shell(title, Nav::Registrations, Role::Owner);
     let viewer = |title: &str| shell(title, Nav::Registrations, Role::Viewer);
     let deals = |title: &str| shell(title, Nav::Records("deal".to_owned()), Role::Viewer);
+    let outside = || Shell::bare("Register a deal", sample::now());
     Ok(draw! {
         "timeline" => TimelinePage::sample(deals("Timeline of Halvorsen Freight — renewal")),
         "timeline-none" => TimelinePage::sample_none(deals("Timeline of Halvorsen Freight — renewal")),
@@ -196,6 +201,11 @@ fn registered() -> Result<Vec<Preview>, askama::Error> {
         "registration-reviewed" => DetailPage::sample_reviewed(owner("Ten presses, lot 2")),
         "registration-approved" => DetailPage::sample_approved(owner("Ten presses, lot 3")),
         "registration-rejected" => DetailPage::sample_rejected(owner("Ten presses, lot 4")),
+        "partner-form" => PartnerFormPage::sample(outside()),
+        "partner-form-none" => PartnerFormPage::sample_none(outside()),
+        "partner-form-refused" => PartnerFormPage::sample_refused(outside()),
+        "partner-form-closed" => ClosedPage::sample(outside()),
+        "partner-form-revoked" => ClosedPage::sample_revoked(outside()),
         "registration-expired" => DetailPage::sample_expired(owner("Ten presses, lot 5")),
     })
 }
@@ -245,6 +255,7 @@ fn attribution() -> Result<Vec<Preview>, askama::Error> {
         "partners-viewer" => PartnersPage::sample(viewer("Partners", Nav::Partners)),
         "partner" => PartnerPage::sample(owner("Ada Writes", Nav::Partners)),
         "partner-new" => PartnerPage::sample_new(owner("Bo & Søn", Nav::Partners)),
+        "partner-form-made" => PartnerPage::sample_form_made(owner("Ada Writes", Nav::Partners)),
         "partner-viewer" => PartnerPage::sample(viewer("Ada Writes", Nav::Partners)),
         "events" => EventsPage::sample(owner("Events", Nav::Events)),
         "events-lost" => EventsPage::sample_lost(owner("Events", Nav::Events)),
@@ -267,4 +278,24 @@ fn attribution() -> Result<Vec<Preview>, askama::Error> {
 #[must_use]
 pub fn asset_files() -> [(&'static str, &'static str); 3] {
     assets::all()
+}
+
+/// The pages of mails to many.
+fn mailed() -> Result<Vec<Preview>, askama::Error> {
+    let owner = |title: &str| shell(title, Nav::Campaigns, Role::Owner);
+    let viewer = |title: &str| shell(title, Nav::Campaigns, Role::Viewer);
+    Ok(draw! {
+        "campaigns" => CampaignsPage::sample(owner("Campaigns")),
+        "campaigns-none" => CampaignsPage::sample_none(owner("Campaigns")),
+        "campaigns-viewer" => CampaignsPage::sample_none(viewer("Campaigns")),
+        "campaign" => CampaignPage::sample(owner("Presses in autumn")),
+        "campaign-viewer" => CampaignPage::sample(viewer("Presses in autumn")),
+        "campaign-draft" => CampaignPage::sample_draft(owner("Presses in <spring>")),
+        "campaign-empty" => CampaignPage::sample_empty(owner("Presses in <spring>")),
+        "campaign-paused" => CampaignPage::sample_paused(owner("News of March")),
+        "campaign-new" => CampaignFormPage::sample(owner("New campaign")),
+        "campaign-new-nowhere" => CampaignFormPage::sample_nowhere(owner("New campaign")),
+        "suppressions" => SuppressionsPage::sample(owner("Who gets no mail")),
+        "suppressions-none" => SuppressionsPage::sample_none(viewer("Who gets no mail")),
+    })
 }

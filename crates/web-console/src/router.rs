@@ -22,9 +22,9 @@ use crate::{
             commissions, conversion_rules, crm, events, guards, ingest, ledger, model_change, partner,
             partners, payouts, program, program_form, programs, review, webhooks,
         },
-        audit, budget, connect, connection, connection_actions as actions, decisions, health, integrations,
-        issues, keys, mapping, mapping_actions, plan, reconcile, record, record_edit, records, registrations,
-        runs, sign_in,
+        audit, budget, campaigns, connect, connection, connection_actions as actions, decisions, health,
+        integrations, issues, keys, mapping, mapping_actions, partner_form, plan, reconcile, record,
+        record_edit, records, registrations, runs, sign_in,
         telling::{channels, people},
         timeline, users, writing,
     },
@@ -82,6 +82,7 @@ fn pages(app: App, answered_within: Duration) -> Router {
         .nest("/settings", settings)
         .nest("/records", records())
         .nest("/attribution", attribution())
+        .nest("/campaigns", mails())
         .layer(within(answered_within))
         .merge(patient)
         .fallback(sign_in::nowhere)
@@ -91,6 +92,7 @@ fn pages(app: App, answered_within: Duration) -> Router {
         .route("/assets/{name}", get(assets::serve))
         .route("/sign-in", get(sign_in::show).post(sign_in::with_password))
         .route("/sign-in/link/{token}", get(sign_in::show_link).post(sign_in::with_link))
+        .route("/deals/{link}", get(partner_form::show).post(partner_form::submit))
         .layer(within(answered_within))
         .merge(signed_in)
         .layer(CompressionLayer::new())
@@ -164,6 +166,14 @@ fn crm_records() -> Router<App> {
         .route("/crm/ingest/{url}/revoke", get(ingest::confirm_revocation).post(ingest::revoke))
 }
 
+fn mails() -> Router<App> {
+    Router::new()
+        .route("/", get(campaigns::list::show).post(campaigns::form::create))
+        .route("/new", get(campaigns::form::show))
+        .route("/suppressions", get(campaigns::suppressions::show).post(campaigns::suppressions::act))
+        .route("/{campaign}", get(campaigns::detail::show).post(campaigns::detail::act))
+}
+
 fn attribution() -> Router<App> {
     Router::new()
         .route("/programs", get(programs::show).post(program_form::create))
@@ -172,6 +182,8 @@ fn attribution() -> Router<App> {
         .route("/partners", get(partners::show).post(partners::create))
         .route("/partners/{partner}", get(partner::show))
         .route("/partners/{partner}/links", post(partner::link))
+        .route("/partners/{partner}/forms", post(partner::make_form))
+        .route("/partners/{partner}/forms/{form}/revoke", post(partner::revoke_form))
         .route("/partners/{partner}/timeline", get(timeline::of_partner))
         .route("/partners/{partner}/timeline/{activity}", get(timeline::activity::of_partner))
         .route("/registrations", get(registrations::queue::show).post(registrations::form::submit))

@@ -16,14 +16,14 @@ use proto::{
     v1::{Field, ObjectSchema, Value, value::Kind},
 };
 
+pub use self::{mailing::*, registering::*};
 pub use acting::{activities, activity_text};
 pub use attribution::*;
 pub use budget::{budget, limits, object_health};
 pub use decision::{decision, reasons};
 pub use guards::{deliveries, guards, review_totals, reviews, webhooks};
 pub use ingest::{conversion_records, conversion_rules, ingest_urls, ingested, waiting_records};
-pub use keys::{crm_key, key};
-pub use registering::{crm_settings, registrations};
+pub use keys::{crm_key, form_link, key};
 pub use review::{issue_counts, issues, lineage, reconciles, runs, undo_preview};
 pub use salesforce::{salesforce, salesforce_connection, streamed};
 pub use tools::*;
@@ -36,6 +36,7 @@ mod decision;
 mod guards;
 mod ingest;
 mod keys;
+mod mailing;
 mod registering;
 mod review;
 mod salesforce;

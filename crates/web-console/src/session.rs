@@ -143,7 +143,12 @@ fn signed_out() -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in again.")
 }
 
-fn with_credential<T>(token: &SecretString, passive: bool, message: T) -> Result<tonic::Request<T>, Failure> {
+/// A question to a room with this credential.
+pub(crate) fn with_credential<T>(
+    token: &SecretString,
+    passive: bool,
+    message: T,
+) -> Result<tonic::Request<T>, Failure> {
     let mut request = tonic::Request::new(message);
     let mut bearer =
         MetadataValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| signed_out())?;
@@ -155,8 +160,8 @@ fn with_credential<T>(token: &SecretString, passive: bool, message: T) -> Result
     Ok(request)
 }
 
-/// The token that a form of this session carries: only we can make it, and it is of no use in another session.
-fn form_token(app: &App, token: &SecretString) -> String {
+/// The token that a form of this session, or behind this link, carries: only we can make it, and it is of no use in another.
+pub(crate) fn form_token(app: &App, token: &SecretString) -> String {
     let mut digest = app.token_digest();
     digest.update(b"accord form token\0");
     digest.update(token.expose_secret().as_bytes());

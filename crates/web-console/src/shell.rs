@@ -14,6 +14,7 @@ pub(crate) enum Nav {
     None,
     /// Records of the object with this name.
     Records(String),
+    Campaigns,
     Programs,
     Partners,
     Registrations,

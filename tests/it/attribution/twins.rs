@@ -14,7 +14,7 @@ const CLIENTS: usize = 4;
 async fn sixty_four_identical_calls_at_once_of_several_clients_do_what_one_does() {
     let house = House::start(Start { companies: 5, deals: 5, ..Start::default() }).await;
     let shop = Shop::open(&house).await;
-    let scopes = ["events:write", "commissions:write"];
+    let scopes = ["events:write", "commissions:write", "payouts:write"];
     let mut clients = Clients { of_several_keys: Vec::new(), of_one_key: Vec::new() };
     let key = shop.mint(&scopes).await;
     for _ in 0..CLIENTS {
@@ -27,6 +27,7 @@ async fn sixty_four_identical_calls_at_once_of_several_clients_do_what_one_does(
     a_batch_is_recorded_once(&shop, &clients, user).await;
     a_refund_counts_once(&shop, &clients, user).await;
     an_approval_is_entered_once(&shop, &clients).await;
+    a_payout_is_made_and_settled_once(&shop, &clients).await;
     let ledger = shop.ok("GET", "/ledger/verify", None).await;
     assert_eq!((&ledger["whole"], &ledger["differences"]), (&json!(true), &json!([])), "{ledger}");
     assert!(!house.log().contains("panicked"), "something panicked: {}", house.log());
@@ -126,4 +127,26 @@ async fn an_approval_is_entered_once(shop: &Shop, clients: &Clients) {
     let approved = results.filter(|result| result["commission"]["status"] == "approved");
     assert_eq!(approved.count(), others.len(), "each is approved by one of them");
     assert_eq!(entries(shop, "approval").await, ids.len());
+}
+
+async fn a_payout_is_made_and_settled_once(shop: &Shop, clients: &Clients) {
+    // Without a key each call is a run of its own, of which one finds something; with one all of them are the same run.
+    let (path, all) = ("/payouts/run", json!({}));
+    let runs = all_at_once(clients, path, "", &all).await;
+    assert!(runs.iter().all(|(status, _)| *status == 200), "{runs:#?}");
+    let made = runs.iter().filter(|(_, run)| run["payouts"] != json!([]));
+    assert_eq!(made.count(), 1, "{runs:#?}");
+    let again = same(all_at_once(clients, path, "a-run", &all).await);
+    assert_eq!(again["payouts"], json!([]), "{again}");
+    let listed = shop.ok("GET", "/payouts", None).await;
+    assert_eq!(listed["payouts"].as_array().map(Vec::len), Some(1), "{listed}");
+    // A fifth of 100, of ten times 10, of 1 to 10 together, and of what is left after the refund.
+    assert_eq!(listed["payouts"][0]["amount"], "66.00", "{listed}");
+    let path = format!("/payouts/{}/settle", listed["payouts"][0]["id"].as_str().expect("an id"));
+    let paid = json!({ "outcome": "paid", "reference": "by hand" });
+    assert_eq!(same(all_at_once(clients, &path, "", &paid).await)["status"], "paid");
+    assert_eq!(entries(shop, "payout").await, 1);
+    let balances = shop.ok("GET", &format!("/ledger/balances?partnerId={}", shop.partner), None).await;
+    let mut payable = balances["balances"].as_array().expect("a list").iter();
+    assert!(payable.all(|one| one["account"] != "payable" || one["amount"] == "0.00"), "{balances}");
 }

@@ -110,6 +110,8 @@ mutants! {
     MaturesTooEarly,
     /// a payout takes nothing back
     PayoutTakesNothingBack,
+    /// what waits for a person is paid
+    HeldPaid,
 }
 
 thread_local! {

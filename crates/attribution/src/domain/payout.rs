@@ -30,12 +30,15 @@ pub(crate) const fn open(position: Position) -> i64 {
 }
 
 /// The payments that are due, by partner and currency. Where more is to be taken back than is owed, nothing is paid
-/// and nothing taken: it waits for the next payout.
+/// and nothing taken: it waits for the next payout. What waits for a person is not paid, approved or not: it may have been
+/// approved before the fact came that makes it odd. What is taken back is taken back all the same.
 pub(crate) fn payable(commissions: &[Commission]) -> Vec<Payable> {
     let mut due: BTreeMap<(PartnerId, Currency), Vec<(CommissionKey, i64)>> = BTreeMap::new();
     for commission in commissions {
         let minor = open(commission.position);
-        if minor > 0 || minor < 0 && !broken!(PayoutTakesNothingBack) {
+        if minor > 0 && (!commission.held || broken!(HeldPaid))
+            || minor < 0 && !broken!(PayoutTakesNothingBack)
+        {
             let lines = due.entry((commission.partner, commission.currency)).or_default();
             lines.push((commission.key.clone(), minor));
         }

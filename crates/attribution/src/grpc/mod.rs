@@ -31,6 +31,7 @@ use crate::{
     error::Refusal,
     text,
     transfers::Transfers,
+    turns::Turns,
     webhooks::{Bell, Sender},
     writer::Writers,
 };
@@ -50,6 +51,8 @@ pub struct Service {
     bell: Bell,
     transfers: Transfers,
     following: Arc<Semaphore>,
+    /// Of those who write payouts.
+    paying: Turns,
 }
 
 impl std::fmt::Debug for Service {
@@ -90,6 +93,7 @@ impl Service {
             bell,
             transfers,
             following,
+            paying: Turns::default(),
         }
     }
 

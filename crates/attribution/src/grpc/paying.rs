@@ -48,6 +48,7 @@ impl Service {
         let partners: Vec<Uuid> = partners
             .map(|text| id("partner_not_found", "partner", text).map(PartnerId::uuid))
             .collect::<Result<_, _>>()?;
+        let turn = self.paying.of(asker.organization).await;
         let now = self.now();
         let mut tx = self.pool.begin().await?;
         locks::take(&mut tx, &[], &[Lock::payouts(asker.organization)]).await?;
@@ -61,6 +62,7 @@ impl Service {
             }
         };
         self.commit(tx).await?;
+        drop(turn);
         // What the rail does not answer now it is asked about again later.
         self.transfers.ask(Some(run)).await?;
         let filter = Filter { run: Some(run), ..Filter::default() };
@@ -83,6 +85,7 @@ impl Service {
             let message = "outcome must be paid or failed.";
             return Err(Refusal::invalid("outcome", "outcome_invalid", message).into());
         }
+        let turn = self.paying.of(asker.organization).await;
         let now = self.now();
         let missing = || Refusal::missing("payout_not_found", "There is no such payout.");
         let mut tx = self.pool.begin().await?;
@@ -94,7 +97,11 @@ impl Service {
             let customers = transfers::settle(&mut tx, of, &held, end, now).await?;
             self.commit(tx).await?;
             self.derive_again(customers).await?;
+        } else {
+            // It would be held while another connection is waited for, by those who wait for it.
+            drop(tx);
         }
+        drop(turn);
         let filter = Filter { id: Some(payout.uuid()), ..Filter::default() };
         let found = store::payouts::list(&self.pool, asker.organization, &filter, 1).await?;
         found.into_iter().next().ok_or_else(|| missing().into())

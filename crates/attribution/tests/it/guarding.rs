@@ -161,6 +161,31 @@ async fn who_turns_out_to_have_been_a_customer_waits_though_the_identify_came_fi
     world.assert_whole().await;
 }
 
+/// An approval was given without knowing what makes the commission odd: it stands, and no money moves until somebody looks.
+#[tokio::test]
+async fn what_was_approved_before_its_customer_turned_out_to_be_known_is_paid_once_somebody_releases_it() {
+    let world = world().await;
+    let program = world.program("referrals", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let click = world.click(&ada).await;
+    world.identify(&click, "jo@corp.example").await;
+    world.record(event("jo@corp.example", "100")).await;
+    let id = world.commissions().await[0].id.clone();
+    world.approve(&id).await.unwrap();
+    let ts = proto::to_wire_time(crate::world::noon() - jiff::SignedDuration::from_hours(1));
+    world.record(NewEvent { ts: Some(ts), ..event("jo@corp.example", "1000") }).await;
+    assert_eq!(world.waiting().await, ["known_customer jo@corp.example 10.00"]);
+    assert_eq!(world.earned(&ada).await, ["approved 10.00 USD"]);
+    assert_eq!(world.balances(&ada).await, ["payable 10.00 USD"], "it is owed");
+    assert!(world.payouts("too early").await.payouts.is_empty());
+    world.assert_whole().await;
+    assert!(world.decide_reviews(&[id], "clear", false).await[0].is_ok());
+    assert_eq!(world.waiting().await, Vec::<String>::new());
+    assert_eq!(world.payouts("november").await.payouts.len(), 1);
+    assert!(world.balances(&ada).await.is_empty());
+    world.assert_whole().await;
+}
+
 #[tokio::test]
 async fn a_partner_who_earns_by_too_many_events_in_an_hour_waits_and_stays_cleared() {
     let world = world_that_looks_every(1).await;

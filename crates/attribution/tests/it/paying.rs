@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use futures::future::join_all;
 use proto::attribution::{SettlePayoutRequest, Terms, correct_event_request::Correction};
 use sqlx::{Postgres, Transaction};
 use testkit::eventually;
@@ -123,19 +124,66 @@ async fn a_payout_that_is_made_while_its_customer_is_derived_is_not_taken_back()
 
 /// Keeps everybody from the table of attributions until it is committed.
 async fn held(world: &World) -> Transaction<'static, Postgres> {
+    held_table(world, "LOCK TABLE attributions IN ACCESS EXCLUSIVE MODE").await
+}
+
+async fn held_table(world: &World, lock: &'static str) -> Transaction<'static, Postgres> {
     let mut tx = world.pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE attributions IN ACCESS EXCLUSIVE MODE").execute(&mut *tx).await.unwrap();
+    sqlx::raw_sql(lock).execute(&mut *tx).await.unwrap();
     tx
 }
 
 /// Waits until so many wait for it.
 async fn until_waiting(world: &World, many: i64) {
-    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'attributions'::regclass AND NOT granted";
+    until_waiting_for(world, "attributions", many).await;
+}
+
+async fn until_waiting_for(world: &World, table: &'static str, many: i64) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = $1::regclass AND NOT granted";
     eventually(SOON, "they wait", || async {
-        let found: i64 = sqlx::query_scalar(waiting).fetch_one(&world.pool).await.unwrap();
+        let found: i64 = sqlx::query_scalar(waiting).bind(table).fetch_one(&world.pool).await.unwrap();
         (found >= many).then_some(())
     })
     .await;
+}
+
+/// Whoever waits for another run has no connection in hand: the run that is waited for, and everybody else, goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_payout_runs_at_once_make_one_payout_and_keep_nobody_from_the_database() {
+    let world = world().await;
+    let Sold { ada, .. } = world.sold(percent("10")).await;
+    world.approve(&world.commissions().await[0].id).await.unwrap();
+    let held = held_table(&world, "LOCK TABLE payout_runs IN ACCESS EXCLUSIVE MODE").await;
+    let keys: Vec<String> = (0..64).map(|number| format!("run-{number}")).collect();
+    let runs = join_all(keys.iter().map(|key| world.payouts(key)));
+    let meanwhile = async {
+        until_waiting_for(&world, "payout_runs", 1).await;
+        let asked = tokio::time::timeout(Duration::from_secs(5), world.commissions());
+        assert_eq!(asked.await.expect("others are answered").len(), 1);
+        held.commit().await.unwrap();
+    };
+    let (runs, ()) = tokio::join!(runs, meanwhile);
+    let made: Vec<_> = runs.into_iter().flat_map(|run| run.payouts).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert!(world.balances(&ada).await.is_empty());
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payout_that_many_settle_at_once_is_settled_once_and_each_is_told() {
+    let world = world().await;
+    let Sold { ada, .. } = world.sold(percent("10")).await;
+    world.approve(&world.commissions().await[0].id).await.unwrap();
+    let payout = world.payouts("november").await.payouts.remove(0).id;
+    let settled = join_all((0..64).map(|_| async {
+        let answer = world.client().settle_payout(by_all(settle(&payout, "paid"))).await;
+        answer.map(|answer| answer.into_inner().status)
+    }));
+    for status in settled.await {
+        assert_eq!(status.expect("an answer"), "paid");
+    }
+    assert!(world.balances(&ada).await.is_empty());
+    world.assert_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

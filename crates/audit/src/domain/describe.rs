@@ -150,7 +150,9 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         | kind::DEAL_REGISTRATION_EXPIRED => earning::deal_registration(kind, &message.decode()?),
         kind::DEAL_REGISTRATION_REFUSED => telling::decision_refused(message.decode()?),
         kind::CRM_SETTINGS_CHANGED => telling::settings(message.decode()?),
+        kind::CRM_MAILING_CHANGED => telling::mailing(message.decode()?),
         kind::POSTED => telling::posted(message.decode()?),
+        kind::MAILED => telling::mailed(message.decode()?),
         kind::INTERACTION => telling::interaction(message.decode()?),
         other => control::unknown(other, &message.decode()?),
     })

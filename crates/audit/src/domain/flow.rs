@@ -62,15 +62,24 @@ pub(crate) fn change(change: &ChangeEvent) -> Facts {
 
 /// What people wrote, and who they are, stays out of it.
 pub(crate) fn activity(told: &ActivityTold) -> Facts {
-    let ActivityTold { source, external_id: id, kind, version, is_gone, .. } = told;
-    let (what, became) = if *is_gone { ("activity", "is gone there") } else { (kind.as_str(), "was read") };
+    let ActivityTold { source, external_id: id, kind, direction, version, is_gone, .. } = told;
+    let what = match (kind.as_str(), direction.as_str()) {
+        _ if *is_gone => "An activity that was read before",
+        ("email", "inbound") => "A received e-mail",
+        ("email", "outbound") => "A sent e-mail",
+        ("email", _) => "An e-mail",
+        ("meeting", _) => "A meeting",
+        ("call", _) => "A call",
+        _ => "An activity",
+    };
+    let became = if *is_gone { "is gone from" } else { "was read from" };
     Facts {
         action: kind::ACTIVITY_TOLD.to_owned(),
         target: format!("{source}:{id}"),
         connection: Some(told.connection),
         outcome: Outcome::Ok,
         actor: Some(format!("connection:{}", told.connection)),
-        summary: format!("{} {what} {id} {became}", vendor_name(source)),
+        summary: format!("{what} {became} {}", vendor_name(source)),
         details:
             json!({ "vendor": source, "vendor_id": id, "kind": kind, "version": version, "is_gone": is_gone })
                 .into(),

@@ -1,6 +1,9 @@
-//! What is told in a vendor's channels, and what people do with it there.
+//! What is told in a vendor's channels and what people do with it there, and mails that went out.
 
-use model::{CrmSettingsChanged, DecisionRefused, InteractionReceived, MessagePosted, kind, vendor_name};
+use model::{
+    CrmSettingsChanged, DecisionRefused, InteractionReceived, MailSent, MailState, MailingChanged,
+    MessagePosted, kind, vendor_name,
+};
 use serde_json::json;
 
 use super::{describe::Facts, entry::Outcome};
@@ -39,6 +42,26 @@ pub(crate) fn posted(posted: MessagePosted) -> Facts {
     }
 }
 
+/// Whom it was for and what it said stays where it is.
+pub(crate) fn mailed(sent: MailSent) -> Facts {
+    let MailSent { connection, mail, state, external_id, error, retryable, .. } = sent;
+    let why = error.as_deref().unwrap_or("unknown");
+    let summary = match state {
+        MailState::Sent => "a mail was sent".to_owned(),
+        MailState::Failed => format!("a mail was not sent: {why}"),
+        MailState::Unsure => format!("a mail may have been sent, and is not sent again: {why}"),
+    };
+    Facts {
+        action: kind::MAILED.to_owned(),
+        target: mail.to_string(),
+        connection: Some(connection),
+        outcome: if state == MailState::Sent { Outcome::Ok } else { Outcome::Failed },
+        actor: None,
+        summary,
+        details: json!({ "vendor_id": external_id, "error": error, "retryable": retryable }).into(),
+    }
+}
+
 pub(crate) fn decision_refused(refused: DecisionRefused) -> Facts {
     let DecisionRefused { registration, decision, vendor, connection, vendor_user, user, reason, .. } =
         refused;
@@ -70,5 +93,24 @@ pub(crate) fn settings(changed: CrmSettingsChanged) -> Facts {
         actor: None,
         summary: format!("{what} {id}: {change}"),
         details: json!({ "user": user, "events": events }).into(),
+    }
+}
+
+/// Whom mails are sent to is personal: only how many they are is told.
+pub(crate) fn mailing(changed: MailingChanged) -> Facts {
+    let MailingChanged { subject, id, change, reason, count, .. } = changed;
+    let what = change.replace('_', " ");
+    let mut summary = format!("{subject} {id}: {what}").replace(" :", ":");
+    if !reason.is_empty() {
+        summary.push_str(&format!(" ({reason})"));
+    }
+    Facts {
+        action: format!("{subject}.{change}"),
+        target: id,
+        connection: None,
+        outcome: Outcome::Ok,
+        actor: None,
+        summary,
+        details: json!({ "reason": reason, "count": count }).into(),
     }
 }

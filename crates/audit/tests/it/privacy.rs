@@ -67,6 +67,7 @@ async fn no_personal_value_reaches_the_log() {
             name: "Marker Person".into(),
             email: "marker@example.org".into(),
         }],
+        automatic: String::new(),
     };
     let on_activities = subject::activity(&organization, "m365");
     let on_changes = subject::written(&organization, "hubspot", "companies");
@@ -90,7 +91,14 @@ async fn no_personal_value_reaches_the_log() {
     }
     let all = rows.join("\n");
     // Names stay, values that are not personal stay, and what is redacted says so.
-    for shown in ["name", "phone", "customer", "[redacted]", "m365:AAMk12"] {
+    for shown in [
+        "name",
+        "phone",
+        "customer",
+        "[redacted]",
+        "m365:AAMk12",
+        "\"A received e-mail was read from Microsoft 365\"",
+    ] {
         assert!(all.contains(shown), "{shown}: {all}");
     }
     replica.stop().await;

@@ -23,6 +23,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long an answer of identity is believed. With the two seconds for which identity believes its own, this bounds a
 /// revocation that the bus did not deliver to ten seconds.
 const BELIEVED_FOR: Duration = Duration::from_secs(8);
+/// What stands before the partner's id in the product of a key that is the link to a form.
+const FORM: &str = "form:";
 
 /// A caller whose credential was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub struct Authorized {
     pub credential_id: String,
     /// When the credential ends.
     pub expires_at: Option<Timestamp>,
-    /// The sibling product, when an integration key is calling.
+    /// The sibling product, when an integration key is calling; the partner, or `form:` and the partner, when a key is one's.
     pub product: Option<String>,
 }
 
@@ -44,12 +46,22 @@ impl Authorized {
         self.product.as_deref()?.parse().ok()
     }
 
+    /// The partner of whose form the link is calling. It may register deals and see them, and nothing else.
+    #[must_use]
+    pub fn form_of(&self) -> Option<PartnerId> {
+        self.product.as_deref()?.strip_prefix(FORM)?.parse().ok()
+    }
+
+    fn is_of_partner(&self) -> bool {
+        self.partner().or_else(|| self.form_of()).is_some()
+    }
+
     /// Refuses a caller who lacks the scope.
     ///
     /// # Errors
     /// PERMISSION_DENIED `scope_missing`; `partner_key` for the key of a partner.
     pub fn require(self, scope: Scope) -> Result<Self, Status> {
-        if self.partner().is_some() {
+        if self.is_of_partner() {
             return Err(status(
                 Code::PermissionDenied,
                 "partner_key",
@@ -162,14 +174,16 @@ fn authorized(answer: CheckResponse) -> Option<Authorized> {
     // A scope that only a newer identity knows gives nothing here.
     let scopes: BTreeSet<Scope> = answer.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
     let product = Some(answer.product).filter(|product| !product.is_empty());
-    let of_partner = product.as_deref().is_some_and(|product| product.parse::<PartnerId>().is_ok());
-    let scopes = if of_partner { BTreeSet::new() } else { scopes };
     let caller = Caller { organization: answer.organization_id.parse().ok()?, actor, role, scopes };
     let expires_at = match &answer.expires_at {
         Some(at) => Some(proto::from_wire_time(at)?),
         None => None,
     };
-    Some(Authorized { caller, credential_id: answer.credential_id, expires_at, product })
+    let mut known = Authorized { caller, credential_id: answer.credential_id, expires_at, product };
+    if known.is_of_partner() {
+        known.caller.scopes.clear();
+    }
+    Some(known)
 }
 
 fn unavailable() -> Status {
@@ -206,8 +220,13 @@ mod tests {
         }
         let product = format!("ptnr_{}", "0".repeat(32));
         let partner = authorized(CheckResponse { product: product.clone(), ..sound.clone() }).unwrap();
-        assert_eq!(partner.partner().map(|id| id.to_string()), Some(product));
+        assert_eq!(partner.partner().map(|id| id.to_string()), Some(product.clone()));
+        assert_eq!(partner.form_of(), None);
         assert!(partner.caller.scopes.is_empty() && partner.require(Scope::RecordsRead).is_err());
+        let link = authorized(CheckResponse { product: format!("form:{product}"), ..sound.clone() }).unwrap();
+        assert_eq!(link.form_of().map(|id| id.to_string()), Some(product));
+        assert_eq!(link.partner(), None, "it is no key of the partner");
+        assert!(link.caller.scopes.is_empty() && link.require(Scope::RecordsRead).is_err());
         assert_eq!(authorized(CheckResponse { role: "boss".to_owned(), ..sound.clone() }), None);
         assert_eq!(authorized(CheckResponse { organization_id: String::new(), ..sound }), None);
     }

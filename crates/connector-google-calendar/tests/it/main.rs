@@ -5,4 +5,5 @@ mod conformance;
 mod connecting;
 mod house;
 mod meetings;
+mod pushes;
 mod transcripts;

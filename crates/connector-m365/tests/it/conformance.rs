@@ -21,7 +21,8 @@ async fn the_account_is_the_mailbox_and_it_has_no_objects() {
     let account = mailbox.m365.account(&mailbox.session).await.unwrap();
     assert_eq!(account.name, "nora.field@harborline.example");
     assert!(!account.id.is_empty() && account.missing.is_empty(), "{account:?}");
-    assert_eq!(account.scopes, ["User.Read", "Mail.Read"]);
+    assert_eq!(account.scopes, ["User.Read", "Mail.Read", "Mail.ReadWrite", "Mail.Send"]);
+    assert!(account.notices.is_empty(), "{account:?}");
     assert!(mailbox.m365.capabilities().objects.is_empty());
     assert!(mailbox.m365.describe(&mailbox.session).await.unwrap().is_empty());
 }

@@ -15,6 +15,21 @@ async fn without_the_right_to_read_mail_the_account_says_what_does_not_work() {
     assert_eq!(account.scopes, ["User.Read"]);
 }
 
+/// R249, R250: reading goes on where sending is not allowed.
+#[tokio::test]
+async fn without_the_right_to_send_the_mailbox_is_read_and_the_account_says_what_does_not_work() {
+    for granted in [&["Mail.Read"][..], &["Mail.Read", "Mail.Send"], &["Mail.Read", "Mail.ReadWrite"]] {
+        let (sandbox, m365) = sandbox().await;
+        let all: Vec<&str> = ["offline_access", "User.Read"].iter().chain(granted).copied().collect();
+        sandbox.change_settings(json!({"scopes_granted": all})).unwrap();
+        let grant = consent(&sandbox, &m365, NORA).await;
+        let account = m365.account(&session(&m365, &grant)).await.unwrap();
+        assert!(account.missing.is_empty(), "{account:?}");
+        assert_eq!(account.scopes[1..], *granted);
+        assert!(account.notices.len() == 1 && account.notices[0].contains("cannot send"), "{account:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_guest_without_a_mailbox_is_told_so() {
     let (sandbox, m365) = sandbox().await;

@@ -1,6 +1,6 @@
 //! A simulated mailbox, connected the way a user connects one.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use connector::{Activity, AuthorizeRequest, Connector, Error, Grant, Session, http::Client};
 use connector_m365::{Config, M365};
@@ -56,9 +56,17 @@ pub(crate) async fn consent(sandbox: &Handle, m365: &Arc<M365>, user: &str) -> G
         state: "the-state",
         code_challenge: CHALLENGE,
     };
-    let page = m365.authorize_url(&request);
+    let query = agree(&m365.authorize_url(&request), user).await;
+    assert_eq!(query["state"], "the-state");
+    let exchange = m365.exchange_request(&query["code"], REDIRECT_URI, &VERIFIER.into());
+    let nobody = Session::for_tests(m365.clone(), sandbox.url(), "none".into()).unwrap();
+    m365.read_grant(&nobody.send(exchange).await.unwrap()).unwrap()
+}
+
+/// The consent page and its form; gives what the redirect says.
+pub(crate) async fn agree(page: &url::Url, user: &str) -> HashMap<String, String> {
     let http = Client::try_new(std::time::Duration::from_secs(10)).unwrap();
-    assert!(http.get(&page, None).await.unwrap().is_success());
+    assert!(http.get(page, None).await.unwrap().is_success());
     let mut form: Vec<(String, String)> = page.query_pairs().into_owned().collect();
     form.extend([("decision".into(), "accept".into()), ("user".into(), user.into())]);
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -66,11 +74,7 @@ pub(crate) async fn consent(sandbox: &Handle, m365: &Arc<M365>, user: &str) -> G
     action.set_query(None);
     let answer = http.post_form(&action, &form).await.unwrap();
     let back: url::Url = answer.header("location").expect("consent leads back").parse().unwrap();
-    let query: std::collections::HashMap<String, String> = back.query_pairs().into_owned().collect();
-    assert_eq!(query["state"], "the-state");
-    let exchange = m365.exchange_request(&query["code"], REDIRECT_URI, &VERIFIER.into());
-    let nobody = Session::for_tests(m365.clone(), sandbox.url(), "none".into()).unwrap();
-    m365.read_grant(&nobody.send(exchange).await.unwrap()).unwrap()
+    back.query_pairs().into_owned().collect()
 }
 
 impl Mailbox {
@@ -122,12 +126,23 @@ impl Mailbox {
         self.sandbox.add_fault(fault(on, kind, times));
     }
 
+    /// Something goes wrong with what makes or sends mail.
+    pub(crate) fn post_fault(&self, contains: &str, kind: FaultKind, times: u32, delay_ms: u64) {
+        post_fault(&self.sandbox, contains, kind, times, delay_ms);
+    }
+
     /// How often a route of Graph was called, by the end of its path.
     pub(crate) fn calls_of(&self, end: &str) -> usize {
         let calls = self.sandbox.calls();
         let last = calls["last"].as_array().unwrap();
         last.iter().filter(|call| call["path"].as_str().is_some_and(|path| path.ends_with(end))).count()
     }
+}
+
+pub(crate) fn post_fault(sandbox: &Handle, contains: &str, kind: FaultKind, times: u32, delay_ms: u64) {
+    let (contains, method) = (Some(contains.into()), Some("POST".into()));
+    let on = FaultMatch { contains, method, ..FaultMatch::default() };
+    sandbox.add_fault(Fault { delay_ms: Some(delay_ms), ..fault(on, kind, times) });
 }
 
 pub(crate) fn fault(on: FaultMatch, kind: FaultKind, times: u32) -> Fault {

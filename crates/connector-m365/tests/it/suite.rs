@@ -54,6 +54,15 @@ impl Driver for Mailbox {
         Self::fault(self, "/delta", kind, 1);
     }
 
+    fn recipient(&self) -> String {
+        "ann@lee.example".to_owned()
+    }
+
+    async fn fault_in_mail(&self, fault: Fault) {
+        assert_eq!(fault, Fault::LostAnswer, "the checks lose answers alone");
+        self.post_fault("/me/messages", FaultKind::TimeoutAfterApply, 1, 0);
+    }
+
     async fn revoke(&self) {
         self.sandbox.revoke();
     }

@@ -4,10 +4,11 @@ use connector::{Connector, ErrorKind};
 use sandbox::slack::Settings;
 use secrecy::ExposeSecret;
 use serde_json::json;
+use testkit::eventually;
 
 use crate::{
     slack::{call, connector, install, message, simulator},
-    world::{World, about},
+    world::{SOON, World, about},
 };
 
 #[tokio::test]
@@ -37,13 +38,17 @@ async fn a_removed_app_ends_the_connection_and_an_old_notice_of_it_does_not_end_
     assert_eq!(connection.reason, "access_revoked");
     assert!(connection.next_step.contains("Connect Slack again"), "{}", connection.next_step);
     // Slack repeats what it thinks was not heard. Its clock has whole seconds.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    world.pass_ms(1_100).await;
     assert_eq!(world.connect().await, id);
-    let sent =
-        world.slack.control("GET", "/_sandbox/deliveries?kind=event_callback", json!(null)).await.unwrap();
-    let events = sent["deliveries"].as_array().unwrap();
-    assert!(events.len() >= 2, "{events:?}");
-    for event in events {
+    let events = eventually(SOON, "all notices to be sent", || async {
+        let sent = world.slack.control("GET", "/_sandbox/deliveries?kind=event_callback", json!(null)).await;
+        let events = sent.unwrap()["deliveries"].as_array().unwrap().clone();
+        let are_sent =
+            events.iter().all(|event| event["attempts"].as_array().is_some_and(|all| !all.is_empty()));
+        (events.len() >= 2 && are_sent).then_some(events)
+    })
+    .await;
+    for event in &events {
         assert_eq!(world.redeliver(event, json!({"age_s": 0})).await, 200);
     }
     // The same as a new event, so that only its time tells.

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,6 +14,7 @@ use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post
 use bus::{Bus, ConnectOptions, ConsumerConfig, Message, subject};
 use chassis::guard::{Guard, stable_code};
 use connector::{Config, Deps};
+use jiff::{SignedDuration, Timestamp};
 use model::{
     AnswerPrivately, Clock, ConnectionId, InteractionReceived, MessagePosted, OrganizationId, PostMessage,
     Role, SystemClock, kind,
@@ -37,7 +41,18 @@ use crate::slack::{consent, limited, simulator};
 /// What a story may wait for.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// The real time, moved on as the simulator's is: requests are signed with a time.
+#[derive(Clone, Default)]
+struct Moved(Arc<AtomicI64>);
+
+impl Clock for Moved {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + SignedDuration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
 pub(crate) struct World {
+    clock: Moved,
     pub(crate) slack: Handle,
     pub(crate) api: ConnectionsClient<Channel>,
     bus: Bus,
@@ -57,11 +72,12 @@ impl World {
         for stream in [subject::CHANGES, subject::EVENTS] {
             tokio::spawn(collect(bus.clone(), stream, Arc::clone(&seen)));
         }
+        let clock = Moved::default();
         let deps = Deps {
             bus: bus.clone(),
             guard: Guard::new(serve_identity(organization).await),
             vault: Arc::new(Vault::new(Keyring::generate("test".parse().unwrap()))),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(clock.clone()),
             connectors: vec![Arc::new(limited(&slack))],
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -71,7 +87,13 @@ impl World {
         let door = serve_door(api.clone()).await;
         let addresses = json!({"interactivity_url": door, "events_url": door});
         slack.change_settings(addresses).await.unwrap();
-        Self { slack, api, bus, organization, seen, _database: database, _nats: nats }
+        Self { clock, slack, api, bus, organization, seen, _database: database, _nats: nats }
+    }
+
+    /// Time passes, here and at Slack.
+    pub(crate) async fn pass_ms(&self, ms: i64) {
+        self.slack.control("POST", "/_sandbox/clock", json!({"advance_ms": ms})).await.unwrap();
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
     }
 
     /// The owner connects the workspace.
@@ -215,7 +237,8 @@ async fn serve_door(api: ConnectionsClient<Channel>) -> String {
                 (name.to_string(), value.to_str().unwrap().to_owned())
             };
             let headers: HashMap<String, String> = headers.iter().map(header).collect();
-            let request = ReceiveRequest { vendor: "slack".into(), headers, body: body.into() };
+            let (vendor, body) = ("slack".into(), body.into());
+            let request = ReceiveRequest { vendor, headers, body, ..ReceiveRequest::default() };
             match api.receive(request).await {
                 Ok(answer) => (StatusCode::OK, answer.into_inner().text),
                 Err(status) => {

@@ -1,5 +1,6 @@
 //! Reading one object of one connection: history and changes side by side, late rows, deletions.
 
+mod behind;
 mod lane;
 mod quiet;
 mod stream;
@@ -12,7 +13,10 @@ use std::{sync::Arc, time::Duration};
 use bus::{Message, outbox};
 use jiff::Timestamp;
 use model::{CaptureProgress, Lane, ObjectSchema, SyncRunFinished};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::{
     Cursor, ErrorKind, Retry, Session,
@@ -111,7 +115,9 @@ impl Reader {
             }
         };
         let Lanes { live, stream, backfill, rescans } = lanes;
-        let polling = Polling { live, rescans, begun: Begun::new(POLL, self.core.now()) };
+        let now = self.core.now();
+        let at = self.capture.last_poll_at.unwrap_or(now);
+        let polling = Polling { live, rescans, at, begun: Begun::new(POLL, now) };
         tokio::join!(
             self.read_live(polling, stream),
             self.read_backfill_then_verify(backfill),
@@ -140,7 +146,7 @@ impl Reader {
             known.unwrap_or_else(|| self.lane(name, position, until))
         };
         let live = lane(LIVE.to_owned(), now - SEAM, None);
-        let rescans: Vec<Rescan> = rungs
+        let mut rescans: Vec<Rescan> = rungs
             .iter()
             .map(|rung| Rescan {
                 behind: *rung,
@@ -148,10 +154,15 @@ impl Reader {
                 due: Instant::now() + *rung,
             })
             .collect();
+        rescans.extend(Rescan::behind(&stored));
         let streams = self.link.connector.capabilities().streams;
         let stream = streams.then(|| lane(stream::STREAM.to_owned(), Timestamp::UNIX_EPOCH, None));
-        let backfill = (self.capture.generation > 0)
-            .then(|| lane(format!("backfill_{}", self.capture.generation), Timestamp::UNIX_EPOCH, Some(now)));
+        // What a stream told just before without the fields that are wanted now may still be missing in the listing.
+        let is_followed = stream.as_ref().is_some_and(|stream| stream.position.id.is_some());
+        let until = if is_followed { now + self.core.config.stream_settles } else { now };
+        let backfill = (self.capture.generation > 0).then(|| {
+            lane(format!("backfill_{}", self.capture.generation), Timestamp::UNIX_EPOCH, Some(until))
+        });
         let mut tx = self.core.store.pool.begin().await?;
         let all = std::iter::once(&live)
             .chain(&stream)
@@ -224,9 +235,11 @@ impl Reader {
     }
 
     async fn poll(&self, polling: &mut Polling) -> Result<u64, Failure> {
-        let Polling { live, rescans, begun } = polling;
         let session = self.link.session.polling();
-        self.read_lane(live, Lane::Live, &session, &mut begun.run).await?;
+        self.read_lane(&mut polling.live, Lane::Live, &session, &mut polling.begun.run).await?;
+        self.turn_back(polling).await?;
+        polling.at = self.core.now();
+        let Polling { rescans, begun, .. } = polling;
         self.core.store.note_poll(self.link.id, &self.capture.object, self.core.now(), None).await?;
         self.core.part_succeeded(&self.link, &self.part(LIVE)).await?;
         let read = begun.run.read;
@@ -248,6 +261,7 @@ impl Reader {
                 self.report(begun, None).await?;
             }
         }
+        self.caught_up(polling).await?;
         Ok(read + late)
     }
 
@@ -280,6 +294,14 @@ impl Reader {
         }
     }
 
+    /// How long it is until the end of the backfill has come; no longer than a listing takes to have everything, whatever
+    /// becomes of the vendor's clock.
+    fn left_until(&self, backfill: &Checkpoint) -> Duration {
+        let left = backfill.until.map(|until| until.duration_since(self.link.line.vendor_now()));
+        let left = left.and_then(|left| Duration::try_from(left).ok()).unwrap_or_default();
+        left.min(self.core.config.stream_settles)
+    }
+
     /// Notes that everybody knows what the backfill published so far.
     async fn told_of(&self, backfill: &mut Checkpoint) -> Result<(), Failure> {
         backfill.since = self.core.now();
@@ -291,7 +313,13 @@ impl Reader {
     }
 
     async fn try_backfill(&self, backfill: &mut Checkpoint, session: &Session) -> Result<(), Failure> {
+        let left = self.left_until(backfill);
         self.read_lane(backfill, Lane::Backfill, session, &mut Run::default()).await?;
+        if !left.is_zero() {
+            // Nobody polls behind a stream: the last moments are read here.
+            sleep(self.left_until(backfill)).await;
+            self.read_lane(backfill, Lane::Backfill, session, &mut Run::default()).await?;
+        }
         let read = u64::try_from(backfill.read).unwrap_or_default();
         let progress = CaptureProgress {
             connection: self.link.id,
@@ -382,7 +410,7 @@ impl Reader {
 
     async fn pause_after_own_failure(&self, failure: &Failure) {
         tracing::warn!(connection = %self.link.id, object = self.capture.object, error = %failure, "could not read");
-        tokio::time::sleep(OWN_FAILURE_PAUSE).await;
+        sleep(OWN_FAILURE_PAUSE).await;
     }
 
     fn part(&self, lane: &str) -> String {
@@ -394,6 +422,8 @@ impl Reader {
 struct Polling {
     live: Checkpoint,
     rescans: Vec<Rescan>,
+    /// When all that could be read was read last.
+    at: Timestamp,
     begun: Begun,
 }
 
@@ -401,6 +431,7 @@ impl Polling {
     /// All before this moment is known: nothing reads it again.
     fn begin_behind(&mut self, known: Timestamp) {
         let rescans = self.rescans.iter_mut().map(|rescan| &mut rescan.checkpoint);
+        let rescans = rescans.filter(|rescan| rescan.lane != behind::BEHIND);
         for lane in std::iter::once(&mut self.live).chain(rescans) {
             if known > lane.position.time {
                 lane.position = Cursor::at(known);

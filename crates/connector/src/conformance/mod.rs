@@ -3,6 +3,8 @@
 
 mod errors;
 mod feeds;
+mod mailing;
+mod pushes;
 mod reading;
 mod streaming;
 mod tokens;
@@ -21,6 +23,11 @@ pub use feeds::{
     a_lost_position_is_told_and_reading_starts_over,
     what_is_new_and_what_is_gone_is_behind_the_last_position,
 };
+pub use mailing::{
+    a_draft_without_an_answer_is_found_and_one_thrown_away_is_not_sent,
+    a_mail_is_drafted_sent_and_told_by_its_feed_under_one_id,
+};
+pub use pushes::a_watch_tells_with_its_secret_of_what_is_new_until_it_is_ended;
 pub use reading::{
     a_moment_with_more_records_than_a_page_is_read_whole, a_restored_record_is_no_longer_among_the_deleted,
     deletions_are_listed_once, edits_follow_the_cursor, every_record_is_read_once,
@@ -44,6 +51,7 @@ use crate::{Connector, Cursor, Error, Fetch, Page, Session};
 const NO_RECORDS: &str = "the driver of a vendor with objects says how to make records";
 const NO_STREAMS: &str = "the driver of a vendor with streams says how to lose a place in one";
 const NO_FEEDS: &str = "the driver of a vendor with feeds says how to act";
+const NO_MAIL: &str = "the driver of a vendor that sends mail says to whom, and how that goes wrong";
 
 /// How the vendor misbehaves at its next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +134,16 @@ pub trait Driver: Send + Sync {
         panic!("{NO_FEEDS}")
     }
 
+    /// Somebody who can be written to.
+    fn recipient(&self) -> String {
+        panic!("{NO_MAIL}")
+    }
+
+    /// The next making of a draft goes wrong, once.
+    async fn fault_in_mail(&self, _fault: Fault) {
+        panic!("{NO_MAIL}")
+    }
+
     /// The vendor forgets all positions in streams that it gave.
     async fn lose_place(&self) {
         panic!("{NO_STREAMS}")
@@ -161,6 +179,9 @@ pub async fn run<D: Driver, F: Future<Output = D>>(make: impl Fn() -> F) {
     a_feed_is_read_whole_and_the_same_again_from_any_position(&make().await).await;
     what_is_new_and_what_is_gone_is_behind_the_last_position(&make().await).await;
     a_lost_position_is_told_and_reading_starts_over(&make().await).await;
+    a_mail_is_drafted_sent_and_told_by_its_feed_under_one_id(&make().await).await;
+    a_draft_without_an_answer_is_found_and_one_thrown_away_is_not_sent(&make().await).await;
+    a_watch_tells_with_its_secret_of_what_is_new_until_it_is_ended(&make().await).await;
     if make().await.connector().capabilities().objects.is_empty() {
         return;
     }

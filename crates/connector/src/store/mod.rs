@@ -8,6 +8,7 @@ mod connections;
 mod delivered;
 mod feeds;
 mod leases;
+mod mails;
 mod posts;
 mod quiet;
 mod schemas;
@@ -16,6 +17,7 @@ mod tokens;
 mod usage;
 mod verifies;
 mod wanted;
+mod watches;
 
 pub(crate) use authorizations::{Authorization, NewAuthorization};
 pub(crate) use budgets::{SaidLimit, StoredBudget};
@@ -24,11 +26,13 @@ pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
 pub(crate) use delivered::Delivered;
 pub(crate) use feeds::FeedPosition;
+pub(crate) use mails::BegunMail;
 pub(crate) use posts::BegunPost;
 pub(crate) use quiet::Quiet;
 pub(crate) use streams::{Following, StreamState};
 pub(crate) use tokens::{IntentAnswer, TokenRow};
 pub(crate) use usage::UsagePoint;
+pub(crate) use watches::{Arrival, NewWatch, ShownArrival, StoredWatch};
 
 use chassis::Migration;
 use jiff_sqlx::ToSqlx;
@@ -61,6 +65,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 36, name: "allocations", sql: include_str!("../../migrations/0036_allocation.sql") },
     Migration { version: 40, name: "feeds", sql: include_str!("../../migrations/0040_feeds.sql") },
     Migration { version: 41, name: "posts", sql: include_str!("../../migrations/0041_posts.sql") },
+    Migration { version: 44, name: "mails", sql: include_str!("../../migrations/0044_mails.sql") },
+    Migration { version: 45, name: "watches", sql: include_str!("../../migrations/0045_watches.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

@@ -102,6 +102,8 @@ impl Store {
         sqlx::query("DELETE FROM deleted WHERE connection = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM streams WHERE connection = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM feeds WHERE connection = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM watches WHERE connection = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM arrivals WHERE connection = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM wanted WHERE connection = $1").bind(id).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM checkpoints WHERE connection = $1").bind(id).execute(tx).await?;
         Ok(())

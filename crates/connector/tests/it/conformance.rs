@@ -16,7 +16,7 @@ struct AcmeDriver(Acme, Capabilities);
 #[async_trait]
 impl Driver for AcmeDriver {
     fn connector(&self) -> Arc<dyn Connector> {
-        Arc::new(AcmeConnector { url: self.0.url().clone(), capabilities: self.1.clone() })
+        Arc::new(AcmeConnector { url: self.0.url().clone(), prolongs: true, capabilities: self.1.clone() })
     }
 
     fn sample(&self) -> Sample {

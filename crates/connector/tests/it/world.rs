@@ -102,6 +102,7 @@ impl World {
         config.quiet_interval = Duration::from_millis(300);
         config.stream_settles = Duration::from_millis(300);
         config.no_stream_pause = Duration::from_millis(500);
+        config.watch_interval = Duration::from_millis(100);
         config.lease_ttl = Duration::from_secs(2);
         config.call_timeout = Duration::from_secs(2);
         config.refresh_patience = Duration::from_secs(3);
@@ -123,8 +124,11 @@ impl World {
 
     pub(crate) async fn start_with(&self, config: Config) -> Replica {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let connector =
-            AcmeConnector { url: self.acme.url().clone(), capabilities: self.capabilities.clone() };
+        let connector = AcmeConnector {
+            url: self.acme.url().clone(),
+            prolongs: self.acme.lock().watches.prolongs,
+            capabilities: self.capabilities.clone(),
+        };
         let deps = Deps {
             bus: Bus::connect(self.nats.url(), ConnectOptions::named("connector")).await.unwrap(),
             guard: Guard::new(self.guard_channel.clone()),

@@ -97,6 +97,8 @@ pub(crate) struct NewActivity {
     pub(crate) url: String,
     pub(crate) participants: Vec<Participant>,
     pub(crate) told: Vec<Concerned>,
+    /// `bounce` or `auto_reply`, where a machine wrote it; else empty.
+    pub(crate) automatic: String,
 }
 
 impl std::fmt::Debug for NewActivity {
@@ -122,6 +124,7 @@ impl NewActivity {
             url: String::new(),
             participants: Vec::new(),
             told: Vec::new(),
+            automatic: String::new(),
         }
     }
 

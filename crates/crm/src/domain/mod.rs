@@ -2,5 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod address;
+pub(crate) mod campaign;
 pub(crate) mod registration;
 pub(crate) mod telling;
+pub(crate) mod template;

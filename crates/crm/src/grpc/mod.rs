@@ -1,14 +1,17 @@
 //! Requests in.
 
 mod acting;
+mod campaigning;
+mod enrolling;
 mod registering;
 mod setting;
+mod suppressing;
 mod telling;
 
 use std::sync::Arc;
 
 use bus::outbox::Waker;
-use chassis::guard::{Authorized, Guard};
+use chassis::guard::{Authorized, Guard, status};
 use jiff::Timestamp;
 use model::{Clock, OrganizationId, PartnerId, Scope};
 use proto::{
@@ -16,7 +19,7 @@ use proto::{
     identity::User,
 };
 use sqlx::PgPool;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 
 use crate::{error::Refusal, store::people::Person, text};
 
@@ -32,6 +35,8 @@ pub struct Service {
     pub(crate) guard: Guard,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waker: Waker,
+    /// What an opt-out link begins with.
+    pub(crate) opt_out: Arc<str>,
 }
 
 impl std::fmt::Debug for Service {
@@ -44,8 +49,10 @@ impl std::fmt::Debug for Service {
 struct Asker {
     organization: OrganizationId,
     actor: String,
-    /// The partner whose key it is.
+    /// The partner whose key it is, or to whose form it is the link.
     partner: Option<PartnerId>,
+    /// Whether it is the link to the partner's form.
+    by_form: bool,
 }
 
 impl Service {
@@ -53,10 +60,20 @@ impl Service {
         Ok(asker(self.guard.authorize(metadata, scope).await?))
     }
 
-    /// Who has the scope, or the key of a partner.
+    /// Who has the scope, or the key of a partner, or the link to its form.
     async fn asker_or_partner(&self, metadata: &MetadataMap, scope: Scope) -> Result<Asker, Status> {
         let known = self.guard.authenticate(metadata).await?;
-        Ok(asker(if known.partner().is_some() { known } else { known.require(scope)? }))
+        let is_partner = known.partner().or_else(|| known.form_of()).is_some();
+        Ok(asker(if is_partner { known } else { known.require(scope)? }))
+    }
+
+    /// Who has the link to a partner's form, and that partner.
+    async fn asker_by_form(&self, metadata: &MetadataMap) -> Result<(Asker, PartnerId), Status> {
+        let known = self.guard.authenticate(metadata).await?;
+        let partner = known.form_of().ok_or_else(|| {
+            status(Code::PermissionDenied, "form_link_needed", "This is no link to a partner's form.")
+        })?;
+        Ok((asker(known), partner))
     }
 
     /// The people of the organization, for a caller who may see them. The room keeps what they are called and may do.
@@ -76,9 +93,14 @@ impl Service {
 }
 
 fn asker(known: Authorized) -> Asker {
-    let partner = known.partner();
+    let (partner, form) = (known.partner(), known.form_of());
     let Authorized { caller, .. } = known;
-    Asker { organization: caller.organization, actor: caller.actor.to_string(), partner }
+    Asker {
+        organization: caller.organization,
+        actor: caller.actor.to_string(),
+        partner: partner.or(form),
+        by_form: form.is_some(),
+    }
 }
 
 /// How many rows a page has.
@@ -100,11 +122,12 @@ fn no_such_page() -> Refusal {
 }
 
 /// Serves each call by the method of the same name, which gets the caller and the message, and where it is about people
-/// those of the organization.
+/// those of the organization. Those that are open get the message alone.
 macro_rules! serve {
     (guarded { $($method:ident($request:ident) -> $response:ident needs $scope:ident;)* }
      with_people { $($personal:ident($personal_request:ident) -> $personal_response:ident;)* }
-     or_partner { $($own:ident($own_request:ident) -> $own_response:ident needs $own_scope:ident;)* }) => {
+     or_partner { $($own:ident($own_request:ident) -> $own_response:ident needs $own_scope:ident;)* }
+     open { $($open:ident($open_request:ident) -> $open_response:ident;)* }) => {
         #[tonic::async_trait]
         impl Crm for Service {
             $(async fn $method(
@@ -129,6 +152,19 @@ macro_rules! serve {
                 let asker = self.asker_or_partner(request.metadata(), Scope::$own_scope).await?;
                 Ok(Response::new(self.$own(&asker, request.into_inner()).await?))
             })*
+            async fn get_deal_form(
+                &self,
+                request: Request<wire::GetDealFormRequest>,
+            ) -> Result<Response<wire::DealForm>, Status> {
+                let (asker, partner) = self.asker_by_form(request.metadata()).await?;
+                Ok(Response::new(self.deal_form(&asker, partner).await?))
+            }
+            $(async fn $open(
+                &self,
+                request: Request<wire::$open_request>,
+            ) -> Result<Response<wire::$open_response>, Status> {
+                Ok(Response::new(self.$open(request.into_inner()).await?))
+            })*
         }
     };
 }
@@ -146,6 +182,22 @@ serve! {
     list_notification_rules(ListNotificationRulesRequest) -> ListNotificationRulesResponse needs PartnersRead;
     set_notification_rules(SetNotificationRulesRequest) -> ListNotificationRulesResponse needs PartnersWrite;
     remove_vendor_user(VendorUserRequest) -> RemoveVendorUserResponse needs UsersManage;
+    create_campaign(CampaignDraft) -> Campaign needs RecordsWrite;
+    update_campaign(UpdateCampaignRequest) -> Campaign needs RecordsWrite;
+    get_campaign(CampaignRequest) -> Campaign needs RecordsRead;
+    list_campaigns(ListCampaignsRequest) -> ListCampaignsResponse needs RecordsRead;
+    start_campaign(CampaignRequest) -> Campaign needs RecordsWrite;
+    pause_campaign(CampaignRequest) -> Campaign needs RecordsWrite;
+    resume_campaign(CampaignRequest) -> Campaign needs RecordsWrite;
+    enrol_recipients(EnrolRecipientsRequest) -> EnrolRecipientsResponse needs RecordsWrite;
+    list_recipients(ListRecipientsRequest) -> ListRecipientsResponse needs RecordsRead;
+    stop_recipient(RecipientRequest) -> Recipient needs RecordsWrite;
+    preview_campaign(PreviewCampaignRequest) -> PreviewCampaignResponse needs RecordsRead;
+    list_mailboxes(ListMailboxesRequest) -> ListMailboxesResponse needs RecordsRead;
+    set_mailbox(SetMailboxRequest) -> Mailbox needs RecordsWrite;
+    list_suppressions(ListSuppressionsRequest) -> ListSuppressionsResponse needs RecordsRead;
+    add_suppressions(AddSuppressionsRequest) -> AddSuppressionsResponse needs RecordsWrite;
+    remove_suppression(RemoveSuppressionRequest) -> RemoveSuppressionResponse needs RecordsWrite;
     }
     with_people {
     list_vendor_users(ListVendorUsersRequest) -> ListVendorUsersResponse;
@@ -155,5 +207,8 @@ serve! {
     submit_deal_registration(SubmitDealRegistrationRequest) -> DealRegistration needs RecordsWrite;
     get_deal_registration(DealRegistrationRequest) -> DealRegistration needs PartnersRead;
     list_deal_registrations(ListDealRegistrationsRequest) -> ListDealRegistrationsResponse needs PartnersRead;
+    }
+    open {
+    opt_out(OptOutRequest) -> OptOutResponse;
     }
 }

@@ -1,7 +1,7 @@
 //! Deals that partners register, and what is decided about them.
 
 use bus::outbox;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::{DealRegistrationId, PartnerId, RecordId, RegistrationConflict};
 use proto::crm as wire;
 
@@ -19,6 +19,10 @@ use crate::{
     text::{self, LONGEST_NAME, LONGEST_NOTE},
 };
 
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// The most deals of a partner within an hour that a link to its form adds to. Whoever has more has a key and a program.
+const MOST_OF_A_FORM_IN_AN_HOUR: i64 = 20;
+
 impl Service {
     pub(super) async fn submit_deal_registration(
         &self,
@@ -32,6 +36,14 @@ impl Service {
         let mut new = said(asker, partner, &request, &settings, now)?;
         if store::partners::is_revoked(&mut tx, asker.organization, partner).await? {
             return Err(Refusal::conflict("partner_revoked", "The partner was revoked.").into());
+        }
+        if asker.by_form {
+            let since = now.saturating_sub(HOUR).unwrap_or(now);
+            let lately = store::registrations::submitted_since(&mut tx, asker.organization, partner, since);
+            if lately.await? >= MOST_OF_A_FORM_IN_AN_HOUR {
+                let message = "That are many registrations within an hour. Go on later.";
+                return Err(Refusal::exhausted("too_many_registrations", message).into());
+            }
         }
         store::registrations::lock_company(&mut tx, asker.organization, &new.domain).await?;
         let standing =
@@ -48,6 +60,15 @@ impl Service {
         tx.commit().await?;
         self.waker.wake();
         Ok(to_wire(new, asker))
+    }
+
+    /// Whose form it is.
+    pub(super) async fn deal_form(&self, asker: &Asker, partner: PartnerId) -> Result<wire::DealForm, Error> {
+        let mut db = self.pool.acquire().await?;
+        let name = store::partners::name(&mut db, asker.organization, partner).await?;
+        let revoked = store::partners::is_revoked(&mut db, asker.organization, partner).await?;
+        let (partner_id, partner_name) = (partner.to_string(), name.unwrap_or_default());
+        Ok(wire::DealForm { partner_id, partner_name, revoked })
     }
 
     pub(super) async fn get_deal_registration(

@@ -82,3 +82,27 @@ pub(crate) async fn told(
     .await?;
     Ok(found.into_iter().collect())
 }
+
+/// What is known of contacts: `email`, `secondary_email`, `first_name` and `last_name`. Those that are archived are not there.
+pub(crate) async fn contacts(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    records: &[Uuid],
+) -> Result<BTreeMap<Uuid, BTreeMap<String, String>>, Error> {
+    let rows: Vec<(Uuid, String, String)> = sqlx::query_as(
+        "SELECT record, field, value FROM directory
+         WHERE record = ANY($2) AND organization = $1 AND object = 'contact'
+           AND field IN ('email', 'secondary_email', 'first_name', 'last_name')
+           AND NOT EXISTS (SELECT FROM directory AS gone WHERE gone.record = directory.record
+                                                          AND gone.field = 'archived')",
+    )
+    .bind(organization.uuid())
+    .bind(records)
+    .fetch_all(db)
+    .await?;
+    let mut found: BTreeMap<Uuid, BTreeMap<String, String>> = BTreeMap::new();
+    for (record, field, value) in rows {
+        found.entry(record).or_default().insert(field, value);
+    }
+    Ok(found)
+}

@@ -1,14 +1,19 @@
 //! The only place that says SQL.
 
 pub(crate) mod activities;
+pub(crate) mod campaigns;
 pub(crate) mod connections;
 pub(crate) mod directory;
+pub(crate) mod mailboxes;
+pub(crate) mod mails;
 pub(crate) mod partners;
 pub(crate) mod people;
 pub(crate) mod posts;
+pub(crate) mod recipients;
 pub(crate) mod registrations;
 pub(crate) mod rules;
 pub(crate) mod settings;
+pub(crate) mod suppressions;
 pub(crate) mod timeline;
 pub(crate) mod vendor_users;
 

@@ -219,6 +219,23 @@ pub(crate) async fn lock_due(
     rows.iter().map(read).collect()
 }
 
+/// How many a partner has submitted since then. Whoever asks at the same time waits, so that many at once are counted too.
+pub(crate) async fn submitted_since(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    partner: PartnerId,
+    since: Timestamp,
+) -> Result<i64, Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 11))")
+        .bind(format!("crm.form:{organization}:{partner}"))
+        .execute(&mut *tx)
+        .await?;
+    let count = sqlx::query_scalar(
+        "SELECT count(*) FROM registrations WHERE organization = $1 AND partner = $2 AND submitted_at > $3",
+    );
+    Ok(count.bind(organization.uuid()).bind(partner.uuid()).bind(since.to_sqlx()).fetch_one(tx).await?)
+}
+
 /// Those of a partner or of all, of these statuses, newest first, below an id.
 pub(crate) async fn list(
     pool: &PgPool,

@@ -35,6 +35,7 @@ fn told(id: &str, version: i64, subject: &str, people: &[&str]) -> ActivityTold 
         thread: "t1".to_owned(),
         url: "https://mail.example/m".to_owned(),
         participants: people.iter().enumerate().map(person).collect(),
+        automatic: String::new(),
     }
 }
 

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a story ends at the first surprise")]
 
 mod acting;
+mod campaigning;
 mod clicking;
 mod deciding;
+mod enrolling;
 mod expiring;
 mod hearing;
 mod looking;
+mod mailbox;
 mod mistakes;
 mod registering;
 mod slack;

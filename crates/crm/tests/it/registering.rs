@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{CanonicalObject, PartnerChanged, RecordChanged, RecordId, Value, kind};
-use proto::crm::{DealRegistration, ListDealRegistrationsRequest};
+use proto::crm::{DealForm, DealRegistration, GetDealFormRequest, ListDealRegistrationsRequest};
 use testkit::eventually;
 use uuid::Uuid;
 
@@ -156,4 +156,49 @@ async fn a_revoked_partner_registers_nothing_and_the_companys_record_is_named() 
     let mut ear = world.ear().await;
     world.submit("first", deal(1, "Ten presses")).await.unwrap();
     assert_eq!(ear.hear(1).await[0].2.company_record, Some(acme));
+}
+
+// R32
+#[tokio::test]
+async fn a_link_to_a_form_registers_for_its_partner_sees_what_is_theirs_and_nothing_else() {
+    let world = world().await;
+    let form = |who: &'static str| {
+        let mut client = world.client();
+        async move { Ok(client.get_deal_form(by(who, GetDealFormRequest {})).await?.into_inner()) }
+    };
+    let of_whom = DealForm { partner_id: partner(1).to_string(), ..DealForm::default() };
+    assert_eq!(form("form").await.unwrap(), of_whom);
+    for who in ["first", "ann"] {
+        assert_eq!(code(form(who).await), "form_link_needed", "{who} has a key and no link");
+    }
+    let own = world.submit("first", deal(1, "By key")).await.unwrap();
+    let other = world.submit("second", deal(2, "Theirs")).await.unwrap();
+    let made = world.submit("form", deal(1, "By the form")).await.unwrap();
+    assert_eq!(made.partner_id, partner(1).to_string());
+    let told = made.conflicts.iter().map(|it| (it.kind.as_str(), it.partner_id.as_str()));
+    let partner_id = partner(1).to_string();
+    assert_eq!(told.collect::<Vec<_>>(), [("duplicate", partner_id.as_str()), ("channel", "")]);
+    assert_eq!(code(world.submit("form", deal(2, "x")).await), "partner_not_found");
+    assert_eq!(world.get("form", &own.id).await.unwrap(), own);
+    assert_eq!(code(world.get("form", &other.id).await), "deal_registration_not_found");
+    let request = ListDealRegistrationsRequest::default();
+    let listed = world.client().list_deal_registrations(by("form", request)).await.unwrap().into_inner();
+    let ids: Vec<String> = listed.registrations.into_iter().map(|it| it.id).collect();
+    assert_eq!(ids, [made.id.clone(), own.id]);
+    assert_eq!(code(world.approve("form", &made.id).await), "partner_key");
+    assert_eq!(code(world.reject("form", &made.id, "no").await), "partner_key");
+}
+
+#[tokio::test]
+async fn a_link_to_a_form_registers_twenty_deals_an_hour_however_many_come_at_once() {
+    let world = world().await;
+    let sent = (0..24).map(|number| world.submit("form", deal(1, &format!("Deal {number}"))));
+    let answers = futures::future::join_all(sent).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 20);
+    for refused in answers.into_iter().filter(Result::is_err) {
+        assert_eq!(code(refused), "too_many_registrations");
+    }
+    world.submit("first", deal(1, "By key")).await.expect("the key of the partner is not held back");
+    world.clock.advance(std::time::Duration::from_secs(3_600));
+    world.submit("form", deal(1, "Later")).await.expect("an hour later there is room again");
 }

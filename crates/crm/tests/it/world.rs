@@ -79,7 +79,7 @@ async fn serve(router: tonic::transport::server::Router) -> Channel {
     Endpoint::from_shared(url).unwrap().connect().await.unwrap()
 }
 
-/// `ann` and `bob` may do all, `viewer` reads; `first` and `second` are partners; `other` is of another organization.
+/// `ann` and `bob` may do all, `viewer` reads; `first` and `second` are partners, `form` the link to the form of the first; `other` is of another organization.
 fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
     let all = || Identity::key(organization, Scope::ALL);
     let (ann, bob) = (all(), all());
@@ -89,12 +89,15 @@ fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
         key
     };
     let (first, second) = (of_partner(1), of_partner(2));
+    let mut form = of_partner(1);
+    form.product = format!("form:{}", partner(1));
     Identity::new(move |credential| match credential {
         "ak_ann" => Some(ann.clone()),
         "ak_bob" => Some(bob.clone()),
         "ak_viewer" => Some(Identity::key(organization, model::Role::Viewer.scopes())),
         "ak_first" => Some(first.clone()),
         "ak_second" => Some(second.clone()),
+        "ak_form" => Some(form.clone()),
         "ak_other" => Some(Identity::key(other, Scope::ALL)),
         _ => None,
     })
@@ -121,7 +124,11 @@ pub(crate) async fn world() -> World {
     let other = OrganizationId::from_uuid(Uuid::from_u128(2));
     let identity = serve(Server::builder().add_service(knowing(organization, other))).await;
     let clock = ManualClock::at(noon());
-    let config = Config { expiry_seconds: 1, ..Config::new(database.url()) };
+    let config = Config {
+        expiry_seconds: 1,
+        sending_seconds: 1,
+        ..Config::new(database.url(), "https://api.example")
+    };
     let pool = crm::open(&config).await.unwrap();
     let deps = Deps {
         bus: bus.clone(),

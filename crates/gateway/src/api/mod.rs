@@ -3,6 +3,7 @@
 mod access;
 mod activities;
 mod audit;
+mod campaigns;
 mod connections;
 mod decisions;
 mod mappings;
@@ -30,6 +31,7 @@ pub(crate) fn router() -> OpenApiRouter<Rooms> {
         .merge(registrations::router())
         .merge(activities::router())
         .merge(notifications::router())
+        .merge(campaigns::router())
         .merge(audit::router())
         .merge(access::router())
 }

@@ -156,6 +156,39 @@ pub(crate) struct Schema {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Progress {
     objects: Vec<ObjectProgress>,
+    /// What people do there: mail folders, calendars.
+    feeds: Vec<FeedProgress>,
+}
+
+/// How far reading what people do is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FeedProgress {
+    /// `inbox`
+    feed: String,
+    /// `Inbox`
+    label: String,
+    /// `backfill`, `live` or `waiting`.
+    phase: String,
+    /// Activities that were told since reading began at the beginning.
+    read: u64,
+    last_poll_at: Option<Timestamp>,
+    last_error: Option<String>,
+    /// It is read as often in any case.
+    interval_seconds: u32,
+    /// How its news arrive beside that, where the vendor can tell them by itself.
+    arrival: Option<FeedArrival>,
+}
+
+/// How the news of a feed arrive.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FeedArrival {
+    /// `pushed`, or `polled` where the vendor does not tell anything by itself.
+    state: String,
+    /// Why it is polled, in words.
+    message: Option<String>,
+    since: Option<Timestamp>,
+    /// When the vendor last told something.
+    pushed_at: Option<Timestamp>,
 }
 
 /// How far reading one vendor object is.
@@ -291,7 +324,31 @@ impl From<wire::GetProgressResponse> for Progress {
                 lag_ms: stream.lag_ms,
             }),
         };
-        Self { objects: progress.objects.into_iter().map(object).collect() }
+        Self {
+            objects: progress.objects.into_iter().map(object).collect(),
+            feeds: progress.feeds.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<wire::FeedProgress> for FeedProgress {
+    fn from(feed: wire::FeedProgress) -> Self {
+        let arrival = |arrival: wire::FeedArrival| FeedArrival {
+            state: arrival.state,
+            message: text(arrival.message),
+            since: moment(arrival.since),
+            pushed_at: moment(arrival.pushed_at),
+        };
+        Self {
+            feed: feed.feed,
+            label: feed.label,
+            phase: feed.phase,
+            read: feed.read,
+            last_poll_at: moment(feed.last_poll_at),
+            last_error: text(feed.last_error),
+            interval_seconds: feed.interval_seconds,
+            arrival: feed.arrival.map(arrival),
+        }
     }
 }
 

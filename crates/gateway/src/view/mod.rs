@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod audit;
+pub(crate) mod campaign;
 pub(crate) mod connection;
 pub(crate) mod decision;
 pub(crate) mod health;

@@ -68,3 +68,40 @@ async fn a_body_that_is_too_large_reaches_nobody() {
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
     assert!(door.rooms.calls().is_empty());
 }
+
+#[tokio::test]
+async fn what_a_vendor_pushes_goes_on_as_it_arrived_and_is_accepted_or_answered_with_its_token() {
+    let door = door().await;
+    let path = "/push/m365/018f0000-0000-7000-8000-000000000001?validationToken=a%20%26%20b";
+    let push = || {
+        let request =
+            Request::post(path).header("X-Goog-Channel-Token", "secret").header("Cookie", "session=1");
+        request.body(Body::from("{\"value\":[]}")).unwrap()
+    };
+    let answer = door.send(push()).await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::ACCEPTED, ""));
+    let request: ReceiveRequest = door.rooms.last_of(RECEIVE).message();
+    assert_eq!((request.vendor.as_str(), request.query.as_str()), ("m365", "validationToken=a%20%26%20b"));
+    assert_eq!(request.watch, "018f0000-0000-7000-8000-000000000001");
+    assert_eq!(request.body, b"{\"value\":[]}");
+    let headers: Vec<_> = request.headers.into_iter().collect();
+    assert_eq!(headers, [("x-goog-channel-token".to_owned(), "secret".to_owned())]);
+
+    door.rooms.on(RECEIVE, |_: ReceiveRequest| Ok(ReceiveResponse { text: "a & <b>".into() }));
+    let answer = door.send(push()).await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, "a & <b>"));
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+
+    for (code, stable, status) in [
+        (Code::Unauthenticated, "secret_invalid", StatusCode::UNAUTHORIZED),
+        (Code::NotFound, "watch_unknown", StatusCode::NOT_FOUND),
+        (Code::InvalidArgument, "body_invalid", StatusCode::BAD_REQUEST),
+    ] {
+        door.rooms.on(RECEIVE, move |_: ReceiveRequest| {
+            Err::<ReceiveResponse, _>(guard::status(code, stable, "No."))
+        });
+        let answer = door.send(push()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, stable));
+    }
+}

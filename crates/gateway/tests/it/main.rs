@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attribution;
+mod campaigns;
 mod client;
 mod contract;
 mod crm;

@@ -64,19 +64,25 @@ impl NewKey {
     }
 }
 
-/// The id of a partner; empty where it is for none.
+/// The id of a partner, behind `form:` where it is for their form; empty where it is for none.
 fn partner(text: &str) -> Result<String, Refusal> {
-    if text.is_empty() || text.parse::<PartnerId>().is_ok() {
+    if text.is_empty() || text.strip_prefix("form:").unwrap_or(text).parse::<PartnerId>().is_ok() {
         return Ok(text.to_owned());
     }
     Err(Refusal::invalid("partner_invalid", "That is no partner's id.").at("scopes"))
 }
 
-/// The partner whom a key is for that is asked for by the one scope `partner:ptnr_…`, and what such a key may read.
+/// The partner whom a key is for that is asked for by the one scope `partner:ptnr_…`, and what such a key may read; or
+/// `form:ptnr_…`, the same for the link to a partner's form.
 pub(crate) fn for_partner(scopes: &[String]) -> Option<(String, Vec<String>)> {
     let [scope] = scopes else { return None };
-    let reads = [Scope::PartnersRead, Scope::CommissionsRead].map(|scope| scope.name().to_owned());
-    Some((scope.strip_prefix("partner:")?.to_owned(), reads.into()))
+    let reads = |scopes: &[Scope]| scopes.iter().map(|scope| scope.name().to_owned()).collect();
+    if scope.starts_with("form:") {
+        return Some((scope.clone(), reads(&[Scope::PartnersRead])));
+    }
+    let is_id = |partner: &&str| !partner.is_empty() && !partner.starts_with("form:");
+    let partner = scope.strip_prefix("partner:").filter(is_id)?;
+    Some((partner.to_owned(), reads(&[Scope::PartnersRead, Scope::CommissionsRead])))
 }
 
 /// Nobody gives a key more than they have.

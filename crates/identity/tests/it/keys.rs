@@ -300,3 +300,36 @@ async fn an_organization_is_found_by_its_slug_and_by_nothing_else() {
         assert_eq!(refused(answer), (Code::NotFound, "organization_not_found".to_owned()), "{slug}");
     }
 }
+
+// R32
+#[tokio::test]
+async fn a_link_to_a_partners_form_is_a_key_that_may_do_nothing_else_until_it_is_revoked() {
+    let house = house().await;
+    let (admin, guard) = (house.sign_in(Role::Admin).await, house.guard_elsewhere().await);
+    let partner = format!("ptnr_{}", "1".repeat(32));
+    let mint = |scope: String| {
+        let mut client = admin.client.clone();
+        let wanted = MintApiKeyRequest { label: "Form".into(), scopes: vec![scope], expires_at: None };
+        let request = admin.ask(wanted);
+        async move { client.mint_api_key(request).await }
+    };
+    for scope in ["form:", "partner:", "form:ann", "partner:form:ptnr_1"] {
+        let code = refused(mint(scope.to_owned()).await).1;
+        assert!(matches!(&*code, "partner_invalid" | "scope_unknown"), "{scope}: {code}");
+    }
+    let link = mint(format!("form:{partner}")).await.unwrap().into_inner();
+    let mut metadata = MetadataMap::new();
+    credential(&link.secret).apply(&mut metadata).unwrap();
+    let known = guard.authenticate(&metadata).await.unwrap();
+    assert_eq!(known.form_of().map(|id| id.to_string()), Some(partner.clone()));
+    assert!(known.partner().is_none() && known.caller.scopes.is_empty());
+    let answer = call(&guard, &link.secret, Scope::PartnersRead).await;
+    assert_eq!(refused(answer), (Code::PermissionDenied, "partner_key".to_owned()));
+    let more = forward(&credential(&link.secret), ListKeysRequest {}).unwrap();
+    assert_eq!(refused(admin.client.clone().list_api_keys(more).await).1, "partner_key");
+
+    let request = RevokeKeyRequest { key_id: key_of(&link).id };
+    admin.client.clone().revoke_api_key(admin.ask(request)).await.unwrap();
+    let guard = house.guard_elsewhere().await;
+    assert_eq!(refused(guard.authenticate(&metadata).await).1, "credential_revoked");
+}

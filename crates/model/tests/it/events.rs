@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use model::{
     AccessChanged, AttributionChanged, AttributionSettingsChanged, BudgetChanged, BudgetReached,
     CaptureRequested, CaptureStopped, CommissionChanged, ConflictRecorded, ConnectionChanged,
-    CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, DecisionTaken, FieldAdded, MappingChanged,
-    PartnerChanged, PayoutCreated, ReadRequested, RecordChanged, SchemaDriftDetected, SchemaRefreshed,
-    SyncRunFinished, VerifyRequested, WatchRequested, kind,
+    CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, DecisionTaken, FieldAdded, MailingChanged,
+    MappingChanged, PartnerChanged, PayoutCreated, ReadRequested, RecordChanged, SchemaDriftDetected,
+    SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -77,6 +77,7 @@ fn all() -> BTreeMap<String, Value> {
         described::<DealRegistrationChanged>(kind::DEAL_REGISTRATION_EXPIRED),
         described::<DecisionRefused>(kind::DEAL_REGISTRATION_REFUSED),
         described::<CrmSettingsChanged>(kind::CRM_SETTINGS_CHANGED),
+        described::<MailingChanged>(kind::CRM_MAILING_CHANGED),
         described::<DecisionTaken>(kind::ATTRIBUTION_DECIDED),
         described::<AttributionSettingsChanged>(kind::ATTRIBUTION_SETTINGS_CHANGED),
     ])

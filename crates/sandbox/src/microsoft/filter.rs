@@ -1,4 +1,5 @@
-//! `$filter`: comparisons, `and`, `or`, `not`, `contains`, `startswith`, and parentheses.
+//! `$filter`: comparisons, `and`, `or`, `not`, `contains`, `startswith`, parentheses, and an extended property by its id and
+//! value.
 
 use std::cmp::Ordering;
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::errors::Failure;
 use super::mailbox::Mailbox;
-use super::message::Message;
+use super::message::{Extended, Message};
 use super::wire::Shape;
 use crate::clock::parse_ms;
 
@@ -21,6 +22,7 @@ pub(crate) enum Filter {
     Not(Box<Filter>),
     Compare { path: String, operator: Operator, value: Value },
     Text { path: String, starts: bool, part: String },
+    Extended { id: String, value: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,10 @@ impl Filter {
             Filter::Not(inner) => !inner.holds(mailbox, message),
             Filter::Compare { path, operator, value } => {
                 operator.holds(compare(&read(mailbox, message, path), value, path))
+            }
+            Filter::Extended { id, value } => {
+                let is_it = |known: &Extended| known.id.eq_ignore_ascii_case(id) && known.value == *value;
+                message.extended.iter().any(is_it)
             }
             Filter::Text { path, starts, part } => {
                 let text = read(mailbox, message, path).as_str().unwrap_or_default().to_lowercase();
@@ -176,6 +182,20 @@ impl Reader<'_> {
         Some(left)
     }
 
+    /// `(ep: ep/id eq '…' and ep/value eq '…')`
+    fn extended(&mut self) -> Option<Filter> {
+        let name = self.take("(").then(|| self.words.next()).flatten()?.strip_suffix(':')?;
+        let id = self.equal(&format!("{name}/id"))?;
+        let value = self.take("and").then(|| self.equal(&format!("{name}/value"))).flatten()?;
+        self.take(")").then_some(Filter::Extended { id, value })
+    }
+
+    fn equal(&mut self, path: &str) -> Option<String> {
+        let is_asked = self.take(path) && self.take("eq");
+        let value = is_asked.then(|| self.words.next()).flatten().and_then(literal)?;
+        value.as_str().map(str::to_owned)
+    }
+
     fn one(&mut self, depth: usize) -> Option<Filter> {
         if depth > DEPTH {
             return None;
@@ -193,6 +213,9 @@ impl Reader<'_> {
             let part = self.take(",").then(|| self.words.next()).flatten().and_then(literal)?;
             let part = part.as_str()?.to_lowercase();
             return self.take(")").then_some(Filter::Text { path, starts: word == "startswith", part });
+        }
+        if word.eq_ignore_ascii_case("singleValueExtendedProperties/any") {
+            return self.extended();
         }
         let operator = Operator::of(self.words.next()?)?;
         let value = literal(self.words.next()?)?;
@@ -213,6 +236,7 @@ mod tests {
             "receivedDateTime ge 2024-01-05T10:11:12Z and receivedDateTime lt 2024-02-05T10:11:12.000Z",
             "from/emailAddress/address eq 'o''hara@x.example' or (not isDraft eq true)",
             "contains(subject,'a b') and startswith(subject, 'x')",
+            "singleValueExtendedProperties/Any(ep: ep/id eq 'String {a} Name b' and ep/value eq 'c')",
         ] {
             Filter::read(good).unwrap_or_else(|error| panic!("{good}: {}", error.body));
         }
@@ -224,6 +248,7 @@ mod tests {
             "(isRead eq true",
             "isRead eq maybe",
             "a eq 'b' c",
+            "singleValueExtendedProperties/Any(ep: ep/id eq 'a' or ep/value eq 'c')",
         ] {
             Filter::read(bad).expect_err(bad);
         }

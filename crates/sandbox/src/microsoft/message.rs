@@ -92,6 +92,13 @@ pub(crate) struct Header {
     pub(crate) value: String,
 }
 
+/// An extended property with one value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extended {
+    pub(crate) id: String,
+    pub(crate) value: String,
+}
+
 /// A message in a mailbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
@@ -118,6 +125,9 @@ pub(crate) struct Message {
     pub(crate) conversation: u64,
     pub(crate) internet_id: String,
     pub(crate) headers: Vec<Header>,
+    /// Properties of a client's own, which stay in the mailbox.
+    #[serde(default)]
+    pub(crate) extended: Vec<Extended>,
     pub(crate) categories: Vec<String>,
     pub(crate) importance: String,
     pub(crate) flag: String,
@@ -151,6 +161,7 @@ impl Message {
             conversation: 0,
             internet_id: String::new(),
             headers: Vec::new(),
+            extended: Vec::new(),
             categories: Vec::new(),
             importance: "normal".to_owned(),
             flag: "notFlagged".to_owned(),

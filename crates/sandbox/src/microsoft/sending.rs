@@ -11,7 +11,7 @@ use super::call::{Call, Outcome, Reply};
 use super::errors::Failure;
 use super::mail::{shape, show};
 use super::mailbox::{DRAFTS, INBOX, SENT};
-use super::message::{Address, Attachment, Body, Header, Message, Recipient, text_of};
+use super::message::{Address, Attachment, Body, Extended, Header, Message, Recipient, text_of};
 use super::sim::Sim;
 use super::wire::seconds;
 use crate::page::escape;
@@ -41,6 +41,7 @@ pub(crate) struct Draft {
     from: Option<Recipient>,
     internet_message_headers: Option<Vec<Header>>,
     attachments: Option<Vec<Value>>,
+    single_value_extended_properties: Option<Vec<Extended>>,
 }
 
 impl Draft {
@@ -95,6 +96,10 @@ impl Draft {
         for header in self.internet_message_headers.unwrap_or_default() {
             message.headers.retain(|known| !known.name.eq_ignore_ascii_case(&header.name));
             message.headers.push(header);
+        }
+        for property in self.single_value_extended_properties.unwrap_or_default() {
+            message.extended.retain(|known| !known.id.eq_ignore_ascii_case(&property.id));
+            message.extended.push(property);
         }
         for attachment in self.attachments.unwrap_or_default() {
             let text = |key: &str| attachment[key].as_str().unwrap_or_default().to_owned();
@@ -299,6 +304,7 @@ fn hand_out(sim: &mut Sim, sent: &Message, now_ms: i64) {
             let mut copy = sent.clone();
             (copy.serial, copy.place, copy.version) = (0, 0, 0);
             (copy.folder, copy.is_read) = (INBOX, false);
+            copy.extended.clear();
             copy.bcc.retain(|hidden| hidden.is(&recipient.address));
             let references = copy.header("References").map(str::to_owned);
             copy.conversation = sim.boxes[home].conversation(references.as_deref());

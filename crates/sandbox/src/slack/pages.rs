@@ -21,6 +21,10 @@ const STYLE: &str = include_str!("pages.css");
 const SCRIPT: &str = include_str!("pages.js");
 /// How many messages a page shows.
 const SHOWN: usize = 200;
+/// Drawn, because not every machine has a font with this sign.
+const LOCK: &str = "<svg viewBox=\"0 0 16 16\" width=\"12\" height=\"12\" role=\"img\" aria-label=\"private\" fill=\"none\" \
+    stroke=\"currentColor\" stroke-width=\"1.6\"><rect x=\"3\" y=\"7\" width=\"10\" height=\"7\" rx=\"1\"/>\
+    <path d=\"M5 7V5a3 3 0 0 1 6 0v2\"/></svg>";
 const FACES: [&str; 6] = ["#1264a3", "#2b8a3e", "#b0451c", "#7048a5", "#00767d", "#a3295d"];
 
 /// `GET /`: the first channel of the first workspace.
@@ -110,9 +114,15 @@ impl Page<'_> {
     }
 
     fn title(&self, channel: &Channel) -> String {
+        let name = self.name(channel);
+        if matches!(channel.kind, Kind::Private) { format!("{LOCK} {name}") } else { name }
+    }
+
+    /// What it is called where nothing can be drawn.
+    fn name(&self, channel: &Channel) -> String {
         match channel.kind {
             Kind::Public => format!("# {}", escape(&channel.name)),
-            Kind::Private => format!("🔒 {}", escape(&channel.name)),
+            Kind::Private => escape(&channel.name),
             Kind::Direct => {
                 let other = channel.members.iter().find(|id| **id != self.user.id);
                 let name = other.and_then(|id| self.workspace.user(id)).map(|user| user.real_name.as_str());
@@ -211,7 +221,7 @@ impl Page<'_> {
              <button class=\"primary\">Send</button></form>",
             self.path,
             self.user.id,
-            self.title(self.channel)
+            self.name(self.channel)
         )
     }
 }

@@ -46,8 +46,10 @@ pub(crate) async fn add(
     let sum = |name: &str| {
         let sums: Vec<String> =
             (1..=BUCKETS).map(|n| format!("a.{name}[{n}] + excluded.{name}[{n}]")).collect();
-        format!("{name} = ARRAY[{}]", sums.join(", "))
+        format!(", {name} = ARRAY[{}]", sums.join(", "))
     };
+    // Of what was only read there are none, and nothing is to be summed.
+    let has_canaries = activity.values().any(|it| it.canary_buckets.iter().any(|count| *count > 0));
     // There are no arrays of arrays of different rows: the buckets of all follow each other, and each row takes its own.
     let sql = format!(
         "INSERT INTO activity AS a (connection_id, vendor_object, organization_id, minute, applied, failed, echoes, \
@@ -61,9 +63,9 @@ pub(crate) async fn add(
          ON CONFLICT (connection_id, minute, vendor_object) DO UPDATE SET applied = a.applied + excluded.applied, \
              failed = a.failed + excluded.failed, echoes = a.echoes + excluded.echoes, \
              conflicts = a.conflicts + excluded.conflicts, lag_max_ms = greatest(a.lag_max_ms, excluded.lag_max_ms), \
-             canary_max_ms = greatest(a.canary_max_ms, excluded.canary_max_ms), {}, {}",
+             canary_max_ms = greatest(a.canary_max_ms, excluded.canary_max_ms){}{}",
         sum("lag_buckets"),
-        sum("canary_buckets"),
+        if has_canaries { sum("canary_buckets") } else { String::new() },
     );
     // Of constants only.
     sqlx::query(AssertSqlSafe(sql))

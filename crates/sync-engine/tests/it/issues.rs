@@ -257,6 +257,37 @@ async fn what_is_refused_for_want_of_another_field_is_an_issue_and_is_not_asked_
     assert_eq!((&*issues[0].record_id, &*issues[0].field), (&*record.id, ""), "{issues:?}");
 }
 
+// R112, B16
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_for_want_of_a_field_is_offered_whole_once_it_has_the_field() {
+    let world = World::new().await;
+    world.active("bidirectional", "newest_wins").await;
+    let record = world.create(&[("name", "One"), ("phone", "1")]).await;
+    let asked = world.write(0).await;
+    assert_eq!(asked.fields, texts(&[("name", "One"), ("phone", "1")]));
+    world.answer(&asked, rejected(Some("city"))).await;
+    world.settled().await;
+    assert_eq!(world.writes().len(), 1, "nothing changed since");
+    assert_eq!(world.issues().await[0].field, "");
+    // A field that it still lacks the other for is one more try, and no more.
+    world.edit(&record.id, &[("address_city", "Trieste")]).await;
+    let whole = world.write(1).await;
+    assert_eq!(whole.fields, texts(&[("name", "One"), ("phone", "1"), ("city", "Trieste")]));
+    // Of what is refused because of a field that it carries, the others go without it, once.
+    world.answer(&whole, rejected(Some("phone"))).await;
+    let without = world.write(2).await;
+    assert_eq!(without.fields, texts(&[("name", "One"), ("city", "Trieste")]));
+    world.answer(&without, rejected(None)).await;
+    world.settled().await;
+    assert_eq!(world.writes().len(), 3, "{:?}", world.writes());
+    world.edit(&record.id, &[("name", "Two")]).await;
+    let again = world.write(3).await;
+    assert_eq!(again.fields, texts(&[("name", "Two"), ("phone", "1"), ("city", "Trieste")]));
+    world.applied(&again, "7").await;
+    world.settled().await;
+    assert_eq!((world.writes().len(), world.issues().await), (4, vec![]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_vendors_words_are_told_without_personal_values() {
     let world = World::new().await;

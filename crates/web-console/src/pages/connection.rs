@@ -257,7 +257,10 @@ fn reading(connection: &Connection, feeds: &[FeedProgress]) -> [Step; 3] {
         (false, 0) => "Begins by itself".to_owned(),
         (false, read) => format!("{} so far", ui::count(&read, "activity", "activities")),
     };
+    let is_pushed =
+        feeds.iter().filter_map(|feed| feed.arrival.as_ref()).any(|arrival| arrival.state == "pushed");
     let follow = match feeds.iter().map(|feed| feed.interval_seconds).min() {
+        Some(seconds) if is_pushed => format!("Pushed, and looked for every {}", every(seconds)),
         Some(seconds) => format!("Looked for every {}", every(seconds)),
         None => "Begins once everything was read".to_owned(),
     };

@@ -14,11 +14,18 @@ pub(crate) struct ErrorPage {
     failure: Failure,
     /// The page that the visitor came from.
     from: Option<String>,
+    /// Whether the visitor may have no account, so that no page of the console is of use.
+    is_outside: bool,
 }
 
 impl ErrorPage {
     pub(crate) fn new(shell: Shell, failure: Failure, from: Option<String>) -> Self {
-        Self { shell, failure, from }
+        Self { shell, failure, from, is_outside: false }
+    }
+
+    /// For somebody who may have no account.
+    pub(crate) fn outside(shell: Shell, failure: Failure) -> Self {
+        Self { is_outside: true, ..Self::new(shell, failure, None) }
     }
 
     pub(crate) fn sample(shell: Shell) -> Self {

@@ -28,3 +28,14 @@ pub fn crm_key(n: u32, revoked: bool) -> Key {
         ..key(n, "", revoked)
     }
 }
+
+/// A link to the form of the first partner.
+#[must_use]
+pub fn form_link(n: u32) -> Key {
+    Key {
+        label: "Link to a partner's form".to_owned(),
+        scopes: vec!["partners:read".to_owned()],
+        product: format!("form:{}", id("ptnr", 1)),
+        ..key(n, "", false)
+    }
+}

@@ -1,7 +1,7 @@
 //! Tools that are no CRM: a mailbox, a calendar, and channels in which things are told.
 
 use proto::{
-    connections::{Channel, Connection, FeedProgress, Login, Vendor},
+    connections::{Channel, Connection, FeedArrival, FeedProgress, Login, Vendor},
     crm::{NotificationRule, VendorUser},
 };
 
@@ -90,6 +90,12 @@ pub fn google_connection() -> Connection {
 /// A mailbox's folders: one of which history is read, one that did not answer the last time.
 #[must_use]
 pub fn feeds() -> Vec<FeedProgress> {
+    let arrival = |state: &str, message: &str| FeedArrival {
+        state: state.to_owned(),
+        message: message.to_owned(),
+        since: before(86_400),
+        pushed_at: before(75),
+    };
     let feed = |name: &str, label: &str, phase: &str, read, error: &str| FeedProgress {
         feed: name.to_owned(),
         label: label.to_owned(),
@@ -98,10 +104,13 @@ pub fn feeds() -> Vec<FeedProgress> {
         last_poll_at: before(75),
         last_error: error.to_owned(),
         interval_seconds: 300,
+        arrival: Some(arrival("pushed", "")),
     };
+    let sent = feed("sentitems", "Sent Items", "live", 3114, "Microsoft 365 answered 503 to list messages");
+    let polled = "Microsoft did not get the answer that it wants from Accord's public address";
     vec![
         feed("inbox", "Inbox", "backfill", 12_480, ""),
-        feed("sentitems", "Sent Items", "live", 3114, "Microsoft 365 answered 503 to list messages"),
+        FeedProgress { arrival: Some(arrival("polled", polled)), ..sent },
     ]
 }
 

@@ -76,6 +76,18 @@ fn told(asked: &wire::SetNotificationRulesRequest) -> String {
     format!("rules of {}:{}", asked.connection_id, rules.collect::<Vec<_>>().join(","))
 }
 
+fn campaign(id: &str) -> Result<wire::Campaign, Status> {
+    let found = sample::campaigns().into_iter().find(|it| it.id == id);
+    found.ok_or_else(|| Status::not_found("There is no such campaign."))
+}
+
+/// A campaign's mails and hours.
+fn drafted(asked: &wire::CampaignDraft) -> String {
+    let steps = asked.steps.iter().map(|it| format!(" +{} {:?} {:?}", it.after_days, it.subject, it.text));
+    let hours = asked.window.as_ref().map(|it| (it.from_minute, it.until_minute, it.weekdays_only));
+    format!("draft {}{} {hours:?}", asked.name, steps.collect::<String>())
+}
+
 play! {
     Crm asked {
     submit_deal_registration(SubmitDealRegistrationRequest) -> DealRegistration needs Some(RecordsWrite),
@@ -85,6 +97,8 @@ play! {
     list_deal_registrations(ListDealRegistrationsRequest) -> ListDealRegistrationsResponse needs Some(PartnersRead),
         |asked| format!("registrations {:?} {:?} {:?}", asked.status, asked.partner_id, asked.page),
         |asked| Ok(list(&asked));
+    get_deal_form(GetDealFormRequest) -> DealForm needs None, quiet, |_| Ok(wire::DealForm {
+        partner_id: sample::id("ptnr", 1), partner_name: "Ada Writes".to_owned(), revoked: false });
     review_deal_registration(DealRegistrationRequest) -> DealRegistration needs Some(PartnersWrite),
         |_| "review".to_owned(), |asked| find(&asked.id);
     approve_deal_registration(ApproveDealRegistrationRequest) -> DealRegistration needs Some(PartnersWrite),
@@ -112,8 +126,61 @@ play! {
     remove_vendor_user(VendorUserRequest) -> RemoveVendorUserResponse needs Some(UsersManage),
         |asked| format!("forget {}", asked.vendor_user_id), |_| Ok(wire::RemoveVendorUserResponse {});
     set_settings(Settings) -> Settings needs Some(PartnersWrite), |asked| format!("set {asked:?}"), Ok;
+    create_campaign(CampaignDraft) -> Campaign needs Some(RecordsWrite), drafted,
+        |_| Ok(sample::campaigns().remove(0));
+    get_campaign(CampaignRequest) -> Campaign needs Some(RecordsRead), quiet, |asked| campaign(&asked.id);
+    list_campaigns(ListCampaignsRequest) -> ListCampaignsResponse needs Some(RecordsRead), quiet, |asked| {
+        let next_page = if asked.page.is_empty() { "p2/=".to_owned() } else { String::new() };
+        Ok(wire::ListCampaignsResponse { campaigns: sample::campaigns(), next_page })
+    };
+    start_campaign(CampaignRequest) -> Campaign needs Some(RecordsWrite), |_| "start".to_owned(),
+        |asked| campaign(&asked.id);
+    pause_campaign(CampaignRequest) -> Campaign needs Some(RecordsWrite), |_| "pause".to_owned(),
+        |asked| campaign(&asked.id);
+    resume_campaign(CampaignRequest) -> Campaign needs Some(RecordsWrite), |_| "resume".to_owned(),
+        |asked| campaign(&asked.id);
+    enrol_recipients(EnrolRecipientsRequest) -> EnrolRecipientsResponse needs Some(RecordsWrite),
+        |asked| {
+            let one = |it: &wire::NewRecipient| format!(" {} {:?}", it.email, it.fields.get("first_name"));
+            format!("enrol{}", asked.recipients.iter().map(one).collect::<String>())
+        }, |asked| {
+            let refused = asked.recipients.iter().enumerate().filter(|(_, it)| !it.email.contains('@'));
+            let refused = refused.map(|(index, _)| wire::RecipientRefused {
+                index: u32::try_from(index).unwrap(),
+                code: "address_invalid".to_owned(),
+                field: String::new(),
+            });
+            Ok(wire::EnrolRecipientsResponse { enrolled: 1, known: 0, refused: refused.collect() })
+        };
+    list_recipients(ListRecipientsRequest) -> ListRecipientsResponse needs Some(RecordsRead), quiet, |asked| {
+        let mut recipients = sample::recipients();
+        recipients.retain(|it| asked.state.is_empty() || it.state == asked.state);
+        Ok(wire::ListRecipientsResponse { recipients, next_page: String::new() })
+    };
+    stop_recipient(RecipientRequest) -> Recipient needs Some(RecordsWrite),
+        |asked| format!("stop {}", asked.recipient_id), |_| Ok(sample::recipients().remove(0));
+    preview_campaign(PreviewCampaignRequest) -> PreviewCampaignResponse needs Some(RecordsRead), quiet, |asked| {
+        let mut preview = sample::campaign_preview();
+        if asked.campaign_id != sample::id("camp", 1) {
+            preview.missing.clear();
+        }
+        Ok(preview)
+    };
+    list_mailboxes(ListMailboxesRequest) -> ListMailboxesResponse needs Some(RecordsRead), quiet,
+        |_| Ok(wire::ListMailboxesResponse { mailboxes: sample::mailboxes() });
+    list_suppressions(ListSuppressionsRequest) -> ListSuppressionsResponse needs Some(RecordsRead),
+        |asked| format!("suppressions {:?}", asked.query),
+        |_| Ok(wire::ListSuppressionsResponse { suppressions: sample::suppressions(), next_page: String::new() });
+    add_suppressions(AddSuppressionsRequest) -> AddSuppressionsResponse needs Some(RecordsWrite),
+        |asked| format!("suppress {}", asked.emails.join(" ")),
+        |_| Ok(wire::AddSuppressionsResponse { added: 2, known: 1, refused: Vec::new() });
+    remove_suppression(RemoveSuppressionRequest) -> RemoveSuppressionResponse needs Some(RecordsWrite),
+        |asked| format!("unsuppress {}", asked.email), |_| Ok(wire::RemoveSuppressionResponse {});
     }
     never {
     record_activities(RecordActivitiesRequest) -> RecordActivitiesResponse;
+    update_campaign(UpdateCampaignRequest) -> Campaign;
+    set_mailbox(SetMailboxRequest) -> Mailbox;
+    opt_out(OptOutRequest) -> OptOutResponse;
     }
 }

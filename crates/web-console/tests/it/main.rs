@@ -4,6 +4,7 @@
 
 mod attribution;
 mod attribution_room;
+mod campaigns;
 mod console;
 mod crm_records;
 mod crm_room;
@@ -14,6 +15,7 @@ mod integrations;
 mod live;
 mod mappings;
 mod pages;
+mod partner_form;
 mod records;
 mod registrations;
 mod review;

@@ -137,6 +137,14 @@ impl Rooms {
         self.0.lock().unwrap().failure = Some(status);
     }
 
+    /// The same of a field that the caller filled in.
+    pub(crate) fn refuse_field(&self, field: &'static str, stable: &'static str) {
+        self.fail_next(Code::InvalidArgument, stable, "This field cannot be taken.");
+        if let Some(status) = &mut self.0.lock().unwrap().failure {
+            status.metadata_mut().insert("accord-field", field.parse().unwrap());
+        }
+    }
+
     /// Checks the credential and the scope as a room does, and writes the call down.
     pub(crate) fn enter<T>(
         &self,
@@ -151,6 +159,8 @@ impl Rooms {
             Some("Bearer as_admin") => Role::Admin,
             Some("Bearer as_member") => Role::Member,
             Some("Bearer as_viewer") => Role::Viewer,
+            // The link to a partner's form: what the console asks for by it, a Member may.
+            Some("Bearer ak_form") => Role::Member,
             _ => return Err(Status::unauthenticated("the session is over")),
         };
         if scope.is_some_and(|scope| !role.scopes().contains(&scope)) {
@@ -315,7 +325,7 @@ impl Identity for Rooms {
     async fn list_api_keys(&self, request: Request<idy::ListKeysRequest>) -> Answer<idy::ListKeysResponse> {
         self.enter(&request, Some(Scope::KeysManage), "")?;
         Ok(Response::new(idy::ListKeysResponse {
-            keys: vec![sample::key(1, "", false), sample::crm_key(3, false)],
+            keys: vec![sample::key(1, "", false), sample::crm_key(3, false), sample::form_link(5)],
         }))
     }
 }

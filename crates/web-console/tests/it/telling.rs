@@ -50,7 +50,8 @@ async fn a_mailbox_shows_how_far_its_folders_are_read_and_nothing_of_records() {
         "12,480",
         "Reading history",
         "Microsoft 365 answered 503",
-        "Looked for every 5 min",
+        "Pushed, and looked for every 5 min",
+        "Microsoft did not get the answer that it wants",
         "15,594 activities so far",
         "Sync now",
     ] {
@@ -163,6 +164,9 @@ async fn an_admin_says_who_people_are_and_an_e_mail_address_only_suggests_it() {
     ] {
         assert!(page.body.contains(shown), "no {shown} in {}", page.body);
     }
+    let id_of = |n: u32| format!("<code class=\"muted\">U0SAMPLE{n}</code>");
+    assert!(page.body.contains(&id_of(2)) && page.body.contains("<strong>U0SAMPLE3</strong>"));
+    assert!(!page.body.contains(&id_of(3)), "who has no name is called by the id, and it is said once");
     assert!(!page.body.contains("U0ELSEWHERE"), "whoever is in another workspace is not here");
     let confirm = [("person", "U0SAMPLE2"), ("user", aiko.as_str()), ("action", "confirm")];
     assert_eq!(browser.post(&path, &confirm).await.location(), path);

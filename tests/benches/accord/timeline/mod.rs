@@ -43,7 +43,7 @@ async fn crm(servers: &Servers, started: &Started, rooms: &Rooms) -> Result<crm:
         shutdown: started.shutdown.clone(),
         tasks: started.tasks.clone(),
     };
-    Ok(crm::start(crm::Config::new(servers.postgres.url()), deps).await?)
+    Ok(crm::start(crm::Config::new(servers.postgres.url(), "https://api.example"), deps).await?)
 }
 
 /// A record of this object that is new and has this field, as the sync-engine tells of it.

@@ -233,7 +233,7 @@ async fn deliver(story: Arc<Story>, mut rng: StdRng) {
     }
 }
 
-/// Deals are won in HubSpot, which the demo has a rule for.
+/// Deals are won in HubSpot, which the story has a rule for: the demo makes its own only where it has contacts.
 async fn win_deals(story: Arc<Story>) {
     for number in 0.. {
         if story.is_over() {

@@ -53,9 +53,20 @@ pub(crate) const TELLING: Capabilities = Capabilities {
     ..FAST
 };
 
+/// The same, polled once in a week; it tells at an address of ours what is new in the inbox.
+pub(crate) const PUSHING: Capabilities = Capabilities {
+    feeds: &[
+        Feed { name: "inbox", label: "Inbox", every: Duration::from_secs(604_800) },
+        Feed { name: "sent", label: "Sent items", every: Duration::from_secs(604_800) },
+    ],
+    ..TELLING
+};
+
 /// The connector of the scripted vendor.
 pub(crate) struct AcmeConnector {
     pub(crate) url: Url,
+    /// Whether it prolongs what it was asked to tell.
+    pub(crate) prolongs: bool,
     pub(crate) capabilities: Capabilities,
 }
 
@@ -143,6 +154,10 @@ impl Connector for AcmeConnector {
         &self.capabilities
     }
 
+    fn pusher(&self) -> Option<&dyn connector::Pusher> {
+        self.tells()
+    }
+
     fn base_url(&self) -> &Url {
         &self.url
     }
@@ -203,6 +218,7 @@ impl Connector for AcmeConnector {
             200..300 => Ok(()),
             401 => error(ErrorKind::TokenExpired),
             403 => error(ErrorKind::Permission),
+            404 => error(ErrorKind::NotFound),
             410 => error(ErrorKind::PositionLost),
             429 => error(ErrorKind::RateLimit)
                 .map_err(|error| error.with_retry(Retry::After(Duration::from_millis(300)))),

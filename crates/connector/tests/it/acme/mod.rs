@@ -4,6 +4,8 @@ mod connector;
 mod feed;
 mod server;
 mod stream;
+mod watch;
 
-pub(crate) use connector::{AcmeConnector, FAST, SLOW, STREAMING, TELLING};
+pub(crate) use connector::{AcmeConnector, FAST, PUSHING, SLOW, STREAMING, TELLING};
 pub(crate) use server::{Acme, Fault};
+pub(crate) use watch::Watched;

@@ -23,7 +23,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{feed::Mails, stream::Pushes};
+use super::{feed::Mails, stream::Pushes, watch::Watches};
 
 /// How the server misbehaves once, at a path that begins like this.
 #[derive(Clone, Debug)]
@@ -79,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) prepared: Vec<String>,
     pub(crate) pushes: Pushes,
     pub(crate) mails: Mails,
+    pub(crate) watches: Watches,
     gate: Option<(&'static str, Arc<Semaphore>)>,
     /// Calls that came to the gate since it was closed.
     pub(crate) held: usize,
@@ -118,6 +119,8 @@ impl Acme {
             .route("/records/{object}", post(records))
             .route("/stream/{object}", get(super::stream::pushed))
             .route("/feed/{folder}", get(super::feed::listed))
+            .route("/watches", post(super::watch::create))
+            .route("/watches/{id}", delete(super::watch::end).patch(super::watch::renew))
             .route("/deleted/{object}", get(deleted))
             .route("/prepare/{object}", post(prepare))
             .route("/write", post(write))

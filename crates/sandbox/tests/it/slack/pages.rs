@@ -27,10 +27,17 @@ async fn a_person_clicks_and_fills_in_a_dialog_in_the_browser() {
         "<b>Acme &amp; Söhne</b> by <i>Bluefin</i>",
         "data-action=\"approve\"",
         "class=\"danger\"",
-        "🔒 leadership",
+        "aria-label=\"private\"",
+        "</svg> leadership",
     ] {
         assert!(page.contains(part), "{part} is not in {page}");
     }
+    let private = page.split("href=\"").find(|part| part.contains("</svg> leadership"));
+    let private = private.and_then(|part| part.split('"').next()).expect("a private channel");
+    let private = slack.send(Method::GET, &private.replace("&amp;", "&"), None).await;
+    let private = private.body.as_str().expect("a page").to_owned();
+    assert!(private.contains("</svg> leadership</h2>"), "{private}");
+    assert!(!private.contains("placeholder=\"Message <"), "nothing is drawn within an input");
     let form = async |action: &str, fields: &[(&str, &str)]| {
         let url = format!("{}{path}/{action}", slack.handle.url());
         let answer = read(slack.http.post(url).form(fields).send().await.expect("an answer")).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::{ApplyWrite, IssueCategory, Value, WriteId, WriteKind, WriteOutcome};
+use rust_decimal::Decimal;
 
 use super::{
     Conflict, Effect, Link, LinkState, Stamp, Trouble, WHOLE, align, detach, local, observe_deferred, origin,
@@ -20,6 +21,9 @@ use crate::domain::{
 const REFUSED_THERE: Value = Value::Bool(true);
 /// The same: ours was archived to put back what a run brought, and the vendor's is none of that run's doing.
 const KEPT_THERE: Value = Value::Bool(false);
+/// Why a record is not there yet, as [`WHOLE`] keeps it: the vendor refused to make it, and not because of a field that it
+/// was asked to write.
+const NOT_MADE: Value = Value::Number(Decimal::ZERO);
 
 /// Leaves the vendor's record as it is when ours is archived, until ours is active again.
 pub(crate) fn keep_there(link: &mut Link) {
@@ -29,6 +33,11 @@ pub(crate) fn keep_there(link: &mut Link) {
 /// Whether [`keep_there`] was said of it.
 pub(super) fn is_kept_there(link: &Link) -> bool {
     link.fields.get(WHOLE).is_some_and(|whole| whole.refused == Some(KEPT_THERE))
+}
+
+/// Whether the vendor refused to make the record as it was offered last.
+fn is_not_made(link: &Link) -> bool {
+    link.fields.get(WHOLE).is_some_and(|whole| whole.refused == Some(NOT_MADE))
 }
 
 /// Takes the vendor's answer to the write in flight.
@@ -214,6 +223,11 @@ fn refused(
             (state.refused, state.retried) = (asked, false);
         }
     }
+    let is_whole = named.is_none() && !repointed && record.archived_at.is_none() && link.vendor_id.is_none();
+    // Nothing stands where all of it was changed meanwhile: it is offered as it is now.
+    if is_whole && link.fields.values().any(|state| state.refused.is_some()) {
+        link.fields.insert(WHOLE.to_owned(), Field { refused: Some(NOT_MADE), ..Field::default() });
+    }
     named.or_else(|| (!repointed).then(String::new))
 }
 
@@ -236,12 +250,12 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
     if (link.write.is_some() && !broken!(TwoInFlight)) || link.state != LinkState::Linked {
         return next;
     }
+    forget_not_made(link, &mut next);
     if record.archived_at.is_some() {
         next.write = archive(mapping, link, record, id);
         return next;
     }
-    // It is not archived any more; whether the vendor's may be is asked anew the next time.
-    next.cleared.extend(link.fields.remove(WHOLE).map(|_| WHOLE.to_owned()));
+    forget_refused_archive(link, &mut next);
     if link.vendor_id.is_none() && !mapping.creates_there() {
         return next;
     }
@@ -304,6 +318,21 @@ pub(crate) fn next_write(mapping: &Compiled, link: &mut Link, record: &Record, i
     next
 }
 
+/// It was found there, so that nothing of it waits to be made.
+fn forget_not_made(link: &mut Link, next: &mut Next) {
+    if link.vendor_id.is_some() && is_not_made(link) {
+        link.fields.remove(WHOLE);
+        next.cleared.extend((!link.is_refused()).then(String::new));
+    }
+}
+
+/// It is not archived any more; whether the vendor's may be is asked anew the next time.
+fn forget_refused_archive(link: &mut Link, next: &mut Next) {
+    if !is_not_made(link) {
+        next.cleared.extend(link.fields.remove(WHOLE).map(|_| WHOLE.to_owned()));
+    }
+}
+
 /// Ours was archived: the vendor's goes the same way where the mapping's delete policy says so.
 fn archive(mapping: &Compiled, link: &mut Link, record: &Record, id: WriteId) -> Option<ApplyWrite> {
     let there = link.vendor_id.clone()?;
@@ -329,16 +358,23 @@ fn ask(mapping: &Compiled, link: &mut Link, record: &Record, id: WriteId, write:
     }
 }
 
-/// A record that the vendor refused to create as a whole is offered again as a whole once somebody changed a field.
+/// A record that the vendor refused to create as a whole is offered again as a whole once somebody changed a field: one
+/// that was refused, or one that it was not asked to write, for want of which it may have refused. Where it refused because
+/// of a field that it was asked to write, the others are offered without that one, and it waits until it changes.
 fn offer_whole(mapping: &Compiled, link: &mut Link, record: &Record) {
+    let is_not_made = is_not_made(link);
     let (mut changed, mut whole) = (false, true);
     for pair in mapping.pairs.iter().filter(|pair| pair.direction.outward()) {
         let local = &pair.ours(record);
-        let refused = link.fields.get(&pair.canonical.name).and_then(|state| state.refused.as_ref());
+        let state = link.fields.get(&pair.canonical.name);
+        let refused = state.and_then(|state| state.refused.as_ref());
         whole &= refused.is_some() || local.is_blank();
         changed |= refused.is_some_and(|refused| refused != local);
+        changed |= is_not_made && state.is_some_and(|state| state.wants(local, pair.rules(), false));
     }
-    if changed && whole {
+    if changed && (whole || is_not_made) {
+        // Whatever comes of it, it is offered once for this change.
+        link.fields.remove(WHOLE);
         for state in link.fields.values_mut().filter(|state| state.unread.is_none()) {
             state.offer_again();
         }

@@ -11,6 +11,7 @@ use proto::{
         ListPartnerTermsRequest, Money, Partner, PartnerTerms, Program, Rule, SetPartnerTermsRequest, Terms,
         TimeseriesRequest, rule::Reward,
     },
+    identity::{Key, ListKeysRequest, MintApiKeyRequest, RevokeKeyRequest},
     to_wire_time,
 };
 use serde::Deserialize;
@@ -20,13 +21,16 @@ use crate::{
     app::App,
     failure::Failure,
     flash::Flash,
-    form::Form,
+    form::{Form, Nothing},
     respond, sample,
     session::Visitor,
     shell::{Nav, Shell},
     ui::{self, Chart},
 };
 
+const ONLY_MANAGERS: &str = "Only an Owner or Admin makes and revokes links to a partner's form.";
+/// What the link to a form is called among the keys.
+const FORM_LABEL: &str = "Link to a partner's form";
 /// The spans to choose from, in days.
 const SPANS: &[(u16, &str)] = &[(30, "30 days"), (90, "90 days"), (365, "A year")];
 
@@ -46,6 +50,10 @@ pub(crate) struct PartnerPage {
     /// What the addresses of links begin with. They name the organization: another one may have a link of the same key, and
     /// then neither is followed without.
     link_base: String,
+    /// The links to their form that work, where the visitor may know of them.
+    forms: Vec<Key>,
+    /// The address of the link that was just made.
+    made_form: Option<String>,
 }
 respond::page_response!(PartnerPage);
 
@@ -78,8 +86,15 @@ impl PartnerPage {
             programs: sample::programs(),
             terms: sample::partner_terms(),
             link_base: "https://api.accord.example/t/northwind-partners/r/".to_owned(),
+            forms: Vec::from_iter(shell.may(Scope::KeysManage).then(|| sample::form_link(1))),
+            made_form: None,
             shell,
         }
+    }
+
+    pub(crate) fn sample_form_made(shell: Shell) -> Self {
+        let made_form = Some("https://accord.example/deals/ak_sample".to_owned());
+        Self { made_form, ..Self::sample(shell) }
     }
 
     pub(crate) fn sample_new(shell: Shell) -> Self {
@@ -90,6 +105,7 @@ impl PartnerPage {
             balances: Vec::new(),
             terms: Vec::new(),
             partner: sample::partner(2),
+            forms: Vec::new(),
             ..Self::sample(shell)
         }
     }
@@ -115,6 +131,10 @@ pub(crate) async fn show(
     Query(asked): Query<Span>,
 ) -> Result<PartnerPage, Failure> {
     let days = asked.days.filter(|days| SPANS.iter().any(|(known, _)| known == days)).unwrap_or(30);
+    load(&app, &visitor, partner_id, days).await
+}
+
+async fn load(app: &App, visitor: &Visitor, partner_id: String, days: u16) -> Result<PartnerPage, Failure> {
     let (from, until) = span(days, visitor.now());
     let since = Some(to_wire_time(from));
     let id = || partner_id.clone();
@@ -130,7 +150,8 @@ pub(crate) async fn show(
         times.get_timeseries(visitor.ask(TimeseriesRequest { partner_id: id(), since, until: None })?),
         balances.list_balances(visitor.ask(ListBalancesRequest { partner_id: id() })?),
     )?;
-    let programs = all_programs(&app, &visitor).await?;
+    let programs = all_programs(app, visitor).await?;
+    let forms = forms(app, visitor, &partner_id).await?;
     let own = ListPartnerTermsRequest { partner_id: id(), program_id: String::new() };
     let terms = room().list_partner_terms(visitor.ask(own)?).await?.into_inner().terms;
     let (partner, series): (Partner, Vec<Day>) = (partner.into_inner(), series.into_inner().days);
@@ -143,8 +164,55 @@ pub(crate) async fn show(
         balances: balances.into_inner().balances,
         programs,
         terms,
-        link_base: link_base(&app, &visitor),
+        link_base: link_base(app, visitor),
+        forms,
+        made_form: None,
     })
+}
+
+/// The links to the partner's form that work, the newest first; none where the visitor may not know of keys.
+async fn forms(app: &App, visitor: &Visitor, partner_id: &str) -> Result<Vec<Key>, Failure> {
+    if !visitor.may(Scope::KeysManage) {
+        return Ok(Vec::new());
+    }
+    let keys =
+        app.rooms().identity().list_api_keys(visitor.ask(ListKeysRequest {})?).await?.into_inner().keys;
+    let is_form = |key: &Key| key.product == format!("form:{partner_id}") && key.revoked_at.is_none();
+    Ok(keys.into_iter().filter(is_form).collect())
+}
+
+/// `POST /attribution/partners/{partner}/forms`. The answer is the page with the link, which is shown once.
+pub(crate) async fn make_form(
+    State(app): State<App>,
+    Path(partner_id): Path<String>,
+    Form(visitor, Nothing {}): Form<Nothing>,
+) -> Result<PartnerPage, Failure> {
+    visitor.must(Scope::KeysManage, ONLY_MANAGERS)?;
+    let request = visitor.ask(GetPartnerRequest { partner_id })?;
+    let partner = app.rooms().attribution().get_partner(request).await?.into_inner();
+    let request = MintApiKeyRequest {
+        label: FORM_LABEL.to_owned(),
+        scopes: vec![format!("form:{}", partner.id)],
+        expires_at: None,
+    };
+    let minted = app.rooms().identity().mint_api_key(visitor.ask(request)?).await?.into_inner();
+    let link = format!("{}/deals/{}", app.public_url().as_str().trim_end_matches('/'), minted.secret);
+    Ok(PartnerPage { made_form: Some(link), ..load(&app, &visitor, partner.id, 30).await? })
+}
+
+/// `POST /attribution/partners/{partner}/forms/{form}/revoke`.
+pub(crate) async fn revoke_form(
+    State(app): State<App>,
+    Path((partner_id, key_id)): Path<(String, String)>,
+    Form(visitor, Nothing {}): Form<Nothing>,
+) -> Result<Response, Failure> {
+    visitor.must(Scope::KeysManage, ONLY_MANAGERS)?;
+    if !forms(&app, &visitor, &partner_id).await?.iter().any(|form| form.id == key_id) {
+        return Err(Failure::not_found());
+    }
+    app.rooms().identity().revoke_api_key(visitor.ask(RevokeKeyRequest { key_id })?).await?;
+    let flash = Flash::good("The link is revoked: it leads to no form any more.");
+    Ok(respond::redirect(&format!("/attribution/partners/{partner_id}"), &flash))
 }
 
 fn link_base(app: &App, visitor: &Visitor) -> String {

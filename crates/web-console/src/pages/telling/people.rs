@@ -58,6 +58,11 @@ impl Person {
         called(&self.it)
     }
 
+    /// Whether it is called something else than its id.
+    fn has_name(&self) -> bool {
+        self.called() != self.it.vendor_user_id
+    }
+
     /// Who it is, or seems to be.
     fn is_probably(&self, user: &User) -> bool {
         let confirmed = Some(&self.it.user_id).filter(|id| !id.is_empty());
