@@ -157,7 +157,7 @@ impl Verdict {
         }
     }
 
-    const fn click(&self) -> Option<&ClickId> {
+    pub(crate) const fn click(&self) -> Option<&ClickId> {
         match self {
             Self::FlagClick(click) | Self::ClearClick(click) => Some(click),
             _ => None,

@@ -146,10 +146,13 @@ impl Service {
             let reattributed_events = self.derive_again(customers).await?;
             return Ok(wire::DecideClickResponse { reattributed_events });
         }
-        let job = Job { customers, fact: Fact::DecideClick(Box::new(decision)) };
-        let Answer::Changed(reattributed_events) = self.writers.run(job).await? else {
+        let job = Job { customers: customers.clone(), fact: Fact::DecideClick(Box::new(decision)) };
+        let Answer::Changed(changed) = self.writers.run(job).await? else {
             return Err(Error::Ending);
         };
+        let mut since = store::clicks::customers(&self.pool, asker.organization, &click.id).await?;
+        since.retain(|one| !customers.contains(one));
+        let reattributed_events = changed.saturating_add(self.derive_again(since).await?);
         Ok(wire::DecideClickResponse { reattributed_events })
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) organizations: &'a [OrganizationId],
     /// By which events are recognized.
     pub(crate) keys: &'a [(OrganizationId, Uuid)],
+    /// Clicks that may become a customer's, given by its place from 1: what was decided about them before is a fact too.
+    pub(crate) coming: &'a [(i32, &'a str)],
 }
 
 /// What was found.
@@ -122,7 +124,7 @@ pub(crate) async fn read(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<F
 }
 
 /// In one statement, since each costs as much as some of its rows: clicks of the customers, their events, decisions about
-/// the clicks, versions of catalogs, known events. What a row does not say is null.
+/// the clicks and about those that may become theirs, versions of catalogs, known events. What a row does not say is null.
 ///
 /// Everything is looked up row by row, which OFFSET 0 makes sure of. The statement is planned once for a connection, maybe
 /// while tables are small, and then another plan would read all of them: with each gathering, however large they became.
@@ -155,6 +157,17 @@ async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, 
              SELECT * FROM decisions
              WHERE organization = given.organization AND click = identifies.click AND event IS NULL OFFSET 0) AS decisions
          UNION ALL
+         SELECT 'decision', given.place, given.click, decisions.id, NULL, NULL, NULL, decisions.at, NULL, NULL, NULL, NULL,
+                NULL, NULL, verdict, NULL, NULL, NULL, NULL, NULL, NULL
+         FROM UNNEST($6::int[], $7::text[]) AS given (place, click)
+         CROSS JOIN LATERAL (
+             SELECT * FROM decisions
+             WHERE organization = ($1::uuid[])[given.place] AND click = given.click AND event IS NULL OFFSET 0) AS decisions
+         WHERE NOT EXISTS (
+             SELECT FROM identifies
+             WHERE organization = ($1::uuid[])[given.place] AND user_key = ($2::text[])[given.place]
+               AND click = given.click)
+         UNION ALL
          SELECT 'catalog', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, version, NULL, NULL, NULL, NULL,
                 NULL, organization, NULL, NULL, NULL
          FROM catalogs WHERE organization = ANY($4)
@@ -168,6 +181,8 @@ async fn rows(tx: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<PgRow>, 
     .bind(wanted.with_metadata)
     .bind(wanted.organizations.iter().map(|id| id.uuid()).collect::<Vec<_>>())
     .bind(wanted.keys.iter().map(|(_, key)| *key).collect::<Vec<_>>())
+    .bind(wanted.coming.iter().map(|(place, _)| *place).collect::<Vec<_>>())
+    .bind(wanted.coming.iter().map(|(_, click)| *click).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?)
 }

@@ -24,6 +24,11 @@ impl Lock {
         Self::named(b"customer", organization, user_key.as_bytes())
     }
 
+    /// Held alone by who makes a click a customer's, or decides about it.
+    pub(crate) fn click(organization: OrganizationId, click: &str) -> Self {
+        Self::named(b"click", organization, click.as_bytes())
+    }
+
     /// Held alone by who settles rules that reach over customers; taken after those of customers.
     pub(crate) fn settling(organization: OrganizationId) -> Self {
         Self::named(b"settling", organization, b"")

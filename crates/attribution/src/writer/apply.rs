@@ -95,7 +95,8 @@ impl<'j> Wanted<'j> {
         let with_metadata = catalogs.read_metadata(&organizations);
         let shared = organizations.iter().copied().map(Lock::catalog).collect();
         let alone = customers.iter().map(|one| Lock::customer(one.organization, &one.user_key));
-        let alone = alone.chain(reaching.iter().copied().map(Lock::settling)).collect();
+        let settling = reaching.iter().copied().map(Lock::settling);
+        let alone = alone.chain(settling).chain(jobs.iter().filter_map(click)).collect();
         let customers = customers.into_iter().collect();
         Self { customers, organizations, reaching, with_metadata, shared, alone }
     }
@@ -177,11 +178,13 @@ impl Context {
     ) -> Result<Gathering<'j>, Error> {
         let Wanted { customers, organizations, reaching, with_metadata, .. } = wanted;
         let keys: Vec<(OrganizationId, Uuid)> = jobs.iter().filter_map(key).collect();
+        let coming = coming(jobs, &customers);
         let wanted = facts::Wanted {
             customers: &customers,
             with_metadata,
             organizations: &organizations,
             keys: &keys,
+            coming: &coming,
         };
         let facts::Found { mut facts, versions, first } = facts::read(tx, &wanted).await?;
         let catalogs = self.catalogs.at(tx, &organizations, &versions).await?;
@@ -198,6 +201,31 @@ impl Context {
         let (new, repeats, answers, times) = (Vec::new(), HashMap::new(), HashMap::new(), HashMap::new());
         Ok(Gathering { jobs, now, catalogs, customers, first, new, repeats, answers, times })
     }
+}
+
+/// The lock of the click that a job is about.
+fn click(job: &Job) -> Option<Lock> {
+    let organization = job.customers.first()?.organization;
+    match &job.fact {
+        Fact::Identify(click, _) => Some(Lock::click(organization, &click.id)),
+        Fact::DecideClick(new) => Some(Lock::click(organization, new.decision.verdict.click()?)),
+        _ => None,
+    }
+}
+
+/// The clicks that these jobs make a customer's, each once, with the customer's place among these from 1.
+fn coming<'j>(jobs: &'j [Job], customers: &[&Customer]) -> Vec<(i32, &'j str)> {
+    let identified = jobs.iter().filter_map(|job| match &job.fact {
+        Fact::Identify(click, _) => Some((job.customers.first()?, &*click.id)),
+        _ => None,
+    });
+    // They are in their order, see above.
+    let place = |customer: &Customer| {
+        customers.binary_search(&customer).ok().and_then(|at| i32::try_from(at + 1).ok())
+    };
+    let coming: BTreeSet<_> =
+        identified.filter_map(|(customer, click)| Some((place(customer)?, click))).collect();
+    coming.into_iter().collect()
 }
 
 pub(super) fn key(job: &Job) -> Option<(OrganizationId, Uuid)> {
@@ -274,6 +302,12 @@ impl<'j> Gathering<'j> {
                     self.answers.insert(place, Answer::Corrected(true));
                 }
                 Fact::DecideClick(new) | Fact::DecideCommission(_, new) => {
+                    if let Some(click) = new.decision.verdict.click() {
+                        // Whoever has it since it was looked up is derived after this.
+                        let mut others = store::clicks::customers(&mut *tx, new.organization, click).await?;
+                        others.retain(|one| !job.customers.contains(one));
+                        store::stale::insert(tx, &others).await?;
+                    }
                     let mut new = (**new).clone();
                     new.decision.at = self.times.get(&place).copied().unwrap_or(new.decision.at);
                     decisions.push(new);

@@ -301,3 +301,37 @@ async fn what_accrued_is_never_deleted_by_a_flag_or_its_lifting_but_corrected_by
     assert_eq!(world.kinds_of_entries().await, ["accrual", "reversal", "accrual"]);
     world.assert_whole().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_that_was_flagged_before_anybody_was_identified_by_it_earns_nothing() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    let click = world.click(&ada).await;
+    world.record(event("user-1", "100")).await;
+    assert_eq!(world.decide_click(&click, "flag").await, 0, "nobody has it");
+    world.identify(&click, "user-1").await;
+    assert!(world.earned(&ada).await.is_empty());
+    world.assert_whole().await;
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(world.decide_click(&click, "clear").await, 1);
+    assert_eq!(world.earned(&ada).await, ["accrued 10.00 USD"]);
+    world.assert_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_identified_by_a_click_while_it_is_flagged_earns_nothing_by_it() {
+    let world = world().await;
+    let program = world.program("Spring", percent("10")).await;
+    let ada = world.partner("ada", &program).await;
+    for round in 0..40 {
+        let click = world.click(&ada).await;
+        let (first, second) = (format!("first-{round}"), format!("second-{round}"));
+        world.record(event(&first, "100")).await;
+        world.record(event(&second, "100")).await;
+        world.identify(&click, &first).await;
+        tokio::join!(world.identify(&click, &second), world.decide_click(&click, "flag"));
+    }
+    assert!(world.earned(&ada).await.iter().all(|one| one.starts_with("reversed")));
+    world.assert_whole().await;
+}
