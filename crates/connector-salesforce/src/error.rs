@@ -14,6 +14,8 @@ const AFTER_DAILY: Duration = Duration::from_secs(900);
 const AFTER_CONCURRENT: Duration = Duration::from_secs(5);
 /// 3,600 logins an hour are allowed per user.
 const AFTER_LOGINS: Duration = Duration::from_secs(60);
+/// How often it is looked whether an administrator gave the access to the API back; nobody waits that long in a call.
+const AFTER_DISABLED: Duration = Duration::from_secs(35);
 /// The organization, or the user, has no access to the API.
 const API_DISABLED: [&str; 2] = ["API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED"];
 
@@ -125,6 +127,10 @@ pub(crate) fn read(failure: &Failure) -> Error {
         let concurrent = failure.message.starts_with("Concurrent");
         error.retry = Retry::After(if concurrent { AFTER_CONCURRENT } else { AFTER_DAILY });
     }
+    if is_api_disabled(&error) {
+        // Nothing of the record or call is wrong: all goes on once the access is given back.
+        error.retry = Retry::After(AFTER_DISABLED);
+    }
     match failure.fields.first() {
         Some(field) => error.with_field(field.as_str()),
         None => error,
@@ -180,7 +186,7 @@ fn of_code(failure: &Failure) -> (ErrorKind, String) {
             "the user who connected may not write this field in Salesforce: field-level security makes it read-only",
         ),
         "INVALID_TYPE" => plain(
-            ErrorKind::SchemaDrift,
+            ErrorKind::Permission,
             "Salesforce does not have the object any more, or the user who connected lacks the object permission \"Read\" on it",
         ),
         "INVALID_FIELD" | "INVALID_QUERY_FILTER_OPERATOR" => {

@@ -431,7 +431,7 @@ const fn is_about_one(error: &Error) -> bool {
 
 /// What a failure means for a write: one that time does not heal is its outcome.
 fn refusal(error: Error) -> Outcome {
-    if is_about_one(&error) || error.kind == ErrorKind::Permission {
+    if is_about_one(&error) || (error.kind == ErrorKind::Permission && !error.is_transient()) {
         return Ok(rejected(error.kind.category(), error.message, error.field.map(String::from)));
     }
     Err(error)

@@ -34,6 +34,9 @@ const FAILURES_UNTIL_ERROR: u32 = 3;
 /// A pause that the vendor asks for and that people are told of at once.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
+/// The part of a connection's work that reads its schema.
+pub(crate) const SCHEMA: &str = "schema";
+
 /// What all parts of the runtime share.
 pub(crate) struct Core {
     pub(crate) config: Config,
@@ -178,7 +181,8 @@ impl Core {
         link: &Link,
         actor: &str,
     ) -> Result<Vec<ObjectSchema>, Failure> {
-        let objects = schema::bounded(link.connector.describe(&link.session).await?);
+        let mut objects = schema::bounded(link.connector.describe(&link.session).await?);
+        self.keep_unseen(link, &mut objects).await?;
         let now = self.now();
         let events = link.publisher.schema(actor, link.id, &objects, now)?;
         let mut tx = self.store.pool.begin().await?;
@@ -187,7 +191,24 @@ impl Core {
         tx.commit().await?;
         self.waker.wake();
         self.changed.notify_one();
+        self.part_succeeded(link, SCHEMA).await?;
         Ok(objects)
+    }
+
+    /// An object that is read and that the vendor does not show any more may be hidden from the account for a while: what is
+    /// known of it stays, and whoever reads it says what is missing.
+    async fn keep_unseen(&self, link: &Link, objects: &mut Vec<ObjectSchema>) -> Result<(), Failure> {
+        let captures = self.store.captures(&[link.id]).await?;
+        let is_unseen = |name: &str| objects.iter().all(|object| object.name != name);
+        if captures.iter().all(|capture| !is_unseen(&capture.object)) {
+            return Ok(());
+        }
+        let known = self.store.schemas(link.id).await?.map(|schemas| schemas.objects).unwrap_or_default();
+        let is_read = |object: &ObjectSchema| captures.iter().any(|capture| capture.object == object.name);
+        let kept: Vec<ObjectSchema> =
+            known.into_iter().filter(|object| is_read(object) && is_unseen(&object.name)).collect();
+        objects.extend(kept);
+        Ok(())
     }
 
     /// A part of a connection's work failed. A dead grant, a failure that lasts and one that passes by no retry change
@@ -229,9 +250,18 @@ impl Core {
 
     /// A part of a connection's work went well; when none fails any more, the connection is active again.
     pub(crate) async fn part_succeeded(&self, link: &Link, part: &str) -> Result<(), Failure> {
+        self.end_failures(link, |failing| failing == part).await
+    }
+
+    /// An object or feed is not read any more: what failed of it fails no more.
+    pub(crate) async fn reading_ended(&self, link: &Link, name: &str) -> Result<(), Failure> {
+        self.end_failures(link, |part| part.split_once(' ').is_some_and(|(_, of)| of == name)).await
+    }
+
+    async fn end_failures(&self, link: &Link, ended: impl Fn(&str) -> bool) -> Result<(), Failure> {
         let recovered = {
             let mut failing = link.failing.lock().unwrap_or_else(PoisonError::into_inner);
-            failing.remove(part);
+            failing.parts.retain(|part, _| !ended(part));
             let first = !std::mem::replace(&mut failing.checked, true);
             failing.is_empty() && (first || std::mem::take(&mut failing.was_failing))
         };
@@ -258,6 +288,7 @@ impl Core {
 /// Whether waiting a little will not help.
 fn lasts(error: &Error) -> bool {
     match error.retry {
+        _ if error.kind == ErrorKind::Permission => true,
         Retry::Never => true,
         Retry::Backoff => false,
         Retry::After(pause) => pause > LONG_PAUSE,
@@ -294,6 +325,16 @@ impl Link {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Another process goes on with it: what it does there is not known here.
+    pub(crate) fn forget_failures(&self) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Failing::default();
+    }
+
+    /// Whether this part of the work failed when it was tried last.
+    pub(crate) fn is_failing(&self, part: &str) -> bool {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).parts.contains_key(part)
+    }
+
     /// When it was last authorized.
     pub(crate) const fn authorized_at(&self) -> Timestamp {
         self.authorized_at
@@ -319,10 +360,6 @@ impl Failing {
     fn entry(&mut self, part: String) -> std::collections::hash_map::Entry<'_, String, u32> {
         self.was_failing = true;
         self.parts.entry(part)
-    }
-
-    fn remove(&mut self, part: &str) {
-        self.parts.remove(part);
     }
 
     fn is_empty(&self) -> bool {

@@ -11,7 +11,7 @@ use tonic::{Code, Request, Response, Status};
 use self::refusals::{failed, must_work, not_taken, oauth_failed};
 use crate::{
     Connector, budgets,
-    core::{Core, Link},
+    core::{Core, Link, SCHEMA},
     failure::Failure,
     oauth::{self, Callback, NewFlow},
     owner, receiving, states,
@@ -223,10 +223,9 @@ impl wire::connections_server::Connections for Service {
         let link = self.link(&connection).await?;
         let refreshed = self.core.refresh_schema(&link, &by.caller.actor.to_string()).await;
         if let Err(Failure::Vendor(error)) = &refreshed {
-            self.core.part_failed(&link, "schema", error).await.map_err(failed)?;
+            self.core.part_failed(&link, SCHEMA, error).await.map_err(failed)?;
         }
         refreshed.map_err(failed)?;
-        self.core.part_succeeded(&link, "schema").await.map_err(failed)?;
         self.schema(&connection).await
     }
 

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Capabilities, Feed, Heard,
     capture::Reader,
-    core::{Core, Link},
+    core::{Core, Link, SCHEMA},
     failure::Failure,
     feeds::FeedReader,
     posting::Poster,
@@ -335,6 +335,7 @@ impl Owner {
             if let Some(task) = self.readers.remove(&reading) {
                 task.stop().await;
             }
+            self.core.link_at_hand(reading.0).iter().for_each(|link| link.forget_failures());
         }
         Some(held.lease)
     }
@@ -397,6 +398,11 @@ impl Owner {
         for reading in stale {
             if let Some(task) = self.readers.remove(&reading) {
                 task.stop().await;
+            }
+            if !wanted.contains_key(&reading)
+                && let Some(link) = self.core.link_at_hand(reading.0)
+            {
+                self.core.reading_ended(&link, &reading.1).await?;
             }
         }
         for (reading, Wanted { key, connection, source, lease }) in wanted {
@@ -491,7 +497,7 @@ async fn first_schema(core: Arc<Core>, link: Arc<Link>) {
         Ok(_) => {}
         Err(Failure::Vendor(error)) => {
             tracing::warn!(connection = %link.id, error = %error, "could not read the schema");
-            if let Err(failure) = core.part_failed(&link, "schema", &error).await {
+            if let Err(failure) = core.part_failed(&link, SCHEMA, &error).await {
                 tracing::warn!(connection = %link.id, error = %failure, "could not note a failure");
             }
         }

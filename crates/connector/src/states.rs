@@ -73,7 +73,8 @@ pub(crate) fn next_step(connection: &Connection, label: &str) -> String {
         ConnectionState::Disconnected => format!("Connect {label} to start again."),
         ConnectionState::Error => match connection.reason.as_deref() {
             Some("permission_missing") => format!(
-                "Connect {label} again with an account that may read and write these objects, or ask its administrator."
+                "Ask the administrator of {label} for what is missing: once it is given, Accord goes on by itself. Or connect \
+                 {label} again with an account that may read and write these objects."
             ),
             Some("schema_drift") => "Refresh the schema and review the mappings.".to_owned(),
             _ => {

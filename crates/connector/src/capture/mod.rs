@@ -197,8 +197,8 @@ impl Reader {
         }
     }
 
-    /// Polls for changes, for good, or until then or until somebody asked for a poll; between the polls, looks again at
-    /// what may have come late.
+    /// Polls for changes, for good, or until then, until somebody asked for a poll, or until what could not be read can be
+    /// again; between the polls, looks again at what may have come late.
     ///
     /// # Errors
     /// The lease is lost.
@@ -210,17 +210,22 @@ impl Reader {
     ) -> Result<(), Failure> {
         let config = &self.core.config;
         let mut pause = config.poll_interval_min;
-        let mut manual = false;
+        let (mut manual, mut failed) = (false, false);
         loop {
             polling.begun.go_on(if manual { MANUAL } else { POLL }, self.core.now());
             let wait = match self.poll(polling).await {
+                // What kept a poll from its vendor may have kept the stream away too.
+                Ok(_) if failed && until.is_some() => return Ok(()),
                 Ok(read) => {
                     let longer = (pause * 3 / 2).clamp(config.poll_interval_min, config.poll_interval);
                     pause = if read > 0 { config.poll_interval_min } else { longer };
                     pause
                 }
                 Err(Failure::LeaseLost) => return Err(Failure::LeaseLost),
-                Err(failure) => self.failed(LIVE, &mut polling.begun, &failure).await,
+                Err(failure) => {
+                    failed = true;
+                    self.failed(LIVE, &mut polling.begun, &failure).await
+                }
             };
             // Whoever asked for a poll may know that it is time.
             if manual && until.is_some() {

@@ -5,7 +5,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use jiff::Timestamp;
-use model::Lane;
+use model::{ConnectionState, Lane};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -103,6 +103,8 @@ struct Open {
     settled_at: Option<Instant>,
     /// Whether all of before is read.
     has_all: bool,
+    /// What failed before is asked once then, unless the stream brings something earlier: it may say nothing for minutes.
+    check_at: Option<Instant>,
 }
 
 impl Reader {
@@ -150,7 +152,8 @@ impl Reader {
         let here = it.stream.clone();
         let settled_at = Instant::now() + self.core.config.stream_settles;
         let settled_at = here.position.id.is_none().then_some(settled_at);
-        let mut open = Open { has_all: settled_at.is_none(), settled_at, here };
+        let check_at = self.has_failed().await?.then(|| Instant::now() + self.core.config.stream_settles);
+        let mut open = Open { has_all: settled_at.is_none(), settled_at, here, check_at };
         if open.has_all {
             self.say_followed(StreamState::Following, None).await?;
         } else if !it.lost {
@@ -162,11 +165,13 @@ impl Reader {
                 batch = source.next() => Some(batch?),
                 () = sleep_until(poll_at), if open.settled_at.is_some() => None,
                 _ = it.sync_now.changed() => None,
+                () = sleep_until(open.check_at.unwrap_or(poll_at)), if open.check_at.is_some() => None,
                 () = sleep_until(it.tell_at), if it.begun.run.published > 0 => {
                     self.tell_streamed(it).await?;
                     continue;
                 }
             };
+            open.check_at = None;
             if let Some(batch) = batch {
                 it.open_at = Instant::now();
                 self.take_batch(batch, &mut open.here, &mut it.begun).await?;
@@ -183,6 +188,15 @@ impl Reader {
             }
             self.keep(it, &mut open).await?;
         }
+    }
+
+    /// Whether something failed of which nobody knows yet that it works again.
+    async fn has_failed(&self) -> Result<bool, Failure> {
+        if [STREAM, LIVE].iter().any(|part| self.link.is_failing(&self.part(part))) {
+            return Ok(true);
+        }
+        let stored = self.core.store.connection(self.link.id).await?;
+        Ok(stored.is_some_and(|stored| stored.state == ConnectionState::Error))
     }
 
     /// Stores how far the stream is, once nothing of before is missing.

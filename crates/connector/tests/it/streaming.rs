@@ -240,6 +240,45 @@ async fn a_stream_that_stays_away_is_bridged_by_asking() {
 }
 
 #[tokio::test]
+async fn a_right_that_is_taken_away_and_given_back_needs_nobody_though_the_stream_says_nothing() {
+    let (world, mut replica, id) = followed_with(|config| config.call_timeout = SOON).await;
+    for _ in 0..1_000 {
+        world.acme.fault("/stream", Fault::Status(403));
+        world.acme.fault("/search", Fault::Status(403));
+        world.acme.fault("/deleted", Fault::Status(403));
+    }
+    let failing = replica.wait_for_state(id, "error").await;
+    assert_eq!(failing.reason, "permission_missing");
+    assert!(failing.next_step.contains("administrator"), "{}", failing.next_step);
+    wait_until(&world, "interrupted").await;
+    {
+        let mut inner = world.acme.lock();
+        inner.pushes.silent = true;
+        inner.faults.clear();
+    }
+    replica.wait_for_state(id, "active").await;
+    wait_until(&world, "following").await;
+    let polls = world.acme.calls("/search").len();
+    world.acme.edit("companies", "000001", "phone", "1");
+    assert!(world.wait_for_change("000001", "phone", "1").await.is_partial, "it was pushed");
+    assert_eq!(world.acme.calls("/search").len(), polls);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn what_failed_of_an_object_that_is_not_read_any_more_is_no_failure_of_its_connection() {
+    let (world, mut replica, id) = followed_with(|config| config.poll_interval = SOON).await;
+    world.capture(id, "deals", &["name"], false).await;
+    for _ in 0..1_000 {
+        world.acme.fault("/stream/deals", Fault::Status(403));
+    }
+    replica.wait_for_state(id, "error").await;
+    world.stop_capture(id, "deals").await;
+    replica.wait_for_state(id, "active").await;
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_that_is_refused_for_long_is_bridged_by_asking_until_somebody_has_it_tried_again() {
     let (world, mut replica, id) = followed().await;
     world.acme.fault("/stream", Fault::Status(508));

@@ -8,7 +8,10 @@ use std::{
 use bus::{Bus, ConnectOptions, ConsumerConfig, Message, subject};
 use chassis::guard::Guard;
 use connector::{Capabilities, Config, Deps};
-use model::{CaptureRequested, ChangeEvent, Clock, ConnectionId, OrganizationId, Role, SystemClock, kind};
+use model::{
+    CaptureRequested, CaptureStopped, ChangeEvent, Clock, ConnectionId, OrganizationId, Role, SystemClock,
+    kind,
+};
 use proto::connections::{
     BeginAuthorizationRequest, CompleteAuthorizationRequest, ConfirmAuthorizationRequest, Connection,
     ConnectionRequest, StartAuthorizationRequest, connections_client::ConnectionsClient,
@@ -221,6 +224,17 @@ impl World {
         let now = model::Clock::now(&SystemClock);
         let message =
             Message::json(subject, kind::CAPTURE_REQUESTED, "test", organization, now, &wish).unwrap();
+        self.bus.publish(&message).await.unwrap();
+    }
+
+    /// Nobody wants the object read any more.
+    pub(crate) async fn stop_capture(&self, connection: ConnectionId, object: &str) {
+        let stop = CaptureStopped { connection, vendor_object: object.to_owned() };
+        let organization = self.organization();
+        let subject = subject::capture(&organization, "stopped");
+        let now = model::Clock::now(&SystemClock);
+        let message =
+            Message::json(subject, kind::CAPTURE_STOPPED, "test", organization, now, &stop).unwrap();
         self.bus.publish(&message).await.unwrap();
     }
 

@@ -20,6 +20,8 @@ use super::{
 
 /// How long an answer is held back when there is nothing to push.
 const HELD: Duration = Duration::from_millis(100);
+/// The same of a stream without signs of life.
+const HELD_LONG: Duration = Duration::from_secs(600);
 const AT_MOST: usize = 20;
 /// A position is a place within one of these.
 const EPOCH: usize = 1_000_000;
@@ -31,12 +33,14 @@ pub(crate) struct Pushes {
     epoch: usize,
     /// Why the account has no stream.
     pub(crate) without: Option<&'static str>,
+    /// Whether nothing is answered but changes.
+    pub(crate) silent: bool,
     grew: watch::Sender<usize>,
 }
 
 impl Default for Pushes {
     fn default() -> Self {
-        Self { of: HashMap::new(), epoch: 0, without: None, grew: watch::Sender::new(0) }
+        Self { of: HashMap::new(), epoch: 0, without: None, silent: false, grew: watch::Sender::new(0) }
     }
 }
 
@@ -78,8 +82,12 @@ pub(super) async fn pushed(
         Ok((pushed.clone(), after + pushed.len()))
     };
     let mut answered = answer(&acme);
-    if answered.as_ref().is_ok_and(|(pushed, _)| pushed.is_empty()) && query.contains_key("after") {
-        drop(tokio::time::timeout(HELD, grew.changed()).await);
+    if answered.as_ref().is_ok_and(|(pushed, _)| pushed.is_empty())
+        && query.contains_key("after")
+        && !query.contains_key("opens")
+    {
+        let held = if acme.lock().pushes.silent { HELD_LONG } else { HELD };
+        drop(tokio::time::timeout(held, grew.changed()).await);
         answered = answer(&acme);
     }
     match answered {
@@ -109,16 +117,16 @@ impl AcmeStream {
             position: position.unwrap_or_default().to_owned(),
             fields: fields.to_vec(),
         };
-        let answer = stream.ask().await?;
+        let answer = stream.ask("&opens=1").await?;
         if position.is_none() {
             stream.position = answer["position"].to_string();
         }
         Ok(stream)
     }
 
-    async fn ask(&self) -> Result<Json, Error> {
+    async fn ask(&self, more: &str) -> Result<Json, Error> {
         let after =
-            if self.position.is_empty() { String::new() } else { format!("?after={}", self.position) };
+            if self.position.is_empty() { String::new() } else { format!("?after={}{more}", self.position) };
         let mut request =
             request("core", Method::GET, format!("/stream/{}{after}", self.object), Body::Empty);
         // A stream that breaks off is opened anew.
@@ -130,7 +138,7 @@ impl AcmeStream {
 #[async_trait]
 impl ChangeStream for AcmeStream {
     async fn next(&mut self) -> Result<Batch, Error> {
-        let answer = self.ask().await?;
+        let answer = self.ask("").await?;
         let mut batch = Batch::default();
         for push in answer["pushed"].as_array().unwrap() {
             let (id, at) = (push["id"].as_str().unwrap().to_owned(), moment(&push["at"]));
