@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{Begun, LIVE, Polling, Reader, sweep::SWEEP, wait_or_wake};
 use crate::{
-    Batch, Change, ChangeStream, Error, ErrorKind, Retry, Subscription, Untold,
+    Batch, Change, ChangeStream, Config, Error, ErrorKind, Retry, Subscription, Untold,
     failure::Failure,
     store::{Checkpoint, StreamState},
 };
@@ -107,6 +107,13 @@ struct Open {
     check_at: Option<Instant>,
 }
 
+impl Open {
+    /// Whether the stream can go on where it is when it breaks off; until then only polls know where to begin.
+    const fn is_kept(&self) -> bool {
+        self.has_all && self.here.position.id.is_some()
+    }
+}
+
 impl Reader {
     /// Follows the stream; polls where the account has none, and while it cannot be opened.
     pub(super) async fn follow_or_poll(&self, polling: Polling, stream: Checkpoint) {
@@ -163,7 +170,7 @@ impl Reader {
         loop {
             let batch = tokio::select! {
                 batch = source.next() => Some(batch?),
-                () = sleep_until(poll_at), if open.settled_at.is_some() => None,
+                () = sleep_until(poll_at), if !open.is_kept() => None,
                 _ = it.sync_now.changed() => None,
                 () = sleep_until(open.check_at.unwrap_or(poll_at)), if open.check_at.is_some() => None,
                 () = sleep_until(it.tell_at), if it.begun.run.published > 0 => {
@@ -184,7 +191,8 @@ impl Reader {
                 }
                 self.poll(&mut it.polling).await?;
                 open.has_all |= open.settled_at.is_some_and(|settled_at| asked_at >= settled_at);
-                poll_at = Instant::now() + self.core.config.poll_interval_min;
+                let Config { poll_interval, poll_interval_min, .. } = self.core.config;
+                poll_at = Instant::now() + if open.has_all { poll_interval } else { poll_interval_min };
             }
             self.keep(it, &mut open).await?;
         }
@@ -199,9 +207,9 @@ impl Reader {
         Ok(stored.is_some_and(|stored| stored.state == ConnectionState::Error))
     }
 
-    /// Stores how far the stream is, once nothing of before is missing.
+    /// Once nothing of before is missing, says so, and stores how far the stream is as soon as it tells a position.
     async fn keep(&self, it: &mut Follower, open: &mut Open) -> Result<(), Failure> {
-        if !open.has_all || open.here.position.id.is_none() {
+        if !open.has_all {
             return Ok(());
         }
         if open.settled_at.take().is_some() {
@@ -211,7 +219,7 @@ impl Reader {
             it.lost = false;
             self.say_followed(StreamState::Following, None).await?;
         }
-        if open.here != it.stream {
+        if open.here.position.id.is_some() && open.here != it.stream {
             let mut tx = self.core.store.pool.begin().await?;
             self.store(&mut tx, &open.here).await?;
             tx.commit().await?;

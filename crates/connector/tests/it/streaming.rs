@@ -117,6 +117,31 @@ async fn nothing_falls_between_the_history_and_the_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_that_says_nothing_is_followed_once_all_of_before_is_read_and_polled_until_it_does() {
+    let world = World::new(STREAMING).await;
+    world.acme.seed("companies", 30, 1);
+    world.acme.lock().pushes.silent = true;
+    let mut replica = world.start_with(world.patient()).await;
+    let id = replica.connect(&world.acme).await;
+    world.capture(id, "companies", &["name", "phone"], true).await;
+    world.wait_for("the end", kind::BACKFILL_FINISHED, |_: &CaptureProgress| true).await;
+    wait_until(&world, "following").await;
+    let position = "SELECT max(position->>'id') FROM checkpoints WHERE lane = 'stream'";
+    assert_eq!(world.query::<Option<String>>(position).await, None);
+    // It could not go on where it was.
+    world.more_calls("/search", 5).await;
+
+    world.acme.edit("companies", "000001", "phone", "1");
+    assert!(world.wait_for_change("000001", "phone", "1").await.is_partial);
+    eventually(SOON, "the position", || async { world.query::<Option<String>>(position).await }).await;
+    let polls = world.acme.calls("/search").len();
+    world.acme.edit("companies", "000002", "phone", "2");
+    assert!(world.wait_for_change("000002", "phone", "2").await.is_partial);
+    assert_eq!(world.acme.calls("/search").len(), polls);
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_position_that_the_vendor_forgot_is_an_alarm_until_all_that_was_changed_since_is_read() {
     let (world, replica, id) = followed().await;
     world.acme.edit("companies", "000001", "phone", "1");
