@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::eventually;
-use tests::{House, Start};
+use tests::{House, SalesforceOrg, Start};
 
 /// Long before the vendor's clock is where it was.
 const WAIT: Duration = Duration::from_secs(60);
@@ -41,9 +41,8 @@ async fn what_is_edited_after_hubspots_clock_was_set_back_is_read_although_later
     }
 }
 
-// R24, R111
-#[tokio::test]
-async fn what_is_edited_after_a_polled_salesforces_clock_was_set_back_is_read_although_later_times_were() {
+/// A house that polls a Salesforce without events, and the ids of its accounts.
+async fn polled() -> (House, SalesforceOrg, Vec<String>) {
     let house = House::start(Start { companies: 1, deals: 0, accounts: 4, ..Start::default() }).await;
     let (org, connection) = (house.salesforce(), house.connection_to("salesforce").await);
     org.control("POST", "settings", json!({ "edition": "professional" })).await;
@@ -57,6 +56,13 @@ async fn what_is_edited_after_a_polled_salesforces_clock_was_set_back_is_read_al
         .iter()
         .map(|account| account["Id"].as_str().expect("an id").to_owned())
         .collect();
+    (house, org, accounts)
+}
+
+// R24, R111
+#[tokio::test]
+async fn what_is_edited_after_a_polled_salesforces_clock_was_set_back_is_read_although_later_times_were() {
+    let (house, org, accounts) = polled().await;
     org.control("POST", "clock", moved(TWO_HOURS_MS)).await;
     org.edit("Account", &accounts[0], json!({ "Phone": "+41 31 000 03 00" })).await;
     wait_for_phone(&house, "salesforce", &accounts[0], "+41 31 000 03 00").await;
@@ -66,4 +72,22 @@ async fn what_is_edited_after_a_polled_salesforces_clock_was_set_back_is_read_al
         org.edit("Account", account, json!({ "Phone": phone })).await;
         wait_for_phone(&house, "salesforce", account, &phone).await;
     }
+}
+
+// R24, R111
+#[tokio::test]
+async fn what_is_edited_after_a_clock_was_set_back_a_second_time_is_read_as_well() {
+    let (house, org, accounts) = polled().await;
+    org.control("POST", "clock", moved(TWO_HOURS_MS)).await;
+    org.edit("Account", &accounts[0], json!({ "Phone": "+41 31 000 05 00" })).await;
+    wait_for_phone(&house, "salesforce", &accounts[0], "+41 31 000 05 00").await;
+    // Twice by an hour: nothing is stamped before what was there in the beginning.
+    for (number, account) in accounts[1..3].iter().enumerate() {
+        org.control("POST", "clock", moved(-TWO_HOURS_MS / 2)).await;
+        let phone = format!("+41 31 000 06 0{number}");
+        org.edit("Account", account, json!({ "Phone": phone })).await;
+        wait_for_phone(&house, "salesforce", account, &phone).await;
+    }
+    org.edit("Account", &accounts[3], json!({ "Phone": "+41 31 000 07 00" })).await;
+    wait_for_phone(&house, "salesforce", &accounts[3], "+41 31 000 07 00").await;
 }

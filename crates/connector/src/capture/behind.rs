@@ -22,8 +22,13 @@ impl Reader {
     /// `polling.at` by our own; a clock of ours that was set back with it makes that no earlier than the seam.
     pub(super) async fn turn_back(&self, polling: &mut Polling) -> Result<(), Failure> {
         let now = self.link.line.vendor_now();
-        let read = polling.live.position.time;
-        if read <= now + TOLERATED || polling.is_behind() {
+        // Where a clock was set back before, the lane alone follows it.
+        let behind = polling.rescans.iter().find(|rescan| rescan.checkpoint.lane == BEHIND);
+        let (read, is_behind) = match behind {
+            Some(behind) => (behind.checkpoint.position.time, true),
+            None => (polling.live.position.time, false),
+        };
+        if read <= now + TOLERATED {
             return Ok(());
         }
         let unread = self.core.now().duration_since(polling.at).clamp(SignedDuration::ZERO, LONGEST);
@@ -36,8 +41,10 @@ impl Reader {
                 rescan.checkpoint.position = Cursor::at(back);
             }
         }
-        let checkpoint = self.lane(BEHIND, from, None);
-        polling.rescans.push(Rescan { behind: Duration::ZERO, checkpoint, due: Instant::now() });
+        if !is_behind {
+            let checkpoint = self.lane(BEHIND, from, None);
+            polling.rescans.push(Rescan { behind: Duration::ZERO, checkpoint, due: Instant::now() });
+        }
         let mut tx = self.core.store.pool.begin().await?;
         for rescan in &polling.rescans {
             self.store(&mut tx, &rescan.checkpoint).await?;
@@ -59,12 +66,6 @@ impl Reader {
         self.store(&mut tx, &behind).await?;
         tx.commit().await?;
         Ok(())
-    }
-}
-
-impl Polling {
-    fn is_behind(&self) -> bool {
-        self.rescans.iter().any(|rescan| rescan.checkpoint.lane == BEHIND)
     }
 }
 
