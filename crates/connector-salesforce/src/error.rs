@@ -69,31 +69,25 @@ fn crowded(response: &Response) -> Error {
 
 /// Why the token endpoint refuses.
 fn oauth(failure: &OAuthFailure) -> Error {
+    let refused = |message: &str| (ErrorKind::Permission, message.to_owned());
     let (kind, message) = match failure.error.as_str() {
         "invalid_grant" | "inactive_user" | "inactive_org" | "invalid_app_access" => {
             (ErrorKind::AccessRevoked, dead_grant(failure))
         }
         "rate_limit_exceeded" => {
-            let message = "Salesforce allows no more logins of this user for a while".to_owned();
-            let pause = Retry::After(AFTER_LOGINS);
-            let error = Error::new(ErrorKind::RateLimit, CALL, message).with_retry(pause);
+            let message = "Salesforce allows no more logins of this user for a while";
+            let error =
+                Error::new(ErrorKind::RateLimit, CALL, message).with_retry(Retry::After(AFTER_LOGINS));
             return error.with_code(failure.error.as_str());
         }
         "server_error" | "temporarily_unavailable" | "unknown_error" => {
             (ErrorKind::Unavailable, "Salesforce's login is out of order".to_owned())
         }
         "invalid_client_id" | "invalid_client" | "unauthorized_client" => {
-            let message = "Salesforce does not know the consumer key and secret of this installation";
-            (ErrorKind::Permission, message.to_owned())
+            refused("Salesforce does not know the consumer key and secret of this installation")
         }
-        "redirect_uri_mismatch" => {
-            let message = "the Salesforce app does not have this installation's callback address";
-            (ErrorKind::Permission, message.to_owned())
-        }
-        "invalid_scope" => {
-            let message = "the Salesforce app does not have the scopes that were asked for";
-            (ErrorKind::Permission, message.to_owned())
-        }
+        "redirect_uri_mismatch" => refused("the Salesforce app lacks this installation's callback address"),
+        "invalid_scope" => refused("the Salesforce app does not have the scopes that were asked for"),
         _ => (ErrorKind::Protocol, "Salesforce's login does not understand the request".to_owned()),
     };
     Error::new(kind, CALL, message).with_code(failure.error.as_str())
@@ -128,7 +122,6 @@ pub(crate) fn read(failure: &Failure) -> Error {
         error.retry = Retry::After(if concurrent { AFTER_CONCURRENT } else { AFTER_DAILY });
     }
     if is_api_disabled(&error) {
-        // Nothing of the record or call is wrong: all goes on once the access is given back.
         error.retry = Retry::After(AFTER_DISABLED);
     }
     match failure.fields.first() {
