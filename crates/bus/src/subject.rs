@@ -133,7 +133,7 @@ pub fn answers_of(vendor: &str, partition: u32) -> String {
     format!("answer.{}.{partition}.>", token(vendor))
 }
 
-/// WRITES: a vendor is asked to send a mail; the partition is that of the connection, see [`partition`].
+/// WRITES: a vendor is asked to send a mail, or not to send it any more; the partition is that of the connection, see [`partition`].
 #[must_use]
 pub fn mail(vendor: &str, partition: u32, org: &OrganizationId) -> String {
     format!("mail.{}.{partition}.{org}", token(vendor))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use model::{ConnectionId, IssueCategory, MailSent, MailState, SendMail};
+use model::{ConnectionId, IssueCategory, MAIL_WITHDRAWN, MailSent, MailState, SendMail};
 use tokio::time::Instant;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     core::Link,
     failure::Failure,
     posting::{Outcome, PUZZLED_TRIES, Poster, Tried, waits},
-    store::BegunMail,
+    store::{BegunMail, HandOver},
 };
 
 /// The part of a connection's work that this is.
@@ -44,6 +44,12 @@ impl Why {
             message: message.to_owned(),
             retryable: false,
         }
+    }
+
+    fn withdrawn() -> Self {
+        let message = "the mail was withdrawn before it was sent";
+        let (code, message) = (MAIL_WITHDRAWN.to_owned(), message.to_owned());
+        Self { state: MailState::Failed, code, message, retryable: false }
     }
 
     /// It was handed over, and nobody can say any more whether it left.
@@ -101,14 +107,24 @@ impl Poster {
     ) -> Result<Option<Outcome>, Failure> {
         let now = self.core.now();
         let begun = self.core.store.begun_mail(mail).await?;
-        let may_have_left = begun.is_some_and(|begun| begun.was_handed_over);
+        let may_have_left = begun.as_ref().is_some_and(|begun| begun.was_handed_over);
+        let is_late = now > mail.before;
         let why = match (is_over, may_have_left) {
             (true, true) => Why::unsure("the mailbox was disconnected while the mail was being sent"),
+            (_, false) if (is_over || is_late) && begun.is_some_and(|begun| begun.is_withdrawn) => {
+                Why::withdrawn()
+            }
             (true, false) => Why::disconnected(),
-            (false, false) if now > mail.before => Why::too_late(),
+            (false, false) if is_late => Why::too_late(),
             (false, _) => return Ok(None),
         };
         Ok(Some(why.told(mail, now)))
+    }
+
+    /// What becomes of a mail that was withdrawn before anything was done for it, whether its mailbox works or not.
+    pub(crate) async fn withdrawn_unbegun(&self, mail: &SendMail) -> Result<Option<Outcome>, Failure> {
+        let is_withdrawn = self.core.store.was_withdrawn_unbegun(mail).await?;
+        Ok(is_withdrawn.then(|| Why::withdrawn().told(mail, self.core.now())))
     }
 
     /// One try to send a mail.
@@ -155,30 +171,36 @@ impl Poster {
                 Err(error) => return Ok(Err(error)),
             },
         };
+        let may_have_left_before = begun.as_ref().is_some_and(|begun| begun.was_handed_over);
         let is_late = self.core.now() > mail.before;
-        let may_have_left_before = begun.is_some_and(|begun| begun.was_handed_over);
-        let draft = match found {
-            Some(FoundMail { id, is_sent: true }) => return Ok(Ok(self.was_sent(sending, &id).await?)),
-            Some(FoundMail { id, .. }) if is_late => {
-                if let Err(error) = mailer.discard(session, &id).await {
-                    return Ok(Err(error));
-                }
-                return Ok(Ok(self.over(mail, Why::too_late())));
+        let never = match begun.is_some_and(|begun| begun.is_withdrawn) {
+            true => Some(Why::withdrawn()),
+            false => is_late.then(Why::too_late),
+        };
+        let draft = match (found, never) {
+            (Some(FoundMail { id, is_sent: true }), _) => return Ok(Ok(self.was_sent(sending, &id).await?)),
+            (Some(FoundMail { id, .. }), Some(why)) => {
+                return Ok(mailer.discard(session, &id).await.map(|()| self.over(mail, why)));
             }
-            Some(FoundMail { id, .. }) => id,
-            None if may_have_left_before => {
+            (Some(FoundMail { id, .. }), None) => id,
+            (None, _) if may_have_left_before => {
                 let why = "the mail was handed over, and the mailbox does not have it any more: it may have been sent";
                 return Ok(Ok(self.over(mail, Why::unsure(why))));
             }
-            None if is_late => return Ok(Ok(self.over(mail, Why::too_late()))),
-            None => match mailer.draft(session, mail).await {
+            (None, Some(why)) => return Ok(Ok(self.over(mail, why))),
+            (None, None) => match mailer.draft(session, mail).await {
                 Ok(draft) => draft,
                 Err(error) => return Ok(Err(error)),
             },
         };
-        if !self.core.store.hand_over(mail, &draft).await? {
+        let instead = match self.core.store.hand_over(mail, &draft).await? {
+            HandOver::Agreed => None,
             // Another process, which this one was too slow for, has sent its own.
-            return Ok(mailer.discard(session, &draft).await.map(|()| Tried::Again(DRAFT_LOST_PAUSE)));
+            HandOver::Overtaken => Some(Tried::Again(DRAFT_LOST_PAUSE)),
+            HandOver::Withdrawn => Some(self.over(mail, Why::withdrawn())),
+        };
+        if let Some(instead) = instead {
+            return Ok(mailer.discard(session, &draft).await.map(|()| instead));
         }
         let Err(error) = mailer.send(session, &draft).await else {
             return Ok(Ok(self.was_sent(sending, &draft).await?));

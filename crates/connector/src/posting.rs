@@ -10,7 +10,8 @@ use std::{
 use bus::{ConsumerConfig, Delivery, Message, subject};
 use futures::{StreamExt, stream::FuturesUnordered};
 use model::{
-    AnswerPrivately, ConnectionId, ConnectionState, IssueCategory, MessagePosted, PostMessage, SendMail, kind,
+    AnswerPrivately, ConnectionId, ConnectionState, IssueCategory, MessagePosted, PostMessage, SendMail,
+    WithdrawMail, kind,
 };
 use tokio::{
     sync::mpsc,
@@ -60,6 +61,7 @@ enum Wish {
     Post(PostMessage),
     Answer(AnswerPrivately),
     Mail(Box<SendMail>),
+    Withdraw(WithdrawMail),
 }
 
 /// A wish and its delivery.
@@ -91,6 +93,7 @@ impl Wish {
         match message.envelope.kind.as_str() {
             kind::ANSWER => message.decode().map(Self::Answer),
             kind::MAIL => message.decode().map(Box::new).map(Self::Mail),
+            kind::MAIL_WITHDRAWAL => message.decode().map(Self::Withdraw),
             _ => message.decode().map(Self::Post),
         }
     }
@@ -100,6 +103,8 @@ impl Wish {
             Self::Post(post) => (post.connection, post.channel.clone()),
             Self::Answer(answer) => (answer.connection, answer.channel.clone()),
             Self::Mail(mail) => (mail.connection, String::new()),
+            // It waits for no mail.
+            Self::Withdraw(withdraw) => (withdraw.connection, withdraw.mail.to_string()),
         }
     }
 
@@ -107,7 +112,7 @@ impl Wish {
     fn ids(&self, delivery: &Delivery) -> Vec<String> {
         let id = delivery.message.envelope.id.clone();
         match self {
-            Self::Post(_) => vec![id],
+            Self::Post(_) | Self::Withdraw(_) => vec![id],
             Self::Answer(answer) => vec![id, format!("answer:{}:{}", answer.connection, answer.interaction)],
             Self::Mail(mail) => vec![id, format!("mail:{}:{}", mail.connection, mail.mail)],
         }
@@ -223,6 +228,9 @@ impl Poster {
             let detail = "no connection of this organization has this id";
             return Ok(job.delivery.dead_letter("connection_unknown", detail).await?);
         };
+        if let Some(over) = self.over_anyway(&job.wish).await? {
+            return self.finish(&connection, job, &ids, over).await;
+        }
         // What was meant for the time before a disconnection is not told after it.
         if connection.state == ConnectionState::Disconnected || sent_at < connection.alive_since {
             let over = self.over_without_link(&job.wish, true).await?.unwrap_or(Outcome::Nothing);
@@ -253,13 +261,25 @@ impl Poster {
         }
     }
 
+    /// What becomes of a wish for which the vendor need not be asked.
+    async fn over_anyway(&self, wish: &Wish) -> Result<Option<Outcome>, Failure> {
+        match wish {
+            Wish::Mail(mail) => self.withdrawn_unbegun(mail).await,
+            Wish::Withdraw(withdraw) => {
+                self.core.store.withdraw_mail(withdraw, self.core.now()).await?;
+                Ok(Some(Outcome::Nothing))
+            }
+            Wish::Post(_) | Wish::Answer(_) => Ok(None),
+        }
+    }
+
     /// What becomes of a wish whose connection is gone, or does not work; none while it is to wait.
     async fn over_without_link(&self, wish: &Wish, is_gone: bool) -> Result<Option<Outcome>, Failure> {
         match wish {
             Wish::Mail(mail) => self.mail_without_link(mail, is_gone).await,
             _ if !is_gone => Ok(None),
             Wish::Post(_) => Ok(Some(Outcome::Posted(Err("connection_disconnected".to_owned())))),
-            Wish::Answer(_) => Ok(Some(Outcome::Nothing)),
+            Wish::Answer(_) | Wish::Withdraw(_) => Ok(Some(Outcome::Nothing)),
         }
     }
 

@@ -4,7 +4,7 @@ use bus::{Message, subject};
 use jiff::Timestamp;
 use model::{
     AnswerPrivately, CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, MailingChanged,
-    OrganizationId, PostContent, PostMessage, RecordId, SendMail, kind,
+    OrganizationId, PostContent, PostMessage, RecordId, SendMail, WithdrawMail, kind,
 };
 
 use crate::{
@@ -126,6 +126,18 @@ pub(crate) fn mail(
     let subject = subject::mail(vendor, partition, &organization);
     let message = Message::json(subject, kind::MAIL, SOURCE, organization, at, mail)?;
     Ok(message.with_id(mail.mail.to_string()))
+}
+
+/// A mailbox is not to send a mail any more.
+pub(crate) fn withdrawal(
+    organization: OrganizationId,
+    vendor: &str,
+    withdrawn: &WithdrawMail,
+    at: Timestamp,
+) -> Result<Message, Error> {
+    let partition = subject::partition(&withdrawn.connection);
+    let subject = subject::mail(vendor, partition, &organization);
+    Ok(Message::json(subject, kind::MAIL_WITHDRAWAL, SOURCE, organization, at, withdrawn)?)
 }
 
 /// Something about campaigns changed, or about who gets no mail.

@@ -33,6 +33,8 @@ pub mod kind {
     pub const ANSWER: &str = "answer.requested";
     /// [`crate::SendMail`].
     pub const MAIL: &str = "mail.requested";
+    /// [`crate::WithdrawMail`].
+    pub const MAIL_WITHDRAWAL: &str = "mail.withdrawal_requested";
     /// [`crate::MailSent`].
     pub const MAILED: &str = "mail.answered";
     /// [`crate::RecordChanged`] of a new record.

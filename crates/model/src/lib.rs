@@ -44,7 +44,7 @@ pub use id::{
     LedgerEntryId, LinkId, MailId, MappingId, NotificationRuleId, OrganizationId, PartnerId, PayoutId,
     PostId, ProgramId, RecipientId, RecordId, SessionId, UserId, WebhookDeliveryId, WebhookId, WriteId,
 };
-pub use mailing::{MailAddress, MailSent, MailState, SendMail};
+pub use mailing::{MAIL_WITHDRAWN, MailAddress, MailSent, MailState, SendMail, WithdrawMail};
 pub use parts::SchemaPart;
 pub use posting::{
     AnswerPrivately, InteractionReceived, MessagePosted, PostButton, PostContent, PostMessage, VendorUser,

@@ -36,6 +36,19 @@ pub struct MailAddress {
     pub address: String,
 }
 
+/// A mail is not to be sent any more, on the same subject as the [`SendMail`] that it is about, which it may overtake. What the
+/// vendor was asked to send already is sent; else the answer is a failure with the code [`MAIL_WITHDRAWN`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawMail {
+    /// The connection whose mailbox was to send it.
+    pub connection: ConnectionId,
+    /// The mail.
+    pub mail: MailId,
+}
+
+/// Why a mail was not sent that a [`WithdrawMail`] came in time for.
+pub const MAIL_WITHDRAWN: &str = "mail_withdrawn";
+
 /// The answer to a [`SendMail`], told once and for good. Subject `mailed.{org}.{vendor}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailSent {
@@ -51,7 +64,7 @@ pub struct MailSent {
     pub thread: Option<String>,
     /// When that was known.
     pub at: Timestamp,
-    /// Why it was not sent: a stable code, `mail_too_late`, `scope_missing`, `recipient_refused`.
+    /// Why it was not sent: a stable code, `mail_too_late`, `mail_withdrawn`, `scope_missing`, `recipient_refused`.
     pub error: Option<String>,
     /// The same in words for people, without personal data.
     pub message: Option<String>,

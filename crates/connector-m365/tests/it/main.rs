@@ -10,4 +10,5 @@ mod pushes;
 mod reading;
 mod sending;
 mod suite;
+mod withdrawing;
 mod world;

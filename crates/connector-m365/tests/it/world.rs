@@ -12,7 +12,7 @@ use connector_m365::M365;
 use jiff::SignedDuration;
 use model::{
     ActivityTold, Clock, ConnectionId, MailAddress, MailId, MailSent, OrganizationId, Role, SendMail,
-    SystemClock, kind,
+    SystemClock, WithdrawMail, kind,
 };
 use proto::connections::{
     BeginAuthorizationRequest, CompleteAuthorizationRequest, ConfirmAuthorizationRequest, ConnectionRequest,
@@ -141,6 +141,40 @@ impl World {
         self.bus.publish(&message).await.unwrap();
     }
 
+    /// A mail is not to be sent any more.
+    pub(crate) async fn withdraw(&self, mail: &SendMail) {
+        let partition = subject::partition(&mail.connection);
+        let subject = subject::mail("m365", partition, &self.organization);
+        let withdrawn = WithdrawMail { connection: mail.connection, mail: mail.mail };
+        let (org, now) = (self.organization, SystemClock.now());
+        let message = Message::json(subject, kind::MAIL_WITHDRAWAL, "test", org, now, &withdrawn).unwrap();
+        self.bus.publish(&message).await.unwrap();
+    }
+
+    /// Waits until the runtime has taken everything that it was asked for, and holds so many wishes of it.
+    pub(crate) async fn wait_until_held(&self, connection: ConnectionId, count: u64) {
+        let durable = format!("connector-posts-m365-{}", subject::partition(&connection));
+        eventually(SOON, &format!("{count} wishes to be held"), || async {
+            let pending = self.bus.pending(subject::WRITES, &durable).await.ok()?;
+            (pending.waiting == 0 && pending.unanswered == count).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the mailbox has a draft.
+    pub(crate) async fn wait_until_drafted(&self) {
+        eventually(SOON, "a draft", || async { (self.count_in("Drafts") > 0).then_some(()) }).await;
+    }
+
+    /// Waits until the last fault began to be one.
+    pub(crate) async fn wait_until_struck(&self) {
+        eventually(SOON, "the fault to strike", || async {
+            let left = self.sandbox.control("GET", "/_sandbox/faults", Value::Null).unwrap();
+            left["faults"].as_array().unwrap().is_empty().then_some(())
+        })
+        .await;
+    }
+
     /// Every answer for a mail so far.
     pub(crate) fn answers(&self, mail: &SendMail) -> Vec<MailSent> {
         let mut answers: Vec<MailSent> = self.all(kind::MAILED);
@@ -188,16 +222,18 @@ impl World {
         self.sandbox.change_settings(json!({"scopes_granted": scopes})).unwrap();
     }
 
+    /// How often something was posted to a path with this end.
+    pub(crate) fn count_of(&self, end: &str) -> usize {
+        let calls = self.sandbox.calls();
+        let is_it = |call: &&Value| {
+            call["method"] == "POST" && call["path"].as_str().is_some_and(|path| path.ends_with(end))
+        };
+        calls["last"].as_array().unwrap().iter().filter(is_it).count()
+    }
+
     /// Waits until something was posted to a path with this end.
     pub(crate) async fn wait_until_called(&self, end: &str) {
-        eventually(SOON, end, || async {
-            let calls = self.sandbox.calls();
-            let is_it = |call: &&Value| {
-                call["method"] == "POST" && call["path"].as_str().is_some_and(|path| path.ends_with(end))
-            };
-            calls["last"].as_array().unwrap().iter().find(is_it).map(drop)
-        })
-        .await;
+        eventually(SOON, end, || async { (self.count_of(end) > 0).then_some(()) }).await;
     }
 }
 

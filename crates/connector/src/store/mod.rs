@@ -26,7 +26,7 @@ pub(crate) use checkpoints::{Checkpoint, Stored};
 pub(crate) use connections::{Connection, NewConnection, Transition};
 pub(crate) use delivered::Delivered;
 pub(crate) use feeds::FeedPosition;
-pub(crate) use mails::BegunMail;
+pub(crate) use mails::{BegunMail, HandOver};
 pub(crate) use posts::BegunPost;
 pub(crate) use quiet::Quiet;
 pub(crate) use streams::{Following, StreamState};
@@ -67,6 +67,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 41, name: "posts", sql: include_str!("../../migrations/0041_posts.sql") },
     Migration { version: 44, name: "mails", sql: include_str!("../../migrations/0044_mails.sql") },
     Migration { version: 45, name: "watches", sql: include_str!("../../migrations/0045_watches.sql") },
+    Migration { version: 48, name: "withdrawn", sql: include_str!("../../migrations/0048_withdrawn.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

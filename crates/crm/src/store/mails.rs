@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use model::{CampaignId, ConnectionId, MailId, OrganizationId, RecipientId};
+use model::{CampaignId, ConnectionId, MailId, OrganizationId, RecipientId, WithdrawMail};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use super::time;
@@ -74,6 +74,26 @@ pub(crate) async fn find(
         .fetch_optional(db)
         .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// Those that a mailbox was asked to send to a recipient and has not answered, with its vendor.
+pub(crate) async fn asked(
+    db: &mut PgConnection,
+    recipient: RecipientId,
+) -> Result<Vec<(String, WithdrawMail)>, Error> {
+    let rows: Vec<(String, uuid::Uuid, uuid::Uuid)> = sqlx::query_as(
+        "SELECT campaigns.vendor, mails.connection, mails.id FROM mails
+         JOIN campaigns ON campaigns.id = mails.campaign
+         WHERE mails.recipient = $1 AND mails.state = 'asked'",
+    )
+    .bind(recipient.uuid())
+    .fetch_all(db)
+    .await?;
+    let read = |(vendor, connection, mail)| {
+        let (connection, mail) = (ConnectionId::from_uuid(connection), MailId::from_uuid(mail));
+        (vendor, WithdrawMail { connection, mail })
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// The one whose link somebody has.

@@ -292,6 +292,59 @@ async fn what_the_mailbox_cannot_send_pauses_the_campaign_and_what_one_address_r
 }
 
 #[tokio::test]
+async fn a_mail_that_waits_at_a_mailbox_is_withdrawn_from_whoever_wants_none_any_more() {
+    let world = world().await;
+    let mut post = world.mailbox().await;
+    let before = world.started(HELLO, &["ann@one.example"]).await;
+    let link = token(&post.mails(1).await[0]);
+    post.sent(0).await;
+    world.becomes(&before.id, "ann@one.example", "finished").await;
+    let people =
+        ["ann@one.example", "bob@two.example", "cid@three.example", "dan@four.example", "eve@five.example"];
+    let campaign = world.started(HELLO, &people).await;
+    post.mails(6).await;
+    let place = |email: &str| {
+        let is_it = |mail: &model::SendMail| mail.to.address == email;
+        post.mails.iter().rposition(is_it).unwrap()
+    };
+    let [ann, bob, cid, dan, eve] = people.map(place);
+    world.client().opt_out(OptOutRequest { token: link }).await.unwrap();
+    let emails = vec!["bob@two.example".to_owned(), "eve@five.example".to_owned()];
+    world.client().add_suppressions(by("ann", AddSuppressionsRequest { emails })).await.unwrap();
+    let stop = RecipientRequest {
+        campaign_id: campaign.id.clone(),
+        recipient_id: world.recipients(&campaign.id).await["cid@three.example"].id.clone(),
+    };
+    world.client().stop_recipient(by("ann", stop)).await.unwrap();
+    let asked = |place: usize| post.mails[place].mail;
+    let expected = [ann, bob, cid, eve].map(asked).into();
+    assert_eq!(post.withdrawn(4).await, expected);
+    for number in [ann, bob, cid] {
+        post.failed(number, model::MAIL_WITHDRAWN, false).await;
+    }
+    // One came too late.
+    post.sent(eve).await;
+    post.sent(dan).await;
+    world.becomes(&campaign.id, "dan@four.example", "finished").await;
+    let told = world.recipients(&campaign.id).await;
+    let told =
+        people.map(|email| (told[email].state.as_str(), told[email].reason.as_str(), told[email].step));
+    let stands = [
+        ("suppressed", "opted_out", 0),
+        ("suppressed", "manual", 0),
+        ("stopped", "", 0),
+        ("finished", "", 1),
+        ("suppressed", "manual", 1),
+    ];
+    assert_eq!(told, stands);
+    let request = CampaignRequest { id: campaign.id };
+    let over = world.client().get_campaign(by("viewer", request)).await.unwrap().into_inner();
+    assert_eq!((over.state.as_str(), over.mails_sent), ("finished", 2));
+    post.no_more_than(6).await;
+    assert_eq!(post.withdrawn.len(), 4);
+}
+
+#[tokio::test]
 async fn a_paused_campaign_and_a_mailbox_that_is_not_connected_send_nothing() {
     let world = world().await;
     let mut post = world.mailbox().await;

@@ -1,12 +1,12 @@
 //! What the vendor's side of a campaign does: hears which mails are to be sent, answers, and tells of what comes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bus::{Consumer, ConsumerConfig, Message, subject};
 use jiff::SignedDuration;
 use model::{
-    ActivityParticipant, ActivityTold, Clock, ConnectionId, ConnectionState, MailSent, MailState, SendMail,
-    kind,
+    ActivityParticipant, ActivityTold, Clock, ConnectionId, ConnectionState, MailId, MailSent, MailState,
+    SendMail, WithdrawMail, kind,
 };
 use proto::crm::*;
 use testkit::eventually;
@@ -27,6 +27,8 @@ pub(crate) struct Mailbox<'w> {
     pub(crate) world: &'w World,
     writes: Consumer,
     pub(crate) mails: Vec<SendMail>,
+    /// Those that are not to be sent any more.
+    pub(crate) withdrawn: Vec<MailId>,
 }
 
 /// Mails of these steps: after how many days, the subject, the text.
@@ -68,7 +70,7 @@ impl World {
         let config =
             ConsumerConfig { max_wait_ms: 200, ..ConsumerConfig::new(subject::WRITES, "vendor-mails") };
         let writes = self.bus.consumer(config.filtered(["mail.m365.>"])).await.unwrap();
-        Mailbox { world: self, writes, mails: Vec::new() }
+        Mailbox { world: self, writes, mails: Vec::new(), withdrawn: Vec::new() }
     }
 
     pub(crate) async fn campaign(&self, draft: CampaignDraft) -> Result<Campaign, Status> {
@@ -118,9 +120,15 @@ impl World {
 impl Mailbox<'_> {
     async fn listen(&mut self) {
         for delivery in self.writes.next_batch().await.unwrap() {
-            let mail: SendMail = delivery.message.decode().unwrap();
-            assert_eq!(delivery.message.envelope.id, mail.mail.to_string());
-            self.mails.push(mail);
+            if delivery.message.envelope.kind == kind::MAIL_WITHDRAWAL {
+                let withdrawn: WithdrawMail = delivery.message.decode().unwrap();
+                assert_eq!(withdrawn.connection, mailbox());
+                self.withdrawn.push(withdrawn.mail);
+            } else {
+                let mail: SendMail = delivery.message.decode().unwrap();
+                assert_eq!(delivery.message.envelope.id, mail.mail.to_string());
+                self.mails.push(mail);
+            }
             delivery.ack().await.unwrap();
         }
     }
@@ -134,6 +142,18 @@ impl Mailbox<'_> {
         };
         tokio::time::timeout(SOON, listen).await.expect("so many mails");
         &self.mails
+    }
+
+    /// The mails that are not to be sent any more, once there are so many.
+    pub(crate) async fn withdrawn(&mut self, count: usize) -> BTreeSet<MailId> {
+        let listen = async {
+            while self.withdrawn.len() < count {
+                self.listen().await;
+            }
+        };
+        tokio::time::timeout(SOON, listen).await.expect("so many withdrawals");
+        assert_eq!(self.withdrawn.len(), count);
+        self.withdrawn.iter().copied().collect()
     }
 
     /// So many mails and no more, after the room has looked again.
