@@ -25,15 +25,26 @@ pub(crate) struct Mailbox {
     pub(crate) session: Session,
 }
 
-/// A sandbox that nobody is connected to.
+/// A sandbox that nobody is connected to, without limits.
 pub(crate) async fn sandbox() -> (Handle, Arc<M365>) {
-    let settings = Settings { rate_limits: false, ..Settings::default() };
+    let (sandbox, m365) = started(false).await;
+    (sandbox, Arc::new(m365.without_limits()))
+}
+
+/// The same with Microsoft's limits and ours.
+pub(crate) async fn limited() -> (Handle, Arc<M365>) {
+    let (sandbox, m365) = started(true).await;
+    (sandbox, Arc::new(m365))
+}
+
+async fn started(rate_limits: bool) -> (Handle, M365) {
+    let settings = Settings { rate_limits, ..Settings::default() };
     let (client_id, client_secret) = (settings.client_id.clone(), settings.client_secret.as_str().into());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sandbox = microsoft::start(settings, listener).await.unwrap();
     let url: url::Url = sandbox.url().parse().unwrap();
     let config = Config { client_id, client_secret, login_url: url.clone(), graph_url: url };
-    (sandbox, Arc::new(M365::new(config).without_limits()))
+    (sandbox, M365::new(config))
 }
 
 pub(crate) async fn connected() -> Mailbox {

@@ -1,13 +1,16 @@
 //! Mails that leave through a connected mailbox, with the runtime on a real Postgres and a real NATS.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use model::{MailState, SendMail};
-use sandbox::microsoft::FaultKind;
+use model::{ConnectionId, MailState, SendMail};
+use sandbox::microsoft::{Fault, FaultKind, FaultMatch};
 use testkit::eventually;
 
 use crate::{
-    mailbox::{NORA, post_fault},
+    mailbox::{NORA, fault, post_fault},
     world::{ANN, SOON, World},
 };
 
@@ -164,4 +167,113 @@ async fn a_revoked_grant_holds_mails_until_it_is_given_again_and_no_longer_than_
     assert_eq!(world.connect().await, connection);
     assert_eq!(outcome(&world.answer(&long).await), (MailState::Sent, None, false));
     eventually(SOON, "one mail to leave", || async { (world.left() == ["Long"]).then_some(()) }).await;
+}
+
+/// Microsoft sends the mail, and the process does not hear of it; gives the mail and Microsoft's id of it.
+async fn sent_without_an_answer(world: &World, connection: ConnectionId) -> (SendMail, String) {
+    post_fault(&world.sandbox, "/send", FaultKind::TimeoutAfterApply, 1, 1_500);
+    world.sandbox.clear_calls();
+    let mail = World::mail(connection, "Offer", HOUR);
+    world.ask_for(&mail).await;
+    world.wait_until_called("/send").await;
+    let state = world.sandbox.state(NORA).unwrap();
+    let is_it = |message: &&serde_json::Value| message["folder"] == "Sent Items";
+    let sent = state["messages"].as_array().unwrap().iter().find(is_it).unwrap();
+    (mail, sent["id"].as_str().unwrap().to_owned())
+}
+
+/// R249, R250: a right that is taken away and given back makes no second mail of one that may have left.
+#[tokio::test]
+async fn a_mail_whose_answer_was_lost_is_not_sent_again_after_the_right_was_taken_and_given_back() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let (mail, _) = sent_without_an_answer(&world, connection).await;
+    let denied = FaultMatch { contains: Some("/me/messages".into()), ..FaultMatch::default() };
+    world.sandbox.add_fault(fault(denied, FaultKind::Denied, 10_000));
+    let other = World::mail(connection, "Other", HOUR);
+    world.ask_for(&other).await;
+    let answer = world.answer(&mail).await;
+    assert_eq!(outcome(&answer), (MailState::Unsure, Some("mail_unsure"), false));
+    assert_eq!(outcome(&world.answer(&other).await), (MailState::Failed, Some("scope_missing"), true));
+
+    world.sandbox.clear_faults();
+    // As a campaign that is resumed asks: anew for what did not leave.
+    let again = World::mail(connection, "Other", HOUR);
+    world.ask_for(&mail).await;
+    world.ask_for(&again).await;
+    assert_eq!(outcome(&world.answer(&again).await), (MailState::Sent, None, false));
+    world.wait_until_held(connection, 0).await;
+    assert_eq!(
+        (world.left().as_slice(), world.count_in("Drafts")),
+        (&["Offer", "Other"].map(str::to_owned)[..], 0)
+    );
+    assert_eq!(world.answers(&mail).len(), 1);
+}
+
+/// R249, R250: what was handed over and is nowhere any more may have left, so that it is not made anew.
+#[tokio::test]
+async fn a_mail_that_left_and_was_deleted_before_anybody_looked_is_unsure_and_not_sent_again() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let (mail, id) = sent_without_an_answer(&world, connection).await;
+    world.sandbox.control("POST", "/_sandbox/delete", serde_json::json!({ "id": id, "for_good": true })).unwrap();
+    assert_eq!(outcome(&world.answer(&mail).await), (MailState::Unsure, Some("mail_unsure"), false));
+    world.ask_for(&mail).await;
+    world.wait_until_held(connection, 0).await;
+    assert_eq!((world.left().len(), world.count_in("Drafts")), (1, 0));
+}
+
+/// R249, R250: a pause that Microsoft asks for holds every mail of the mailbox, and nobody asks before it is over.
+#[tokio::test]
+async fn a_long_pause_holds_all_mails_of_the_mailbox_and_loses_and_doubles_none() {
+    const PAUSE: Duration = Duration::from_secs(35);
+    let world = World::limited().await;
+    let connection = world.connect().await;
+    let on = FaultMatch { contains: Some("/send".into()), ..FaultMatch::default() };
+    let pause_s = i64::try_from(PAUSE.as_secs()).unwrap();
+    let too_many = Fault { retry_after_s: Some(pause_s), ..fault(on, FaultKind::TooMany, 1) };
+    world.sandbox.add_fault(too_many);
+    let mails: Vec<SendMail> =
+        (0..5).map(|number| World::mail(connection, &format!("Offer {number}"), HOUR)).collect();
+    world.sandbox.clear_calls();
+    let began = Instant::now();
+    for mail in &mails {
+        world.ask_for(mail).await;
+    }
+    for mail in &mails {
+        assert_eq!(outcome(&world.answer(mail).await), (MailState::Sent, None, false));
+    }
+    assert!(began.elapsed() >= PAUSE, "it went on after {:?}", began.elapsed());
+    assert_eq!(world.count_of("/send"), mails.len() + 1, "it asked before the pause was over");
+    assert_each_left_once(&world, &mails);
+}
+
+/// R249, R250: a mailbox that takes thirty mails a minute gets them all, in its pace.
+#[tokio::test]
+async fn what_is_over_the_limit_of_a_minute_leaves_in_the_next_one() {
+    let world = World::limited().await;
+    let connection = world.connect().await;
+    let mails: Vec<SendMail> =
+        (0..34).map(|number| World::mail(connection, &format!("Offer {number}"), HOUR)).collect();
+    world.sandbox.clear_calls();
+    let began = Instant::now();
+    for mail in &mails {
+        world.ask_for(mail).await;
+    }
+    for mail in &mails {
+        assert_eq!(outcome(&world.answer(mail).await), (MailState::Sent, None, false));
+    }
+    assert!(began.elapsed() >= Duration::from_secs(59), "a minute took {:?}", began.elapsed());
+    // One is told to wait, and no other asks before that.
+    assert!(world.count_of("/send") <= mails.len() + 2, "{} calls", world.count_of("/send"));
+    assert_each_left_once(&world, &mails);
+}
+
+fn assert_each_left_once(world: &World, mails: &[SendMail]) {
+    let expected: BTreeSet<String> = mails.iter().map(|mail| mail.subject.clone()).collect();
+    let left = world.left();
+    assert_eq!(left.len(), mails.len());
+    assert_eq!(left.into_iter().collect::<BTreeSet<_>>(), expected);
+    assert!(mails.iter().all(|mail| world.answers(mail).len() == 1));
+    assert_eq!(world.count_in("Drafts"), 0);
 }

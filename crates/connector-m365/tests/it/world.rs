@@ -31,7 +31,7 @@ use tonic::{
 use url::Url;
 use vault::{Keyring, Vault};
 
-use crate::mailbox::{NORA, agree, sandbox};
+use crate::mailbox::{NORA, agree, limited, sandbox};
 
 /// What a story may wait for: the queue gives what a dead process had taken to another one after a minute.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
@@ -54,7 +54,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let (database, nats, (sandbox, m365)) = tokio::join!(testkit::database(), testkit::nats(), sandbox());
+        Self::of(sandbox().await).await
+    }
+
+    /// One in which Microsoft's limits hold, and ours.
+    pub(crate) async fn limited() -> Self {
+        Self::of(limited().await).await
+    }
+
+    async fn of((sandbox, m365): (Handle, Arc<M365>)) -> Self {
+        let (database, nats) = tokio::join!(testkit::database(), testkit::nats());
         let bus = Bus::connect(nats.url(), ConnectOptions::named("test")).await.unwrap();
         bus.ensure_streams().await.unwrap();
         let organization = OrganizationId::generate(SystemClock.now());

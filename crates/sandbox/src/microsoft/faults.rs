@@ -10,6 +10,9 @@ use crate::faults::{Dialled, is_same, starts};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
+    /// What the app may do was taken from it (403 `ErrorAccessDenied`).
+    #[serde(rename = "403")]
+    Denied,
     /// The mailbox is throttled (429 with `Retry-After`).
     #[serde(rename = "429")]
     TooMany,
@@ -109,6 +112,7 @@ impl Fault {
             failure
         };
         Some(match self.kind {
+            FaultKind::Denied => Failure::denied(),
             FaultKind::TooMany => Failure::throttled(
                 "ApplicationThrottled",
                 "Application is over its MailboxConcurrency limit.",

@@ -28,6 +28,7 @@ async fn send(cloud: &Cloud) -> Result<reqwest::Response, reqwest::Error> {
 async fn an_answer_can_be_an_error_of_any_kind() {
     let cloud = cloud().await;
     for (kind, status, code, waits) in [
+        ("403", 403, "ErrorAccessDenied", false),
         ("429", 429, "ApplicationThrottled", true),
         ("500", 500, "ErrorInternalServerError", false),
         ("503", 503, "serviceNotAvailable", true),
