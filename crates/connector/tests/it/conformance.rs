@@ -16,7 +16,8 @@ struct AcmeDriver(Acme, Capabilities);
 #[async_trait]
 impl Driver for AcmeDriver {
     fn connector(&self) -> Arc<dyn Connector> {
-        Arc::new(AcmeConnector { url: self.0.url().clone(), prolongs: true, capabilities: self.1.clone() })
+        let (url, capabilities) = (self.0.url().clone(), self.1.clone());
+        Arc::new(AcmeConnector { url, prolongs: true, capabilities, mailbox: None })
     }
 
     fn sample(&self) -> Sample {

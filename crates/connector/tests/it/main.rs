@@ -6,6 +6,7 @@ mod budgets;
 mod conformance;
 mod connecting;
 mod feeding;
+mod mailing;
 mod pushing;
 mod quiet;
 mod reading;

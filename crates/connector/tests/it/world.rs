@@ -26,7 +26,7 @@ use tonic::{
 use url::Url;
 use vault::{Keyring, Vault};
 
-use crate::acme::{Acme, AcmeConnector};
+use crate::acme::{Acme, AcmeConnector, Mailbox};
 
 /// What a story may wait for.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -44,6 +44,8 @@ pub(crate) struct World {
     /// Everything that the streams brought, in order.
     pub(crate) seen: Arc<Mutex<Vec<Message>>>,
     capabilities: Capabilities,
+    /// Where the vendor sends mail.
+    pub(crate) mailbox: Option<Mailbox>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -84,6 +86,7 @@ impl World {
             guard_channel,
             seen,
             capabilities,
+            mailbox: None,
             clock,
         }
     }
@@ -131,6 +134,7 @@ impl World {
             url: self.acme.url().clone(),
             prolongs: self.acme.lock().watches.prolongs,
             capabilities: self.capabilities.clone(),
+            mailbox: self.mailbox.clone(),
         };
         let deps = Deps {
             bus: Bus::connect(self.nats.url(), ConnectOptions::named("connector")).await.unwrap(),

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::stream::AcmeStream;
+use super::{mail::Mailbox, stream::AcmeStream};
 
 const RATES: &[RateClass] = &[RateClass { name: "core", calls: 2_000, window: Duration::from_secs(1) }];
 const SEARCH: RateClass = RateClass { name: "search", calls: 5, window: Duration::from_secs(1) };
@@ -68,6 +68,8 @@ pub(crate) struct AcmeConnector {
     /// Whether it prolongs what it was asked to tell.
     pub(crate) prolongs: bool,
     pub(crate) capabilities: Capabilities,
+    /// Where it sends mail.
+    pub(crate) mailbox: Option<Mailbox>,
 }
 
 pub(super) fn request(class: &'static str, method: Method, path: impl Into<String>, body: Body) -> Request {
@@ -152,6 +154,10 @@ impl Connector for AcmeConnector {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn mailer(&self) -> Option<&dyn connector::Mailer> {
+        self.mailbox.as_ref().map(|mailbox| mailbox as _)
     }
 
     fn pusher(&self) -> Option<&dyn connector::Pusher> {

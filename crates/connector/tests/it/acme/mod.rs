@@ -2,10 +2,12 @@
 
 mod connector;
 mod feed;
+mod mail;
 mod server;
 mod stream;
 mod watch;
 
 pub(crate) use connector::{AcmeConnector, FAST, PUSHING, SLOW, STREAMING, TELLING};
+pub(crate) use mail::Mailbox;
 pub(crate) use server::{Acme, Fault};
 pub(crate) use watch::Watched;
