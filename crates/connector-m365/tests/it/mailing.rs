@@ -216,7 +216,10 @@ async fn a_mail_that_left_and_was_deleted_before_anybody_looked_is_unsure_and_no
     let world = World::new().await;
     let connection = world.connect().await;
     let (mail, id) = sent_without_an_answer(&world, connection).await;
-    world.sandbox.control("POST", "/_sandbox/delete", serde_json::json!({ "id": id, "for_good": true })).unwrap();
+    world
+        .sandbox
+        .control("POST", "/_sandbox/delete", serde_json::json!({ "id": id, "for_good": true }))
+        .unwrap();
     assert_eq!(outcome(&world.answer(&mail).await), (MailState::Unsure, Some("mail_unsure"), false));
     world.ask_for(&mail).await;
     world.wait_until_held(connection, 0).await;
