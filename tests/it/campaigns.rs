@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sandbox::microsoft::{self, Handle, Settings};
+use sandbox::microsoft::{self, Fault, FaultKind, FaultMatch, Handle, Settings};
 use serde_json::{Value, json};
 use testkit::eventually;
 use tests::{House, Start};
@@ -51,6 +51,37 @@ fn sent(sandbox: &Handle) -> Vec<Value> {
     messages
 }
 
+/// What opens the opt-out link of a mail.
+fn token(mail: &Value) -> String {
+    let body = mail["body"]["content"].as_str().expect("a text");
+    let (_, link) = body.split_once("/opt-out?t=").expect("an opt-out link");
+    link.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
+}
+
+/// Nora's mailbox, once campaigns may send through it.
+async fn connected(house: &House) -> String {
+    let connection = house.connect("m365", &[("decision", "accept"), ("user", NORA)]).await;
+    eventually(WAIT, "the mailbox to be known", || async {
+        let mailboxes = house.ok("GET", "/api/v1/mailboxes", None).await;
+        (mailboxes["data"][0]["state"] == "active").then_some(())
+    })
+    .await;
+    connection
+}
+
+/// A campaign of one mail to these people that was started; its path.
+async fn started(house: &House, connection: &str, subject: &str, people: &[String]) -> String {
+    let steps = json!([{ "subject": subject, "text": "We have ten." }]);
+    let draft = json!({ "name": subject, "connection_id": connection, "steps": steps });
+    let made = house.ok("POST", "/api/v1/campaigns", Some(draft)).await;
+    let path = format!("/api/v1/campaigns/{}", made["id"].as_str().expect("an id"));
+    let recipients: Vec<Value> = people.iter().map(|email| json!({ "email": email })).collect();
+    let recipients = json!({ "recipients": recipients });
+    house.ok("POST", &format!("{path}/recipients"), Some(recipients)).await;
+    house.ok("POST", &format!("{path}/start"), None).await;
+    path
+}
+
 struct Campaign<'h> {
     house: &'h House,
     path: String,
@@ -90,12 +121,7 @@ async fn a_sequence_goes_out_once_and_a_reply_a_bounce_and_an_opt_out_each_stop_
     let new = json!({ "fields": { "name": "Lee Works", "domain": "lee-works.example" } });
     let company = house.ok("POST", "/api/v1/records/company", Some(new)).await;
     let company = company["id"].as_str().expect("an id").to_owned();
-    let connection = house.connect("m365", &[("decision", "accept"), ("user", NORA)]).await;
-    eventually(WAIT, "the mailbox to be known", || async {
-        let mailboxes = house.ok("GET", "/api/v1/mailboxes", None).await;
-        (mailboxes["data"][0]["state"] == "active").then_some(())
-    })
-    .await;
+    let connection = connected(&house).await;
     // As many as the first mails in a minute, so that no second one goes out before the first were answered.
     set_limit(&house, &connection, 4).await;
     let draft = json!({
@@ -136,9 +162,7 @@ async fn a_sequence_goes_out_once_and_a_reply_a_bounce_and_an_opt_out_each_stop_
         "headers": [{ "name": "Auto-Submitted", "value": "auto-replied" },
                     { "name": "X-Auto-Response-Suppress", "value": "All" }] });
     sandbox.deliver(away).expect("a note of absence");
-    let body = of(PEOPLE[2])["body"]["content"].as_str().expect("a text").to_owned();
-    let (_, link) = body.split_once("/opt-out?t=").expect("an opt-out link");
-    let token: String = link.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+    let token = token(&of(PEOPLE[2]));
     let out = house.call_as(&[], "POST", &format!("/opt-out?t={token}"), None).await;
     assert_eq!(out.status, 200);
     house.ok("POST", &format!("/api/v1/connections/{connection}/sync"), None).await;
@@ -168,4 +192,84 @@ async fn a_sequence_goes_out_once_and_a_reply_a_bounce_and_an_opt_out_each_stop_
         (sent == 5 && came >= 2).then_some(())
     })
     .await;
+}
+
+/// R249, R250: a mail that waits at a mailbox is withdrawn from whoever opts out meanwhile, and from nobody else.
+#[tokio::test]
+async fn who_opts_out_while_the_mailbox_is_down_gets_nothing_when_it_is_back() {
+    let (sandbox, settings) = mailbox().await;
+    let house = House::start(Start { companies: 3, deals: 3, settings, ..Start::default() }).await;
+    let connection = connected(&house).await;
+    let people = PEOPLE.map(str::to_owned);
+    let first = Campaign { house: &house, path: started(&house, &connection, "First", &people).await };
+    first.becomes(["finished"; 4]).await;
+    let mails = sent(&sandbox);
+    let is_to = |mail: &&Value| mail["toRecipients"][0]["emailAddress"]["address"] == PEOPLE[1];
+    let token = token(mails.iter().find(is_to).expect("a mail"));
+    let on = FaultMatch {
+        method: Some("POST".into()),
+        contains: Some("/me/messages".into()),
+        ..FaultMatch::default()
+    };
+    let (kind, times) = (FaultKind::MailboxMoving, None);
+    let down = Fault { on, kind, times, probability: None, delay_ms: None, retry_after_s: None, code: None };
+    sandbox.add_fault(down);
+    let second = Campaign { house: &house, path: started(&house, &connection, "Second", &people).await };
+    second.becomes(["sending"; 4]).await;
+    let out = house.call_as(&[], "POST", &format!("/opt-out?t={token}"), None).await;
+    assert_eq!(out.status, 200);
+    second.becomes(["sending", "suppressed", "sending", "sending"]).await;
+    // The mailbox is still down when the withdrawal is answered.
+    eventually(WAIT, "the withdrawal to be answered", || async {
+        let answers = house.audit("action=mail.answered").await;
+        answers.iter().any(|entry| entry.to_string().contains("mail_withdrawn")).then_some(())
+    })
+    .await;
+    sandbox.clear_faults();
+    second.becomes(["finished", "suppressed", "finished", "finished"]).await;
+    first.becomes(["finished", "opted_out", "finished", "finished"]).await;
+    let mut expected: Vec<(String, String)> =
+        people.iter().map(|email| (email.clone(), "First".to_owned())).collect();
+    expected.extend([0, 2, 3].map(|place| (people[place].clone(), "Second".to_owned())));
+    expected.sort();
+    assert_eq!(left(&sandbox), expected);
+    let listed = house.ok("GET", &format!("{}/recipients", second.path), None).await;
+    let of = |one: &&Value| one["email"] == PEOPLE[1];
+    let told = listed["data"].as_array().expect("a list").iter().find(of).expect("a recipient");
+    assert_eq!((&told["reason"], &told["mails_sent"]), (&json!("opted_out"), &json!(0)), "{told}");
+    let campaign = house.ok("GET", &second.path, None).await;
+    assert_eq!(campaign["state"], "finished", "{campaign}");
+}
+
+/// R249, R250: whatever the process was at when it was killed.
+#[tokio::test]
+async fn a_campaign_whose_process_is_killed_twice_on_the_way_mails_each_recipient_once() {
+    /// What a dead process had taken is given out again after a minute.
+    const LONG: Duration = Duration::from_secs(240);
+    let (sandbox, settings) = mailbox().await;
+    let mut house = House::start(Start { companies: 3, deals: 3, settings, ..Start::default() }).await;
+    let connection = connected(&house).await;
+    let people: Vec<String> = (10..24).map(|number| format!("p{number}@lee-works.example")).collect();
+    // So that there is something in the middle of which to be killed.
+    sandbox.change_settings(json!({ "latency_ms": 150 })).expect("a latency");
+    let path = started(&house, &connection, "Presses", &people).await;
+    for count in [2, 6] {
+        let more = format!("{count} mails to leave");
+        eventually(LONG, &more, || async { (left(&sandbox).len() >= count).then_some(()) }).await;
+        house.kill();
+        assert!(left(&sandbox).len() < people.len(), "it was over before the process was killed");
+        house.start_again().await;
+    }
+    let campaign = Campaign { house: &house, path };
+    eventually(LONG, "all to be finished", || async {
+        let states = campaign.states().await;
+        (states.len() == people.len() && states.values().all(|state| state == "finished")).then_some(())
+    })
+    .await;
+    let expected: Vec<(String, String)> =
+        people.iter().map(|email| (email.clone(), "Presses".to_owned())).collect();
+    assert_eq!(left(&sandbox), expected);
+    let state = sandbox.state(NORA).expect("a mailbox");
+    let messages = state["messages"].as_array().expect("a list");
+    assert!(messages.iter().all(|message| message["folder"] != "Drafts"), "a draft stays behind");
 }
