@@ -278,18 +278,13 @@ fn to_wire(it: Registration, asker: &Asker) -> wire::DealRegistration {
         Some(decided) => (decided.by, Some(proto::to_wire_time(decided.at))),
         None => (String::new(), None),
     };
-    // Partners are told that another one is there, not who.
-    let told = |conflict: RegistrationConflict| {
-        let is_told = asker.partner.is_none_or(|partner| partner == conflict.partner);
-        let id = |text: String| if is_told { text } else { String::new() };
-        wire::RegistrationConflict {
-            kind: conflict.kind,
-            registration_id: id(conflict.registration.to_string()),
-            partner_id: id(conflict.partner.to_string()),
-            status: conflict.status,
-        }
+    let conflict = |it: RegistrationConflict| wire::RegistrationConflict {
+        kind: it.kind,
+        registration_id: it.registration.to_string(),
+        partner_id: it.partner.to_string(),
+        status: it.status,
     };
-    wire::DealRegistration {
+    let whole = wire::DealRegistration {
         id: it.id.to_string(),
         partner_id: it.partner.to_string(),
         partner_record_id: text(it.partner_record),
@@ -303,7 +298,7 @@ fn to_wire(it: Registration, asker: &Asker) -> wire::DealRegistration {
         expected_close: it.expected_close.map(|day| day.to_string()).unwrap_or_default(),
         note: it.note,
         status: it.standing.status.name().to_owned(),
-        conflicts: it.conflicts.into_iter().map(told).collect(),
+        conflicts: it.conflicts.into_iter().map(conflict).collect(),
         submitted_at: Some(proto::to_wire_time(it.submitted_at)),
         submitted_by: it.submitted_by,
         reviewer: it.standing.reviewer.unwrap_or_default(),
@@ -312,5 +307,22 @@ fn to_wire(it: Registration, asker: &Asker) -> wire::DealRegistration {
         reason: it.standing.reason,
         expires_at: Some(proto::to_wire_time(it.standing.expires_at)),
         deal_id: text(it.standing.deal),
+    };
+    if asker.partner.is_some() { as_partners_see_it(whole, asker) } else { whole }
+}
+
+/// What became of a deal, and that another partner has the company as well: not which one or how often, nor who of the
+/// organization did what.
+fn as_partners_see_it(mut it: wire::DealRegistration, asker: &Asker) -> wire::DealRegistration {
+    it.reviewer.clear();
+    it.decided_by.clear();
+    if it.submitted_by != asker.actor {
+        it.submitted_by.clear();
     }
+    let is_own = |conflict: &wire::RegistrationConflict| conflict.partner_id == it.partner_id;
+    let (mut told, others): (Vec<_>, Vec<_>) = it.conflicts.into_iter().partition(is_own);
+    let other = others.into_iter().next();
+    told.extend(other.map(|it| wire::RegistrationConflict { kind: it.kind, ..<_>::default() }));
+    it.conflicts = told;
+    it
 }

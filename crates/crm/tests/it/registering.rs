@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use model::{CanonicalObject, PartnerChanged, RecordChanged, RecordId, Value, kind};
-use proto::crm::{DealForm, DealRegistration, GetDealFormRequest, ListDealRegistrationsRequest};
+use model::{CanonicalObject, DealRegistrationId, PartnerChanged, RecordChanged, RecordId, Value, kind};
+use proto::crm::{
+    DealForm, DealRegistration, DealRegistrationRequest, GetDealFormRequest, ListDealRegistrationsRequest,
+    RegistrationConflict,
+};
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::world::{SOON, by, code, deal, noon, partner, world};
+use crate::world::{SOON, by, code, deal, noon, partner, user, world};
 
 #[tokio::test]
 async fn a_registered_deal_is_kept_as_it_was_told_and_said_without_whom_to_talk_to() {
@@ -42,8 +45,8 @@ async fn another_registration_of_the_company_is_told_and_the_same_deal_is_refuse
     };
     assert_eq!(kinds(&again), [format!("duplicate {}", first.id)]);
     let second = world.submit("second", deal(2, "Ten presses")).await.unwrap();
-    // The partner is told that somebody was first, the reviewer who.
-    assert_eq!(kinds(&second), ["channel ", "channel "]);
+    // The partner is told that somebody was first, the reviewer who and how often.
+    assert_eq!(kinds(&second), ["channel "]);
     let seen = world.get("ann", &second.id).await.unwrap();
     assert_eq!(kinds(&seen), [format!("channel {}", first.id), format!("channel {}", again.id)]);
     assert_eq!(seen.conflicts[0].partner_id, partner(1).to_string());
@@ -187,6 +190,42 @@ async fn a_link_to_a_form_registers_for_its_partner_sees_what_is_theirs_and_noth
     assert_eq!(ids, [made.id.clone(), own.id]);
     assert_eq!(code(world.approve("form", &made.id).await), "partner_key");
     assert_eq!(code(world.reject("form", &made.id, "no").await), "partner_key");
+}
+
+#[tokio::test]
+async fn a_partner_is_told_what_became_of_its_deals_and_not_who_of_the_organization_did_it_nor_how_others_stand()
+ {
+    let world = world().await;
+    for name in ["Ten presses", "Spare parts"] {
+        world.submit("second", deal(2, name)).await.unwrap();
+    }
+    let made = world.submit("ann", deal(1, "Ten presses")).await.unwrap();
+    let review = by("bob", DealRegistrationRequest { id: made.id.clone() });
+    world.client().review_deal_registration(review).await.unwrap();
+    world.reject("ann", &made.id, "We are there already.").await.unwrap();
+    // All keys of this world are one and the same; people are not.
+    let person = format!("user:{}", user(0));
+    let by_person = sqlx::query("UPDATE registrations SET submitted_by = $1 WHERE id = $2")
+        .bind(&person)
+        .bind(made.id.parse::<DealRegistrationId>().unwrap().uuid());
+    by_person.execute(&world.pool).await.unwrap();
+    let whole = world.get("viewer", &made.id).await.unwrap();
+    assert_eq!(whole.submitted_by, person);
+    assert!(!whole.reviewer.is_empty() && !whole.decided_by.is_empty() && !whole.submitted_by.is_empty());
+    assert_eq!(whole.conflicts.len(), 2);
+    let conflicts = vec![RegistrationConflict { kind: "channel".to_owned(), ..<_>::default() }];
+    let (reviewer, decided_by, submitted_by) = Default::default();
+    let told = DealRegistration { conflicts, reviewer, decided_by, submitted_by, ..whole };
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("rejected", "We are there already."));
+    for who in ["form", "first"] {
+        assert_eq!(world.get(who, &made.id).await.unwrap(), told, "{who}");
+        let request = by(who, ListDealRegistrationsRequest::default());
+        let listed = world.client().list_deal_registrations(request).await.unwrap().into_inner();
+        assert_eq!(listed.registrations, std::slice::from_ref(&told), "{who}");
+    }
+    // What it is told as it registers is no more.
+    let again = world.submit("form", deal(1, "Five presses")).await.unwrap();
+    assert_eq!(again.conflicts, told.conflicts);
 }
 
 #[tokio::test]

@@ -117,10 +117,12 @@ pub(crate) struct Registration {
     /// Other registrations of the company that stood when this one was submitted.
     conflicts: Vec<RegistrationConflict>,
     submitted_at: Option<Timestamp>,
-    submitted_by: String,
-    /// Who looks into it.
+    /// Told to a partner where it is the caller itself.
+    submitted_by: Option<String>,
+    /// Who looks into it. Not told to partners.
     reviewer: Option<String>,
     decided_at: Option<Timestamp>,
+    /// Not told to partners.
     decided_by: Option<String>,
     /// Why it was rejected.
     reason: Option<String>,
@@ -138,8 +140,8 @@ pub(crate) struct RegistrationConflict {
     /// Not told to partners of others.
     registration_id: Option<String>,
     partner_id: Option<String>,
-    /// How it stood.
-    status: String,
+    /// How it stood. Not told to partners of others.
+    status: Option<String>,
 }
 
 impl From<wire::DealRegistration> for Registration {
@@ -148,7 +150,7 @@ impl From<wire::DealRegistration> for Registration {
             kind: conflict.kind,
             registration_id: text(conflict.registration_id),
             partner_id: text(conflict.partner_id),
-            status: conflict.status,
+            status: text(conflict.status),
         };
         Self {
             id: it.id,
@@ -166,7 +168,7 @@ impl From<wire::DealRegistration> for Registration {
             status: it.status,
             conflicts: it.conflicts.into_iter().map(conflict).collect(),
             submitted_at: moment(it.submitted_at),
-            submitted_by: it.submitted_by,
+            submitted_by: text(it.submitted_by),
             reviewer: text(it.reviewer),
             decided_at: moment(it.decided_at),
             decided_by: text(it.decided_by),

@@ -3,8 +3,9 @@ use http::{Method, StatusCode};
 use proto::crm::{
     Activity, ApproveDealRegistrationRequest, ConfirmVendorUserRequest, DealRegistration, GetTimelineRequest,
     GetTimelineResponse, ListNotificationRulesResponse, NotificationRule, RecordActivitiesRequest,
-    RecordActivitiesResponse, RecordedActivity, RejectDealRegistrationRequest, RemoveVendorUserResponse,
-    SetNotificationRulesRequest, SubmitDealRegistrationRequest, VendorUser, VendorUserRequest,
+    RecordActivitiesResponse, RecordedActivity, RegistrationConflict, RejectDealRegistrationRequest,
+    RemoveVendorUserResponse, SetNotificationRulesRequest, SubmitDealRegistrationRequest, VendorUser,
+    VendorUserRequest,
 };
 use serde_json::json;
 use tonic::Code;
@@ -20,6 +21,7 @@ async fn a_deal_is_registered_and_decided_over_http() {
             company_name: it.company_name,
             amount: it.amount,
             status: "submitted".to_owned(),
+            conflicts: vec![RegistrationConflict { kind: "channel".to_owned(), ..<_>::default() }],
             ..DealRegistration::default()
         })
     });
@@ -34,6 +36,9 @@ async fn a_deal_is_registered_and_decided_over_http() {
         (&made["id"], &made["amount"], &made["note"]),
         (&json!("dreg_1"), &json!("45000.10"), &json!(null))
     );
+    // What partners are not told is not there.
+    let nothing = json!({ "kind": "channel", "registration_id": null, "partner_id": null, "status": null });
+    assert_eq!((&made["submitted_by"], &made["conflicts"]), (&json!(null), &json!([nothing])));
     door.rooms.on("accord.crm.v1.Crm/ApproveDealRegistration", |it: ApproveDealRegistrationRequest| {
         assert_eq!((it.id.as_str(), it.days), ("dreg_1", 30));
         Ok(DealRegistration { deal_id: "rec_1".to_owned(), ..DealRegistration::default() })

@@ -73,16 +73,16 @@ fn partner(text: &str) -> Result<String, Refusal> {
 }
 
 /// The partner whom a key is for that is asked for by the one scope `partner:ptnr_…`, and what such a key may read; or
-/// `form:ptnr_…`, the same for the link to a partner's form.
+/// `form:ptnr_…`, the same for the link to a partner's form, which registers deals as well. Its maker may do both.
 pub(crate) fn for_partner(scopes: &[String]) -> Option<(String, Vec<String>)> {
     let [scope] = scopes else { return None };
-    let reads = |scopes: &[Scope]| scopes.iter().map(|scope| scope.name().to_owned()).collect();
+    let may = |scopes: &[Scope]| scopes.iter().map(|scope| scope.name().to_owned()).collect();
     if scope.starts_with("form:") {
-        return Some((scope.clone(), reads(&[Scope::PartnersRead])));
+        return Some((scope.clone(), may(&[Scope::PartnersRead, Scope::RecordsWrite])));
     }
     let is_id = |partner: &&str| !partner.is_empty() && !partner.starts_with("form:");
     let partner = scope.strip_prefix("partner:").filter(is_id)?;
-    Some((partner.to_owned(), reads(&[Scope::PartnersRead, Scope::CommissionsRead])))
+    Some((partner.to_owned(), may(&[Scope::PartnersRead, Scope::CommissionsRead])))
 }
 
 /// Nobody gives a key more than they have.

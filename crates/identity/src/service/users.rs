@@ -177,8 +177,10 @@ async fn demote_keys(
     for key in keys::lock_made_by(tx, caller.organization, &made_by).await? {
         let (changed, action) = match demote(&key.scopes, scopes) {
             Demoted::Untouched => continue,
-            Demoted::Narrowed(kept) => (keys::narrow(tx, key.id, &kept).await?, "narrowed"),
-            Demoted::Revoked => (keys::revoke(tx, key.id, now).await?, "revoked"),
+            Demoted::Narrowed(kept) if !key.is_of_partner() => {
+                (keys::narrow(tx, key.id, &kept).await?, "narrowed")
+            }
+            Demoted::Narrowed(_) | Demoted::Revoked => (keys::revoke(tx, key.id, now).await?, "revoked"),
         };
         let fact = Fact::key(caller.actor.clone(), &changed, action).with("maker", maker.to_string());
         facts.push(fact.with("previous_scopes", scopes_text(&key.scopes)));

@@ -47,6 +47,11 @@ impl Key {
         self.actor_id().1
     }
 
+    /// Whether it is a partner's, or the link to its form. What that may do is not up to the scopes, so none can be taken away.
+    pub(crate) fn is_of_partner(&self) -> bool {
+        self.kind == KeyKind::Api && !self.product.is_empty()
+    }
+
     fn actor_id(&self) -> (String, Actor) {
         match self.kind {
             KeyKind::Api => {

@@ -5,7 +5,7 @@ use model::{Role, Scope};
 use proto::{
     identity::{
         CheckRequest, FindOrganizationRequest, ListKeysRequest, MintApiKeyRequest, MintIntegrationKeyRequest,
-        RevokeKeyRequest, RotateIntegrationKeyRequest, WhoAmIRequest,
+        RevokeKeyRequest, RotateIntegrationKeyRequest, SetRoleRequest, WhoAmIRequest,
     },
     to_wire_time,
 };
@@ -332,4 +332,37 @@ async fn a_link_to_a_partners_form_is_a_key_that_may_do_nothing_else_until_it_is
     admin.client.clone().revoke_api_key(admin.ask(request)).await.unwrap();
     let guard = house.guard_elsewhere().await;
     assert_eq!(refused(guard.authenticate(&metadata).await).1, "credential_revoked");
+}
+
+#[tokio::test]
+async fn a_link_to_a_partners_form_is_minted_by_whoever_may_register_deals_and_lost_with_that_right() {
+    let house = house().await;
+    let (owner, admin) = (house.sign_in(Role::Owner).await, house.sign_in(Role::Admin).await);
+    let wanted = || {
+        let scopes = vec![format!("form:ptnr_{}", "1".repeat(32))];
+        MintApiKeyRequest { label: "Form".into(), scopes, expires_at: None }
+    };
+    let reader = admin.mint_api_key(&[Scope::KeysManage, Scope::PartnersRead]).await.unwrap();
+    let writer =
+        admin.mint_api_key(&[Scope::KeysManage, Scope::PartnersRead, Scope::RecordsWrite]).await.unwrap();
+    let mut client = house.client();
+    let answer = client.mint_api_key(forward(&credential(&reader.secret), wanted()).unwrap()).await;
+    assert_eq!(refused(answer), (Code::PermissionDenied, "scope_above_own".to_owned()));
+    let by_key = client.mint_api_key(forward(&credential(&writer.secret), wanted()).unwrap()).await.unwrap();
+    let by_admin = client.mint_api_key(admin.ask(wanted())).await.unwrap();
+
+    let role = |role: &str| SetRoleRequest { user_id: admin.id(), role: role.to_owned() };
+    let checks = |secret: String| {
+        let mut client = house.client();
+        async move { client.check(CheckRequest { credential: secret, passive: false }).await }
+    };
+    let links = [by_key.into_inner().secret, by_admin.into_inner().secret];
+    owner.client.clone().set_role(owner.ask(role("member"))).await.unwrap();
+    for link in &links {
+        checks(link.clone()).await.expect("a member registers deals, so the link stays");
+    }
+    owner.client.clone().set_role(owner.ask(role("viewer"))).await.unwrap();
+    for link in links {
+        assert_eq!(refused(checks(link).await).1, "credential_revoked");
+    }
 }

@@ -188,6 +188,7 @@ pub(crate) async fn make_form(
     Form(visitor, Nothing {}): Form<Nothing>,
 ) -> Result<PartnerPage, Failure> {
     visitor.must(Scope::KeysManage, ONLY_MANAGERS)?;
+    visitor.must(Scope::RecordsWrite, ONLY_MANAGERS)?;
     let request = visitor.ask(GetPartnerRequest { partner_id })?;
     let partner = app.rooms().attribution().get_partner(request).await?.into_inner();
     let request = MintApiKeyRequest {
