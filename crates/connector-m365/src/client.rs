@@ -18,6 +18,8 @@ const SELECT: &str = "subject,body,from,sender,toRecipients,ccRecipients,bccReci
 const HEADERS: &str = ",internetMessageHeaders";
 /// The property by which a mail of ours is found again. Whom it goes to does not get it.
 pub(crate) const MARK: &str = "String {6f1c0b52-8d3e-4a57-9b1e-2c7f5a90d4e3} Name AccordMail";
+/// `PidTagMessageClass`: what kind of item Exchange made of a message, `IPM.Note` or `REPORT.IPM.Note.NDR`.
+const CLASS: &str = "singleValueExtendedProperties($filter=id%20eq%20'String%200x001A')";
 /// An id that no message has, for calls that only find out whether they are allowed.
 const NOBODY: &str = "accord";
 /// Ids that stay when a message is moved; to be asked for with every call.
@@ -68,6 +70,12 @@ impl Client<'_> {
     pub(crate) async fn message(&self, id: &str) -> Result<Answer, Error> {
         let path = format!("{}?$select={SELECT}{HEADERS}", path_of(id));
         self.get("read a mail", &path, vec![("Prefer", IMMUTABLE.to_owned())]).await
+    }
+
+    /// A message's class.
+    pub(crate) async fn class(&self, id: &str) -> Result<Answer, Error> {
+        let path = format!("{}?$select=id&$expand={CLASS}", path_of(id));
+        self.get("read the class of a mail", &path, vec![("Prefer", IMMUTABLE.to_owned())]).await
     }
 
     /// Whether a message is still a draft.

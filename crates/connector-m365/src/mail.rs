@@ -33,7 +33,15 @@ pub(crate) fn from_wire(
     let subject = line(&message.subject.unwrap_or_default().0, LONGEST_SUBJECT);
     let headers = message.internet_message_headers.unwrap_or_default();
     let sender = from.as_ref().map_or("", |from| from.email.as_str());
-    let automatic = if is_outbound { "" } else { automatic::of(&headers, sender, &subject) };
+    let text = message.body.map(body).unwrap_or_default();
+    let told = automatic::Told {
+        headers: &headers,
+        sender,
+        subject: &subject,
+        body: &text,
+        class: message.class.as_deref(),
+    };
+    let automatic = if is_outbound { "" } else { automatic::of(&told) };
     let lists =
         [("to", message.to_recipients), ("cc", message.cc_recipients), ("bcc", message.bcc_recipients)];
     let others = lists.into_iter().flat_map(|(role, list)| {
@@ -47,7 +55,7 @@ pub(crate) fn from_wire(
         direction: if is_outbound { "outbound" } else { "inbound" }.to_owned(),
         at: if is_sent { sent.or(received) } else { received.or(sent) }.unwrap_or(modified),
         subject,
-        body: message.body.map(body).unwrap_or_default(),
+        body: text,
         thread: message.conversation_id.unwrap_or_default(),
         url: message.web_link.filter(|link| link.starts_with("https://")).unwrap_or_default(),
         participants: from.into_iter().chain(others).collect(),
@@ -61,6 +69,13 @@ pub(crate) fn is_whole(message: &wire::Message) -> bool {
         && message.is_draft.is_some()
         && message.to_recipients.is_some()
         && message.body.is_some()
+}
+
+/// Whether it may be a report of what became of a mail, of which its class says more.
+pub(crate) fn may_be_report(message: &wire::Message) -> bool {
+    let address = |from: &wire::Recipient| Some(from.email_address.as_ref()?.address.as_ref()?.0.clone());
+    let sender = message.from.as_ref().or(message.sender.as_ref()).and_then(address).unwrap_or_default();
+    automatic::may_be_report(message.internet_message_headers.as_deref().unwrap_or_default(), &sender)
 }
 
 /// The version of what is gone. The row says of no time; what was told of it before has whole seconds up to now.

@@ -53,7 +53,7 @@ pub(crate) async fn fetch(
     };
     let position = position_of(&client.0.api_url(), &link)
         .ok_or_else(|| undocumented("a link that leads away from Microsoft Graph"))?;
-    let rows = stream::iter(delta.value.into_iter().map(|row| whole(client, row)));
+    let rows = stream::iter(delta.value.into_iter().map(|row| read(client, row, feed)));
     let rows: Vec<Option<Row>> = rows.buffered(READ_AT_ONCE).try_collect().await?;
     let told = rows.into_iter().flatten().map(|row| tell(row, feed, own, now));
     let activities = told.filter_map(Result::transpose).collect::<Result<_, _>>()?;
@@ -107,6 +107,26 @@ fn position_of(api: &Url, link: &str) -> Option<String> {
 struct Row {
     id: String,
     message: Option<wire::Message>,
+}
+
+/// A row with all that is to be known of it.
+async fn read(client: Client<'_>, row: wire::Message, feed: &str) -> Result<Option<Row>, Error> {
+    let Some(mut row) = whole(client, row).await? else { return Ok(None) };
+    if let Some(message) =
+        row.message.as_mut().filter(|message| feed == INBOX && mail::may_be_report(message))
+    {
+        match client.class(&row.id).await {
+            Ok(answer) => {
+                let told: wire::Extended = answer.read()?;
+                message.class = told.single_value_extended_properties.into_iter().next().map(|it| it.value);
+            }
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+            // Then the mail itself has to say what it is.
+            Err(error) if error.kind == ErrorKind::Validation => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(row))
 }
 
 /// A row that says all that is asked for: one of what changed is read again. None when it is gone by now, of which the

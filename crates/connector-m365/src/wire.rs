@@ -77,6 +77,22 @@ pub(crate) struct Message {
     pub(crate) conversation_id: Option<String>,
     pub(crate) web_link: Option<String>,
     pub(crate) internet_message_headers: Option<Vec<Header>>,
+    /// Its class, where it was asked for beside the message.
+    #[serde(skip)]
+    pub(crate) class: Option<String>,
+}
+
+/// A message's extended properties, of those that were asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Extended {
+    #[serde(default)]
+    pub(crate) single_value_extended_properties: Vec<Property>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Property {
+    pub(crate) value: String,
 }
 
 /// A header that a mail came with.

@@ -112,3 +112,40 @@ async fn what_comes_back_by_itself_is_told_from_what_a_person_answers() {
     assert_eq!(of("Re: Offer, yes").automatic, "");
     assert_eq!(lost.automatic, "");
 }
+
+#[tokio::test]
+async fn a_mail_that_is_late_or_that_a_postmaster_wrote_did_not_come_back_in_any_language() {
+    let mailbox = connected().await;
+    let offer = sent(&mailbox, &mail(&mailbox, "ann@slow.example")).await;
+    let id = offer.external_id.strip_prefix("sent:").unwrap();
+    for language in ["en", "de", "ja"] {
+        for action in ["failed", "delayed"] {
+            let report = json!({"id": id, "report": {"action": action, "language": language}});
+            mailbox.sandbox.control("POST", "/_sandbox/bounce", report).unwrap();
+        }
+    }
+    let master = "postmaster@slow.example";
+    mailbox.arrives("Your mails", json!({"from": master, "text": "Our 5.1.1 was a mistake."}));
+    let read = json!({"message_class": "REPORT.IPM.Note.IPNRN", "headers": [
+        {"name": "Content-Type", "value": "multipart/report; report-type=disposition-notification"}]});
+    mailbox.arrives("Gelesen: Offer", read);
+    // Exchange made no report of these, so that they have to say it themselves.
+    let lost = json!({"from": "mailer-daemon@slow.example", "text": "Action: failed\r\nStatus: 5.1.1"});
+    mailbox.arrives("failure notice", lost);
+    mailbox.arrives("late", json!({"from": "mailer-daemon@slow.example", "text": "Status: 4.4.1"}));
+
+    let (inbox, _) = mailbox.read("inbox", None).await;
+    let of = |subject: &str| {
+        let found = inbox.iter().find(|mail| mail.subject == subject);
+        found.unwrap_or_else(|| panic!("no {subject}")).automatic
+    };
+    for lost in ["Undeliverable: Offer", "Unzustellbar: Offer", "配信不能: Offer", "failure notice"] {
+        assert_eq!(of(lost), "bounce", "{lost}");
+    }
+    for late in
+        ["Delivery delayed:Offer", "Zustellung verzögert:Offer", "配信遅延:Offer", "Gelesen: Offer", "late"]
+    {
+        assert_eq!(of(late), "auto_reply", "{late}");
+    }
+    assert_eq!(of("Your mails"), "");
+}

@@ -11,9 +11,9 @@ use super::faults::Fault;
 use super::ids::Item;
 use super::mail::discard;
 use super::mailbox::{INBOX, Mailbox, SENT};
-use super::message::{Address, Attachment, Body, Header, Message};
+use super::message::{Address, Attachment, Body, Extended, Header, Message};
+use super::reports::{self, CLASS, Report};
 use super::seed::{self, Order};
-use super::sending;
 use super::sim::Sim;
 use super::wire::{self, Shape};
 use crate::clock::parse_ms;
@@ -109,6 +109,8 @@ struct Mail {
     internet_message_id: Option<String>,
     #[serde(default)]
     headers: Vec<Header>,
+    /// `REPORT.IPM.Note.NDR` …; what people write where there is none.
+    message_class: Option<String>,
     #[serde(default)]
     attachments: Vec<Attachment>,
     received: Option<String>,
@@ -155,6 +157,8 @@ pub(crate) fn deliver(sim: &mut Sim, call: &Call) -> Outcome {
     };
     message.conversation = mailbox.conversation(answered.as_deref());
     message.headers = mail.headers;
+    let class = |value| Extended { id: CLASS.to_owned(), value };
+    message.extended.extend(mail.message_class.map(class));
     if let Some(answered) = answered {
         for name in ["In-Reply-To", "References"] {
             message.headers.push(Header { name: name.to_owned(), value: answered.clone() });
@@ -179,6 +183,9 @@ struct Target {
     id: String,
     /// Of a bounce: who could not be reached; the first recipient without it.
     recipient: Option<String>,
+    /// Of a bounce: that it failed, or is late, and in which language.
+    #[serde(default)]
+    report: Report,
     /// Of a move: the folder.
     folder: Option<String>,
     /// Of a deletion: at once, not by way of Deleted Items.
@@ -202,7 +209,7 @@ pub(crate) fn bounce(sim: &mut Sim, call: &Call) -> Outcome {
     let sent = sent.ok_or_else(|| invalid("only what was sent can bounce"))?;
     let first = sent.recipients().next().map(|first| first.address.clone());
     let recipient = target.recipient.or(first).unwrap_or_default();
-    let report = sending::bounce(sim, &sent, &recipient, call.now_ms);
+    let report = reports::report(sim, &sent, (&recipient, target.report), call.now_ms);
     let (home, serial) = report.ok_or_else(|| invalid("its sender has no mailbox here"))?;
     Reply::json(StatusCode::CREATED, &ids(&sim.boxes[home], serial))
 }

@@ -54,6 +54,7 @@ pub(crate) fn shape(call: &Call) -> Result<Shape, Failure> {
         prefer: call.prefer(),
         basic: !call.caller.as_ref().is_some_and(opens_all),
         attachments: call.query("$expand").is_some_and(|expand| expand.contains("attachments")),
+        extended: call.query("$expand").map(Shape::extended).transpose()?.flatten(),
     })
 }
 

@@ -22,6 +22,7 @@ mod message;
 mod notify;
 mod oauth;
 mod pages;
+mod reports;
 mod routes;
 mod seed;
 mod sending;

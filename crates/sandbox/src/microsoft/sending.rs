@@ -12,6 +12,7 @@ use super::errors::Failure;
 use super::mail::{shape, show};
 use super::mailbox::{DRAFTS, INBOX, SENT};
 use super::message::{Address, Attachment, Body, Extended, Header, Message, Recipient, text_of};
+use super::reports::{Report, report};
 use super::sim::Sim;
 use super::wire::seconds;
 use crate::page::escape;
@@ -111,7 +112,7 @@ impl Draft {
     }
 }
 
-fn new_internet_id() -> String {
+pub(crate) fn new_internet_id() -> String {
     format!("<{}@{}>", Uuid::new_v4().simple(), super::DOMAIN)
 }
 
@@ -313,7 +314,7 @@ fn hand_out(sim: &mut Sim, sent: &Message, now_ms: i64) {
             let address = recipient.address.to_lowercase();
             address == *bad || address.split_once('@').is_some_and(|(_, domain)| domain == bad)
         }) {
-            bounce(sim, sent, &recipient.address, now_ms);
+            report(sim, sent, (&recipient.address, Report::default()), now_ms);
         }
     }
     let own: Vec<_> = sent.headers.iter().map(|header| json!(header)).collect();
@@ -322,36 +323,6 @@ fn hand_out(sim: &mut Sim, sent: &Message, now_ms: i64) {
         "to": seen.iter().map(|one| &one.address).collect::<Vec<_>>(), "internetMessageId": sent.internet_id,
         "headers": own, "preview": sent.preview,
     }));
-}
-
-/// A report that a message could not be delivered comes back to its sender. Answers with its number.
-pub(crate) fn bounce(sim: &mut Sim, sent: &Message, recipient: &str, now_ms: i64) -> Option<(usize, u64)> {
-    let sender = sent.from.as_ref()?;
-    let home = sim.boxes.iter().position(|mailbox| sender.is(&mailbox.person.address))?;
-    let mailbox = &mut sim.boxes[home];
-    let mut report = Message::new(now_ms);
-    let postmaster = format!("MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@{}", super::DOMAIN);
-    report.from = Some(Address::new("Microsoft Outlook", &postmaster));
-    report.to = vec![sender.clone()];
-    report.subject = format!("Undeliverable: {}", sent.subject);
-    report.internet_id = new_internet_id();
-    report.headers = [
-        ("Content-Type", "multipart/report; report-type=delivery-status"),
-        ("In-Reply-To", &sent.internet_id),
-        ("References", &sent.internet_id),
-        ("X-Failed-Recipients", recipient),
-        ("Auto-Submitted", "auto-replied"),
-    ]
-    .map(|(name, value)| Header { name: name.to_owned(), value: value.to_owned() })
-    .to_vec();
-    let words = format!(
-        "<html><body><p>Your message to <b>{0}</b> couldn't be delivered.</p><p>{0} wasn't found.</p>\
-         <p>Remote server returned '550 5.1.10 RESOLVER.ADR.RecipientNotFound'</p></body></html>",
-        escape(recipient)
-    );
-    report.set_body(Body { html: true, content: words.into() });
-    report.conversation = mailbox.conversation(Some(&sent.internet_id));
-    Some((home, mailbox.insert(report, true)))
 }
 
 /// The text of a body, for pages.

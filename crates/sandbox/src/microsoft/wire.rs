@@ -9,6 +9,7 @@ use super::errors::Failure;
 use super::ids::Item;
 use super::mailbox::Mailbox;
 use super::message::{Address, Message, text_of};
+use super::reports::{CLASS, NOTE};
 use crate::clock::iso;
 
 /// What a message shows when nothing was selected, in the vendor's order.
@@ -55,6 +56,8 @@ pub(crate) struct Shape {
     /// Its token opens the envelope only.
     pub(crate) basic: bool,
     pub(crate) attachments: bool,
+    /// The id of the one extended property that is asked for.
+    pub(crate) extended: Option<String>,
 }
 
 /// `2024-01-05T10:11:12Z`: mail knows whole seconds only.
@@ -83,6 +86,17 @@ impl Shape {
         names.map(one).collect::<Result<_, _>>().map(Some)
     }
 
+    /// The extended property that `$expand` names, if it asks for these at all.
+    pub(crate) fn extended(expand: &str) -> Result<Option<String>, Failure> {
+        let Some((_, wanted)) = expand.split_once("singleValueExtendedProperties") else { return Ok(None) };
+        let id = wanted.strip_prefix("($filter=id eq '").and_then(|rest| rest.split_once("')"));
+        let refused = || {
+            let message = "Extended properties are asked for by their ids: ($filter=id eq '…').";
+            Failure::bad("RequestBroker--ParseUri", message)
+        };
+        Ok(Some(spelled(id.ok_or_else(refused)?.0)))
+    }
+
     pub(crate) fn message(&self, mailbox: &Mailbox, message: &Message) -> Value {
         let mut map = Map::new();
         map.insert("@odata.etag".to_owned(), json!(format!("W/\"{}\"", change_key(message))));
@@ -98,6 +112,15 @@ impl Shape {
         }
         if self.attachments && !self.basic {
             map.insert("attachments".to_owned(), attachments(mailbox, message));
+        }
+        if let Some(id) = self.extended.as_ref().filter(|_| !self.basic) {
+            let known = message.extended.iter().find(|known| spelled(&known.id).eq_ignore_ascii_case(id));
+            let value = known.map(|known| &*known.value).or((id == CLASS).then_some(NOTE));
+            // Of what it does not have, a message says nothing.
+            if let Some(value) = value {
+                let properties = json!([{"id": id, "value": value}]);
+                map.insert("singleValueExtendedProperties".to_owned(), properties);
+            }
         }
         Value::Object(map)
     }
@@ -153,6 +176,15 @@ impl Shape {
             (false, _) => json!({"contentType": "text", "content": content}),
         }
     }
+}
+
+/// An id of an extended property as the vendor spells it: numbers without zeros before them, `String 0x1a`.
+fn spelled(id: &str) -> String {
+    let number = |(kind, tag): (&str, &str)| {
+        let number = u16::from_str_radix(tag, 16).ok()?;
+        Some(format!("{kind} 0x{number:x}"))
+    };
+    id.split_once(" 0x").and_then(number).unwrap_or_else(|| id.to_owned())
 }
 
 pub(crate) fn change_key(message: &Message) -> String {

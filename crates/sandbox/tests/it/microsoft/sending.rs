@@ -185,6 +185,40 @@ async fn what_cannot_be_delivered_comes_back() {
 }
 
 #[tokio::test]
+async fn a_report_has_the_class_of_what_it_tells_in_any_language() {
+    let cloud = cloud().await;
+    let mail = json!({"message": {"subject": "Offer", "toRecipients": [
+        {"emailAddress": {"address": "a@slow.example"}}]}});
+    cloud.post("me/sendMail", mail).await.ok();
+    let kept = cloud.get("me/mailFolders/sentitems/messages").await.ok()["value"][0].clone();
+    let expand = "$expand=singleValueExtendedProperties($filter=id%20eq%20'String%200x001A')";
+    let class = async |id: String| {
+        let found = cloud.get(&format!("me/messages/{id}?$select=subject&{expand}")).await.ok();
+        let property = found["singleValueExtendedProperties"][0].clone();
+        assert_eq!(property["id"], "String 0x1a", "{found}");
+        (text(&found, "subject"), text(&property, "value"))
+    };
+    assert_eq!(class(text(&kept, "id")).await, ("Offer".to_owned(), "IPM.Note".to_owned()));
+    for (action, language, subject, expected) in [
+        ("failed", "en", "Undeliverable: Offer", "REPORT.IPM.Note.NDR"),
+        ("failed", "ja", "配信不能: Offer", "REPORT.IPM.Note.NDR"),
+        ("delayed", "en", "Delivery delayed:Offer", "REPORT.IPM.Note.Delayed.DR"),
+        ("delayed", "de", "Zustellung verzögert:Offer", "REPORT.IPM.Note.Delayed.DR"),
+        ("delayed", "ja", "配信遅延:Offer", "REPORT.IPM.Note.Delayed.DR"),
+    ] {
+        let report = json!({"action": action, "language": language});
+        let made = cloud.control("bounce", json!({"id": text(&kept, "id"), "report": report}));
+        assert_eq!(class(text(&made, "id")).await, (subject.to_owned(), expected.to_owned()));
+    }
+    let planted =
+        json!({"from": "a@slow.example", "subject": "Read: Offer", "message_class": "REPORT.IPM.Note.IPNRN"});
+    let planted = cloud.handle.deliver(planted).expect("a mail arrives");
+    assert_eq!(class(text(&planted, "id")).await.1, "REPORT.IPM.Note.IPNRN");
+    let wrong = format!("me/messages/{}?$expand=singleValueExtendedProperties", text(&kept, "id"));
+    assert_eq!(cloud.get(&wrong).await.status, 400);
+}
+
+#[tokio::test]
 async fn a_person_reads_a_mail_on_a_page_and_answers_it() {
     let cloud = cloud().await;
     let mail = json!({"from": {"name": "<b>Eve</b>", "address": "eve@side.example"}, "subject": "<script>alert(1)</script>",
