@@ -46,7 +46,11 @@ pub(crate) async fn receive(
     };
     RECEIVED.add(1, &[KeyValue::new("vendor", vendor), KeyValue::new("outcome", outcome)]);
     if let Err(NotTaken::Refused(refusal)) = &taken {
-        tracing::warn!(vendor, code = refusal.code, "a push was refused");
+        match refusal.code {
+            // Anybody can ask for addresses that are none.
+            Refusal::WATCH_UNKNOWN => tracing::debug!(vendor, code = refusal.code, "a push was refused"),
+            code => tracing::warn!(vendor, code, "a push was refused"),
+        }
     }
     taken
 }

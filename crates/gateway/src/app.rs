@@ -3,6 +3,7 @@ use std::any::Any;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -17,7 +18,7 @@ use tower_http::{
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    Config, Error, attribution, failure::ApiError, inward, oauth, openapi, opt_out, pages, rooms::Rooms,
+    Config, Error, attribution, failure::ApiError, inward, oauth, openapi, opt_out, pace, pages, rooms::Rooms,
 };
 
 /// The largest body that is read, in bytes.
@@ -34,6 +35,7 @@ pub fn app(config: Config) -> Result<Router, Error> {
     let index = pages::index(&description, &rooms);
     let description = description.to_json().unwrap_or_default();
     let surface = attribution::Surface::new(rooms.clone());
+    let pace = pace::Pace::new(rooms.config().trusted_proxy);
     let router = api
         .route("/api/openapi.json", get(|| async move { pages::json(description) }))
         .route("/llms.txt", get(|| async move { index }))
@@ -42,7 +44,10 @@ pub fn app(config: Config) -> Result<Router, Error> {
         .route("/oauth/callback/{vendor}", get(oauth::callback))
         .route("/slack/interactions", post(inward::slack))
         .route("/slack/events", post(inward::slack))
-        .route("/push/{vendor}/{watch}", post(inward::push))
+        .route(
+            "/push/{vendor}/{watch}",
+            post(inward::push).route_layer(from_fn_with_state(pace, pace::of_pushes)),
+        )
         .route("/opt-out", get(opt_out::ask).post(opt_out::opt_out))
         .fallback_service(attribution::fallback(surface))
         .method_not_allowed_fallback(pages::method_not_allowed)

@@ -11,6 +11,7 @@ mod inward;
 mod oauth;
 mod openapi;
 mod opt_out;
+mod pace;
 mod pages;
 mod rooms;
 mod view;

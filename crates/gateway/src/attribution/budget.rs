@@ -42,7 +42,7 @@ impl Budget {
 
 /// Whose budget.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Holder {
+pub(crate) enum Holder {
     Key([u8; 32]),
     Address(IpAddr),
     /// The end has no address: tests, and sockets of the machine itself.
@@ -57,10 +57,10 @@ struct Spent {
 
 /// What is left after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Left {
-    allowed: bool,
+pub(crate) struct Left {
+    pub(crate) allowed: bool,
     remaining: u32,
-    reset_seconds: u64,
+    pub(crate) reset_seconds: u64,
 }
 
 /// The budgets of all callers of one kind.
@@ -80,7 +80,8 @@ impl Budgets {
         &self.shards[usize::try_from(self.hasher.hash_one(holder)).unwrap_or_default() % SHARDS]
     }
 
-    fn spend(&self, holder: Holder, now: Instant) -> Left {
+    /// Takes one request of what a caller has.
+    pub(crate) fn spend(&self, holder: Holder, now: Instant) -> Left {
         let Budget { requests: limit, window } = self.budget;
         let mut shard = self.shard(&holder).lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |spent: &Spent| now.saturating_duration_since(spent.since) >= window;
@@ -166,30 +167,32 @@ pub(super) async fn shown(State(surface): State<Surface>, request: Request, next
 fn holder(surface: &Surface, request: &Request) -> Holder {
     match Credential::from_headers(request.headers()) {
         Ok(credential) => Holder::Key(digest(credential.secret())),
-        Err(_) => of(surface.client(request.headers(), request.extensions())),
+        Err(_) => Holder::of(surface.client(request.headers(), request.extensions())),
     }
 }
 
 /// Counts an identify for the address that it comes from.
 pub(super) async fn of_address(State(surface): State<Surface>, request: Request, next: Next) -> Response {
-    let holder = of(surface.client(request.headers(), request.extensions()));
+    let holder = Holder::of(surface.client(request.headers(), request.extensions()));
     surface.identify_budgets().guard(holder, request, next).await
 }
 
-/// One network of IPv6 is one caller: everybody has 2^64 addresses.
-fn of(address: Option<IpAddr>) -> Holder {
-    match address.map(|address| address.to_canonical()) {
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            Holder::Address(IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
+impl Holder {
+    /// One network of IPv6 is one caller: everybody has 2^64 addresses.
+    pub(crate) fn of(address: Option<IpAddr>) -> Self {
+        match address.map(|address| address.to_canonical()) {
+            Some(IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::Address(IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
+            }
+            Some(address) => Self::Address(address),
+            None => Self::Nobody,
         }
-        Some(address) => Holder::Address(address),
-        None => Holder::Nobody,
     }
 }
 
 /// Where a request comes from: the last hop that a proxy of ours noted, because callers can write the others.
-pub(super) fn client(trusted_proxy: bool, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+pub(crate) fn client(trusted_proxy: bool, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
     let noted = || headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok();
     let noted = if trusted_proxy { noted() } else { None };
     let noted = noted.and_then(|hops| hops.rsplit(',').next()?.trim().parse().ok());
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_is_one_caller_and_a_mapped_address_is_its_own() {
-        let holder = |text: &str| of(Some(text.parse().unwrap()));
+        let holder = |text: &str| Holder::of(Some(text.parse().unwrap()));
         assert_eq!(holder("2001:db8:1:2::1"), holder("2001:db8:1:2:ffff::9"));
         assert_ne!(holder("2001:db8:1:2::1"), holder("2001:db8:1:3::1"));
         assert_eq!(holder("::ffff:192.0.2.1"), holder("192.0.2.1"));

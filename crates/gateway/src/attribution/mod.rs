@@ -43,8 +43,11 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::budget::Budget;
-pub(crate) use self::refusal::RefusalBody;
-use self::{base::Slug, budget::Budgets, refusal::Refusal};
+use self::{base::Slug, refusal::Refusal};
+pub(crate) use self::{
+    budget::{Budgets, Holder, client},
+    refusal::RefusalBody,
+};
 use crate::{extract::anonymous, rooms::Rooms};
 
 /// For how long it is remembered which organization has a slug, which never changes.

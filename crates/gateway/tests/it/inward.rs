@@ -70,6 +70,37 @@ async fn a_body_that_is_too_large_reaches_nobody() {
 }
 
 #[tokio::test]
+async fn whoever_tries_addresses_of_watches_is_held_back_and_the_watches_that_are_known_are_not() {
+    let door = door().await;
+    let push = |watch: String, from: &str| {
+        let request = Request::post(format!("/push/m365/{watch}")).header("x-forwarded-for", from);
+        door.send(request.body(Body::empty()).unwrap())
+    };
+    let vendor = "192.0.2.1";
+    assert_eq!(push("ours".to_owned(), vendor).await.status, StatusCode::ACCEPTED);
+    door.rooms.on(RECEIVE, |it: ReceiveRequest| match it.watch.as_str() {
+        "ours" => Ok(ReceiveResponse::default()),
+        _ => Err(guard::status(Code::NotFound, "watch_unknown", "No.")),
+    });
+    for number in 1..300 {
+        assert_eq!(push(number.to_string(), vendor).await.status, StatusCode::NOT_FOUND, "{number}");
+    }
+    let before = door.rooms.calls().len();
+    let held = push("another".to_owned(), vendor).await;
+    assert_eq!((held.status, held.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"));
+    assert!((1..=60).contains(&held.header("retry-after").parse().unwrap()), "{held:?}");
+    assert_eq!(door.rooms.calls().len(), before, "nobody is asked about it");
+    assert_eq!(push("another".to_owned(), "192.0.2.2").await.status, StatusCode::NOT_FOUND);
+    // What the vendor has to tell of a watch is heard, until it is too much as well.
+    for number in 0..1_200 {
+        let from = format!("198.51.100.{}", number % 200);
+        assert_eq!(push("ours".to_owned(), &from).await.status, StatusCode::ACCEPTED, "{number}");
+    }
+    let held = push("ours".to_owned(), "198.51.100.201").await;
+    assert_eq!((held.status, held.header("retry-after").is_empty()), (StatusCode::TOO_MANY_REQUESTS, false));
+}
+
+#[tokio::test]
 async fn what_a_vendor_pushes_goes_on_as_it_arrived_and_is_accepted_or_answered_with_its_token() {
     let door = door().await;
     let path = "/push/m365/018f0000-0000-7000-8000-000000000001?validationToken=a%20%26%20b";
