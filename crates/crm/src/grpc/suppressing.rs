@@ -102,15 +102,15 @@ impl Service {
     ) -> Result<wire::ListSuppressionsResponse, Error> {
         let limit = limit(request.limit)?;
         let query = text::optional("query", &request.query, LONGEST_NAME)?.to_lowercase();
-        let (at, address) = read_page(&request.page)?;
+        let below = read_page(&request.page)?;
         let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let mut db = self.pool.acquire().await?;
         let organization = asker.organization;
-        let mut found =
-            store::suppressions::page(&mut db, organization, &query, (at, &address), most).await?;
+        let mut found = store::suppressions::page(&mut db, organization, &query, below, most).await?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let page = |last: &Suppression| format!("{}.{}", last.at.as_microsecond(), last.address);
+        // Not its address: the page is part of a URL.
+        let page = |last: &Suppression| format!("{}.{}", last.at.as_microsecond(), last.number);
         let next_page = found.last().filter(|_| more).map(page).unwrap_or_default();
         Ok(wire::ListSuppressionsResponse {
             suppressions: found.into_iter().map(to_wire).collect(),
@@ -191,17 +191,17 @@ impl Service {
     }
 }
 
-/// `microseconds.address`: where the last page ended.
-fn read_page(page: &str) -> Result<(Timestamp, String), Refusal> {
+/// `microseconds.number`: where the last page ended.
+fn read_page(page: &str) -> Result<(Timestamp, i64), Refusal> {
     if page.is_empty() {
         // Above everything that can be stored.
         let at = Timestamp::from_second(32_503_680_000).unwrap_or(Timestamp::MAX);
-        return Ok((at, String::new()));
+        return Ok((at, 0));
     }
-    let found = page.split_once('.').and_then(|(at, address)| {
+    let found = page.split_once('.').and_then(|(at, number)| {
         let at = Timestamp::from_microsecond(at.parse().ok()?).ok()?;
         let is_stored = (-2_208_988_800..=32_503_679_999).contains(&at.as_second());
-        (is_stored && !address.contains('\0')).then(|| (at, address.to_owned()))
+        Some((at, number.parse().ok()?)).filter(|_| is_stored)
     });
     found.ok_or_else(no_such_page)
 }

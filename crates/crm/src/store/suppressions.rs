@@ -17,6 +17,8 @@ pub(crate) struct Suppression {
     pub(crate) reason: String,
     pub(crate) campaign: Option<CampaignId>,
     pub(crate) at: Timestamp,
+    /// Tells apart those of one moment.
+    pub(crate) number: i64,
 }
 
 /// Those of these addresses that get no mail, with why.
@@ -80,17 +82,17 @@ pub(crate) async fn page(
     db: &mut PgConnection,
     organization: OrganizationId,
     query: &str,
-    (at, address): (Timestamp, &str),
+    (at, number): (Timestamp, i64),
     limit: i64,
 ) -> Result<Vec<Suppression>, Error> {
     let rows = sqlx::query(
         "SELECT * FROM suppressions
-         WHERE organization = $1 AND (at < $2 OR at = $2 AND address > $3) AND position($4 IN address) > 0
-         ORDER BY at DESC, address LIMIT $5",
+         WHERE organization = $1 AND (at < $2 OR at = $2 AND number > $3) AND position($4 IN address) > 0
+         ORDER BY at DESC, number LIMIT $5",
     )
     .bind(organization.uuid())
     .bind(at.to_sqlx())
-    .bind(address)
+    .bind(number)
     .bind(query)
     .bind(limit)
     .fetch_all(db)
@@ -101,6 +103,7 @@ pub(crate) async fn page(
             reason: row.try_get("reason")?,
             campaign: row.try_get::<Option<Uuid>, _>("campaign")?.map(CampaignId::from_uuid),
             at: time(row, "at")?,
+            number: row.try_get("number")?,
         })
     };
     rows.iter().map(read).collect()

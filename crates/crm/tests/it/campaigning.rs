@@ -119,6 +119,40 @@ async fn a_mail_that_comes_back_puts_its_address_on_the_list() {
 }
 
 #[tokio::test]
+async fn pages_lead_through_all_suppressions_once_and_their_names_say_no_address() {
+    let world = world().await;
+    let emails = |numbers: std::ops::Range<u32>| {
+        let emails: Vec<String> = numbers.map(|number| format!("p{number}@one.example")).collect();
+        emails
+    };
+    for numbers in [0..5, 5..7] {
+        let request = AddSuppressionsRequest { emails: emails(numbers) };
+        world.client().add_suppressions(by("ann", request)).await.unwrap();
+    }
+    let (mut page, mut seen) = (String::new(), Vec::new());
+    loop {
+        let request = ListSuppressionsRequest { limit: 2, page, ..ListSuppressionsRequest::default() };
+        let answer = world.client().list_suppressions(by("viewer", request)).await.unwrap().into_inner();
+        seen.extend(answer.suppressions.into_iter().map(|it| it.email));
+        page = answer.next_page;
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.chars().all(|letter| letter.is_ascii_digit() || letter == '.'), "{page}");
+    }
+    seen.sort();
+    assert_eq!(seen, emails(0..7));
+    for page in ["1.p1@one.example", "1", "x.1", "1.9999999999999999999999", "\0", "99999999999999999999.1"] {
+        let request = ListSuppressionsRequest { page: page.to_owned(), ..ListSuppressionsRequest::default() };
+        assert_eq!(
+            code(world.client().list_suppressions(by("ann", request)).await),
+            "page_invalid",
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn who_opts_out_by_the_link_gets_no_mail_of_any_campaign_again() {
     let world = world().await;
     let mut post = world.mailbox().await;
