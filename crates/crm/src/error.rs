@@ -51,6 +51,11 @@ impl Refusal {
         Self { kind: Code::AlreadyExists, code, field: String::new(), message: message.into() }
     }
 
+    /// Somebody changed it meanwhile.
+    pub(crate) fn outdated(code: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: Code::Aborted, code, field: String::new(), message: message.into() }
+    }
+
     /// Not so often.
     pub(crate) fn exhausted(code: &'static str, message: impl Into<String>) -> Self {
         Self { kind: Code::ResourceExhausted, code, field: String::new(), message: message.into() }

@@ -23,7 +23,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "crm";
 
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration {
         version: 1,
         name: "registrations",
@@ -36,6 +36,11 @@ const MIGRATIONS: [Migration; 8] = [
     Migration { version: 10, name: "gone", sql: include_str!("../migrations/0010_gone.sql") },
     Migration { version: 11, name: "campaigns", sql: include_str!("../migrations/0011_campaigns.sql") },
     Migration { version: 12, name: "numbers", sql: include_str!("../migrations/0012_numbers.sql") },
+    Migration {
+        version: 13,
+        name: "campaign_version",
+        sql: include_str!("../migrations/0013_campaign_version.sql"),
+    },
 ];
 
 /// Nobody who hears of a registration waits for it.

@@ -121,8 +121,8 @@ pub struct MailingChanged {
     pub subject: String,
     /// The id of the campaign or the connection; empty of a suppression.
     pub id: String,
-    /// Of a campaign `created`, `changed`, `started`, `paused`, `resumed`, `enrolled`, `recipient_stopped`; of a mailbox
-    /// `changed`; of a suppression `added`, `removed`, `opted_out`, `bounced`.
+    /// Of a campaign `created`, `changed`, `started`, `withdrawn`, `paused`, `resumed`, `enrolled`, `recipient_stopped`;
+    /// of a mailbox `changed`; of a suppression `added`, `removed`, `opted_out`, `bounced`.
     pub change: String,
     /// Why a campaign was paused by itself, as a stable code; else empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -164,6 +164,10 @@ document.addEventListener("keydown", (event) => {
 // A one-time link that somebody opened on this machine goes on by itself; the server decides which.
 document.querySelector("form[data-goes-on]")?.requestSubmit();
 
+// A new draft is about the time zone of whoever writes it, unless the form came back with another.
+const zone = document.querySelector("input[data-zone]");
+if (zone?.value === "UTC") zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+
 function spoken(seconds) {
   if (seconds < 5) return "just now";
   if (seconds < 60) return `${seconds} s ago`;

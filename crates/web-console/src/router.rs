@@ -171,7 +171,9 @@ fn mails() -> Router<App> {
         .route("/", get(campaigns::list::show).post(campaigns::form::create))
         .route("/new", get(campaigns::form::show))
         .route("/suppressions", get(campaigns::suppressions::show).post(campaigns::suppressions::act))
+        .route("/mailboxes", get(campaigns::mailboxes::show).post(campaigns::mailboxes::save))
         .route("/{campaign}", get(campaigns::detail::show).post(campaigns::detail::act))
+        .route("/{campaign}/edit", get(campaigns::form::edit).post(campaigns::form::save))
 }
 
 fn attribution() -> Router<App> {

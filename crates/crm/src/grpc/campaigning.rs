@@ -56,6 +56,7 @@ impl Service {
         if known.state != "draft" {
             return Err(started().into());
         }
+        unchanged(&known, request.if_version)?;
         let draft = request.draft.unwrap_or_default();
         let changed = self.drafted(&mut tx, asker, Some(known), draft).await?;
         let whole = shown(&mut tx, vec![changed]).await?.remove(0);
@@ -76,9 +77,9 @@ impl Service {
         let connection = text::id("connection_not_found", "connection", &draft.connection_id)?;
         let vendor = mailbox(&mut *tx, asker.organization, connection).await?;
         let change = if known.is_some() { "changed" } else { "created" };
-        let (id, created_by, created_at) = match known {
-            Some(known) => (known.id, known.created_by, known.created_at),
-            None => (CampaignId::generate(now), asker.actor.clone(), now),
+        let (id, created_by, created_at, version) = match known {
+            Some(known) => (known.id, known.created_by, known.created_at, known.version + 1),
+            None => (CampaignId::generate(now), asker.actor.clone(), now, 1),
         };
         let starts_at = draft.starts_at.as_ref();
         let it = Campaign {
@@ -94,6 +95,7 @@ impl Service {
             created_by,
             created_at,
             started_at: None,
+            version,
             steps: steps(draft.steps)?,
         };
         store::campaigns::put(&mut *tx, &it).await?;
@@ -135,7 +137,7 @@ impl Service {
     pub(super) async fn start_campaign(
         &self,
         asker: &Asker,
-        request: wire::CampaignRequest,
+        request: wire::StartCampaignRequest,
     ) -> Result<wire::Campaign, Error> {
         let now = self.now();
         let mut tx = self.pool.begin().await?;
@@ -143,6 +145,7 @@ impl Service {
         if campaign.state != "draft" {
             return Err(started().into());
         }
+        unchanged(&campaign, request.if_version)?;
         mailbox(&mut tx, asker.organization, campaign.connection).await?;
         let fields = needed(&campaign)?;
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
@@ -163,6 +166,32 @@ impl Service {
         let whole = shown(&mut tx, vec![campaign]).await?.remove(0);
         tx.commit().await?;
         self.waker.wake();
+        Ok(whole)
+    }
+
+    pub(super) async fn withdraw_campaign(
+        &self,
+        asker: &Asker,
+        request: wire::CampaignRequest,
+    ) -> Result<wire::Campaign, Error> {
+        let mut tx = self.pool.begin().await?;
+        let mut campaign = locked(&mut tx, asker, &request.id).await?;
+        if campaign.state == "draft" {
+            return Err(not_started().into());
+        }
+        // Whoever asks a mailbox for mails shares the row of the campaign: none is asked for meanwhile.
+        if store::mails::is_any_of(&mut tx, campaign.id).await? {
+            let message = "Mails of the campaign went out, or are on their way. Pause it instead.";
+            return Err(Refusal::conflict("mails_asked_for", message).into());
+        }
+        store::recipients::withdraw(&mut tx, campaign.id).await?;
+        store::campaigns::withdraw(&mut tx, campaign.id).await?;
+        "draft".clone_into(&mut campaign.state);
+        campaign.pause_reason.clear();
+        campaign.started_at = None;
+        tell(&mut tx, asker, &campaign, ("withdrawn", 0), self.now()).await?;
+        let whole = shown(&mut tx, vec![campaign]).await?.remove(0);
+        tx.commit().await?;
         Ok(whole)
     }
 
@@ -193,7 +222,7 @@ impl Service {
         let mut tx = self.pool.begin().await?;
         let mut campaign = locked(&mut tx, asker, id).await?;
         if campaign.state == "draft" {
-            return Err(Refusal::conflict("campaign_not_started", "The campaign was not started.").into());
+            return Err(not_started().into());
         }
         if campaign.state != state {
             if state == "running" {
@@ -221,6 +250,21 @@ pub(super) fn missing() -> Refusal {
 
 fn started() -> Refusal {
     Refusal::conflict("campaign_started", "The campaign was started already.")
+}
+
+fn not_started() -> Refusal {
+    Refusal::conflict("campaign_not_started", "The campaign was not started.")
+}
+
+/// Whether the campaign still is what the asker saw.
+fn unchanged(campaign: &Campaign, seen: Option<i64>) -> Result<(), Refusal> {
+    match seen {
+        Some(version) if version != campaign.version => {
+            let message = format!("The campaign changed meanwhile: it has version {}.", campaign.version);
+            Err(Refusal::outdated("version_changed", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The campaign of a request, for whoever changes it.
@@ -393,5 +437,6 @@ fn to_wire(it: Campaign, numbers: &Numbers) -> wire::Campaign {
             .map(|(state, count)| wire::RecipientCount { state: state.name().to_owned(), count })
             .collect(),
         mails_sent: numbers.mails_sent,
+        version: it.version,
     }
 }

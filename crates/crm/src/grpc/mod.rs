@@ -186,7 +186,8 @@ serve! {
     update_campaign(UpdateCampaignRequest) -> Campaign needs RecordsWrite;
     get_campaign(CampaignRequest) -> Campaign needs RecordsRead;
     list_campaigns(ListCampaignsRequest) -> ListCampaignsResponse needs RecordsRead;
-    start_campaign(CampaignRequest) -> Campaign needs RecordsWrite;
+    start_campaign(StartCampaignRequest) -> Campaign needs RecordsWrite;
+    withdraw_campaign(CampaignRequest) -> Campaign needs RecordsWrite;
     pause_campaign(CampaignRequest) -> Campaign needs RecordsWrite;
     resume_campaign(CampaignRequest) -> Campaign needs RecordsWrite;
     enrol_recipients(EnrolRecipientsRequest) -> EnrolRecipientsResponse needs RecordsWrite;

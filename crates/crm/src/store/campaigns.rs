@@ -33,6 +33,8 @@ pub(crate) struct Campaign {
     pub(crate) created_by: String,
     pub(crate) created_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
+    /// Counts on whenever the draft is changed.
+    pub(crate) version: i64,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -72,6 +74,7 @@ fn read(row: &PgRow) -> Result<Campaign, Error> {
         created_by: row.try_get("created_by")?,
         created_at: time(row, "created_at")?,
         started_at: maybe_time(row, "started_at")?,
+        version: row.try_get("version")?,
         steps: Vec::new(),
     })
 }
@@ -102,10 +105,10 @@ pub(crate) async fn put(tx: &mut PgConnection, it: &Campaign) -> Result<(), Erro
     let minute = |of: fn(&Window) -> u16| it.window.as_ref().and_then(|it| i16::try_from(of(it)).ok());
     sqlx::query(
         "INSERT INTO campaigns (id, organization, name, connection, vendor, state, starts_at, time_zone, from_minute,
-                                until_minute, weekdays_only, created_by, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                until_minute, weekdays_only, created_by, created_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT (id) DO UPDATE SET name = $3, connection = $4, vendor = $5, starts_at = $7, time_zone = $8,
-             from_minute = $9, until_minute = $10, weekdays_only = $11",
+             from_minute = $9, until_minute = $10, weekdays_only = $11, version = $14",
     )
     .bind(it.id.uuid())
     .bind(it.organization.uuid())
@@ -120,6 +123,7 @@ pub(crate) async fn put(tx: &mut PgConnection, it: &Campaign) -> Result<(), Erro
     .bind(it.window.as_ref().is_some_and(|window| window.weekdays))
     .bind(&it.created_by)
     .bind(it.created_at.to_sqlx())
+    .bind(it.version)
     .execute(&mut *tx)
     .await?;
     sqlx::query("DELETE FROM campaign_steps WHERE campaign = $1")
@@ -213,6 +217,15 @@ pub(crate) async fn set_state(
     .bind(started_at.map(|at| at.to_sqlx()))
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Makes a draft of it again.
+pub(crate) async fn withdraw(tx: &mut PgConnection, id: CampaignId) -> Result<(), Error> {
+    sqlx::query("UPDATE campaigns SET state = 'draft', pause_reason = '', started_at = NULL WHERE id = $1")
+        .bind(id.uuid())
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

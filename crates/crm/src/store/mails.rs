@@ -39,6 +39,18 @@ fn read(row: &PgRow) -> Result<Mail, Error> {
     })
 }
 
+/// Whether one of a campaign was asked for, but for those that the mailbox could not send.
+pub(crate) async fn is_any_of(tx: &mut PgConnection, campaign: CampaignId) -> Result<bool, Error> {
+    let found = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM recipients JOIN mails ON mails.recipient = recipients.id
+                        WHERE recipients.campaign = $1 AND mails.state <> 'failed')",
+    )
+    .bind(campaign.uuid())
+    .fetch_one(tx)
+    .await?;
+    Ok(found)
+}
+
 /// Stores those that are asked for now.
 pub(crate) async fn insert(tx: &mut PgConnection, mails: &[Mail]) -> Result<(), Error> {
     sqlx::query(

@@ -135,6 +135,15 @@ pub(crate) async fn start(
     Ok(done.rows_affected())
 }
 
+/// The campaign is a draft again: nobody is due.
+pub(crate) async fn withdraw(tx: &mut PgConnection, campaign: CampaignId) -> Result<(), Error> {
+    sqlx::query("UPDATE recipients SET due_at = NULL WHERE campaign = $1 AND due_at IS NOT NULL")
+        .bind(campaign.uuid())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Those who are due, for whoever sends to them; what somebody else sends to is passed over.
 pub(crate) async fn lock_due(
     tx: &mut PgConnection,

@@ -95,6 +95,7 @@ async fn a_campaign_does_not_start_while_something_is_missing() {
     let changed = UpdateCampaignRequest {
         id: made.id.clone(),
         draft: Some(draft(&[(0, "A word", "Dear {{first_name}} of {{company}}")])),
+        if_version: None,
     };
     world.client().update_campaign(by("ann", changed.clone())).await.unwrap();
     let refused = world.start(&made.id).await;
@@ -134,8 +135,9 @@ async fn a_campaign_does_not_start_while_something_is_missing() {
     assert_eq!(code(world.campaign(nowhere).await), "connection_not_found");
     // Who reads may not send, and another organization sees nothing.
     let request = || CampaignRequest { id: made.id.clone() };
-    assert_eq!(code(world.client().start_campaign(by("viewer", request())).await), "scope_missing");
-    assert_eq!(code(world.client().start_campaign(by("other", request())).await), "campaign_not_found");
+    let start = || StartCampaignRequest { id: made.id.clone(), if_version: None };
+    assert_eq!(code(world.client().start_campaign(by("viewer", start())).await), "scope_missing");
+    assert_eq!(code(world.client().start_campaign(by("other", start())).await), "campaign_not_found");
     assert_eq!(code(world.client().get_campaign(by("other", request())).await), "campaign_not_found");
     assert_eq!(code(world.client().pause_campaign(by("ann", request())).await), "campaign_not_started");
     world

@@ -87,7 +87,7 @@ impl World {
     }
 
     pub(crate) async fn start(&self, campaign: &str) -> Result<Campaign, Status> {
-        let request = CampaignRequest { id: campaign.to_owned() };
+        let request = StartCampaignRequest { id: campaign.to_owned(), if_version: None };
         Ok(self.client().start_campaign(by("ann", request)).await?.into_inner())
     }
 

@@ -5,6 +5,7 @@ mod acting;
 mod campaigning;
 mod clicking;
 mod deciding;
+mod drafting;
 mod enrolling;
 mod expiring;
 mod hearing;

@@ -8,9 +8,9 @@ use crate::{
     failure::{ApiError, Conflicts, Refusals},
     rooms::Rooms,
     view::campaign::{
-        Campaign, CampaignDraft, CampaignList, Enrolment, ListRecipients, ListSuppressions, Mailbox,
-        MailboxLimits, Mailboxes, NewRecipients, NewSuppressions, Page, Preview, PreviewQuery, Recipient,
-        RecipientList, SuppressionList, SuppressionRemoved, SuppressionsAdded,
+        Campaign, CampaignDraft, CampaignEdit, CampaignList, Enrolment, IfVersion, ListRecipients,
+        ListSuppressions, Mailbox, MailboxLimits, Mailboxes, NewRecipients, NewSuppressions, Page, Preview,
+        PreviewQuery, Recipient, RecipientList, SuppressionList, SuppressionRemoved, SuppressionsAdded,
     },
 };
 
@@ -26,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(list, create))
         .routes(routes!(get, update))
         .routes(routes!(start))
+        .routes(routes!(withdraw))
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(preview))
@@ -88,37 +89,57 @@ async fn get(
     Ok(Json(rooms.crm().get_campaign(request).await?.into_inner().into()))
 }
 
-/// Write a draft anew. One that was started stays as it is: `campaign_started`.
+/// Write a draft anew. One that was started stays as it is: `campaign_started`. With `if_version`, one that somebody else
+/// changed meanwhile does as well: `version_changed`.
 ///
 /// Scope `records:write`.
 #[utoipa::path(
-    put, path = "/campaigns/{id}", tag = "crm", params(("id" = String, Path)), request_body = CampaignDraft,
+    put, path = "/campaigns/{id}", tag = "crm", params(("id" = String, Path)), request_body = CampaignEdit,
     responses((status = 200, body = Campaign), Refusals, Conflicts)
 )]
 async fn update(
     State(rooms): State<Rooms>,
     caller: Caller,
     Path(id): Path<String>,
-    Json(draft): Json<CampaignDraft>,
+    Json(edit): Json<CampaignEdit>,
 ) -> Result<Json<Campaign>, ApiError> {
-    let request = caller.asks(wire::UpdateCampaignRequest { id, draft: Some(draft.into()) })?;
+    let (draft, if_version) = edit.to_wire();
+    let request = caller.asks(wire::UpdateCampaignRequest { id, draft: Some(draft), if_version })?;
     Ok(Json(rooms.crm().update_campaign(request).await?.into_inner().into()))
 }
 
-/// Start a campaign. Where a recipient lacks a field of the texts, nothing is sent: `fields_missing`.
+/// Start a campaign. Where a recipient lacks a field of the texts, nothing is sent: `fields_missing`. With `if_version`,
+/// one that somebody changed meanwhile is not started: `version_changed`.
 ///
 /// Scope `records:write`.
 #[utoipa::path(
-    post, path = "/campaigns/{id}/start", tag = "crm", params(("id" = String, Path)),
+    post, path = "/campaigns/{id}/start", tag = "crm", params(("id" = String, Path), IfVersion),
     responses((status = 200, body = Campaign), Refusals, Conflicts)
 )]
 async fn start(
     State(rooms): State<Rooms>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(IfVersion { if_version }): Query<IfVersion>,
+) -> Result<Json<Campaign>, ApiError> {
+    let request = caller.asks(wire::StartCampaignRequest { id, if_version })?;
+    Ok(Json(rooms.crm().start_campaign(request).await?.into_inner().into()))
+}
+
+/// Make a draft again of a campaign that was started, as long as no mail of it was asked for: `mails_asked_for`.
+///
+/// Scope `records:write`.
+#[utoipa::path(
+    post, path = "/campaigns/{id}/withdraw", tag = "crm", params(("id" = String, Path)),
+    responses((status = 200, body = Campaign), Refusals, Conflicts)
+)]
+async fn withdraw(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
 ) -> Result<Json<Campaign>, ApiError> {
     let request = caller.asks(wire::CampaignRequest { id })?;
-    Ok(Json(rooms.crm().start_campaign(request).await?.into_inner().into()))
+    Ok(Json(rooms.crm().withdraw_campaign(request).await?.into_inner().into()))
 }
 
 /// Pause a campaign: no mail of it is sent until it is resumed, but for those that the mailbox was asked for before.

@@ -41,6 +41,42 @@ impl From<CampaignDraft> for wire::CampaignDraft {
     }
 }
 
+/// A draft as it is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CampaignEdit {
+    name: String,
+    /// `conn_…`: the mailbox.
+    connection_id: String,
+    /// From 1 to 20.
+    steps: Vec<CampaignStep>,
+    /// When the first mails are due at the earliest; when it is started, where there is none.
+    #[serde(default)]
+    starts_at: Option<Timestamp>,
+    /// Mails are sent at any time, where there is none.
+    #[serde(default)]
+    window: Option<SendingWindow>,
+    /// Refuse the edit (409 `version_changed`) unless the campaign still has this version.
+    #[serde(default)]
+    if_version: Option<i64>,
+}
+
+impl CampaignEdit {
+    pub(crate) fn to_wire(self) -> (wire::CampaignDraft, Option<i64>) {
+        let Self { name, connection_id, steps, starts_at, window, if_version } = self;
+        (CampaignDraft { name, connection_id, steps, starts_at, window }.into(), if_version)
+    }
+}
+
+/// Which version is meant.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IfVersion {
+    /// Refuse it (409 `version_changed`) unless the campaign still has this version.
+    pub(crate) if_version: Option<i64>,
+}
+
 /// One mail of a campaign.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +132,8 @@ pub(crate) struct Campaign {
     /// `suppressed`, `replied`, `bounced`, `opted_out`.
     recipients: BTreeMap<String, u32>,
     mails_sent: u32,
+    /// Counts on whenever the draft is changed.
+    version: i64,
 }
 
 impl From<wire::Campaign> for Campaign {
@@ -128,6 +166,7 @@ impl From<wire::Campaign> for Campaign {
             recipient_count: it.recipient_count,
             recipients: it.recipients.into_iter().map(|it| (it.state, it.count)).collect(),
             mails_sent: it.mails_sent,
+            version: it.version,
         }
     }
 }

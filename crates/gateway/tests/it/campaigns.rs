@@ -41,18 +41,36 @@ async fn a_campaign_is_drafted_filled_and_started_over_http() {
     for body in [odd, json!({}), json!({ "name": "x", "connection_id": "c", "steps": [{}] })] {
         assert_eq!(door.call(Method::POST, "/api/v1/campaigns", Some(body)).await.code(), "body_invalid");
     }
-    door.rooms.on("accord.crm.v1.Crm/StartCampaign", |_: CampaignRequest| {
+    door.rooms.on("accord.crm.v1.Crm/StartCampaign", |_: StartCampaignRequest| {
         let message = "{{company}} is not known of 2 recipients.";
         Err::<Campaign, _>(guard::status(Code::FailedPrecondition, "fields_missing", message))
     });
     let refused = door.call(Method::POST, "/api/v1/campaigns/camp_1/start", None).await;
     assert_eq!((refused.status, refused.code().as_str()), (StatusCode::CONFLICT, "fields_missing"));
-    for (action, method) in [("pause", "PauseCampaign"), ("resume", "ResumeCampaign")] {
+    door.call(Method::POST, "/api/v1/campaigns/camp_1/start?if_version=3", None).await;
+    let asked: StartCampaignRequest = door.rooms.last().message();
+    assert_eq!((asked.id.as_str(), asked.if_version), ("camp_1", Some(3)));
+    let turns = [("pause", "PauseCampaign"), ("resume", "ResumeCampaign"), ("withdraw", "WithdrawCampaign")];
+    for (action, method) in turns {
         let path = format!("/api/v1/campaigns/camp_1/{action}");
         assert_eq!(door.call(Method::POST, &path, None).await.status, StatusCode::OK);
         let asked: CampaignRequest = door.rooms.last_of(&format!("accord.crm.v1.Crm/{method}")).message();
         assert_eq!(asked.id, "camp_1");
     }
+    door.rooms.on("accord.crm.v1.Crm/UpdateCampaign", |it: UpdateCampaignRequest| {
+        assert_eq!((it.id.as_str(), it.draft.unwrap().name.as_str()), ("camp_1", "Autumn"));
+        match it.if_version {
+            Some(2) => Err(guard::status(Code::Aborted, "version_changed", "It changed meanwhile.")),
+            _ => Ok(Campaign { version: 4, ..Campaign::default() }),
+        }
+    });
+    let mut edit = json!({
+        "name": "Autumn", "connection_id": "conn_1", "steps": [{ "subject": "A word", "text": "b" }] });
+    let saved = door.call(Method::PUT, "/api/v1/campaigns/camp_1", Some(edit.clone())).await;
+    assert_eq!(saved.json()["version"], json!(4));
+    edit["if_version"] = json!(2);
+    let refused = door.call(Method::PUT, "/api/v1/campaigns/camp_1", Some(edit)).await;
+    assert_eq!((refused.status, refused.code().as_str()), (StatusCode::CONFLICT, "version_changed"));
     door.get("/api/v1/campaigns/camp_1/preview?recipient_id=rcpt_1&limit=2").await;
     let asked: PreviewCampaignRequest = door.rooms.last().message();
     assert_eq!(

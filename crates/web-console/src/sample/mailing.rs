@@ -11,7 +11,8 @@ fn step(after_days: u32, subject: &str, text: &str) -> CampaignStep {
     CampaignStep { after_days, subject: subject.to_owned(), text: text.to_owned() }
 }
 
-/// Campaigns: a draft, one that runs, one that its mailbox paused, and one that is over.
+/// Campaigns: a draft with a time to start at, one that runs, one that its mailbox paused, one that is over, and one that
+/// starts soon.
 #[must_use]
 pub fn campaigns() -> Vec<Campaign> {
     let steps = vec![
@@ -27,7 +28,7 @@ pub fn campaigns() -> Vec<Campaign> {
     let campaign = |n, name: &str, state: &str| Campaign {
         id: id("camp", n),
         name: name.to_owned(),
-        connection_id: id("conn", 5),
+        connection_id: id("conn", 4),
         vendor: "m365".to_owned(),
         steps: steps.clone(),
         window: Some(window.clone()),
@@ -40,9 +41,12 @@ pub fn campaigns() -> Vec<Campaign> {
             .into(),
         recipient_count: 1_277,
         mails_sent: 1_237,
+        version: 3,
         ..Campaign::default()
     };
     let draft = Campaign {
+        // Nine in the morning in Berlin, five days from now.
+        starts_at: before(-4 * 86_400 - 81_000),
         started_at: None,
         mails_sent: 0,
         recipients: vec![RecipientCount { state: "scheduled".to_owned(), count: 3 }],
@@ -59,7 +63,12 @@ pub fn campaigns() -> Vec<Campaign> {
         window: None,
         ..campaign(4, "Closed on Friday", "finished")
     };
-    vec![draft, campaign(2, "Presses in autumn", "running"), paused, over]
+    let soon = Campaign {
+        state: "running".to_owned(),
+        started_at: before(600),
+        ..Campaign { id: id("camp", 5), name: "Presses in May".to_owned(), ..draft.clone() }
+    };
+    vec![draft, campaign(2, "Presses in autumn", "running"), paused, over, soon]
 }
 
 /// Recipients in every kind of state.
@@ -119,7 +128,7 @@ pub fn mailboxes() -> Vec<Mailbox> {
         per_day: 2_000,
         asked_today: 12,
     };
-    vec![mailbox(5, "active"), mailbox(6, "reauth_required")]
+    vec![mailbox(4, "active"), mailbox(6, "reauth_required")]
 }
 
 /// Who gets no mail, for each reason.

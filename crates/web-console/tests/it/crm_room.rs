@@ -85,7 +85,9 @@ fn campaign(id: &str) -> Result<wire::Campaign, Status> {
 fn drafted(asked: &wire::CampaignDraft) -> String {
     let steps = asked.steps.iter().map(|it| format!(" +{} {:?} {:?}", it.after_days, it.subject, it.text));
     let hours = asked.window.as_ref().map(|it| (it.from_minute, it.until_minute, it.weekdays_only));
-    format!("draft {}{} {hours:?}", asked.name, steps.collect::<String>())
+    let start = asked.starts_at.as_ref().map(|at| proto::from_wire_time(at).unwrap());
+    let start = start.map(|at| format!(" at {at}")).unwrap_or_default();
+    format!("draft {}{} {hours:?}{start}", asked.name, steps.collect::<String>())
 }
 
 play! {
@@ -133,7 +135,12 @@ play! {
         let next_page = if asked.page.is_empty() { "p2/=".to_owned() } else { String::new() };
         Ok(wire::ListCampaignsResponse { campaigns: sample::campaigns(), next_page })
     };
-    start_campaign(CampaignRequest) -> Campaign needs Some(RecordsWrite), |_| "start".to_owned(),
+    update_campaign(UpdateCampaignRequest) -> Campaign needs Some(RecordsWrite),
+        |asked| format!("{} over {:?}", drafted(asked.draft.as_ref().unwrap()), asked.if_version),
+        |asked| campaign(&asked.id);
+    start_campaign(StartCampaignRequest) -> Campaign needs Some(RecordsWrite),
+        |asked| format!("start {:?}", asked.if_version), |asked| campaign(&asked.id);
+    withdraw_campaign(CampaignRequest) -> Campaign needs Some(RecordsWrite), |_| "withdraw".to_owned(),
         |asked| campaign(&asked.id);
     pause_campaign(CampaignRequest) -> Campaign needs Some(RecordsWrite), |_| "pause".to_owned(),
         |asked| campaign(&asked.id);
@@ -168,6 +175,9 @@ play! {
     };
     list_mailboxes(ListMailboxesRequest) -> ListMailboxesResponse needs Some(RecordsRead), quiet,
         |_| Ok(wire::ListMailboxesResponse { mailboxes: sample::mailboxes() });
+    set_mailbox(SetMailboxRequest) -> Mailbox needs Some(RecordsWrite),
+        |asked| format!("limit {} {} {}", asked.connection_id, asked.per_minute, asked.per_day),
+        |asked| Ok(wire::Mailbox { per_minute: asked.per_minute, per_day: asked.per_day, ..Default::default() });
     list_suppressions(ListSuppressionsRequest) -> ListSuppressionsResponse needs Some(RecordsRead),
         |asked| format!("suppressions {:?}", asked.query),
         |_| Ok(wire::ListSuppressionsResponse { suppressions: sample::suppressions(), next_page: String::new() });
@@ -179,8 +189,6 @@ play! {
     }
     never {
     record_activities(RecordActivitiesRequest) -> RecordActivitiesResponse;
-    update_campaign(UpdateCampaignRequest) -> Campaign;
-    set_mailbox(SetMailboxRequest) -> Mailbox;
     opt_out(OptOutRequest) -> OptOutResponse;
     }
 }

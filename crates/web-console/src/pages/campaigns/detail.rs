@@ -6,11 +6,11 @@ use axum::{
 use model::Scope;
 use proto::crm::{
     Campaign, CampaignRequest, EnrolRecipientsRequest, ListRecipientsRequest, NewRecipient,
-    PreviewCampaignRequest, PreviewCampaignResponse, Recipient, RecipientRequest,
+    PreviewCampaignRequest, PreviewCampaignResponse, Recipient, RecipientRequest, StartCampaignRequest,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ONLY_WRITERS, PATH, count, minute, standing, state};
+use super::{ONLY_WRITERS, PATH, count, minute, standing, starts, state};
 use crate::{
     app::App,
     failure::Failure,
@@ -71,6 +71,24 @@ impl CampaignPage {
         self.it.state == "draft"
     }
 
+    /// When its first mails go out, where that is still to come.
+    fn starts(&self) -> Option<ui::Markup> {
+        starts(&self.it, &self.shell.now)
+    }
+
+    /// Whether its time to start was over before it was started.
+    fn is_late(&self) -> bool {
+        self.is_draft() && self.it.starts_at.is_some() && self.starts().is_none()
+    }
+
+    /// Whether no mail of it was asked for, so that it can be taken back.
+    fn is_untouched(&self) -> bool {
+        let before = ["scheduled", "stopped", "suppressed", "failed"];
+        !self.is_draft()
+            && self.it.mails_sent == 0
+            && self.it.recipients.iter().all(|counted| before.contains(&counted.state.as_str()))
+    }
+
     pub(crate) fn sample(shell: Shell) -> Self {
         let people = People::new(&sample::user(model::Role::Owner), &[]);
         Self {
@@ -91,6 +109,11 @@ impl CampaignPage {
     pub(crate) fn sample_empty(shell: Shell) -> Self {
         let preview = PreviewCampaignResponse::default();
         Self { preview, recipients: Vec::new(), ..Self::sample_draft(shell) }
+    }
+
+    pub(crate) fn sample_scheduled(shell: Shell) -> Self {
+        let preview = PreviewCampaignResponse { missing: Vec::new(), ..sample::campaign_preview() };
+        Self { it: sample::campaigns().remove(4), preview, next: String::new(), ..Self::sample(shell) }
     }
 
     pub(crate) fn sample_paused(shell: Shell) -> Self {
@@ -129,9 +152,12 @@ pub(crate) struct Action {
     recipient: String,
     #[serde(default)]
     recipients: String,
+    /// The version that the page showed.
+    #[serde(default)]
+    version: Option<i64>,
 }
 
-/// `POST /campaigns/{campaign}`: starts, pauses or resumes it, enrols recipients, or takes one out.
+/// `POST /campaigns/{campaign}`: starts, pauses or resumes it, takes it back, enrols recipients, or takes one out.
 pub(crate) async fn act(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -152,9 +178,15 @@ async fn done(app: &App, visitor: &Visitor, id: String, form: Action) -> Result<
     let request = CampaignRequest { id: id.clone() };
     match form.action.as_str() {
         "start" => {
-            let it = room.start_campaign(visitor.ask(request)?).await?.into_inner();
+            let request = StartCampaignRequest { id, if_version: form.version };
+            let it = room.start_campaign(visitor.ask(request)?).await.map_err(unstarted)?.into_inner();
             let people = count(&it.recipient_count, "recipient", "recipients");
-            Ok(Flash::good(format!("Started for {people}.")))
+            let done = if starts(&it, &app.now()).is_some() { "Scheduled" } else { "Started" };
+            Ok(Flash::good(format!("{done} for {people}.")))
+        }
+        "withdraw" => {
+            room.withdraw_campaign(visitor.ask(request)?).await?;
+            Ok(Flash::good("Taken back. It is a draft again: change it, then start it anew."))
         }
         "pause" => {
             room.pause_campaign(visitor.ask(request)?).await?;
@@ -187,6 +219,17 @@ async fn done(app: &App, visitor: &Visitor, id: String, form: Action) -> Result<
         }
         _ => Err(Failure::not_found()),
     }
+}
+
+/// Why a campaign was not started, in the words of the page.
+fn unstarted(status: tonic::Status) -> Failure {
+    let mut failure = Failure::from(status);
+    if failure.code == "version_changed" {
+        let text = "Somebody changed the campaign after you opened this page, so it was not started. \
+                    Look at its mails below, then start it.";
+        text.clone_into(&mut failure.message);
+    }
+    failure
 }
 
 /// Recipients as they are typed: an address on each line, or below a line that names the columns, with commas between.

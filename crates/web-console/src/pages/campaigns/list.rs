@@ -3,7 +3,7 @@ use axum::extract::{Query, State};
 use proto::crm::{Campaign, ListCampaignsRequest};
 use serde::{Deserialize, Serialize};
 
-use super::{PATH, number, state};
+use super::{PATH, number, starts, state};
 use crate::{
     app::App,
     failure::Failure,
