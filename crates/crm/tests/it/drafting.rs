@@ -31,7 +31,7 @@ async fn two_who_edit_a_draft_at_once_do_not_overwrite_each_other() {
     };
     let first = world.client().update_campaign(by("ann", edit("by ann", Some(made.version)))).await.unwrap();
     let first = first.into_inner();
-    let late = world.client().update_campaign(by("admin", edit("by bob", Some(made.version)))).await;
+    let late = world.client().update_campaign(by("bob", edit("by bob", Some(made.version)))).await;
     assert_eq!(code(late), "version_changed");
     // Nor does one start what another wrote meanwhile.
     let start = |if_version| StartCampaignRequest { id: made.id.clone(), if_version };
