@@ -103,7 +103,7 @@ async fn update(
     Path(id): Path<String>,
     Json(edit): Json<CampaignEdit>,
 ) -> Result<Json<Campaign>, ApiError> {
-    let (draft, if_version) = edit.to_wire();
+    let (draft, if_version) = edit.into_wire();
     let request = caller.asks(wire::UpdateCampaignRequest { id, draft: Some(draft), if_version })?;
     Ok(Json(rooms.crm().update_campaign(request).await?.into_inner().into()))
 }

@@ -62,7 +62,7 @@ pub(crate) struct CampaignEdit {
 }
 
 impl CampaignEdit {
-    pub(crate) fn to_wire(self) -> (wire::CampaignDraft, Option<i64>) {
+    pub(crate) fn into_wire(self) -> (wire::CampaignDraft, Option<i64>) {
         let Self { name, connection_id, steps, starts_at, window, if_version } = self;
         (CampaignDraft { name, connection_id, steps, starts_at, window }.into(), if_version)
     }
