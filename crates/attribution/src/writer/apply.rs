@@ -302,12 +302,6 @@ impl<'j> Gathering<'j> {
                     self.answers.insert(place, Answer::Corrected(true));
                 }
                 Fact::DecideClick(new) | Fact::DecideCommission(_, new) => {
-                    if let Some(click) = new.decision.verdict.click() {
-                        // Whoever has it since it was looked up is derived after this.
-                        let mut others = store::clicks::customers(&mut *tx, new.organization, click).await?;
-                        others.retain(|one| !job.customers.contains(one));
-                        store::stale::insert(tx, &others).await?;
-                    }
                     let mut new = (**new).clone();
                     new.decision.at = self.times.get(&place).copied().unwrap_or(new.decision.at);
                     decisions.push(new);
@@ -321,8 +315,21 @@ impl<'j> Gathering<'j> {
         store::stale::delete(tx, &derived).await?;
         store::facts::insert_identifies(tx, &identifies).await?;
         store::facts::insert_decisions(tx, &decisions).await?;
+        self.note_others(tx).await?;
         outbox::enqueue(tx, &self.told(&decisions)?).await?;
         Ok(events)
+    }
+
+    /// Whoever has a click since it was looked up who has it is derived after it is decided about.
+    async fn note_others(&self, tx: &mut PgConnection) -> Result<(), Error> {
+        for job in self.jobs {
+            let Fact::DecideClick(new) = &job.fact else { continue };
+            let Some(click) = new.decision.verdict.click() else { continue };
+            let mut others = store::clicks::customers(&mut *tx, new.organization, click).await?;
+            others.retain(|one| !job.customers.contains(one));
+            store::stale::insert(tx, &others).await?;
+        }
+        Ok(())
     }
 
     /// What others are told of decisions; that of the hold period is told by what it does.
