@@ -60,17 +60,17 @@ pub(crate) fn may_be_report(headers: &[Header], sender: &str) -> bool {
 fn report(mail: &Told<'_>) -> Option<bool> {
     let Told { headers, sender, body, .. } = *mail;
     let class = mail.class.unwrap_or_default().to_ascii_lowercase();
-    let (for_good, for_now) = outcomes(body);
+    let outcomes = outcomes(body);
     if class.starts_with("report.") {
-        // What was given up because it took too long may go through another time.
-        return Some(class.ends_with(".ndr") && (for_good || !for_now));
+        // What was given up because it took too long, or was refused to the sender, may go through another time.
+        return Some(class.ends_with(".ndr") && (outcomes.is_unreachable || !outcomes.may_go_through));
     }
     let is_of_machine = is_from(sender, POSTMASTER) && headers.iter().any(is_answer);
     let is_report = headers.iter().any(|header| is_report(header, "delivery-status"))
         || is_from(sender, EXCHANGE)
         || is_from(sender, DAEMON)
         || is_of_machine;
-    is_report.then_some(for_good && !for_now)
+    is_report.then_some((outcomes.is_unreachable || outcomes.failed) && !outcomes.may_go_through)
 }
 
 fn is_from(sender: &str, name: &str) -> bool {
@@ -88,26 +88,43 @@ fn is_report(header: &Header, kind: &str) -> bool {
             && value.contains(kind)
 }
 
-/// Whether a report says that something failed for good, and that something may still go through: by its fields `Action:` and
-/// its enhanced status codes (RFC 3463), `5.1.1` and `4.4.7`.
-fn outcomes(body: &str) -> (bool, bool) {
-    let (mut for_good, mut for_now) = (false, false);
+/// What a report says, by its fields `Action:` and its enhanced status codes (RFC 3463), `5.1.1` and `4.4.7`.
+#[derive(Clone, Copy, Default)]
+struct Outcomes {
+    /// There is no such address.
+    is_unreachable: bool,
+    /// Something failed.
+    failed: bool,
+    /// Something was not given up, or for a reason that is not the address.
+    may_go_through: bool,
+}
+
+fn outcomes(body: &str) -> Outcomes {
+    let mut all = Outcomes::default();
     for line in body.lines() {
         let line = line.trim().to_ascii_lowercase();
         match line.strip_prefix("action:").map(str::trim) {
-            Some("failed") => for_good = true,
-            Some("delayed" | "relayed" | "delivered" | "expanded") => for_now = true,
+            Some("failed") => all.failed = true,
+            Some("delayed" | "relayed" | "delivered" | "expanded") => all.may_go_through = true,
             _ => {}
         }
         for word in line.split(|letter: char| !letter.is_ascii_digit() && letter != '.') {
-            match class_of(word.trim_matches('.')) {
-                Some('5') => for_good = true,
-                Some('4') => for_now = true,
+            let code = word.trim_matches('.');
+            match class_of(code) {
+                Some('5') if !is_of_another(code) => all.is_unreachable = true,
+                Some('4' | '5') => all.may_go_through = true,
                 _ => {}
             }
         }
     }
-    (for_good, for_now)
+    all
+}
+
+/// Whether a permanent failure is not that of the address: of the sender (`5.1.7`, `5.1.8`, and Exchange's `5.1.90` over its
+/// limits), a mailbox that is full, what is too large, what the mail holds, and policy, which refuses whoever sends too much.
+fn is_of_another(code: &str) -> bool {
+    matches!(code, "5.1.7" | "5.1.8" | "5.1.90" | "5.2.2" | "5.2.3")
+        || ["5.3.", "5.6.", "5.7."].iter().any(|start| code.starts_with(start))
 }
 
 /// The class of an enhanced status code, of nothing else with dots.
@@ -155,7 +172,11 @@ mod tests {
         let automatic = [("Auto-Submitted", "auto-replied")];
         let lost = "Remote server returned '550 5.1.10 RESOLVER.ADR.RecipientNotFound'";
         let late = "Remote server returned '400 4.4.7 Message delayed'";
-        let rows: [(&[Named], &str, &str, &str, &str); 26] = [
+        let limit = "Action: failed\nRemote server returned '550 5.1.90 Your message can't be sent'";
+        let rows: [(&[Named], &str, &str, &str, &str); 29] = [
+            (&report, "x@mail.example", "Undeliverable: Offer", limit, "auto_reply"),
+            (&[], exchange, "Unzustellbar: Angebot", "550 5.7.708 Access denied", "auto_reply"),
+            (&[], daemon, "failure notice", "552 5.2.2 mailbox full", "auto_reply"),
             (&report, "x@mail.example", "Undeliverable: Offer", lost, "bounce"),
             (&report, "x@mail.example", "配信不能: Offer", "Action: failed", "bounce"),
             (&report, "x@mail.example", "Undeliverable: Offer", "", "auto_reply"),
@@ -204,6 +225,11 @@ mod tests {
             ("report.ipm.schedule.meeting.request.ndr", "", "bounce"),
             ("REPORT.IPM.Note.NDR", "5.4.300 expired, at last 4.4.1", "bounce"),
             ("REPORT.IPM.Note.NDR", late, "auto_reply"),
+            (
+                "REPORT.IPM.Note.NDR",
+                "Action: failed\n550 5.7.705 tenant has exceeded threshold",
+                "auto_reply",
+            ),
             ("REPORT.IPM.Note.Delayed.DR", lost, "auto_reply"),
             ("REPORT.IPM.Note.DR", "", "auto_reply"),
             ("REPORT.IPM.Note.IPNRN", "", "auto_reply"),
