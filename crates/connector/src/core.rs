@@ -250,19 +250,25 @@ impl Core {
 
     /// A part of a connection's work went well; when none fails any more, the connection is active again.
     pub(crate) async fn part_succeeded(&self, link: &Link, part: &str) -> Result<(), Failure> {
-        self.end_failures(link, |failing| failing == part).await
+        self.end_failures(link, true, |failing| failing == part).await
     }
 
     /// An object or feed is not read any more: what failed of it fails no more.
     pub(crate) async fn reading_ended(&self, link: &Link, name: &str) -> Result<(), Failure> {
-        self.end_failures(link, |part| part.split_once(' ').is_some_and(|(_, of)| of == name)).await
+        self.end_failures(link, false, |part| part.split_once(' ').is_some_and(|(_, of)| of == name)).await
     }
 
-    async fn end_failures(&self, link: &Link, ended: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    /// `works`: something of the connection went well, which also ends an error that an earlier process left.
+    async fn end_failures(
+        &self,
+        link: &Link,
+        works: bool,
+        ended: impl Fn(&str) -> bool,
+    ) -> Result<(), Failure> {
         let recovered = {
             let mut failing = link.failing.lock().unwrap_or_else(PoisonError::into_inner);
             failing.parts.retain(|part, _| !ended(part));
-            let first = !std::mem::replace(&mut failing.checked, true);
+            let first = works && !std::mem::replace(&mut failing.checked, true);
             failing.is_empty() && (first || std::mem::take(&mut failing.was_failing))
         };
         if !recovered {
