@@ -76,7 +76,8 @@ pub(crate) async fn of_pushes(State(pace): State<Arc<Pace>>, request: Request, n
         return ([(header::RETRY_AFTER, wait)], refusal).into_response();
     }
     let response = next.run(request).await;
-    if !is_known && response.status().is_success() {
+    // A handshake, which anybody can ask for, makes none known.
+    if !is_known && response.status() == StatusCode::ACCEPTED {
         pace.known.insert(watch, ()).await;
     }
     response
