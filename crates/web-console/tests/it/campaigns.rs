@@ -215,6 +215,9 @@ async fn the_limits_of_a_mailbox_are_seen_and_set_by_whoever_may_send() {
         beside(&odd.body, "per_minute-1").contains("from 1 to 1,000.") && odd.body.contains("value=\"many\"")
     );
     assert!(beside(&odd.body, "per_day-1").contains("from 1 to 100,000."), "{}", odd.body);
+    // Groups of digits are read, a fraction is not ten times as much.
+    let fraction = browser.post(path, &form("2.5", "10.0")).await;
+    assert!(beside(&fraction.body, "per_minute-1").contains("from 1 to 1,000."), "{}", fraction.body);
     assert!(browser.rooms.asked().is_empty());
     browser.rooms.refuse_field("per_day", "limit_invalid");
     let refused = browser.post(path, &form("20", "900000")).await;

@@ -118,14 +118,21 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor) -> Result<Mai
     MailboxesPage::load(&app, &visitor).await
 }
 
+/// A whole number, of which people may have grouped the digits.
+fn whole(text: &str) -> Option<u32> {
+    let mut groups = text.trim().split([',', '.', ' ', '\'']);
+    let first = groups.next()?;
+    let rest: Vec<&str> = groups.collect();
+    let is_grouped = rest.is_empty() || (1..=3).contains(&first.len());
+    let is_whole = is_grouped && rest.iter().all(|group| group.len() == 3);
+    [first, &rest.concat()].concat().parse().ok().filter(|_| is_whole)
+}
+
 /// What was typed, or what is wrong with it.
 fn read(form: &Pairs) -> Result<SetMailboxRequest, Wrong> {
     let mut wrong = Wrong::default();
     let mut limit = |name: &str, said: &str| {
-        // People group their digits.
-        let digits: String =
-            one(form, name).chars().filter(|c| !matches!(c, ',' | '.' | ' ' | '\'')).collect();
-        digits.parse().unwrap_or_else(|_| {
+        whole(&one(form, name)).unwrap_or_else(|| {
             wrong.put(name, said);
             0
         })
