@@ -8,7 +8,7 @@ use bus::{
     subject,
 };
 use jiff::Timestamp;
-use model::{Actor, Clock, MailSent, MailState, MailingChanged, kind};
+use model::{Actor, Clock, MAIL_WITHDRAWN, MailSent, MailState, MailingChanged, kind};
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
@@ -60,11 +60,13 @@ impl Hears for Answers {
         let (Some(campaign), Some(recipient)) = (campaign, recipient) else { return Ok(()) };
         let now = text::micros(self.clock.now());
         let error: String = heard.error.as_deref().unwrap_or("failed").chars().take(LONGEST_NAME).collect();
+        // It was the mailbox, and not this mail: it did not send at all, or not in time.
+        let at_fault = heard.state == MailState::Failed && (heard.retryable || error == TOO_LATE);
         let (answer, fact) = match heard.state {
             // What was handed over is sent once at most, whatever the vendor can say of it.
             MailState::Sent | MailState::Unsure => (("sent", ""), Fact::Sent(text::micros(heard.at))),
-            // It was the mailbox, and not this mail: it did not send at all, or not in time.
-            MailState::Failed if heard.retryable || error == TOO_LATE => {
+            // Of whoever is still to get it, a mail is withdrawn while the campaign is paused.
+            MailState::Failed if at_fault || error == MAIL_WITHDRAWN => {
                 (("failed", error.as_str()), Fact::Returned(now))
             }
             MailState::Failed => (("failed", error.as_str()), Fact::Failed(error.clone())),
@@ -76,7 +78,7 @@ impl Hears for Answers {
         if let Some(standing) = decide(&recipient.standing, &fact, &campaign.delays()) {
             store::recipients::update(&mut tx, recipient.id, &standing, now).await?;
         }
-        if matches!(fact, Fact::Returned(_)) {
+        if at_fault {
             pause(&mut tx, &campaign, &error, now).await?;
         }
         tx.commit().await?;

@@ -1,11 +1,12 @@
 //! What leaves this room, through the outbox, in the transaction of what it tells.
 
-use bus::{Message, subject};
+use bus::{Message, outbox, subject};
 use jiff::Timestamp;
 use model::{
     AnswerPrivately, CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, MailingChanged,
     OrganizationId, PostContent, PostMessage, RecordId, SendMail, WithdrawMail, kind,
 };
+use sqlx::PgConnection;
 
 use crate::{
     Error,
@@ -128,16 +129,19 @@ pub(crate) fn mail(
     Ok(message.with_id(mail.mail.to_string()))
 }
 
-/// A mailbox is not to send a mail any more.
-pub(crate) fn withdrawal(
+/// Mailboxes are not to send these mails any more, of which each is given with its vendor.
+pub(crate) async fn withdraw(
+    tx: &mut PgConnection,
     organization: OrganizationId,
-    vendor: &str,
-    withdrawn: &WithdrawMail,
+    mails: &[(String, WithdrawMail)],
     at: Timestamp,
-) -> Result<Message, Error> {
-    let partition = subject::partition(&withdrawn.connection);
-    let subject = subject::mail(vendor, partition, &organization);
-    Ok(Message::json(subject, kind::MAIL_WITHDRAWAL, SOURCE, organization, at, withdrawn)?)
+) -> Result<(), Error> {
+    let message = |(vendor, mail): &(String, WithdrawMail)| {
+        let subject = subject::mail(vendor, subject::partition(&mail.connection), &organization);
+        Message::json(subject, kind::MAIL_WITHDRAWAL, SOURCE, organization, at, mail)
+    };
+    let messages: Vec<Message> = mails.iter().map(message).collect::<Result<_, _>>()?;
+    Ok(outbox::enqueue(tx, &messages).await?)
 }
 
 /// Something about campaigns changed, or about who gets no mail.

@@ -23,7 +23,7 @@ use crate::{
 /// The room's Postgres schema.
 pub const SCHEMA: &str = "crm";
 
-const MIGRATIONS: [Migration; 9] = [
+const MIGRATIONS: [Migration; 10] = [
     Migration {
         version: 1,
         name: "registrations",
@@ -41,6 +41,7 @@ const MIGRATIONS: [Migration; 9] = [
         name: "campaign_version",
         sql: include_str!("../migrations/0013_campaign_version.sql"),
     },
+    Migration { version: 14, name: "asked", sql: include_str!("../migrations/0014_asked.sql") },
 ];
 
 /// Nobody who hears of a registration waits for it.

@@ -57,18 +57,11 @@ pub(crate) async fn settle(
     // No such fact asks when a next step is due.
     let Some(standing) = decide(&recipient.standing, fact, &[]) else { return Ok(()) };
     if recipient.standing.state == State::Sending {
-        withdraw(&mut *tx, recipient, now).await?;
+        // It answers what became of it.
+        let asked = store::mails::asked(&mut *tx, recipient.id).await?;
+        publisher::withdraw(&mut *tx, recipient.organization, &asked, now).await?;
     }
     store::recipients::update(tx, recipient.id, &standing, now).await
-}
-
-/// What the mailbox was asked for and has not sent is not to be sent any more; it answers what became of it.
-async fn withdraw(tx: &mut PgConnection, recipient: &Recipient, now: Timestamp) -> Result<(), Error> {
-    let mut messages = Vec::new();
-    for (vendor, mail) in store::mails::asked(&mut *tx, recipient.id).await? {
-        messages.push(publisher::withdrawal(recipient.organization, &vendor, &mail, now)?);
-    }
-    Ok(outbox::enqueue(tx, &messages).await?)
 }
 
 /// The audit hears how many they are, and not who.

@@ -192,6 +192,7 @@ impl Service {
         tell(&mut tx, asker, &campaign, ("withdrawn", 0), self.now()).await?;
         let whole = shown(&mut tx, vec![campaign]).await?.remove(0);
         tx.commit().await?;
+        self.waker.wake();
         Ok(whole)
     }
 
@@ -227,6 +228,10 @@ impl Service {
         if campaign.state != state {
             if state == "running" {
                 mailbox(&mut tx, asker.organization, campaign.connection).await?;
+            } else {
+                // What was not sent yet comes back, and is due again once the campaign is resumed.
+                let asked = store::mails::asked_of(&mut tx, campaign.id).await?;
+                publisher::withdraw(&mut tx, asker.organization, &asked, now).await?;
             }
             store::campaigns::set_state(&mut tx, campaign.id, (state, ""), None).await?;
             state.clone_into(&mut campaign.state);

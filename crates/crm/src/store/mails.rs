@@ -2,6 +2,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use model::{CampaignId, ConnectionId, MailId, OrganizationId, RecipientId, WithdrawMail};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use uuid::Uuid;
 
 use super::time;
 use crate::Error;
@@ -93,19 +94,32 @@ pub(crate) async fn asked(
     db: &mut PgConnection,
     recipient: RecipientId,
 ) -> Result<Vec<(String, WithdrawMail)>, Error> {
-    let rows: Vec<(String, uuid::Uuid, uuid::Uuid)> = sqlx::query_as(
+    let rows = sqlx::query_as(
         "SELECT campaigns.vendor, mails.connection, mails.id FROM mails
          JOIN campaigns ON campaigns.id = mails.campaign
          WHERE mails.recipient = $1 AND mails.state = 'asked'",
     )
-    .bind(recipient.uuid())
-    .fetch_all(db)
-    .await?;
-    let read = |(vendor, connection, mail)| {
-        let (connection, mail) = (ConnectionId::from_uuid(connection), MailId::from_uuid(mail));
-        (vendor, WithdrawMail { connection, mail })
-    };
-    Ok(rows.into_iter().map(read).collect())
+    .bind(recipient.uuid());
+    Ok(rows.fetch_all(db).await?.into_iter().map(withdrawal).collect())
+}
+
+/// The same of all recipients of a campaign.
+pub(crate) async fn asked_of(
+    db: &mut PgConnection,
+    campaign: CampaignId,
+) -> Result<Vec<(String, WithdrawMail)>, Error> {
+    let rows = sqlx::query_as(
+        "SELECT campaigns.vendor, mails.connection, mails.id FROM mails
+         JOIN campaigns ON campaigns.id = mails.campaign
+         WHERE mails.campaign = $1 AND mails.state = 'asked'",
+    )
+    .bind(campaign.uuid());
+    Ok(rows.fetch_all(db).await?.into_iter().map(withdrawal).collect())
+}
+
+fn withdrawal((vendor, connection, mail): (String, Uuid, Uuid)) -> (String, WithdrawMail) {
+    let (connection, mail) = (ConnectionId::from_uuid(connection), MailId::from_uuid(mail));
+    (vendor, WithdrawMail { connection, mail })
 }
 
 /// The one whose link somebody has.
@@ -145,7 +159,7 @@ pub(crate) async fn external_ids(
     db: &mut PgConnection,
     recipients: &[RecipientId],
 ) -> Result<Vec<(RecipientId, usize, String)>, Error> {
-    let rows: Vec<(uuid::Uuid, i16, String)> = sqlx::query_as(
+    let rows: Vec<(Uuid, i16, String)> = sqlx::query_as(
         "SELECT recipient, step, external_id FROM mails
          WHERE recipient = ANY($1) AND state = 'sent' AND external_id IS NOT NULL",
     )

@@ -87,7 +87,7 @@ pub(crate) async fn page(
 ) -> Result<Vec<Suppression>, Error> {
     let rows = sqlx::query(
         "SELECT * FROM suppressions
-         WHERE organization = $1 AND (at < $2 OR at = $2 AND number > $3) AND position($4 IN address) > 0
+         WHERE organization = $1 AND at <= $2 AND (at < $2 OR number > $3) AND position($4 IN address) > 0
          ORDER BY at DESC, number LIMIT $5",
     )
     .bind(organization.uuid())

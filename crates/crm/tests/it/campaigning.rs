@@ -379,6 +379,30 @@ async fn a_mail_that_waits_at_a_mailbox_is_withdrawn_from_whoever_wants_none_any
 }
 
 #[tokio::test]
+async fn a_mail_that_waits_at_a_mailbox_comes_back_when_its_campaign_is_paused_and_goes_out_later() {
+    let world = world().await;
+    let mut post = world.mailbox().await;
+    let campaign = world.started(HELLO, &["ann@one.example", "bob@two.example"]).await;
+    post.mails(2).await;
+    let request = || CampaignRequest { id: campaign.id.clone() };
+    world.client().pause_campaign(by("ann", request())).await.unwrap();
+    assert_eq!(post.withdrawn(2).await, [post.mails[0].mail, post.mails[1].mail].into());
+    // One had left.
+    post.sent(0).await;
+    post.failed(1, model::MAIL_WITHDRAWN, false).await;
+    let (gone, back) = (post.mails[0].to.address.clone(), post.mails[1].to.address.clone());
+    world.becomes(&campaign.id, &gone, "finished").await;
+    world.becomes(&campaign.id, &back, "scheduled").await;
+    let paused = world.client().get_campaign(by("viewer", request())).await.unwrap().into_inner();
+    assert_eq!((paused.state.as_str(), paused.pause_reason.as_str()), ("paused", ""));
+    world.client().resume_campaign(by("ann", request())).await.unwrap();
+    assert_eq!(post.mails(3).await[2].to.address, back);
+    post.sent(2).await;
+    world.becomes(&campaign.id, &back, "finished").await;
+    post.no_more_than(3).await;
+}
+
+#[tokio::test]
 async fn a_paused_campaign_and_a_mailbox_that_is_not_connected_send_nothing() {
     let world = world().await;
     let mut post = world.mailbox().await;
