@@ -20,7 +20,7 @@ async fn registrations_expire_when_their_time_is_over_and_then_the_company_is_fr
     let approved = world.submit("first", deal(1, "Ten presses")).await.unwrap();
     let approved = world.approve("ann", &approved.id).await.unwrap();
     let open = world.submit("second", deal(2, "Ten presses")).await.unwrap();
-    assert_eq!(open.conflicts[0].status, "approved");
+    assert_eq!(world.get("ann", &open.id).await.unwrap().conflicts[0].status, "approved");
     let becomes = async |id: &str, status: &str| {
         eventually(SOON, "the job to look", || async {
             let seen = world.get("ann", id).await.unwrap();
