@@ -221,6 +221,13 @@ impl Walk {
 
     async fn a_test_event_is_seen_in_the_review_queue_and_the_ledger_and_is_voided(&self) {
         let chrome = &self.chrome;
+        // Also where nobody is believed without a signature.
+        self.open("/settings/guards").await;
+        chrome.click("#rotate-secret").await;
+        chrome.wait_for_text("main", "Copy it now").await;
+        chrome.click("#signed-required").await;
+        chrome.click("#save-guards").await;
+        chrome.wait_for_text("main", "It holds for what comes from now on").await;
         self.open("/settings/crm").await;
         chrome.click("#send-test").await;
         chrome.wait_for_text("#tested", "Attributed").await;

@@ -86,6 +86,23 @@ impl Service {
         })
     }
 
+    pub(super) async fn sign_user(
+        &self,
+        asker: &Asker,
+        request: wire::SignUserRequest,
+    ) -> Result<wire::SignUserResponse, Error> {
+        let user_id = text::required("user_id", &request.user_id, text::LONGEST)?;
+        let organization = asker.organization;
+        let stored = find(&self.pool, organization).await?;
+        let signing = stored.filter(|stored| stored.guards.signing != Signing::Off);
+        let Some(sealed) = signing.and_then(|stored| stored.secret) else {
+            return Ok(wire::SignUserResponse::default());
+        };
+        let opened = self.vault.open(&scope(&organization.to_string()), &Sealed::from_bytes(sealed));
+        let signature = keyed(&opened.map_err(sealing)?, &user_id).map(|mac| mac.finalize().into_bytes());
+        Ok(wire::SignUserResponse { signature: text::hex(&signature.unwrap_or_default()) })
+    }
+
     /// Whether the merchant signed the user id; refuses what may not be believed.
     pub(super) async fn is_signed(
         &self,
@@ -145,9 +162,14 @@ fn scope(organization: &str) -> Scope<'_> {
 
 /// Whether this is HMAC-SHA256 of the user id by the secret, in hexadecimal digits.
 fn is_signature(secret: &SecretString, user_id: &str, signature: &str) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else { return false };
+    let bytes = text::from_hex(signature);
+    keyed(secret, user_id).zip(bytes).is_some_and(|(mac, bytes)| mac.verify_slice(&bytes).is_ok())
+}
+
+fn keyed(secret: &SecretString, user_id: &str) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).ok()?;
     mac.update(user_id.as_bytes());
-    text::from_hex(signature).is_some_and(|bytes| mac.verify_slice(&bytes).is_ok())
+    Some(mac)
 }
 
 fn from_wire(guards: &wire::Guards) -> Result<Guards, Refusal> {

@@ -205,6 +205,7 @@ serve! {
     get_guards(GetGuardsRequest) -> Guards needs PartnersRead;
     set_guards(Guards) -> Guards needs ProgramsWrite;
     rotate_identify_secret(RotateIdentifySecretRequest) -> RotateIdentifySecretResponse needs ProgramsWrite;
+    sign_user(SignUserRequest) -> SignUserResponse needs ProgramsWrite;
     list_reviews(ListReviewsRequest) -> ListReviewsResponse needs CommissionsRead;
     decide_reviews(DecideReviewsRequest) -> DecideCommissionsResponse needs CommissionsWrite;
     create_webhook(CreateWebhookRequest) -> CreateWebhookResponse needs ProgramsWrite;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use proto::attribution::{Guards, NewEvent, RotateIdentifySecretRequest};
+use proto::attribution::{Guards, NewEvent, RotateIdentifySecretRequest, SignUserRequest};
 use sha2::Sha256;
 use testkit::eventually;
 
@@ -49,6 +49,11 @@ async fn a_signed_identify_of_a_known_customer_is_believed_and_a_wrong_signature
     world.set_guards(Guards { signed_identify: "required".to_owned(), ..world.guards().await }).await;
     let refused = world.identify_signed(&click, "newer@customer.example", "").await;
     assert_eq!(refused.unwrap_err(), "signature_required");
+    // Whoever sets it may have one signed, to try it out.
+    let asked = by_all(SignUserRequest { user_id: "try@customer.example".to_owned() });
+    let signed = world.client().sign_user(asked).await.unwrap().into_inner().signature;
+    assert_eq!(signed, signature(&first, "try@customer.example"));
+    assert!(world.identify_signed(&click, "try@customer.example", &signed).await.is_ok());
     // A new secret; the one before is good for a day.
     let second = secret(&world).await;
     for (secret, user) in [(&first, "a@customer.example"), (&second, "b@customer.example")] {

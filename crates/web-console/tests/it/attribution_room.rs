@@ -166,6 +166,8 @@ play! {
     rotate_identify_secret(RotateIdentifySecretRequest) -> RotateIdentifySecretResponse needs Some(ProgramsWrite),
         |_| "rotate identify".to_owned(),
         |_| Ok(wire::RotateIdentifySecretResponse { secret: "is_fresh".into(), guards: Some(sample::guards()) });
+    sign_user(SignUserRequest) -> SignUserResponse needs Some(ProgramsWrite),
+        |asked| format!("sign {}", asked.user_id), |_| Ok(wire::SignUserResponse { signature: "5160".into() });
     create_webhook(CreateWebhookRequest) -> CreateWebhookResponse needs Some(ProgramsWrite),
         |asked| format!("webhook {} {:?}", asked.url, asked.events),
         |_| Ok(wire::CreateWebhookResponse { endpoint: Some(sample::webhooks().remove(0)), secret: "whsec_fresh".into() });

@@ -2,9 +2,9 @@
 
 use futures::future::try_join_all;
 use proto::attribution::{
-    DecideCommissionsRequest, FollowLinkRequest, IdentifyRequest, ListLinksRequest, ListPartnersRequest,
-    ListReviewsRequest, NewEvent, Partner, RecordEventsRequest, RecordedEvent, ReviewItem,
-    event_answer::Answer,
+    DecideCommissionsRequest, FollowLinkRequest, GetGuardsRequest, IdentifyRequest, ListLinksRequest,
+    ListPartnersRequest, ListReviewsRequest, NewEvent, Partner, RecordEventsRequest, RecordedEvent,
+    ReviewItem, SignUserRequest, event_answer::Answer,
 };
 use serde::Deserialize;
 
@@ -80,7 +80,7 @@ pub(super) async fn send(app: &App, visitor: &Visitor, wish: Wish) -> Result<Str
             click_id: click.clone(),
             user_id: user.clone(),
             organization_id: visitor.organization_id().to_owned(),
-            signature: String::new(),
+            signature: signature(app, visitor, &user).await?,
         };
         room.identify(visitor.ask(request)?).await?;
         (click, user)
@@ -108,6 +108,17 @@ pub(super) async fn send(app: &App, visitor: &Visitor, wish: Wish) -> Result<Str
             "The attribution service did not say what became of the event.",
         )),
     }
+}
+
+/// What the merchant would sign the user id with; empty where it need not.
+async fn signature(app: &App, visitor: &Visitor, user: &str) -> Result<String, Failure> {
+    let mut room = app.rooms().attribution();
+    let guards = room.get_guards(visitor.ask(GetGuardsRequest {})?).await?.into_inner();
+    if guards.signed_identify != "required" {
+        return Ok(String::new());
+    }
+    let request = visitor.ask(SignUserRequest { user_id: user.to_owned() })?;
+    Ok(room.sign_user(request).await?.into_inner().signature)
 }
 
 /// Holds what a test earned: it waits in the review queue for whoever looks, and is not approved by itself.
