@@ -401,9 +401,16 @@ mod tests {
         }
 
         #[test]
-        fn no_tag_is_left(words in "[a-z &;]{0,12}", name in "[a-z]{1,8}", more in "[ a-z=\"]{0,12}") {
+        fn no_tag_is_left_and_as_many_of_its_letters_as_were_spelled(
+            words in "([a-z &;]|&lt;?|&#60;|&amp;lt;){0,8}",
+            name in "[a-z]{1,8}|script|style|title",
+            more in "( [a-z]{1,4}(=\"[ a-z=<>']{0,6}\")?){0,3}",
+        ) {
+            let spelled = text_of(&words, usize::MAX).matches('<').count();
+            // Of the three, nobody sees the one inside of such a tag.
+            let seen = if UNSEEN.contains(&name.as_str()) { 2 } else { 3 };
             let text = text_of(&format!("{words}<{name}{more}>{words}</{name}>{words}"), usize::MAX);
-            prop_assert!(!text.contains('<'), "{text}");
+            prop_assert_eq!(text.matches('<').count(), seen * spelled, "{}", text);
         }
     }
 }
