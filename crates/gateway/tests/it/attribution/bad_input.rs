@@ -215,48 +215,78 @@ async fn a_wrong_method_or_path_is_answered_in_the_same_shape() {
     }
 }
 
+/// Each operation of this API as it is described, and what is no address of it.
+fn addresses() -> Vec<(Method, String)> {
+    let description = serde_json::to_value(gateway::openapi()).unwrap();
+    let mut addresses = vec![(Method::GET, "/{anything}".to_owned())];
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["tags"][0] == "attribution" {
+                addresses.push((Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), path.clone()));
+            }
+        }
+    }
+    assert!(addresses.len() > 80, "{} addresses are all that is described", addresses.len());
+    addresses
+}
+
+/// The fields of the bodies, as they are described.
+fn fields() -> Vec<String> {
+    let description = serde_json::to_value(gateway::openapi()).unwrap();
+    let named = description["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values());
+    let own = named.filter(|operation| operation["tags"][0] == "attribution");
+    let mut fields = std::collections::BTreeSet::new();
+    for operation in own {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let schema = match schema["$ref"].as_str() {
+            Some(named) => &description["components"]["schemas"][named.rsplit('/').next().unwrap()],
+            None => schema,
+        };
+        fields.extend(schema["properties"].as_object().into_iter().flat_map(|fields| fields.keys().cloned()));
+    }
+    assert!(fields.len() > 40 && fields.contains("userId") && fields.contains("mapping"), "{fields:?}");
+    fields.into_iter().collect()
+}
+
+/// A path with these in its places.
+fn filled(path: &str, parts: &[String]) -> String {
+    let mut path = path.to_owned();
+    for part in parts {
+        let Some((before, rest)) = path.split_once('{') else { break };
+        path = format!("{before}{part}{}", rest.split_once('}').map_or("", |(_, rest)| rest));
+    }
+    path
+}
+
 #[test]
 fn no_request_whatever_makes_a_server_error() {
-    use proptest::{prelude::*, sample::select};
-    const PATHS: [&str; 22] = [
-        "attribution/events",
-        "attribution/events/batch",
-        "attribution/identify",
-        "attribution/corrections",
-        "attributions",
-        "clicks",
-        "clicks/~/flag",
-        "commissions",
-        "commissions/~",
-        "commissions/~/approve",
-        "partners",
-        "partners/~",
-        "partners/~/links",
-        "partners/~/timeseries",
-        "programs",
-        "programs/~",
-        "campaigns",
-        "payouts/run",
-        "api-keys",
-        "api-keys/~",
-        "r/~",
-        "~",
-    ];
+    use proptest::{collection::vec, prelude::*, sample::select};
+    let paths = addresses();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let door = runtime.block_on(house());
     answers(&door);
     let segment = || prop_oneof!["[a-z_0-9]{1,12}", "(%[0-9a-f]{2}){1,6}", "[!-~&&[^/?#%]]{1,10}"];
-    let base = select(vec!["", "/api", "/t/northwind", "/api/t/northwind", "/t/~", "/api/t/%2e"]);
+    let base = select(vec!["", "/api", "/t/northwind", "/api/t/northwind", "/t/{slug}", "/api/t/%2e"]);
     let value = "(null|true|[0-9e.-]{1,9}|\"[ -~&&[^\"\\\\]]{0,9}\"|\\{\"[a-z]\":[0-9.]{1,30}\\}|\\[\\]|\\[\\{\"userId\":\"u\",\"type\":\"t\"\\}\\])";
-    let field = "(userId|type|value|currency|metadata|ts|events|cref|id|linkKey|landingUrl|name|commissionRule|destinationUrl|ids|scopes|email)";
+    let field = fields().join("|");
+    let field = format!("({field})");
     let json = format!("\\{{(\"{field}\":{value},){{0,5}}\"{field}\":{value}\\}}");
     let json = proptest::string::string_regex(&json).unwrap();
-    let body = prop_oneof![json.prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..200)];
-    let query = prop_oneof![Just(String::new()), "\\?(limit|since|status|cursor|to|x)=[!-~&&[^#]]{0,12}"];
-    let method = select(vec![Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS]);
-    let request = (method, base, select(PATHS.to_vec()), segment(), query, body);
-    proptest!(ProptestConfig::with_cases(3_000), |((method, base, path, part, query, body) in request)| {
-        let uri = format!("{base}/{path}{query}").replace('~', &part);
+    let body = prop_oneof![json.prop_map(String::into_bytes), vec(any::<u8>(), 0..200)];
+    let query = prop_oneof![
+        Just(String::new()),
+        "\\?(limit|since|until|status|cursor|hard|event|offset|includeLinks|scope|partnerId|reason|state|x)=[!-~&&[^#]]{0,12}"
+    ];
+    let other =
+        select(vec![Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE, Method::OPTIONS]);
+    let request = (other, any::<bool>(), base, select(paths), vec(segment(), 3), query, body);
+    proptest!(ProptestConfig::with_cases(8_000), |((other, is_own, base, (own, path), parts, query, body) in request)| {
+        let method = if is_own { own } else { other };
+        let uri = filled(&format!("{base}{path}"), &parts) + &query;
         let request = Request::builder().method(&method).uri(&uri).header("authorization", "Bearer ak_test");
         if let Ok(request) = request.body(Body::from(body)) {
             let answer = runtime.block_on(door.send(request));
@@ -272,17 +302,20 @@ fn no_request_whatever_makes_a_server_error() {
 /// Rooms that do whatever they are asked for.
 fn answers(door: &crate::client::Door) {
     use proto::attribution::{
-        CommissionAnswer, DecideCommissionsRequest, DecideCommissionsResponse, FollowLinkRequest,
-        FollowLinkResponse, commission_answer::Answer,
+        CommissionAnswer, DecideCommissionsRequest, DecideCommissionsResponse, DecideReviewsRequest,
+        FollowLinkRequest, FollowLinkResponse, commission_answer::Answer,
     };
+    let decided = |ids: &[String]| {
+        let answer = |_: &String| CommissionAnswer { answer: Some(Answer::Commission(Default::default())) };
+        Ok(DecideCommissionsResponse { answers: ids.iter().map(answer).collect() })
+    };
+    door.rooms.on("accord.attribution.v1.Attribution/DecideReviews", move |request: DecideReviewsRequest| {
+        decided(&request.commission_ids)
+    });
     for method in ["ApproveCommissions", "ReverseCommissions", "HoldCommissions", "ReleaseCommissions"] {
         door.rooms.on(
             &format!("accord.attribution.v1.Attribution/{method}"),
-            |request: DecideCommissionsRequest| {
-                let answer =
-                    |_: &String| CommissionAnswer { answer: Some(Answer::Commission(Default::default())) };
-                Ok(DecideCommissionsResponse { answers: request.commission_ids.iter().map(answer).collect() })
-            },
+            move |request: DecideCommissionsRequest| decided(&request.commission_ids),
         );
     }
     door.rooms.on("accord.attribution.v1.Attribution/FollowLink", |_: FollowLinkRequest| {
