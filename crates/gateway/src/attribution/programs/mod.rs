@@ -67,6 +67,9 @@ struct ProgramBody {
     share_on_network: Option<bool>,
     marketplace_description: Option<String>,
     categories: Option<Vec<String>>,
+    /// Checked, and without effect: no program is kept from a partner here. A partner takes part by a link, which only a key with the
+    /// scope `partners:write` makes.
+    grant_to_all_partners: Option<bool>,
 }
 
 /// A program.
@@ -163,6 +166,7 @@ fn wanted(mut fields: Fields<'_>, required: &[&'static str]) -> Result<Wanted, F
     fields.boolean("shareOnNetwork");
     fields.text("marketplaceDescription", Length::between(0, 4_000));
     fields.list("categories");
+    fields.boolean("grantToAllPartners");
     for name in KEPT {
         let value = fields.raw(name).and_then(|raw| serde_json::from_str(raw.get()).ok());
         let value = value.or_else(|| fields.is_null(name).then_some(Value::Null));
