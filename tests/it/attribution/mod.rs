@@ -1,6 +1,7 @@
 //! From a click to a payout over the public API, as its callers use it.
 
 mod browser;
+mod corners;
 mod crash;
 mod guards;
 mod native;

@@ -135,6 +135,18 @@ impl Shop {
         Some((status, answer.json().await.ok()?))
     }
 
+    /// A body with these headers and without a key, to where a CRM was told to send it.
+    pub(super) async fn send(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+        let mut request = self.http.post(format!("{}{path}", self.address())).body(body.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer =
+            request.header("content-type", "application/json").send().await.expect("the API answers");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("it is JSON"))
+    }
+
     /// A call with a header by which a repeat is recognized, where it is not empty; none where nobody answers to the end.
     pub(super) async fn try_keyed(
         &self,
