@@ -8,6 +8,7 @@ mod native;
 mod node;
 mod outbound;
 mod shop;
+mod steps;
 mod twins;
 
 use std::time::Duration;
