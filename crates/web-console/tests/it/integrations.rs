@@ -16,6 +16,10 @@ async fn there_is_a_card_for_each_of_the_five_tools() {
     for shown in ["Active", "48120037", "Integration Health", "Audit log"] {
         assert!(page.body.contains(shown), "{shown} is not shown");
     }
+    // What the edition there does not have is said where one looks first.
+    let (_, card) = page.body.split_once("id=\"card-hubspot\"").unwrap();
+    let card = card.split_once("</li>").unwrap().0;
+    assert!(card.contains("This portal has no custom objects"), "{card}");
 }
 
 #[tokio::test]
