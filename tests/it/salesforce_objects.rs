@@ -1,6 +1,6 @@
 //! Salesforce's four objects: a record of each comes here, is edited on both sides, and leaves; nothing comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::eventually;
@@ -153,6 +153,7 @@ async fn each_object_of_salesforce_crosses_both_ways_and_comes_back_from_neither
     // What was made may still be on its way to HubSpot and back.
     let writes = rest(&house).await;
     edits_there_are_pushed(&house, &known).await;
+    an_edit_there_is_here_within_two_seconds(&house, &known[0]).await;
     edits_here_name_nothing_but_what_changed(&house, &connection, &known).await;
     let edited = rest(&house).await;
     assert_eq!(edited - writes, 4, "one for each edit here: none goes back, none comes back");
@@ -180,6 +181,22 @@ async fn edits_there_are_pushed(house: &House, known: &[Known<'_>]) {
         it.wait_until_here(house, ours, value).await;
     }
     assert_eq!(asked(house).await, asked_before, "it was pushed, and not asked for");
+}
+
+// R24, D13
+/// How long an edit there takes until the record here has it: the median of several.
+async fn an_edit_there_is_here_within_two_seconds(house: &House, account: &Known<'_>) {
+    let mut lags = Vec::new();
+    for number in 0..7 {
+        let phone = json!(format!("+47 22 00 01 {number:02}"));
+        let edit = json!({ "object": "Account", "id": account.there, "fields": { "Phone": phone } });
+        let began = Instant::now();
+        house.salesforce().control("POST", "edit", edit).await;
+        account.wait_until_here(house, "phone", &phone).await;
+        lags.push(began.elapsed());
+    }
+    lags.sort_unstable();
+    assert!(lags[lags.len() / 2] < Duration::from_secs(2), "{lags:?}");
 }
 
 /// The vendor fields of a mapping.
