@@ -62,6 +62,7 @@ pub struct Salesforce {
     capabilities: Capabilities,
     api_url: Url,
     lacking: Arc<Lacking>,
+    schemas: Arc<events::Schemas>,
 }
 
 impl Salesforce {
@@ -71,7 +72,13 @@ impl Salesforce {
     /// The configuration's addresses cannot be used.
     pub fn try_new(config: Config) -> Result<Self, Error> {
         let api_url = login::login_url(config.login_url.as_ref(), "")?;
-        Ok(Self { config, capabilities: CAPABILITIES, api_url, lacking: Arc::default() })
+        Ok(Self {
+            config,
+            capabilities: CAPABILITIES,
+            api_url,
+            lacking: Arc::default(),
+            schemas: Arc::default(),
+        })
     }
 
     /// The same without rate limits: for a sandbox that enforces none.
@@ -216,7 +223,7 @@ impl Connector for Salesforce {
         session: &Session,
         subscription: &Subscription<'_>,
     ) -> Result<Box<dyn ChangeStream>, Error> {
-        events::subscribe(&self.config, session, subscription).await
+        events::subscribe(&self.config, &self.schemas, session, subscription).await
     }
 
     async fn prepare_external_id(&self, session: &Session, object: &str) -> Result<(), Error> {

@@ -5,6 +5,8 @@ mod bitmap;
 mod event;
 mod failure;
 mod pubsub;
+mod schemas;
 mod stream;
 
+pub(crate) use self::schemas::Schemas;
 pub(crate) use self::stream::{subscribe, topic};

@@ -37,11 +37,18 @@ const LONGEST_ANSWER: usize = 101 * 1024 * 1024;
 
 /// The Pub/Sub API on behalf of one connection. Every call says who makes it by the newest token, and by the address that
 /// came with it: both may have been renewed since the last call, here or elsewhere.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PubSub {
     client: PubSubClient<Channel>,
     session: Session,
     object: String,
+}
+
+/// A subscription: how more is asked for, and what comes.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) more: mpsc::UnboundedSender<FetchRequest>,
+    pub(super) incoming: Streaming<FetchResponse>,
 }
 
 impl PubSub {
@@ -94,11 +101,7 @@ impl PubSub {
     }
 
     /// Opens a topic's stream behind a position, or for what comes from now on.
-    pub(super) async fn subscribe(
-        &mut self,
-        topic: &str,
-        behind: Option<Vec<u8>>,
-    ) -> Result<(mpsc::UnboundedSender<FetchRequest>, Streaming<FetchResponse>), Error> {
+    pub(super) async fn subscribe(&mut self, topic: &str, behind: Option<Vec<u8>>) -> Result<Flow, Error> {
         let preset = if behind.is_some() { ReplayPreset::Custom } else { ReplayPreset::Latest };
         let first = FetchRequest {
             topic_name: topic.to_owned(),
@@ -110,7 +113,8 @@ impl PubSub {
         more.send(first).map_err(|_| unavailable())?;
         let request = self.request(UnboundedReceiverStream::new(requests)).await?;
         let answer = self.client.subscribe(request).await;
-        Ok((more, answer.map_err(|status| of_status(&status, &self.object))?.into_inner()))
+        let incoming = answer.map_err(|status| of_status(&status, &self.object))?.into_inner();
+        Ok(Flow { more, incoming })
     }
 }
 

@@ -9,22 +9,20 @@ use std::{
 use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use connector::{Batch, Change, ChangeStream, Error, ErrorKind, Session, Subscription, Untold};
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use model::{ChangeKind, ObjectSchema};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout, timeout_at},
-};
-use tonic::Streaming;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     avro::Schema,
     event::{Event, Plan, Said},
     failure::{not_selected, of_status, silent, unavailable},
     pubsub::{
-        MOST_REQUESTED, PubSub,
+        Flow, MOST_REQUESTED, PubSub,
         wire::{ConsumerEvent, FetchRequest, FetchResponse},
     },
+    schemas::Schemas,
 };
 use crate::{client::Client, config::Config, deleted, objects::MERGED};
 
@@ -32,12 +30,15 @@ use crate::{client::Client, config::Config, deleted, objects::MERGED};
 const LONGEST_TRANSACTION: SignedDuration = SignedDuration::from_mins(15);
 /// Events are kept for 72 hours: what a stream left out is not older.
 const RETENTION: SignedDuration = SignedDuration::from_hours(73);
+/// How long an opening is waited for before the stream is handed out, whose first sign of life may be its answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// More events are asked for when no more than these are still to come.
 const FEW: i32 = MOST_REQUESTED / 2;
 
 /// Opens the stream of an object's changes.
 pub(crate) async fn subscribe(
     config: &Config,
+    schemas: &Arc<Schemas>,
     session: &Session,
     subscription: &Subscription<'_>,
 ) -> Result<Box<dyn ChangeStream>, Error> {
@@ -60,21 +61,25 @@ pub(crate) async fn subscribe(
     if !may_subscribe {
         return Err(not_selected(object));
     }
-    // The answer may begin with the first sign of life only.
-    let opened = timeout(config.longest_silence, pubsub.subscribe(&topic, behind)).await;
-    let (more, incoming) = opened.map_err(|_| silent())??;
+    let heard = Instant::now();
+    let mut opener = pubsub.clone();
+    let mut opening: BoxFuture<'static, _> = Box::pin(async move { opener.subscribe(&topic, behind).await });
+    let flow = match timeout(FIRST_ANSWER.min(config.longest_silence), &mut opening).await {
+        Ok(opened) => Subscribed::Open(opened?),
+        Err(_) => Subscribed::Opening(opening),
+    };
     Ok(Box::new(Events {
         pubsub,
         session: session.clone(),
         object: subscription.schema.clone(),
         wanted: subscription.fields.to_vec(),
         plans: HashMap::new(),
-        more,
-        incoming,
+        schemas: schemas.clone(),
+        flow,
         requested: MOST_REQUESTED,
         received: None,
         read: None,
-        heard: Instant::now(),
+        heard,
         longest_silence: config.longest_silence,
         committed: None,
     }))
@@ -88,6 +93,13 @@ pub(crate) fn topic(object: &str) -> String {
     }
 }
 
+/// A subscription whose answer is waited for, or has come. The answer may begin with the first sign of life only, so that one
+/// that nobody answers looks like one of an object that nobody changes.
+enum Subscribed {
+    Opening(BoxFuture<'static, Result<Flow, Error>>),
+    Open(Flow),
+}
+
 /// An open stream. What was received and is not handed out yet is kept, so that [`ChangeStream::next`] may be dropped.
 struct Events {
     pubsub: PubSub,
@@ -96,8 +108,8 @@ struct Events {
     wanted: Vec<String>,
     /// How to read events by the ids of their schemas, which never change; none for a schema that cannot be had.
     plans: HashMap<String, Option<Arc<Plan>>>,
-    more: mpsc::UnboundedSender<FetchRequest>,
-    incoming: Streaming<FetchResponse>,
+    schemas: Arc<Schemas>,
+    flow: Subscribed,
     /// Events that were asked for and are still to come.
     requested: i32,
     received: Option<FetchResponse>,
@@ -118,7 +130,7 @@ impl ChangeStream for Events {
             self.learn_schemas().await?;
             self.read = self.received.take().map(|response| self.batch(&response));
         }
-        let merged = self.merged().await?;
+        let merged = merged(&self.session, &self.object.name, self.read.as_ref()).await?;
         let mut batch = self.read.take().unwrap_or_default();
         // The winner is told before its losers are gone.
         batch.changes.splice(0..0, merged);
@@ -128,7 +140,16 @@ impl ChangeStream for Events {
 
 impl Events {
     async fn receive(&mut self) -> Result<FetchResponse, Error> {
-        let received = timeout_at(self.heard + self.longest_silence, self.incoming.message()).await;
+        let dead_at = self.heard + self.longest_silence;
+        let flow = match &mut self.flow {
+            Subscribed::Open(flow) => flow,
+            Subscribed::Opening(opening) => {
+                let opened = timeout_at(dead_at, opening).await.map_err(|_| silent())??;
+                self.flow = Subscribed::Open(opened);
+                return Box::pin(self.receive()).await;
+            }
+        };
+        let received = timeout_at(dead_at, flow.incoming.message()).await;
         let received = received.map_err(|_| silent())?;
         let received = received.map_err(|status| of_status(&status, &self.object.name))?;
         let response = received.ok_or_else(unavailable)?;
@@ -138,7 +159,7 @@ impl Events {
         if self.requested <= FEW {
             let num_requested = MOST_REQUESTED - self.requested;
             // A stream that is closed says so when it is read.
-            if self.more.send(FetchRequest { num_requested, ..FetchRequest::default() }).is_ok() {
+            if flow.more.send(FetchRequest { num_requested, ..FetchRequest::default() }).is_ok() {
                 self.requested = MOST_REQUESTED;
             }
         }
@@ -154,7 +175,7 @@ impl Events {
         unknown.sort_unstable();
         unknown.dedup();
         for id in unknown {
-            let plan = match self.pubsub.schema(&id).await {
+            let plan = match self.schema(&id).await {
                 Ok(json) => {
                     Schema::parse(&json).and_then(|schema| Plan::new(schema, &self.object, &self.wanted)).ok()
                 }
@@ -166,6 +187,16 @@ impl Events {
             self.plans.insert(id, plan.map(Arc::new));
         }
         Ok(())
+    }
+
+    /// A schema, which never changes: it is asked for once.
+    async fn schema(&mut self, id: &str) -> Result<Arc<str>, Error> {
+        let organization = self.session.account_id();
+        if let Some(known) = self.schemas.known(organization, id) {
+            return Ok(known);
+        }
+        let json = self.pubsub.schema(id).await?;
+        Ok(self.schemas.learn(self.session.account_id(), id, &json))
     }
 
     fn batch(&mut self, response: &FetchResponse) -> Batch {
@@ -192,16 +223,16 @@ impl Events {
         let event = received.event.as_ref()?;
         self.plans.get(&event.schema_id)?.as_ref()?.read(&event.payload).ok()
     }
+}
 
-    /// Records that won a merge with one of the batch's deleted ones, which events do not tell.
-    async fn merged(&self) -> Result<Vec<Change>, Error> {
-        let Some(batch) = self.read.as_ref().filter(|_| MERGED.contains(&self.object.name.as_str())) else {
-            return Ok(Vec::new());
-        };
-        let gone: Vec<&Change> =
-            batch.changes.iter().filter(|change| change.kind == ChangeKind::Deleted).collect();
-        deleted::winners(Client(&self.session), &self.object.name, &gone).await
-    }
+/// Records that won a merge with one of the batch's deleted ones, which events do not tell.
+async fn merged(session: &Session, object: &str, read: Option<&Batch>) -> Result<Vec<Change>, Error> {
+    let Some(batch) = read.filter(|_| MERGED.contains(&object)) else {
+        return Ok(Vec::new());
+    };
+    let gone: Vec<&Change> =
+        batch.changes.iter().filter(|change| change.kind == ChangeKind::Deleted).collect();
+    deleted::winners(Client(session), object, &gone).await
 }
 
 fn add(batch: &mut Batch, event: Event) {

@@ -333,9 +333,101 @@ async fn a_stream_that_falls_silent_is_dead_and_so_is_one_that_never_says_anythi
     org.sandbox.add_stream_fault(fault);
     let names = fields(&["Name"]);
     let opening = tokio::time::timeout(10 * silence, org.subscribe(&schema, &names, None)).await;
-    let refused = opening.expect("it waits for good").err().expect("nobody answered");
-    assert!(refused.kind == ErrorKind::Unavailable && refused.message.contains("silent"), "{refused}");
-    assert!(org.subscribe(&schema, &names, None).await.is_ok());
+    let mut mute = opening.expect("it waits for good").expect("its first sign of life may be its answer");
+    let ended = next(&mut mute).await.expect_err("nobody answered");
+    assert!(ended.kind == ErrorKind::Unavailable && ended.message.contains("silent"), "{ended}");
+    let (mut stream, _) = followed(&org, &["Name"]).await;
+    assert!(next(&mut stream).await.is_ok());
+}
+
+// R24: what changes meanwhile is asked for, which the runtime's stories show.
+#[tokio::test]
+async fn a_stream_that_nobody_answers_is_handed_out_long_before_it_is_dead() {
+    let org = connected().await;
+    let schema = org.schema("Account").await;
+    let fault = StreamFault {
+        rpc: Some(Rpc::Subscribe),
+        kind: StreamFaultKind::Silence,
+        after_events: 0,
+        times: Some(1),
+        probability: None,
+    };
+    org.sandbox.add_stream_fault(fault);
+    let names = fields(&["Name"]);
+    let soon = org.config.longest_silence / 10;
+    let opening = tokio::time::timeout(soon, org.subscribe(&schema, &names, None)).await;
+    let mut mute = opening.expect("changes wait for it").unwrap();
+    // Waiting may be dropped, and it is the same opening that is waited for.
+    for _ in 0..2 {
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), mute.next()).await;
+        assert!(waited.is_err(), "nothing came");
+    }
+}
+
+// R24
+#[tokio::test]
+async fn records_that_changed_alike_in_one_transaction_are_each_told_from_one_event() {
+    let org = connected().await;
+    let ids: Vec<String> =
+        (0..20).map(|n| org.make("Account", json!({"Name": format!("Company {n}")}))).collect();
+    let (mut stream, _) = followed(&org, &["Name", "BillingCity"]).await;
+    let events = || org.sandbox.control("GET", "/_sandbox/stream", json!(null)).unwrap()["events"].clone();
+    let before = events().as_u64().unwrap();
+    let edit =
+        |id: &String| json!({"do": "edit", "object": "Account", "id": id, "fields": {"BillingCity": "Bern"}});
+    let steps: Vec<serde_json::Value> = ids.iter().map(edit).collect();
+    org.sandbox.control("POST", "/_sandbox/transaction", json!({ "steps": steps })).unwrap();
+    let batch = told(&mut stream).await;
+    assert_eq!(events().as_u64().unwrap(), before + 1, "Salesforce told it by one event");
+    let mut changed: Vec<&str> = batch.changes.iter().map(|change| change.id.as_str()).collect();
+    changed.sort_unstable();
+    assert_eq!(changed, ids);
+    for change in &batch.changes {
+        assert!(change.is_partial);
+        assert_eq!(change.fields["BillingCity"], Value::text("Bern"));
+    }
+}
+
+#[tokio::test]
+async fn a_schema_is_asked_for_once_however_often_its_stream_is_opened() {
+    let org = connected().await;
+    let (mut stream, schema) = followed(&org, &["Name"]).await;
+    org.make("Account", json!({"Name": "First"}));
+    let mut position = told(&mut stream).await.position;
+    drop(stream);
+    // Whoever asks for one from now on meets the fault, and it is gone.
+    let fault = StreamFault {
+        rpc: Some(Rpc::GetSchema),
+        kind: StreamFaultKind::Unavailable,
+        after_events: 0,
+        times: Some(1),
+        probability: None,
+    };
+    org.sandbox.add_stream_fault(fault);
+    let waiting = || {
+        let stream = org.sandbox.control("GET", "/_sandbox/stream", json!(null)).unwrap();
+        stream["faults"].as_array().unwrap().len()
+    };
+    for name in ["Second", "Third"] {
+        let mut again = org.subscribe(&schema, &fields(&["Name"]), position.as_deref()).await.unwrap();
+        for at in ["", "!"] {
+            let name = format!("{name}{at}");
+            org.make("Account", json!({ "Name": name }));
+            let batch = told(&mut again).await;
+            assert_eq!(batch.changes[0].fields["Name"], Value::text(name.as_str()));
+            position = batch.position;
+        }
+        assert_eq!(waiting(), 1, "a known schema was asked for");
+    }
+    // A field that is added makes another one.
+    let field = json!({"object": "Account", "name": "Added__c", "type": "Text", "length": 20});
+    org.sandbox.control("POST", "/_sandbox/field", field).unwrap();
+    let mut again = org.subscribe(&schema, &fields(&["Name"]), position.as_deref()).await.unwrap();
+    org.make("Account", json!({"Name": "Fourth"}));
+    while let Ok(batch) = next(&mut again).await {
+        assert!(batch.changes.is_empty(), "it is read without its schema");
+    }
+    assert_eq!(waiting(), 0);
 }
 
 #[tokio::test]
@@ -345,6 +437,8 @@ async fn a_call_that_fails_while_a_schema_is_learned_ends_the_stream_and_is_made
     org.make("Account", json!({"Name": "First"}));
     let position = told(&mut stream).await.position;
     drop(stream);
+    // Another process knows no schema yet.
+    let org = org.restarted();
     org.make("Account", json!({"Name": "Second"}));
     let fault = StreamFault {
         rpc: Some(Rpc::GetSchema),

@@ -105,6 +105,8 @@ struct Open {
     has_all: bool,
     /// What failed before is asked once then, unless the stream brings something earlier: it may say nothing for minutes.
     check_at: Option<Instant>,
+    /// Whether it said anything. Until then it may be one that never will, and changes are asked for beside it.
+    heard: bool,
 }
 
 impl Open {
@@ -160,17 +162,19 @@ impl Reader {
         let settled_at = Instant::now() + self.core.config.stream_settles;
         let settled_at = here.position.id.is_none().then_some(settled_at);
         let check_at = self.has_failed().await?.then(|| Instant::now() + self.core.config.stream_settles);
-        let mut open = Open { has_all: settled_at.is_none(), settled_at, here, check_at };
+        let mut open = Open { has_all: settled_at.is_none(), settled_at, here, check_at, heard: false };
         if open.has_all {
             self.say_followed(StreamState::Following, None).await?;
         } else if !it.lost {
             self.say_followed(StreamState::CatchingUp, None).await?;
         }
-        let mut poll_at = Instant::now();
+        // A stream that goes on where it was is given as long as a poll would be waited for.
+        let silence = if open.is_kept() { self.core.config.poll_interval } else { Duration::ZERO };
+        let mut poll_at = Instant::now() + silence;
         loop {
             let batch = tokio::select! {
                 batch = source.next() => Some(batch?),
-                () = sleep_until(poll_at), if !open.is_kept() => None,
+                () = sleep_until(poll_at), if !(open.is_kept() && open.heard) => None,
                 _ = it.sync_now.changed() => None,
                 () = sleep_until(open.check_at.unwrap_or(poll_at)), if open.check_at.is_some() => None,
                 () = sleep_until(it.tell_at), if it.begun.run.published > 0 => {
@@ -181,6 +185,7 @@ impl Reader {
             open.check_at = None;
             if let Some(batch) = batch {
                 it.open_at = Instant::now();
+                open.heard = true;
                 self.take_batch(batch, &mut open.here, &mut it.begun).await?;
             } else {
                 let asked_at = Instant::now();

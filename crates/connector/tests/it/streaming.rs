@@ -283,10 +283,33 @@ async fn a_right_that_is_taken_away_and_given_back_needs_nobody_though_the_strea
     }
     replica.wait_for_state(id, "active").await;
     wait_until(&world, "following").await;
+    // What the stream says first ends the asking beside it.
+    world.acme.edit("companies", "000001", "phone", "1");
+    let pushed = |it: &ChangeEvent| it.is_partial && it.fields == field("phone", "1");
+    world.wait_for("the push", kind::CHANGE, pushed).await;
     let polls = world.acme.calls("/search").len();
+    world.acme.edit("companies", "000001", "phone", "2");
+    assert!(world.wait_for_change("000001", "phone", "2").await.is_partial, "it was pushed");
+    assert!(world.acme.calls("/search").len() <= polls + 1, "one was under way at most");
+    replica.stop().await;
+}
+
+// R24
+#[tokio::test]
+async fn a_stream_that_opens_and_never_says_anything_keeps_no_change_away() {
+    let (world, replica, _) = followed_with(|config| config.call_timeout = SOON).await;
     world.acme.edit("companies", "000001", "phone", "1");
     assert!(world.wait_for_change("000001", "phone", "1").await.is_partial, "it was pushed");
-    assert_eq!(world.acme.calls("/search").len(), polls);
+    world.acme.lock().pushes.dead = true;
+    world.acme.fault("/stream", Fault::Cut);
+    let struck = || async { world.acme.lock().faults.is_empty().then_some(()) };
+    eventually(SOON, "the stream to break off", struck).await;
+    for (id, phone) in [("000001", "2"), ("000002", "3")] {
+        world.acme.edit("companies", id, "phone", phone);
+        assert!(!world.wait_for_change(id, "phone", phone).await.is_partial, "it was asked for");
+    }
+    world.acme.lock().pushes.dead = false;
+    world.acme.fault("/stream", Fault::Cut);
     replica.stop().await;
 }
 
