@@ -31,6 +31,10 @@ const FIELDS: [&str; 5] = ["email", "secondary_email", "domain", "company_id", "
 const NAMES: [&str; 2] = ["first_name", "last_name"];
 /// The fields that are told in channels, of deals and partners, unless they are marked as personal.
 const TOLD: [&str; 3] = ["name", "amount", "currency"];
+/// By which a deal's timeline shows what was said with whom it is made.
+const OF_DEALS: [&str; 3] = ["primary_contact_id", "actual_close_date", "status"];
+/// When a deal was closed; empty while it is open.
+const CLOSED: &str = "closed";
 /// Of a record that is archived.
 const ARCHIVED: &str = "archived";
 
@@ -217,9 +221,16 @@ fn known(organization: OrganizationId, is_archived: bool, changed: &RecordChange
     let is_kept = |name: &String| {
         FIELDS.contains(&name.as_str())
             || changed.object == CanonicalObject::Contact && NAMES.contains(&name.as_str())
+            || changed.object == CanonicalObject::Deal && OF_DEALS.contains(&name.as_str())
             || is_told && TOLD.contains(&name.as_str()) && !changed.pii.contains(name)
     };
     for (name, value) in fields.into_iter().flatten().filter(|(name, _)| is_kept(name)) {
+        if name == "status" && changed.object == CanonicalObject::Deal {
+            let is_closed = matches!(value, Value::Text(status) if status == "won" || status == "lost");
+            let at = if is_closed { changed.at.to_string() } else { String::new() };
+            found.push(of(CLOSED, at, None));
+            continue;
+        }
         let (value, names) = kept(changed.object, name, value);
         found.push(of(name, value, names));
     }
@@ -239,7 +250,8 @@ fn kept(object: CanonicalObject, field: &str, value: &Value) -> (String, Option<
         (CanonicalObject::Company | CanonicalObject::Partner, "domain") => {
             (address::domain(text).unwrap_or_default(), None)
         }
-        (_, "company_id" | "partner_id") => (String::new(), text.parse().ok()),
+        (_, "company_id" | "partner_id" | "primary_contact_id") => (String::new(), text.parse().ok()),
+        (CanonicalObject::Deal, "actual_close_date") => (value.to_string(), None),
         (_, name) if TOLD.contains(&name) => (value.to_string(), None),
         (CanonicalObject::Contact, name) if NAMES.contains(&name) => (text.to_owned(), None),
         _ => (String::new(), None),

@@ -1,6 +1,6 @@
 //! What an activity is, and whom it may concern.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use model::{PartnerId, RecordId};
 use uuid::Uuid;
 
@@ -145,6 +145,17 @@ impl NewActivity {
     }
 }
 
+/// When a deal's life ended: at the end of the day that it says, else when it was told to be closed. None while it is
+/// open. `closed` is the moment, empty while it is open, absent where that was not told; `day` the day it says.
+pub(crate) fn ended(closed: Option<&str>, day: Option<&str>) -> Option<Timestamp> {
+    if closed == Some("") {
+        return None;
+    }
+    let day: Option<Date> = day.and_then(|day| day.parse().ok());
+    let after = day.and_then(|day| day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok());
+    after.map(|after| after.timestamp()).or_else(|| closed.and_then(|at| at.parse().ok()))
+}
+
 /// At most so many bytes of a text, at the end of a character.
 fn cut(mut text: String, most: usize) -> String {
     if text.len() > most {
@@ -167,6 +178,18 @@ mod tests {
             prop_assert!(short.len() <= most && text.starts_with(&short));
             prop_assert!(text.len() > most || short == text);
         }
+    }
+
+    #[test]
+    fn a_deal_ends_with_the_day_that_it_says_else_when_it_is_told_to_be_closed() {
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let moment = "2026-03-04T05:06:07Z";
+        assert_eq!(ended(None, None), None);
+        assert_eq!(ended(Some(""), Some("2026-03-01")), None, "it was opened again");
+        assert_eq!(ended(Some(moment), Some("2026-03-01")), at("2026-03-02T00:00:00Z"));
+        assert_eq!(ended(Some(moment), Some("")), at(moment));
+        assert_eq!(ended(None, Some("2026-03-01")), at("2026-03-02T00:00:00Z"));
+        assert_eq!(ended(Some("soon"), Some("9999-12-31")), None);
     }
 
     #[test]

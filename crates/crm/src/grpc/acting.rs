@@ -60,12 +60,13 @@ impl Service {
         let below = read_page(&request.page)?;
         // One more than asked for tells whether there is a next page.
         let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let (organization, record) = (asker.organization, concerned.uuid());
+        let organization = asker.organization;
         let mut db = self.pool.acquire().await?;
+        let of = store::timeline::of(&mut db, organization, concerned.uuid()).await?;
         let mut places = if words.is_empty() {
-            store::timeline::page(&mut db, organization, record, &kinds, below, most).await?
+            store::timeline::page(&mut db, organization, of, &kinds, below, most).await?
         } else {
-            store::timeline::search(&mut db, organization, record, &kinds, &words, below, most).await?
+            store::timeline::search(&mut db, organization, of, &kinds, &words, below, most).await?
         };
         let more = places.len() > limit;
         places.truncate(limit);
@@ -107,9 +108,7 @@ fn write_page(last: &Below) -> String {
 
 fn read_page(page: &str) -> Result<Below, Refusal> {
     if page.is_empty() {
-        // Above everything that can be stored.
-        let at = Timestamp::from_second(32_503_680_000).unwrap_or(Timestamp::MAX);
-        return Ok(Below { at, activity: Uuid::max() });
+        return Ok(Below::everything());
     }
     let found = page.split_once('.').and_then(|(at, activity)| {
         let at = Timestamp::from_microsecond(at.parse().ok()?).ok()?;

@@ -8,12 +8,17 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::time;
-use crate::{Error, domain::activity::Concerned};
+use crate::{
+    Error,
+    domain::activity::{Concerned, ended},
+};
 
 /// How many characters of a text a timeline shows.
 const PREVIEW: i32 = 500;
 /// How many participants of an activity a timeline shows.
 const SHOWN: i32 = 50;
+/// What people said to one another: what a deal's timeline shows of its contact or company.
+const SAID: [&str; 3] = ["email", "meeting", "call"];
 
 /// Where a page goes on: below this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,26 +27,93 @@ pub(crate) struct Below {
     pub(crate) activity: Uuid,
 }
 
-/// The activities that concern a record, newest first, of these kinds. Read from one index, in its order.
-pub(crate) async fn page(
+impl Below {
+    /// Above everything that can be stored.
+    pub(crate) fn everything() -> Self {
+        let at = Timestamp::from_second(32_503_680_000).unwrap_or(Timestamp::MAX);
+        Self { at, activity: Uuid::max() }
+    }
+}
+
+/// Whose activities a timeline shows: a record's own and, on a deal's, what was said with its contact or company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Of {
+    pub(crate) record: Uuid,
+    pub(crate) with: Option<With>,
+}
+
+/// With whom a deal is made, and until when what is said with them is of the deal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct With {
+    pub(crate) record: Uuid,
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl Of {
+    fn with(self) -> Option<Uuid> {
+        self.with.map(|with| with.record)
+    }
+
+    /// As it is compared: above everything that can be stored where there is no end.
+    fn until(self) -> jiff_sqlx::Timestamp {
+        self.with.and_then(|with| with.until).unwrap_or(Below::everything().at).to_sqlx()
+    }
+}
+
+/// Whose activities this record's timeline shows.
+pub(crate) async fn of(
     db: &mut PgConnection,
     organization: OrganizationId,
     record: Uuid,
+) -> Result<Of, Error> {
+    let rows: Vec<(String, String, Option<Uuid>)> = sqlx::query_as(
+        "SELECT field, value, names FROM directory
+         WHERE organization = $1 AND record = $2 AND object = 'deal'
+           AND field IN ('primary_contact_id', 'company_id', 'actual_close_date', 'closed')",
+    )
+    .bind(organization.uuid())
+    .bind(record)
+    .fetch_all(db)
+    .await?;
+    let found = |name: &str| rows.iter().find(|(field, _, _)| field == name);
+    let names = |name: &str| found(name).and_then(|(_, _, names)| *names);
+    let value = |name: &str| found(name).map(|(_, value, _)| value.as_str());
+    let until = ended(value("closed"), value("actual_close_date"));
+    let with = names("primary_contact_id").or_else(|| names("company_id"));
+    Ok(Of { record, with: with.map(|record| With { record, until }) })
+}
+
+/// The activities of a timeline, newest first, of these kinds. Each part is read from one index, in its order.
+pub(crate) async fn page(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    of: Of,
     kinds: &[String],
     below: Below,
     limit: i64,
 ) -> Result<Vec<Below>, Error> {
     let rows = sqlx::query(
-        "SELECT activity, at FROM concerns
-         WHERE organization = $1 AND record = $2 AND (at, activity) < ($3, $4) AND kind = ANY($5)
+        "SELECT activity, at FROM (
+             (SELECT activity, at FROM concerns
+              WHERE organization = $1 AND record = $2 AND (at, activity) < ($3, $4) AND kind = ANY($5)
+              ORDER BY at DESC, activity DESC LIMIT $6)
+             UNION
+             (SELECT activity, at FROM concerns
+              WHERE organization = $1 AND record = $7 AND (at, activity) < ($3, $4) AND at < $8 AND kind = ANY($5)
+                AND kind = ANY($9)
+              ORDER BY at DESC, activity DESC LIMIT $6)
+         ) AS found
          ORDER BY at DESC, activity DESC LIMIT $6",
     )
     .bind(organization.uuid())
-    .bind(record)
+    .bind(of.record)
     .bind(below.at.to_sqlx())
     .bind(below.activity)
     .bind(kinds)
     .bind(limit)
+    .bind(of.with())
+    .bind(of.until())
+    .bind(SAID)
     .fetch_all(db)
     .await?;
     rows.iter().map(place).collect()
@@ -51,7 +123,7 @@ pub(crate) async fn page(
 pub(crate) async fn search(
     db: &mut PgConnection,
     organization: OrganizationId,
-    record: Uuid,
+    of: Of,
     kinds: &[String],
     words: &str,
     below: Below,
@@ -60,18 +132,25 @@ pub(crate) async fn search(
     let rows = sqlx::query(
         "WITH found AS MATERIALIZED (
              SELECT id AS activity, at, organization, kind FROM activities
-             WHERE words @@ (quote_literal($2::uuid::text)::tsquery && websearch_to_tsquery('simple', $7)))
+             WHERE words @@ (quote_literal($2::uuid::text)::tsquery && websearch_to_tsquery('simple', $7))
+             UNION
+             SELECT id, at, organization, kind FROM activities
+             WHERE words @@ (quote_literal($8::uuid::text)::tsquery && websearch_to_tsquery('simple', $7))
+               AND at < $9 AND kind = ANY($10))
          SELECT activity, at FROM found
          WHERE organization = $1 AND (at, activity) < ($3, $4) AND kind = ANY($5)
          ORDER BY at DESC, activity DESC LIMIT $6",
     )
     .bind(organization.uuid())
-    .bind(record)
+    .bind(of.record)
     .bind(below.at.to_sqlx())
     .bind(below.activity)
     .bind(kinds)
     .bind(limit)
     .bind(words)
+    .bind(of.with())
+    .bind(of.until())
+    .bind(SAID)
     .fetch_all(db)
     .await?;
     rows.iter().map(place).collect()

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use model::{CanonicalObject, RecordChanged, RecordId, Value, kind};
-use proto::crm::{Activity, NewActivity, Participant, RecordedActivity, Settings};
+use proto::crm::{Activity, GetTimelineRequest, NewActivity, Participant, RecordedActivity, Settings};
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::world::{SOON, World, by, mail, noon, world};
+use crate::world::{SOON, World, by, code, mail, noon, world};
 
 pub(crate) fn record(number: u128) -> RecordId {
     RecordId::from_uuid(Uuid::from_u128(0x1000 + number))
@@ -217,4 +217,105 @@ async fn a_deal_that_comes_to_another_stage_says_so_on_its_companys_timeline() {
     };
     let note = world.record_one(note).await;
     assert_eq!(note.record_ids.len(), 2, "{note:?}");
+}
+
+/// A mail of this many days after noon, with these.
+fn after_days(days: i64, id: &str, people: &[&str]) -> NewActivity {
+    let at = Some(proto::to_wire_time(noon() + SignedDuration::from_hours(24 * days)));
+    NewActivity { at, ..mail(id, id, people) }
+}
+
+// R36
+#[tokio::test]
+async fn a_deals_timeline_shows_what_was_said_with_its_contact_or_company_until_it_is_closed() {
+    let world = world().await;
+    let (deal, of_ann, acme, ann) = (record(1), record(2), record(3), record(4));
+    world.tell(CanonicalObject::Company, acme, 1, &[("domain", "acme.example")]).await;
+    let fields = [("email", "ann@acme.example"), ("company_id", &acme.to_string())];
+    world.tell(CanonicalObject::Contact, ann, 1, &fields).await;
+    world
+        .tell(CanonicalObject::Deal, deal, 1, &[("company_id", &acme.to_string()), ("status", "open")])
+        .await;
+    let fields = [("company_id", &*acme.to_string()), ("primary_contact_id", &ann.to_string())];
+    world.tell(CanonicalObject::Deal, of_ann, 1, &fields).await;
+    world.knows(7).await;
+    let note = |id: &str, to| NewActivity {
+        kind: "note".to_owned(),
+        record_ids: vec![RecordId::to_string(&to)],
+        ..after_days(3, id, &[])
+    };
+    let meeting = NewActivity { kind: "meeting".to_owned(), ..after_days(2, "met", &["bob@acme.example"]) };
+    let news = vec![
+        after_days(0, "early press", &["ann@acme.example"]),
+        meeting,
+        note("of the company", acme),
+        note("of the deal", deal),
+        after_days(9, "late", &["ann@acme.example", "bob@acme.example"]),
+        after_days(9, "elsewhere", &["eve@other.example"]),
+    ];
+    world.record("ann", news).await.unwrap();
+    // A note of the company is of no deal that it does not name.
+    assert_eq!(world.subjects(deal, 4).await, ["late", "of the deal", "met", "early press"]);
+    // With a contact of its own, what was said with that one is.
+    assert_eq!(world.subjects(of_ann, 2).await, ["late", "early press"]);
+    assert_eq!(world.timeline("viewer", &deal.to_string(), "press").await.len(), 1);
+    assert!(world.timeline("other", &deal.to_string(), "").await.is_empty());
+    // In pages, each once.
+    let (mut page, mut found) = (String::new(), Vec::new());
+    loop {
+        let request =
+            GetTimelineRequest { record_id: deal.to_string(), limit: 1, page, ..Default::default() };
+        let answer = world.client().get_timeline(by("viewer", request)).await.unwrap().into_inner();
+        found.extend(answer.activities.into_iter().map(|it| it.subject));
+        page = answer.next_page;
+        if page.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(found, ["late", "of the deal", "met", "early press"]);
+    // Closed on a day, it shows what was said up to that day; opened again, all.
+    let day = (noon() + SignedDuration::from_hours(24 * 4)).to_string();
+    let closed = [("status", "won"), ("actual_close_date", &day[..10])];
+    world.tell(CanonicalObject::Deal, deal, 2, &closed).await;
+    assert_eq!(world.subjects(deal, 3).await, ["of the deal", "met", "early press"]);
+    assert!(world.timeline("viewer", &deal.to_string(), "late").await.is_empty());
+    world.tell(CanonicalObject::Deal, deal, 3, &[("status", "open")]).await;
+    world.subjects(deal, 4).await;
+}
+
+// R36: sibling products log what they know, of any kind.
+#[tokio::test]
+async fn every_kind_that_a_product_logs_is_on_the_timeline_and_any_other_is_refused() {
+    let world = world().await;
+    let deal = record(1);
+    let kinds = ["email", "call", "meeting", "note", "stage_change", "ticket", "quote"];
+    let logged = |kind: &str| NewActivity {
+        kind: kind.to_owned(),
+        source: "help-desk".to_owned(),
+        record_ids: vec![deal.to_string()],
+        url: format!("https://desk.example/{kind}/1"),
+        ..mail(kind, kind, &["ann@acme.example"])
+    };
+    let told = world.record("ann", kinds.map(logged).into()).await.unwrap();
+    assert!(told.iter().all(|it| it.outcome == "new" && it.record_ids == [deal.to_string()]), "{told:?}");
+    let seen = world.timeline("viewer", &deal.to_string(), "").await;
+    let mut of_kinds: Vec<&str> = seen.iter().map(|it| it.kind.as_str()).collect();
+    of_kinds.sort_unstable();
+    let mut expected = kinds;
+    expected.sort_unstable();
+    assert_eq!(of_kinds, expected);
+    for kind in kinds {
+        let request = GetTimelineRequest {
+            record_id: deal.to_string(),
+            kinds: vec![kind.to_owned()],
+            ..Default::default()
+        };
+        let found = world.client().get_timeline(by("viewer", request)).await.unwrap().into_inner().activities;
+        assert_eq!(found.len(), 1, "{kind}");
+        assert_eq!((&*found[0].kind, &*found[0].url), (kind, &*format!("https://desk.example/{kind}/1")));
+    }
+    let refused =
+        world.record("ann", vec![NewActivity { external_id: "x".to_owned(), ..logged("fax") }]).await;
+    assert_eq!(code(refused), "kind_invalid");
+    assert_eq!(code(world.record("viewer", vec![logged("ticket")]).await), "scope_missing");
 }
