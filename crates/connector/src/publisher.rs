@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use model::{
     ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
     ConnectionId, InteractionReceived, IssueCategory, Lane, MailSent, MessagePosted, ObjectSchema,
-    OrganizationId, SchemaPart, SchemaRefreshed, SyncRunFinished, Value, VerifiedBucket, VerifyFinished,
-    VerifyProgressed, WriteOutcome, Written, kind,
+    OrganizationId, SchemaPart, SchemaRefreshed, SyncRunFinished, Value, VendorUserTold, VerifiedBucket,
+    VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
 };
 use uuid::Uuid;
 
@@ -233,6 +233,19 @@ impl Publisher {
         let (kind, source) = (kind::INTERACTION, &self.source);
         let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
         let id = event_id(&[kind, self.vendor, &fact.id]);
+        Ok(message.with_id(id).by(format!("connection:{}", fact.connection)))
+    }
+
+    /// Who somebody is, looked up because of an interaction.
+    pub(crate) fn vendor_user(
+        &self,
+        fact: &VendorUserTold,
+        interaction: &str,
+    ) -> Result<Message, bus::Error> {
+        let subject = subject::interaction(&self.organization, self.vendor);
+        let (kind, source) = (kind::VENDOR_USER, &self.source);
+        let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
+        let id = event_id(&[kind, self.vendor, interaction]);
         Ok(message.with_id(id).by(format!("connection:{}", fact.connection)))
     }
 

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use chassis::guard::status;
 use jiff::Timestamp;
-use model::{AnswerPrivately, ConnectionState, InteractionReceived, VendorUser};
+use model::{AnswerPrivately, ConnectionState, InteractionReceived, VendorUser, VendorUserTold};
 use proto::connections as wire;
 use tokio::time::timeout;
 use tonic::{Code, Status};
@@ -22,8 +22,8 @@ use crate::{
 
 /// The inbox's name for requests that were taken.
 const INBOX: &str = "connector-received";
-/// How long a person's name may take to look up while the vendor waits.
-const NAME_WITHIN: Duration = Duration::from_secs(1);
+/// How long a person's name may take to look up, after the vendor has its answer.
+const NAME_WITHIN: Duration = Duration::from_secs(30);
 /// How long a person's name is believed.
 const NAME_LASTS: Duration = Duration::from_secs(3600);
 const NAMES_MOST: usize = 10_000;
@@ -103,43 +103,64 @@ async fn interaction(
     mut told: InteractionReceived,
 ) -> Result<(), Failure> {
     let Some(connection) = named(core, vendor, account, told.connection).await? else { return Ok(()) };
-    if let Some(link) = core.link(&connection).await? {
-        told.user = person(core, &link, told.user).await;
+    let link = core.link(&connection).await?;
+    let known = link.as_ref().and_then(|link| link.names().get(&told.user.id).cloned());
+    let now = core.now();
+    let is_recent = |at: Timestamp| now.duration_since(at).unsigned_abs() < NAME_LASTS;
+    let wanted = match &known {
+        Some((at, _)) if is_recent(*at) => None,
+        _ => link.map(|link| (link, told.user.id.clone())),
+    };
+    if let Some((_, user)) = known {
+        told.user = user;
     }
-    let message = Publisher::new(connection.organization, vendor).interaction(&told)?;
+    let publisher = Publisher::new(connection.organization, vendor);
+    let message = publisher.interaction(&told)?;
     let mut tx = core.store.pool.begin().await?;
-    if !bus::inbox::fresh(&mut tx, INBOX, &[format!("{vendor}:{}", told.id)]).await?.is_empty() {
+    let is_fresh = !bus::inbox::fresh(&mut tx, INBOX, &[format!("{vendor}:{}", told.id)]).await?.is_empty();
+    if is_fresh {
         bus::outbox::enqueue(&mut tx, &[message]).await?;
     }
     tx.commit().await?;
     core.waker.wake();
+    if let Some((link, id)) = wanted.filter(|_| is_fresh) {
+        let core = Arc::clone(core);
+        tokio::spawn(async move {
+            if let Err(failure) = look_up(&core, &link, &publisher, &id, &told.id).await {
+                tracing::warn!(connection = %link.id, error = %failure, "could not tell who acted");
+            }
+        });
+    }
     Ok(())
 }
 
-/// Whoever acted, with name and address where the vendor tells them in time.
-async fn person(core: &Core, link: &Link, user: VendorUser) -> VendorUser {
+/// Looks up the name and address of whoever acted, and tells them once more than the click did.
+async fn look_up(
+    core: &Core,
+    link: &Link,
+    publisher: &Publisher,
+    id: &str,
+    interaction: &str,
+) -> Result<(), Failure> {
+    let Some(messenger) = link.connector.messenger() else { return Ok(()) };
+    let late = || Error::new(ErrorKind::Unavailable, "look up who acted", "it took too long");
+    let found = timeout(NAME_WITHIN, messenger.person(&link.session, id)).await;
+    let user = found.unwrap_or_else(|_| Err(late()))?;
     let now = core.now();
-    let is_recent = |at: Timestamp| now.duration_since(at).unsigned_abs() < NAME_LASTS;
-    let known = link.names().get(&user.id).filter(|(at, _)| is_recent(*at)).map(|(_, known)| known.clone());
-    if let Some(known) = known {
-        return known;
-    }
-    let Some(messenger) = link.connector.messenger() else { return user };
-    match timeout(NAME_WITHIN, messenger.person(&link.session, &user.id)).await {
-        Ok(Ok(found)) => {
-            let mut names = link.names();
-            if names.len() >= NAMES_MOST {
-                names.clear();
-            }
-            names.insert(user.id, (now, found.clone()));
-            found
+    {
+        let mut names = link.names();
+        if names.len() >= NAMES_MOST {
+            names.clear();
         }
-        Ok(Err(error)) => {
-            tracing::warn!(connection = %link.id, %error, "could not look up who acted");
-            user
-        }
-        Err(_) => user,
+        names.insert(id.to_owned(), (now, user.clone()));
     }
+    let told = VendorUserTold { connection: link.id, user, at: now };
+    let message = publisher.vendor_user(&told, interaction)?;
+    let mut tx = core.store.pool.begin().await?;
+    bus::outbox::enqueue(&mut tx, &[message]).await?;
+    tx.commit().await?;
+    core.waker.wake();
+    Ok(())
 }
 
 /// The dialog is opened after the answer. Should it fail, the person is told to click again.

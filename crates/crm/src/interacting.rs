@@ -9,8 +9,8 @@ use bus::{
 };
 use jiff::Timestamp;
 use model::{
-    Actor, AnswerPrivately, Clock, DealRegistrationId, DecisionRefused, InteractionReceived, MessagePosted,
-    OrganizationId, RecordId, Role, Scope, UserId, kind,
+    Actor, AnswerPrivately, Clock, ConnectionId, DealRegistrationId, DecisionRefused, InteractionReceived,
+    MessagePosted, OrganizationId, RecordId, Role, Scope, UserId, VendorUserTold, kind,
 };
 use sqlx::{PgConnection, PgPool};
 
@@ -40,6 +40,7 @@ pub(crate) struct Interactions {
 pub(crate) enum Heard {
     Posted(MessagePosted),
     Interaction(Box<InteractionReceived>),
+    Person(Box<VendorUserTold>),
 }
 
 impl Hears for Interactions {
@@ -57,6 +58,7 @@ impl Hears for Interactions {
         Ok(match message.envelope.kind.as_str() {
             kind::POSTED => Some(Heard::Posted(message.decode()?)),
             kind::INTERACTION => Some(Heard::Interaction(Box::new(message.decode()?))),
+            kind::VENDOR_USER => Some(Heard::Person(Box::new(message.decode()?))),
             _ => None,
         })
     }
@@ -79,6 +81,11 @@ impl Hears for Interactions {
                     return Ok(());
                 }
                 self.act(&mut tx, &scene).await?;
+            }
+            Heard::Person(told) => {
+                let vendor = message.subject.rsplit('.').next().unwrap_or_default();
+                let user = person(vendor, told.connection, &told.user);
+                store::vendor_users::told(&mut tx, organization, &user).await?;
             }
         }
         tx.commit().await?;
@@ -156,17 +163,8 @@ impl Interactions {
                 return Ok(());
             }
         };
-        let user = VendorUser {
-            connection: received.connection,
-            id: short(&received.user.id),
-            vendor: scene.vendor.to_owned(),
-            name: short(&received.user.name),
-            email: short(received.user.email.as_deref().unwrap_or_default()),
-            person: None,
-            confirmed_by: String::new(),
-            confirmed_at: None,
-            seen_at: Some(now),
-        };
+        let user = person(scene.vendor, received.connection, &received.user);
+        let user = VendorUser { seen_at: Some(now), ..user };
         let person = store::vendor_users::seen(&mut *tx, scene.organization, &user).await?;
         let words = match self.grant(&mut *tx, scene, person, &wish).await? {
             // The message itself tells everybody.
@@ -258,6 +256,21 @@ impl Interactions {
                 })
             }
         })
+    }
+}
+
+/// Somebody of whom a vendor told.
+fn person(vendor: &str, connection: ConnectionId, told: &model::VendorUser) -> VendorUser {
+    VendorUser {
+        connection,
+        id: short(&told.id),
+        vendor: vendor.to_owned(),
+        name: short(&told.name),
+        email: short(told.email.as_deref().unwrap_or_default()),
+        person: None,
+        confirmed_by: String::new(),
+        confirmed_at: None,
+        seen_at: None,
     }
 }
 

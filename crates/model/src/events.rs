@@ -29,6 +29,8 @@ pub mod kind {
     pub const POSTED: &str = "post.answered";
     /// [`crate::InteractionReceived`].
     pub const INTERACTION: &str = "interaction.received";
+    /// [`crate::VendorUserTold`].
+    pub const VENDOR_USER: &str = "vendor_user.told";
     /// [`crate::AnswerPrivately`].
     pub const ANSWER: &str = "answer.requested";
     /// [`crate::SendMail`].

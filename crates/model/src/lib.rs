@@ -48,6 +48,7 @@ pub use mailing::{MAIL_WITHDRAWN, MailAddress, MailSent, MailState, SendMail, Wi
 pub use parts::SchemaPart;
 pub use posting::{
     AnswerPrivately, InteractionReceived, MessagePosted, PostButton, PostContent, PostMessage, VendorUser,
+    VendorUserTold,
 };
 pub use registering::{
     CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, MailingChanged, RegistrationConflict,

@@ -118,6 +118,18 @@ pub struct VendorUser {
     pub email: Option<String>,
 }
 
+/// A vendor said who somebody is who did something with a message. Subject `interaction.{org}.{vendor}`, behind what the
+/// person did: that never waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorUserTold {
+    /// The connection it came by.
+    pub connection: ConnectionId,
+    /// Who it is.
+    pub user: VendorUser,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// A vendor is asked to tell one person something that nobody else sees. Subject `answer.{vendor}.{partition}.{org}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerPrivately {

@@ -154,6 +154,7 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         kind::POSTED => telling::posted(message.decode()?),
         kind::MAILED => telling::mailed(message.decode()?),
         kind::INTERACTION => telling::interaction(message.decode()?),
+        kind::VENDOR_USER => telling::vendor_user(message.decode()?),
         other => control::unknown(other, &message.decode()?),
     })
 }

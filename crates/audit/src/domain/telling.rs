@@ -2,7 +2,7 @@
 
 use model::{
     CrmSettingsChanged, DecisionRefused, InteractionReceived, MailSent, MailState, MailingChanged,
-    MessagePosted, kind, vendor_name,
+    MessagePosted, VendorUserTold, kind, vendor_name,
 };
 use serde_json::json;
 
@@ -22,6 +22,20 @@ pub(crate) fn interaction(received: InteractionReceived) -> Facts {
             "action": action, "vendor_user": user.id, "channel": channel, "message": message,
         })
         .into(),
+    }
+}
+
+/// By the vendor's id: what people are called is personal.
+pub(crate) fn vendor_user(told: VendorUserTold) -> Facts {
+    let VendorUserTold { connection, user, .. } = told;
+    Facts {
+        action: kind::VENDOR_USER.to_owned(),
+        target: user.id.clone(),
+        connection: Some(connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!("it was looked up who {} is", user.id),
+        details: json!({ "vendor_user": user.id }).into(),
     }
 }
 

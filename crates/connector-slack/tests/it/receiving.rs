@@ -1,6 +1,8 @@
 //! What people do in Slack, and what Slack says of itself.
 
-use sandbox::slack::Settings;
+use std::time::{Duration, Instant};
+
+use sandbox::slack::{Fault, FaultKind, FaultMatch, Settings};
 use serde_json::{Value, json};
 use testkit::eventually;
 
@@ -33,18 +35,54 @@ async fn a_click_is_acknowledged_and_on_the_bus_and_a_replay_does_nothing() {
     );
     assert_eq!((click.action.as_str(), click.value.as_str()), ("registration:approve", "dreg_1"));
     let mia = user(&world.slack, "mia").await;
-    assert_eq!((click.user.id.as_str(), click.user.name.as_str()), (mia.as_str(), "Mia Member"));
-    assert_eq!(click.user.email.as_deref(), Some("mia@northwind.example"));
+    // Who she is comes behind what she did.
+    assert_eq!((click.user.id.as_str(), click.user.email), (mia.as_str(), None));
+    let told = world.told(&mia).await;
+    assert_eq!(told.connection, posted.connection);
+    assert_eq!(told.user.name, "Mia Member");
+    assert_eq!(told.user.email.as_deref(), Some("mia@northwind.example"));
     // To the letter, and signed anew.
     assert_eq!(world.redeliver(&delivery, json!({})).await, 200);
     assert_eq!(world.redeliver(&delivery, json!({"age_s": 1})).await, 200);
     // A second click is another one, and comes behind them.
     world.click(&posted, "olivia", "registration:approve").await;
-    eventually(SOON, "the second click", || async {
-        world.interactions().iter().any(|click| click.user.name == "Olivia Owner").then_some(())
+    eventually(SOON, "the second click", || async { (world.interactions().len() == 2).then_some(()) }).await;
+    world.told(&user(&world.slack, "olivia").await).await;
+    // Of whoever is known, the next click says so at once, and nobody asks again.
+    world.click(&posted, "mia", "registration:approve").await;
+    eventually(SOON, "the third click", || async {
+        let clicks = world.interactions();
+        clicks.iter().any(|click| click.user.name == "Mia Member").then_some(())
     })
     .await;
-    assert_eq!(world.interactions().len(), 2);
+    assert_eq!(world.interactions().len(), 3);
+}
+
+#[tokio::test]
+async fn a_click_is_acknowledged_at_once_and_heard_once_however_long_it_takes_to_learn_who_it_was() {
+    let world = World::new(Settings::default()).await;
+    let posted = posted(&world).await;
+    let lookups = "/api/users.info";
+    for (name, kind, delay_ms) in [("mia", FaultKind::Slow, 1_500), ("adam", FaultKind::Internal, 0)] {
+        let on = FaultMatch { path_prefix: Some(lookups.to_owned()), method: None };
+        let (probability, retry_after_s, error) = (None, None, None);
+        let (delay_ms, times) = (Some(delay_ms), Some(10));
+        world.slack.add_fault(Fault { on, kind, times, probability, delay_ms, retry_after_s, error });
+        let begun = Instant::now();
+        let delivery = world.click(&posted, name, "registration:approve").await;
+        let took = begun.elapsed();
+        assert_eq!(delivery["state"], "acknowledged", "{delivery}");
+        assert!(took < Duration::from_millis(900), "{name}: acknowledged after {took:?}");
+        let who = user(&world.slack, name).await;
+        let clicks = || world.interactions().into_iter().filter(|click| click.user.id == who).count();
+        eventually(SOON, "the click", || async { (clicks() > 0).then_some(()) }).await;
+        assert_eq!(world.redeliver(&delivery, json!({})).await, 200);
+        if name == "mia" {
+            assert_eq!(world.told(&who).await.user.name, "Mia Member");
+        }
+        assert_eq!(clicks(), 1, "{name}");
+        world.slack.clear_faults();
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use connector::{Config, Deps};
 use jiff::{SignedDuration, Timestamp};
 use model::{
     AnswerPrivately, Clock, ConnectionId, InteractionReceived, MessagePosted, OrganizationId, PostMessage,
-    Role, SystemClock, kind,
+    Role, SystemClock, VendorUserTold, kind,
 };
 use proto::connections::{
     BeginAuthorizationRequest, CompleteAuthorizationRequest, ConfirmAuthorizationRequest, Connection,
@@ -158,6 +158,15 @@ impl World {
 
     pub(crate) fn interactions(&self) -> Vec<InteractionReceived> {
         self.all(kind::INTERACTION)
+    }
+
+    /// What was learnt of somebody.
+    pub(crate) async fn told(&self, user: &str) -> VendorUserTold {
+        eventually(SOON, "who it was", || async {
+            let told: Vec<VendorUserTold> = self.all(kind::VENDOR_USER);
+            told.into_iter().find(|told| told.user.id == user)
+        })
+        .await
     }
 
     /// What became of a message.

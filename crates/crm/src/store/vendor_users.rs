@@ -68,7 +68,33 @@ pub(crate) async fn lock(
     row.as_ref().map(read).transpose()
 }
 
-/// Somebody clicked something: keeps what the vendor tells of the person, and returns who it is here.
+/// A vendor said who somebody is, which is better than what comes with a click.
+pub(crate) async fn told(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    user: &VendorUser,
+) -> Result<(), Error> {
+    sqlx::query(
+        "INSERT INTO vendor_users (connection, id, organization, vendor, name, email)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (connection, id) DO UPDATE
+             SET name = CASE WHEN $5 = '' THEN vendor_users.name ELSE $5 END,
+                 email = CASE WHEN $6 = '' THEN vendor_users.email ELSE $6 END
+             WHERE vendor_users.organization = $3",
+    )
+    .bind(user.connection.uuid())
+    .bind(&user.id)
+    .bind(organization.uuid())
+    .bind(&user.vendor)
+    .bind(&user.name)
+    .bind(&user.email)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Somebody clicked something: keeps what the click tells of the person, and returns who it is here. A name without an
+/// address is what the person is called in clicks; one that was looked up stays.
 pub(crate) async fn seen(
     tx: &mut PgConnection,
     organization: OrganizationId,
@@ -78,7 +104,8 @@ pub(crate) async fn seen(
         "INSERT INTO vendor_users (connection, id, organization, vendor, name, email, seen_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (connection, id) DO UPDATE
-             SET name = CASE WHEN $5 = '' THEN vendor_users.name ELSE $5 END,
+             SET name = CASE WHEN $5 = '' OR ($6 = '' AND vendor_users.name <> '') THEN vendor_users.name
+                            ELSE $5 END,
                  email = CASE WHEN $6 = '' THEN vendor_users.email ELSE $6 END, seen_at = $7
              WHERE vendor_users.organization = $3
          RETURNING person",

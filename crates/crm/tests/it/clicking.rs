@@ -267,3 +267,28 @@ async fn a_message_follows_what_is_decided_elsewhere_and_what_expires() {
     assert!(over.iter().any(|text| text.contains("Its protection ended on")), "{over:?}");
     assert!(over.iter().any(|text| text.contains("nobody decided in time.")), "{over:?}");
 }
+
+// R32: a click waits for nobody's name.
+#[tokio::test]
+async fn who_somebody_is_may_be_learnt_behind_the_click_and_stays_known() {
+    let world = world().await;
+    let mut slack = world.slack().await;
+    let id = world.submit("first", deal(1, "Ten presses")).await.unwrap().id;
+    let called = |name: &'static str| {
+        let world = &world;
+        eventually(SOON, name, move || async move {
+            let mut users = world.vendor_users().await;
+            users.retain(|it| it.vendor_user_id == "U9");
+            users.pop().filter(|it| it.name == name)
+        })
+    };
+    // Told before the click is heard, and after it: both are the same.
+    slack.tell("U9", "Nora Nine", "nora@acme.example").await;
+    assert_eq!(called("Nora Nine").await.email, "nora@acme.example");
+    slack.click_as("c1", "U9", "nora", &id).await;
+    assert_eq!(slack.answers(1).await.len(), 1);
+    let known = called("Nora Nine").await;
+    assert_eq!((known.email.as_str(), known.user_id.as_str()), ("nora@acme.example", ""));
+    slack.tell("U9", "Nora Ninety", "nora@acme.example").await;
+    called("Nora Ninety").await;
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bus::{Consumer, ConsumerConfig, Message, subject};
 use model::{
     AnswerPrivately, Clock, ConnectionChanged, ConnectionId, ConnectionState, InteractionReceived,
-    MessagePosted, OrganizationId, PostMessage, VendorUser, kind,
+    MessagePosted, OrganizationId, PostMessage, VendorUser, VendorUserTold, kind,
 };
 use proto::crm::{ConfirmVendorUserRequest, NewNotificationRule, SetNotificationRulesRequest};
 use serde::Serialize;
@@ -198,6 +198,34 @@ impl Slack<'_> {
             at: self.world.clock.now(),
         };
         self.publish(subject::interaction(&organization, "slack"), kind::INTERACTION, &received).await;
+    }
+
+    /// The vendor said who somebody is.
+    pub(crate) async fn tell(&self, id: &str, name: &str, email: &str) {
+        let user = VendorUser { id: id.to_owned(), name: name.to_owned(), email: Some(email.to_owned()) };
+        let told = VendorUserTold { connection: connection(), user, at: self.world.clock.now() };
+        let subject = subject::interaction(&self.world.organization, "slack");
+        self.publish(subject, kind::VENDOR_USER, &told).await;
+    }
+
+    /// Somebody whose name was not looked up clicked “Approve”.
+    pub(crate) async fn click_as(&self, id: &str, who: &str, name: &str, registration: &str) {
+        let user = VendorUser { id: who.to_owned(), name: name.to_owned(), email: None };
+        let received = InteractionReceived {
+            connection: connection(),
+            id: id.to_owned(),
+            kind: "button".to_owned(),
+            user,
+            action: "registration:approve".to_owned(),
+            value: registration.to_owned(),
+            channel: CHANNEL.to_owned(),
+            message: "1.1".to_owned(),
+            reply: String::new(),
+            fields: BTreeMap::new(),
+            at: self.world.clock.now(),
+        };
+        let subject = subject::interaction(&self.world.organization, "slack");
+        self.publish(subject, kind::INTERACTION, &received).await;
     }
 
     pub(crate) async fn approve(&self, id: &str, number: usize, registration: &str) {
