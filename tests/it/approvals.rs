@@ -18,7 +18,7 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     /// A house whose Slack is connected by its consent page.
-    async fn connected() -> Self {
+    pub(crate) async fn connected() -> Self {
         let house = House::start(Start { companies: 2, deals: 1, ..Start::default() }).await;
         let url = house.ready("sandboxes.slack.url").to_owned();
         let workspace = workspace(&house, &url).await;
@@ -53,6 +53,23 @@ impl Workspace {
         Self { house, url, partner }
     }
 
+    /// The channel is told of all of these, and of nothing else.
+    pub(crate) async fn tells(&self, events: &[&str]) {
+        let connection = self.house.connection_to("slack").await;
+        let workspace = workspace(&self.house, &self.url).await;
+        let channel = id_of(&workspace["channels"], CHANNEL);
+        let rule = json!({ "channel_id": channel, "channel_name": CHANNEL, "events": events });
+        let rules = json!({ "connection_id": connection, "rules": [rule] });
+        self.house.ok("PUT", "/api/v1/notification-rules", Some(rules)).await;
+    }
+
+    /// The next answers to this method of Slack's are lost on their way, after the call took effect.
+    pub(crate) async fn loses_answers(&self, method: &str, times: u32) {
+        let fault = json!({
+            "match": { "path_prefix": format!("/api/{method}") }, "kind": "cut_mid_body", "times": times });
+        control(&self.house, &self.url, "POST", "faults", fault).await;
+    }
+
     /// A partner registers a deal, and the channel is told; gives its id.
     pub(crate) async fn registered(&self, deal: &str, domain: &str) -> String {
         let registration = json!({
@@ -78,7 +95,7 @@ impl Workspace {
         .await
     }
 
-    async fn messages(&self) -> Vec<Value> {
+    pub(crate) async fn messages(&self) -> Vec<Value> {
         let path = format!("messages?channel={CHANNEL}");
         let found = control(&self.house, &self.url, "GET", &path, Value::Null).await;
         found["messages"].as_array().expect("a list").clone()

@@ -39,5 +39,6 @@ mod salesforce_objects;
 mod salesforce_rights;
 mod secrets;
 mod services;
+mod telling;
 mod tidy;
 mod undo;
