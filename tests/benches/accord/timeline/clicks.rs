@@ -26,7 +26,7 @@ const GOAL: Duration = Duration::from_millis(100);
 const CHANNEL: &str = "deals";
 
 /// A message with a button is posted as rules post it, and clicked all the time; Slack's side of the wire says how long each
-/// acknowledgement took: signature, replay and the bus included.
+/// acknowledgement took: signature, replay and the bus included. Every click is of somebody who was never seen before.
 pub(super) async fn measure() -> Result<Row> {
     let clicks = number("SECONDS", SECONDS)? * usize::try_from(CLICKS_PER_SECOND)?;
     let sandbox = Sandbox::start("slack", json!({ "rate_limits": false })).await?;
@@ -46,13 +46,20 @@ pub(super) async fn measure() -> Result<Row> {
     sandbox.control("settings", &json!({ "interactivity_url": door })).await?;
     sandbox.control("channel", &json!({ "name": CHANNEL, "with_app": true })).await?;
     let click = posted(&sandbox, &servers, &mut rooms).await?;
+    let mut strangers = Vec::with_capacity(clicks);
+    for number in 0..clicks {
+        let person = json!({ "real_name": format!("Person {number}") });
+        strangers.push(sandbox.ask("user", &person).await?["user"]["id"].clone());
+    }
     let mut took = Vec::with_capacity(clicks);
     let mut answers = tokio::task::JoinSet::new();
     let mut tick = interval(Duration::from_secs(1) / u32::try_from(CLICKS_PER_SECOND)?);
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let began = Instant::now();
-    for _ in 0..clicks {
+    for user in strangers {
         tick.tick().await;
+        let mut click = click.clone();
+        click["user"] = user;
         let asking = sandbox.ask("click", &click);
         answers.spawn(asking);
     }
