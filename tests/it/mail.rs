@@ -83,12 +83,37 @@ async fn mail_of_a_connected_mailbox_is_on_the_timeline_of_the_company_it_is_wit
     sync_now(&house, &connection).await;
     wait_for_mails(&house, &company, &["News", "RE: Question"]).await;
 
+    // Of a text its beginning is kept, until somebody chooses the whole: then it is shown and found, and what is there stays.
+    let long = |word: &str| format!("<b>Long</b> {}<script>evil</script> {word}", "line ".repeat(80));
+    deliver("Cut", json!({ "html": long("albatross"), "received": "2026-01-06T11:00:00Z" }));
+    sync_now(&house, &connection).await;
+    wait_for_mails(&house, &company, &["Cut", "News", "RE: Question"]).await;
+    let reading = format!("/api/v1/connections/{connection}/reading");
+    let wish = json!({ "interval_minutes": 15, "bodies": true });
+    let set = house.ok("PUT", &reading, Some(wish)).await;
+    assert_eq!((&set["interval_minutes"], &set["usual_minutes"]), (&json!(15), &json!(5)), "{set}");
+    deliver("Whole", json!({ "html": long("pelican"), "received": "2026-01-06T12:00:00Z" }));
+    sync_now(&house, &connection).await;
+    let mails = wait_for_mails(&house, &company, &["Whole", "Cut", "News", "RE: Question"]).await;
+    let body = |mail: &Value| mail["preview"].as_str().expect("a text").to_owned();
+    assert!(body(&mails[0]).ends_with("pelican") && !body(&mails[0]).contains("evil"), "{}", mails[0]);
+    assert!(body(&mails[1]).ends_with('…') && body(&mails[1]).chars().count() <= 256, "{}", mails[1]);
+    for (word, found) in [("pelican", 1), ("albatross", 0)] {
+        let search = format!("/api/v1/timeline?record_id={company}&query={word}");
+        let found_now = house.ok("GET", &search, None).await["data"].as_array().expect("a list").len();
+        assert_eq!(found_now, found, "{word}");
+    }
+    let entry = house.wait_for_audit("action=connection.reading_changed").await;
+    let entry = entry.to_string();
+    assert!(entry.contains("every 15 min, whole texts") && !entry.contains("pelican"), "{entry}");
+    house.ok("PUT", &reading, Some(json!({ "interval_minutes": null, "bodies": false }))).await;
+
     // Microsoft forgets every link: all is read again, and nothing is doubled.
     let reset = json!({ "sync_reset": true });
     sandbox.control("POST", "/_sandbox/user", reset).expect("reset");
     deliver("After", json!({ "received": "2026-01-07T10:00:00Z" }));
     sync_now(&house, &connection).await;
-    wait_for_mails(&house, &company, &["After", "News", "RE: Question"]).await;
+    wait_for_mails(&house, &company, &["After", "Whole", "Cut", "News", "RE: Question"]).await;
     let state = house.ok("GET", &format!("/api/v1/connections/{connection}"), None).await;
     assert_eq!(state["state"], "active", "{state}");
 }

@@ -83,7 +83,7 @@ const MAX_VENDOR_LINES: usize = 1_500;
 const BUDGETS: [(&str, usize, &str); 8] = [
     (
         "crates/model/src",
-        3_080,
+        3_120,
         "a language that everybody speaks is read in one sitting; a quarter of it is what the public events say, field by field",
     ),
     ("crates/chassis/src", 500, "a shell: whoever wants more in it wants a room"),

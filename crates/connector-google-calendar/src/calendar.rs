@@ -12,7 +12,8 @@ use crate::{
     position,
 };
 
-pub(crate) const FEED: Feed = Feed { name: "calendar", label: "Calendar", every: Duration::from_secs(300) };
+pub(crate) const FEED: Feed =
+    Feed { name: "calendar", label: "Calendar", every: Duration::from_secs(300), has_bodies: false };
 
 /// "maxResults": 250 unless said, 2,500 at most, https://developers.google.com/workspace/calendar/api/v3/reference/events/list
 pub(crate) const PAGE_SIZE: usize = 250;

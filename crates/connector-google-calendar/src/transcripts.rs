@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) const FEED: Feed =
-    Feed { name: "transcripts", label: "Transcripts", every: Duration::from_secs(300) };
+    Feed { name: "transcripts", label: "Transcripts", every: Duration::from_secs(300), has_bodies: false };
 
 /// Google forgets a conference after so long.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);

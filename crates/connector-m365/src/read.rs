@@ -17,8 +17,8 @@ const FIVE_MINUTES: Duration = Duration::from_secs(300);
 
 /// The feeds, with the well-known names of their folders.
 pub(crate) const FEEDS: [Feed; 2] = [
-    Feed { name: INBOX, label: "Inbox", every: FIVE_MINUTES },
-    Feed { name: SENT, label: "Sent Items", every: FIVE_MINUTES },
+    Feed { name: INBOX, label: "Inbox", every: FIVE_MINUTES, has_bodies: true },
+    Feed { name: SENT, label: "Sent Items", every: FIVE_MINUTES, has_bodies: true },
 ];
 pub(crate) const INBOX: &str = "inbox";
 pub(crate) const SENT: &str = "sent";

@@ -11,7 +11,7 @@ use bus::{
     outbox::{self, Waker},
 };
 use jiff::Timestamp;
-use model::{Clock, ConnectionId, ConnectionState, ObjectSchema, OrganizationId, WriteId};
+use model::{Clock, ConnectionId, ConnectionState, ObjectSchema, OrganizationId, ReadingSettings, WriteId};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use vault::Vault;
@@ -21,6 +21,7 @@ use crate::{
     failure::Failure,
     http::Client,
     publisher::Publisher,
+    reading,
     receiving::Names,
     schema,
     session::{Line, Site},
@@ -93,6 +94,7 @@ impl Core {
         let Some(connector) = self.connectors.get(connection.vendor.as_str()) else { return Ok(None) };
         let link = self.opened(connection, connector)?;
         if !link.line.budget.is_loaded() {
+            reading::load(self, &link).await?;
             budgets::load(self, &link).await?;
         }
         Ok(Some(link))
@@ -139,6 +141,7 @@ impl Core {
             wanted: watch::Sender::new(0),
             pushed: watch::Sender::default(),
             watches: watch::Sender::new(0),
+            reading: watch::Sender::default(),
             failing: Mutex::default(),
             prepared: tokio::sync::Mutex::default(),
             puzzled: Mutex::default(),
@@ -152,9 +155,10 @@ impl Core {
         connector.map_or(&[], |connector| connector.capabilities().feeds)
     }
 
-    /// How often a feed is read.
-    pub(crate) fn feed_interval(&self, vendor: &str, feed: &Feed) -> Duration {
-        let set = self.config.feed_intervals.get(vendor).copied();
+    /// How often a feed is read: as people chose for the connection, else as the operator did for the vendor, else as is usual.
+    pub(crate) fn feed_interval(&self, vendor: &str, feed: &Feed, chosen: ReadingSettings) -> Duration {
+        let chosen = chosen.interval_minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
+        let set = chosen.or_else(|| self.config.feed_intervals.get(vendor).copied());
         set.unwrap_or(feed.every).max(self.config.poll_interval_min)
     }
 
@@ -317,6 +321,8 @@ pub(crate) struct Link {
     pub(crate) pushed: watch::Sender<BTreeMap<String, u64>>,
     /// Grows when the vendor told something of a watch itself.
     pub(crate) watches: watch::Sender<u64>,
+    /// How often feeds are read, and how much of them is kept.
+    pub(crate) reading: watch::Sender<ReadingSettings>,
     failing: Mutex<Failing>,
     /// Objects that are known to have the field for our record id.
     pub(crate) prepared: tokio::sync::Mutex<std::collections::HashSet<String>>,

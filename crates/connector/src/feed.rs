@@ -9,6 +9,8 @@ use crate::{Error, ErrorKind, words::storable};
 
 /// The most bytes of a text.
 const LONGEST_BODY: usize = 64 * 1024;
+/// The most letters of a text of which the beginning alone is told; Microsoft's previews are as long.
+const LONGEST_PREVIEW: usize = 255;
 /// The most bytes of a subject, an address on the web or the id of a conversation.
 const LONGEST_LINE: usize = 2_000;
 /// The most bytes of a name, an e-mail address or a role.
@@ -26,6 +28,8 @@ pub struct Feed {
     pub label: &'static str,
     /// How often it is read, unless a setting says otherwise.
     pub every: Duration,
+    /// Whether its texts are kept whole only where a setting of the connection says so, and else their beginnings.
+    pub has_bodies: bool,
 }
 
 /// A page of a feed.
@@ -91,6 +95,21 @@ impl Activity {
         }
     }
 
+    /// With the beginning of its text alone. A report of a failure has to be read to its end for whom it is about, and no person
+    /// wrote it.
+    pub(crate) fn without_body(mut self) -> (Self, bool) {
+        if self.automatic == "bounce" {
+            return (self, false);
+        }
+        let end = self.body.char_indices().nth(LONGEST_PREVIEW).map(|(at, _)| at);
+        if let Some(end) = end {
+            self.body.truncate(end);
+            self.body.truncate(self.body.trim_end().len());
+            self.body.push('…');
+        }
+        (self, end.is_some())
+    }
+
     /// As it is told, so that it can be stored and fits a message: of too long a text the beginning, and of too many
     /// participants the first.
     ///
@@ -131,6 +150,7 @@ impl Activity {
             at: self.at,
             subject: self.subject,
             body: self.body,
+            is_preview: false,
             thread: self.thread,
             url: self.url,
             participants: self.participants,

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use model::SyncRunFinished;
+use model::{ReadingSettings, SyncRunFinished};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 use tracing::Instrument;
 
@@ -75,9 +75,7 @@ impl FeedReader {
                     again = false;
                     // What is told may be a little ahead of what is listed.
                     let is_early = woken == Woken::Vendor && here.read == before;
-                    let usual = self.core.feed_interval(self.link.publisher.vendor, &self.feed);
-                    let wait = if is_early { self.core.config.poll_interval_min.min(usual) } else { usual };
-                    woken = wakes.rest(wait, self.feed.name, self.core.config.poll_interval_min).await;
+                    woken = self.rest(&mut wakes, is_early).await;
                     continue;
                 }
                 Err(Failure::LeaseLost) => return,
@@ -99,6 +97,20 @@ impl FeedReader {
             // What the vendor tells is no reason to ask before it wants to be asked again.
             let by_hand = !wait.is_zero() && wait_or_wake(wait, &mut wakes.sync_now).await;
             woken = if by_hand { Woken::Person } else { Woken::Timer };
+        }
+    }
+
+    /// Rests until it is to be read again; another interval holds at once.
+    async fn rest(&self, wakes: &mut Wakes, is_early: bool) -> Woken {
+        let (apart, rested) = (self.core.config.poll_interval_min, Instant::now());
+        loop {
+            let chosen = *wakes.reading.borrow_and_update();
+            let usual = self.core.feed_interval(self.link.publisher.vendor, &self.feed, chosen);
+            let wait = if is_early { apart.min(usual) } else { usual };
+            match wakes.rest(rested + wait, self.feed.name, apart).await {
+                Woken::Setting => {}
+                woken => return woken,
+            }
         }
     }
 
@@ -159,8 +171,9 @@ impl FeedReader {
     async fn take(&self, page: ActivityPage, here: &mut FeedPosition, run: &mut Run) -> Result<(), Failure> {
         let count = page.activities.len();
         let (now, mut waiting, mut bytes) = (self.core.now(), Vec::new(), 0);
+        let with_body = !self.feed.has_bodies || self.link.reading.borrow().bodies;
         for activity in page.activities {
-            let message = self.told.message(activity, now)?;
+            let message = self.told.message(activity, with_body, now)?;
             bytes += message.body.len();
             waiting.push(message);
             if bytes > PUBLISHED_TOGETHER {
@@ -280,12 +293,15 @@ enum Woken {
     Person,
     /// The vendor told that something is new.
     Vendor,
+    /// Somebody chose how often it is read.
+    Setting,
 }
 
 /// What a feed's reader listens to while it rests.
 struct Wakes {
     sync_now: watch::Receiver<u64>,
     pushed: watch::Receiver<BTreeMap<String, u64>>,
+    reading: watch::Receiver<ReadingSettings>,
     /// How often the vendor had told something when the last reading began, and when that was.
     known: u64,
     began: Instant,
@@ -294,7 +310,7 @@ struct Wakes {
 impl Wakes {
     fn new(link: &Link) -> Self {
         let (sync_now, pushed) = (link.sync_now.subscribe(), link.pushed.subscribe());
-        Self { sync_now, pushed, known: 0, began: Instant::now() }
+        Self { sync_now, pushed, reading: link.reading.subscribe(), known: 0, began: Instant::now() }
     }
 
     /// A reading begins: it finds whatever was told of before.
@@ -303,9 +319,9 @@ impl Wakes {
         self.began = Instant::now();
     }
 
-    /// Rests so long, unless somebody wants it read: however often the vendor tells something, readings begin so far apart.
-    async fn rest(&mut self, wait: Duration, feed: &str, apart: Duration) -> Woken {
-        let Self { sync_now, pushed, known, began } = self;
+    /// Rests until then, unless somebody wants it read: however often the vendor tells something, readings begin so far apart.
+    async fn rest(&mut self, until: Instant, feed: &str, apart: Duration) -> Woken {
+        let Self { sync_now, pushed, reading, known, began } = self;
         let told = async {
             let is_new = |pushed: &BTreeMap<String, u64>| pushed.get(feed).is_some_and(|count| count > known);
             if pushed.wait_for(is_new).await.is_err() {
@@ -314,8 +330,9 @@ impl Wakes {
             sleep_until(*began + apart).await;
         };
         tokio::select! {
-            () = sleep(wait) => Woken::Timer,
+            () = sleep_until(until) => Woken::Timer,
             _ = sync_now.changed() => Woken::Person,
+            Ok(()) = reading.changed() => Woken::Setting,
             () = told => Woken::Vendor,
         }
     }

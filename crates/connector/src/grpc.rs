@@ -14,12 +14,13 @@ use crate::{
     core::{Core, Link, SCHEMA},
     failure::Failure,
     oauth::{self, Callback, NewFlow},
-    owner, receiving, states,
-    store::{Connection, Following, SaidLimit, ShownArrival, Store, Transition},
+    owner, reading, receiving, states,
+    store::{Connection, SaidLimit, ShownArrival, Store, Transition},
     watching,
 };
 
 mod refusals;
+mod shown;
 
 const LONGEST_USAGE_MINUTES: u32 = 31 * 24 * 60;
 
@@ -357,6 +358,28 @@ impl wire::connections_server::Connections for Service {
         Ok(Response::new(budgets::show(&self.core, connection.id).await.map_err(failed)?))
     }
 
+    async fn get_reading(
+        &self,
+        request: Request<wire::ConnectionRequest>,
+    ) -> Result<Response<wire::Reading>, Status> {
+        let (_, connection) = self.find(&request, Scope::ConnectionsRead).await?;
+        reading::shown(&self.core, &connection).await.map_err(failed)?.map(Response::new)
+    }
+
+    async fn set_reading(
+        &self,
+        request: Request<wire::SetReadingRequest>,
+    ) -> Result<Response<wire::Reading>, Status> {
+        let by = self.guard.authorize(request.metadata(), Scope::ConnectionsManage).await?;
+        let connection = self.connection_of(&by, &request.get_ref().connection_id).await?;
+        let settings = reading::asked(self.core.feeds(&connection), request.get_ref())?;
+        let link = self.link(&connection).await?;
+        let actor = by.caller.actor.to_string();
+        let set = reading::set(&self.core, &connection, &link.publisher, settings, &actor);
+        set.await.map_err(failed)?;
+        reading::shown(&self.core, &connection).await.map_err(failed)?.map(Response::new)
+    }
+
     async fn set_budget(
         &self,
         request: Request<wire::SetBudgetRequest>,
@@ -510,11 +533,13 @@ impl Service {
         let feeds = self.core.feeds(connection);
         let known = if feeds.is_empty() { Vec::new() } else { self.core.store.feeds(connection.id).await? };
         let arrivals = self.core.store.arrivals(connection.id).await?;
+        let readings = self.core.store.readings(&[connection.id]).await?;
+        let chosen = readings.first().map(|stored| stored.settings).unwrap_or_default();
         let progress = |feed: &crate::Feed| {
             let arrival = arrivals.iter().find(|arrival| arrival.feed == feed.name);
             let known = known.iter().find(|known| known.feed == feed.name);
             let phase = known.map_or("waiting", |known| if known.whole { "live" } else { "backfill" });
-            let every = self.core.feed_interval(&connection.vendor, feed);
+            let every = self.core.feed_interval(&connection.vendor, feed, chosen);
             wire::FeedProgress {
                 feed: feed.name.to_owned(),
                 label: feed.label.to_owned(),
@@ -550,33 +575,6 @@ impl Service {
             poll_interval_seconds: u32::try_from(self.core.config.poll_interval.as_secs())
                 .unwrap_or(u32::MAX),
             notices: connection.notices.clone(),
-        }
-    }
-}
-
-impl ShownArrival {
-    fn to_wire(&self) -> wire::FeedArrival {
-        wire::FeedArrival {
-            state: self.state.clone(),
-            message: self.message.clone().unwrap_or_default(),
-            since: Some(to_wire_time(self.since.to_jiff())),
-            pushed_at: self.pushed_at.map(|at| to_wire_time(at.to_jiff())),
-        }
-    }
-}
-
-impl Following {
-    fn to_wire(&self, channel: String) -> wire::ObjectStream {
-        let time = |at: jiff_sqlx::Timestamp| to_wire_time(at.to_jiff());
-        wire::ObjectStream {
-            state: self.state.clone(),
-            message: self.message.clone().unwrap_or_default(),
-            since: Some(time(self.since)),
-            channel,
-            position: self.position.clone().unwrap_or_default(),
-            position_at: self.stored_at.map(time),
-            changed_at: self.changed_at.map(time),
-            lag_ms: self.lag_ms.map(|lag| u64::try_from(lag).unwrap_or_default()),
         }
     }
 }

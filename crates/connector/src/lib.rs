@@ -23,6 +23,7 @@ mod posting;
 mod publisher;
 mod pusher;
 mod pushing;
+mod reading;
 mod receiving;
 mod request;
 mod runtime;

@@ -402,7 +402,9 @@ impl Poster {
                 Store::finish_mail(&mut tx, mail, answer.state).await?;
                 let mut told = vec![publisher.mailed(&answer, cause)?];
                 if let Some(sent) = activity {
-                    told.push(publisher.activities(mail.connection).message(sent, now)?);
+                    let chosen = self.core.store.readings(&[mail.connection]).await?;
+                    let with_body = chosen.first().is_some_and(|chosen| chosen.settings.bodies);
+                    told.push(publisher.activities(mail.connection).message(sent, with_body, now)?);
                 }
                 bus::outbox::enqueue(&mut tx, &told).await?;
             }

@@ -3,10 +3,10 @@
 use bus::{ErrorKind, Message, event_id, event_id_at, subject};
 use jiff::Timestamp;
 use model::{
-    ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind, ConnectionChanged,
-    ConnectionId, InteractionReceived, IssueCategory, Lane, MailSent, MessagePosted, ObjectSchema,
-    OrganizationId, SchemaPart, SchemaRefreshed, SyncRunFinished, Value, VendorUserTold, VerifiedBucket,
-    VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
+    ActivityTold, ApplyWrite, BudgetChanged, BudgetReached, CaptureProgress, ChangeEvent, ChangeKind,
+    ConnectionChanged, ConnectionId, InteractionReceived, IssueCategory, Lane, MailSent, MessagePosted,
+    ObjectSchema, OrganizationId, ReadingChanged, SchemaPart, SchemaRefreshed, SyncRunFinished, Value,
+    VendorUserTold, VerifiedBucket, VerifyFinished, VerifyProgressed, WriteOutcome, Written, kind,
 };
 use uuid::Uuid;
 
@@ -65,6 +65,13 @@ impl Publisher {
         let (kind, source) = (kind::BUDGET_REACHED, &self.source);
         let message = Message::json(subject, kind, source, self.organization, fact.at, fact)?;
         Ok(message.by(format!("connection:{}", fact.connection)))
+    }
+
+    /// Somebody changed how the connection reads.
+    pub(crate) fn reading_changed(&self, actor: &str, fact: &ReadingChanged) -> Result<Message, bus::Error> {
+        let subject = subject::connection(&self.organization, "reading_changed");
+        let (kind, source) = (kind::READING_CHANGED, &self.source);
+        Ok(Message::json(subject, kind, source, self.organization, fact.at, fact)?.by(actor))
     }
 
     /// The vendor's objects and fields were read: one message, or as many as they need.
@@ -395,8 +402,14 @@ pub(crate) struct ActivityPublisher {
 
 impl ActivityPublisher {
     /// The activity as a message, cut until it fits one. The same version read again has the same id.
-    pub(crate) fn message(&self, activity: Activity, now: Timestamp) -> Result<Message, Failure> {
-        let told = activity.told(self.connection, self.publisher.vendor)?;
+    pub(crate) fn message(
+        &self,
+        activity: Activity,
+        with_body: bool,
+        now: Timestamp,
+    ) -> Result<Message, Failure> {
+        let (activity, is_preview) = if with_body { (activity, false) } else { activity.without_body() };
+        let told = ActivityTold { is_preview, ..activity.told(self.connection, self.publisher.vendor)? };
         let (connection, version) = (self.connection.to_string(), told.version.to_string());
         let what = if told.is_gone { "gone" } else { "told" };
         let id = event_id(&[kind::ACTIVITY_TOLD, &connection, &told.external_id, &version, what]);

@@ -14,7 +14,7 @@ use crate::{
     grpc::Service,
     http::{Client, HttpError},
     owner::Owner,
-    pushing,
+    pushing, reading,
     store::{self, Store},
     wishes,
 };
@@ -160,6 +160,9 @@ async fn keep_usage(core: Arc<Core>, shutdown: CancellationToken) {
         }
         if let Err(failure) = budgets::look_after(&core).await {
             tracing::warn!(error = %failure, "could not look after the budgets");
+        }
+        if let Err(failure) = reading::look_after(&core).await {
+            tracing::warn!(error = %failure, "could not look after how connections read");
         }
         if ends {
             return;

@@ -62,6 +62,7 @@ pub(crate) fn activity(prefix: &str, told: wire::NewActivity) -> Result<NewActiv
         at: text::moment(&field("at"), told.at.as_ref())?,
         subject: text::optional(&field("subject"), &told.subject, LONGEST_LINE)?,
         body: text::optional(&field("body"), &told.body, LONGEST_BODY)?,
+        is_preview: false,
         thread: text::optional(&field("thread"), &told.thread, LONGEST_LINE)?,
         url,
         participants: participants(prefix, told.participants)?,

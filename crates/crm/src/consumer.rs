@@ -275,6 +275,7 @@ fn stage(changed: &RecordChanged) -> Option<NewActivity> {
         at: text::micros(changed.at),
         subject: format!("{before} → {after}"),
         body: String::new(),
+        is_preview: false,
         thread: String::new(),
         url: String::new(),
         participants: Vec::new(),

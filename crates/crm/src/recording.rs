@@ -1,7 +1,10 @@
 //! Activities are stored with all that they concern: what was told, people by their addresses, companies and partners by
 //! their domains, and the companies and partners of those.
 
-use std::collections::BTreeSet;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::Timestamp;
 use model::{ActivityId, OrganizationId, RecordId};
@@ -34,6 +37,9 @@ pub(crate) async fn record(
     actor: &str,
     now: Timestamp,
 ) -> Result<Vec<Recorded>, Error> {
+    let longer = activities::longer(&mut *tx, organization, news).await?;
+    let kept: Vec<Cow<'_, NewActivity>> = news.iter().map(|new| with_longer(new, &longer)).collect();
+    let news: Vec<&NewActivity> = kept.iter().map(AsRef::as_ref).collect();
     let participants = || news.iter().flat_map(|new| &new.participants);
     let addresses: BTreeSet<&str> =
         participants().map(|who| who.address.as_str()).filter(|it| !it.is_empty()).collect();
@@ -50,6 +56,17 @@ pub(crate) async fn record(
         news.iter().zip(&stored).filter(|(_, (_, it))| *it != Outcome::Known).map(|(new, _)| *new).collect();
     replying::heard(tx, organization, &told, now).await?;
     Ok(stored.into_iter().map(|(id, outcome)| Recorded { id, outcome }).collect())
+}
+
+/// An activity with the text that is there, where it tells the beginning of it alone.
+fn with_longer<'n>(
+    new: &'n NewActivity,
+    longer: &BTreeMap<(String, String), String>,
+) -> Cow<'n, NewActivity> {
+    match longer.get(&activities::place(new)).filter(|_| new.is_preview) {
+        Some(body) => Cow::Owned(NewActivity { body: body.clone(), ..new.clone() }),
+        None => Cow::Borrowed(new),
+    }
 }
 
 fn record_of(told: &Concerned) -> Option<RecordId> {

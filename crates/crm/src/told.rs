@@ -214,5 +214,5 @@ fn checked(told: ActivityTold) -> Result<NewActivity, Refusal> {
             record_ids: Vec::new(),
         },
     )?;
-    Ok(NewActivity { automatic: told.automatic, ..new })
+    Ok(NewActivity { automatic: told.automatic, is_preview: told.is_preview, ..new })
 }

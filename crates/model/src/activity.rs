@@ -32,6 +32,9 @@ pub struct ActivityTold {
     pub subject: String,
     /// What was said, as plain text.
     pub body: String,
+    /// Whether `body` is the beginning alone, by a setting. What was told of the rest of it before stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_preview: bool,
     /// The vendor's id of the conversation; empty where it has none.
     pub thread: String,
     /// Where to look at it at the vendor; empty where there is no such place.

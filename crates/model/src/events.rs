@@ -59,6 +59,8 @@ pub mod kind {
     pub const BUDGET_CHANGED: &str = "connection.budget_changed";
     /// [`crate::BudgetReached`].
     pub const BUDGET_REACHED: &str = "connection.budget_reached";
+    /// [`crate::ReadingChanged`].
+    pub const READING_CHANGED: &str = "connection.reading_changed";
     /// [`crate::ConnectionChanged`] after a token refresh.
     pub const TOKEN_REFRESHED: &str = "token.refreshed";
     /// [`crate::ConnectionChanged`] after a token refresh that the vendor refused.

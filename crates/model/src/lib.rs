@@ -14,6 +14,7 @@ mod id;
 mod mailing;
 mod parts;
 mod posting;
+mod reading;
 mod registering;
 mod schema;
 mod value;
@@ -50,6 +51,7 @@ pub use posting::{
     AnswerPrivately, InteractionReceived, MessagePosted, PostButton, PostContent, PostMessage, VendorUser,
     VendorUserTold,
 };
+pub use reading::{ReadingChanged, ReadingSettings};
 pub use registering::{
     CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, MailingChanged, RegistrationConflict,
 };

@@ -19,6 +19,7 @@ pub(crate) mod mapping_actions;
 pub(crate) mod partner_form;
 pub(crate) mod plan;
 pub(crate) mod purpose;
+pub(crate) mod reading;
 pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod record_edit;

@@ -23,7 +23,7 @@ use crate::{
             partners, payouts, program, program_form, programs, review, webhooks,
         },
         audit, budget, campaigns, connect, connection, connection_actions as actions, decisions, health,
-        integrations, issues, keys, mapping, mapping_actions, partner_form, plan, reconcile, record,
+        integrations, issues, keys, mapping, mapping_actions, partner_form, plan, reading, reconcile, record,
         record_edit, records, registrations, runs, sign_in,
         telling::{channels, people},
         timeline, users, writing,
@@ -129,6 +129,7 @@ fn integrations() -> Router<App> {
         .route("/integrations/{vendor}/{connection}/pause", post(actions::pause))
         .route("/integrations/{vendor}/{connection}/resume", post(actions::resume))
         .route("/integrations/{vendor}/{connection}/budget", post(budget::set))
+        .route("/integrations/{vendor}/{connection}/reading", post(reading::set))
         .route("/integrations/{vendor}/{connection}/attribution", get(writing::show).post(writing::set))
         .route("/integrations/{vendor}/{connection}/channels", get(channels::show).post(channels::save))
         .route("/integrations/{vendor}/{connection}/people", get(people::show).post(people::save))

@@ -2,8 +2,9 @@
 
 use model::{
     AccessChanged, AccessSubject, BudgetChanged, BudgetReached, BudgetSettings, CaptureRequested,
-    CaptureStopped, ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, SchemaDriftDetected,
-    SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind, vendor_name,
+    CaptureStopped, ConnectionChanged, ConnectionState, FieldAdded, MappingChanged, ReadingChanged,
+    ReadingSettings, SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested,
+    kind, vendor_name,
 };
 use serde_json::{Map, Value, json};
 
@@ -62,6 +63,29 @@ pub(crate) fn budget_changed(changed: &BudgetChanged) -> Facts {
         actor: None,
         summary: format!(
             "The API budget of {} was changed from {} to {}",
+            vendor_name(&changed.vendor),
+            words(changed.before),
+            words(changed.after)
+        ),
+        details: json!({ "vendor": changed.vendor, "before": changed.before, "after": changed.after }).into(),
+    }
+}
+
+pub(crate) fn reading_changed(changed: &ReadingChanged) -> Facts {
+    let words = |settings: ReadingSettings| {
+        let often = settings
+            .interval_minutes
+            .map_or("as often as usual".to_owned(), |minutes| format!("every {minutes} min"));
+        format!("{often}, {}", if settings.bodies { "whole texts" } else { "beginnings of texts" })
+    };
+    Facts {
+        action: kind::READING_CHANGED.to_owned(),
+        target: changed.connection.to_string(),
+        connection: Some(changed.connection),
+        outcome: Outcome::Ok,
+        actor: None,
+        summary: format!(
+            "How {} is read was changed from {} to {}",
             vendor_name(&changed.vendor),
             words(changed.before),
             words(changed.after)

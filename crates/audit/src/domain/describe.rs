@@ -120,6 +120,7 @@ fn facts(message: &Message) -> Result<Facts, bus::Error> {
         | kind::TOKEN_REFRESH_FAILED => control::connection(kind, &message.decode()?),
         kind::BUDGET_CHANGED => control::budget_changed(&message.decode()?),
         kind::BUDGET_REACHED => control::budget_reached(&message.decode()?),
+        kind::READING_CHANGED => control::reading_changed(&message.decode()?),
         kind::SCHEMA_REFRESHED => control::schema(&message.decode()?),
         kind::SCHEMA_DRIFT_DETECTED => control::schema_drift(&message.decode()?),
         kind::FIELD_ADDED => control::field_added(&message.decode()?),

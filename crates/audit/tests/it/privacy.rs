@@ -60,6 +60,7 @@ async fn no_personal_value_reaches_the_log() {
         at: noon(),
         subject: "Marker subject".into(),
         body: "marker text".into(),
+        is_preview: false,
         thread: "marker-thread".into(),
         url: "https://marker.example/".into(),
         participants: vec![ActivityParticipant {

@@ -11,6 +11,7 @@ mod leases;
 mod mails;
 mod posts;
 mod quiet;
+mod readings;
 mod schemas;
 mod streams;
 mod tokens;
@@ -68,6 +69,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 44, name: "mails", sql: include_str!("../../migrations/0044_mails.sql") },
     Migration { version: 45, name: "watches", sql: include_str!("../../migrations/0045_watches.sql") },
     Migration { version: 48, name: "withdrawn", sql: include_str!("../../migrations/0048_withdrawn.sql") },
+    Migration { version: 52, name: "reading", sql: include_str!("../../migrations/0052_reading.sql") },
 ];
 
 /// The right to work on a partition; a store under an older fence than the newest changes nothing.

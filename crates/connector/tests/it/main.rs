@@ -3,6 +3,7 @@
 
 mod acme;
 mod budgets;
+mod choosing;
 mod conformance;
 mod connecting;
 mod feeding;

@@ -93,6 +93,8 @@ pub(crate) struct NewActivity {
     pub(crate) at: Timestamp,
     pub(crate) subject: String,
     pub(crate) body: String,
+    /// Whether `body` is the beginning alone: then it takes the place of no longer one.
+    pub(crate) is_preview: bool,
     pub(crate) thread: String,
     pub(crate) url: String,
     pub(crate) participants: Vec<Participant>,
@@ -120,6 +122,7 @@ impl NewActivity {
             at,
             subject: String::new(),
             body: String::new(),
+            is_preview: false,
             thread: String::new(),
             url: String::new(),
             participants: Vec::new(),

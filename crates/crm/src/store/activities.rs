@@ -114,6 +114,31 @@ pub(crate) async fn find(
     Ok(found)
 }
 
+/// The texts that are longer than the beginnings that are told now, by the source and its id: what is there stays.
+pub(crate) async fn longer(
+    tx: &mut PgConnection,
+    organization: OrganizationId,
+    news: &[&NewActivity],
+) -> Result<BTreeMap<(String, String), String>, Error> {
+    let previews: Vec<&&NewActivity> = news.iter().filter(|new| new.is_preview).collect();
+    if previews.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT a.source, a.external_id, a.body
+         FROM UNNEST($2::text[], $3::text[], $4::text[]) AS given (source, external_id, body)
+         JOIN activities a ON a.organization = $1 AND a.source = given.source AND a.external_id = given.external_id
+         WHERE length(a.body) > length(given.body)",
+    )
+    .bind(organization.uuid())
+    .bind(previews.iter().map(|new| new.source.as_str()).collect::<Vec<_>>())
+    .bind(previews.iter().map(|new| new.external_id.as_str()).collect::<Vec<_>>())
+    .bind(previews.iter().map(|new| new.body.as_str()).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|(source, id, body)| ((source, id), body)).collect())
+}
+
 /// Stores activities, in one order. Those that are known in the same or a later version stay as they are; what is gone is
 /// later than the same version of it.
 pub(crate) async fn put(
@@ -152,7 +177,7 @@ pub(crate) async fn put(
 
 type Place<'a> = (&'a str, &'a str);
 
-fn place(new: &NewActivity) -> (String, String) {
+pub(crate) fn place(new: &NewActivity) -> (String, String) {
     (new.source.clone(), new.external_id.clone())
 }
 

@@ -32,6 +32,7 @@ fn told(id: &str, version: i64, subject: &str, people: &[&str]) -> ActivityTold 
         at: noon() + SignedDuration::from_secs(version),
         subject: subject.to_owned(),
         body: "Dear all, here is the text.".to_owned(),
+        is_preview: false,
         thread: "t1".to_owned(),
         url: "https://mail.example/m".to_owned(),
         participants: people.iter().enumerate().map(person).collect(),
@@ -203,4 +204,35 @@ async fn what_callers_and_connectors_tell_of_the_same_is_one_activity() {
         (seen.len() == 1 && seen[0].subject == "By the connector").then_some(())
     })
     .await;
+}
+
+/// A mail whose beginning alone is told: what was kept of it before stays, is shown and is found.
+#[tokio::test]
+async fn a_beginning_takes_the_place_of_no_whole_text() {
+    let world = world().await;
+    let ann = world.knows_ann().await;
+    let people = ["ann@acme.example", "us@own.example"];
+    let whole = told("m1", 1, "Offer", &people);
+    let preview = |id: &str, version| ActivityTold {
+        body: "Dear all…".to_owned(),
+        is_preview: true,
+        ..told(id, version, "Offer, changed", &people)
+    };
+    world.hear(&[whole.clone()]).await;
+    world.has_heard_all().await;
+    world.hear(&[preview("m1", 2), preview("m2", 1)]).await;
+    world.has_heard_all().await;
+    let timeline = world.timeline("viewer", &ann.to_string(), "").await;
+    let body = |at: usize| timeline[at].preview.as_str();
+    assert_eq!(timeline.len(), 2);
+    assert!([body(0), body(1)].contains(&"Dear all…") && [body(0), body(1)].contains(&whole.body.as_str()));
+    assert!(timeline.iter().all(|item| item.subject == "Offer, changed"), "the rest of it is the newest");
+    assert_eq!(
+        world.rows("SELECT count(*) FROM activities WHERE words @@ to_tsquery('simple', 'text')").await,
+        1
+    );
+    // What is gone takes its text along.
+    world.hear(&[gone("m1", 3)]).await;
+    world.has_heard_all().await;
+    assert_eq!(world.rows("SELECT count(*) FROM activities WHERE body LIKE '%the text%'").await, 0);
 }

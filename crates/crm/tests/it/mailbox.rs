@@ -230,6 +230,7 @@ impl Mailbox<'_> {
             at: at - SignedDuration::from_nanos(at.subsec_nanosecond().into()),
             subject: "Re".to_owned(),
             body: body.to_owned(),
+            is_preview: false,
             thread: thread.to_owned(),
             url: String::new(),
             participants: vec![who("from", from), who("to", "sales@accord.example")],

@@ -8,7 +8,7 @@ use crate::{
     rooms::Rooms,
     view::connection::{
         Authorization, Authorize, ChannelList, Confirm, Connection, ConnectionList, PairList, Progress,
-        Schema, SyncStarted, VendorList,
+        Reading, Schema, SetReading, SyncStarted, VendorList,
     },
     view::health::{Budget, Health, SetBudget, Span, Usage},
     view::telling::{AttributionWriting, SetAttributionWriting},
@@ -31,6 +31,7 @@ pub(super) fn router() -> OpenApiRouter<Rooms> {
         .routes(routes!(usage))
         .routes(routes!(budget))
         .routes(routes!(set_budget))
+        .routes(routes!(reading, set_reading))
         .routes(routes!(attribution_writing, set_attribution_writing))
         .routes(routes!(create_attribution_fields))
         .routes(routes!(progress))
@@ -327,6 +328,42 @@ async fn set_budget(
         warn_percent: wish.warn_percent,
     };
     Ok(Json(rooms.connections().set_budget(caller.asks(request)?).await?.into_inner().into()))
+}
+
+/// Read how often mails, meetings and calls are read, and how much of them is kept.
+///
+/// Scope `connections:read`.
+#[utoipa::path(
+    get, path = "/connections/{id}/reading", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = Reading), Refusals, Conflicts)
+)]
+async fn reading(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Reading>, ApiError> {
+    Ok(Json(rooms.connections().get_reading(caller.asks(named(id))?).await?.into_inner().into()))
+}
+
+/// Change how often mails, meetings and calls are read, and how much of them is kept.
+///
+/// It holds from then on: what is kept already stays as it is. Scope `connections:manage`.
+#[utoipa::path(
+    put, path = "/connections/{id}/reading", tag = "connections", params(("id" = String, Path)),
+    request_body = SetReading, responses((status = 200, body = Reading), Refusals, Conflicts)
+)]
+async fn set_reading(
+    State(rooms): State<Rooms>,
+    caller: Caller,
+    Path(connection_id): Path<String>,
+    Json(wish): Json<SetReading>,
+) -> Result<Json<Reading>, ApiError> {
+    let request = wire::SetReadingRequest {
+        connection_id,
+        interval_minutes: wish.interval_minutes.unwrap_or_default(),
+        bodies: wish.bodies,
+    };
+    Ok(Json(rooms.connections().set_reading(caller.asks(request)?).await?.into_inner().into()))
 }
 
 /// Read how far reading the vendor's objects is.

@@ -228,6 +228,50 @@ pub(crate) struct ObjectStream {
     lag_ms: Option<u64>,
 }
 
+/// How a connection reads what people did.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Reading {
+    /// It is read every so many minutes; none for as often as is usual.
+    interval_minutes: Option<u32>,
+    usual_minutes: u32,
+    /// What `interval_minutes` may be.
+    least_minutes: u32,
+    most_minutes: u32,
+    /// Whether the whole texts of mails are kept. Else the first 255 letters are.
+    bodies: bool,
+    /// Whether that can be chosen: where mails are read.
+    has_bodies: bool,
+    /// Who changed it last; none when nobody did.
+    changed_by: Option<String>,
+    changed_at: Option<Timestamp>,
+}
+
+/// How a connection is to read what people did.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetReading {
+    /// Every so many minutes, from 1 to 1,440; none for as often as is usual.
+    pub(crate) interval_minutes: Option<u32>,
+    /// Whether the whole texts of mails are kept, of those that are read from now on.
+    #[serde(default)]
+    pub(crate) bodies: bool,
+}
+
+impl From<wire::Reading> for Reading {
+    fn from(reading: wire::Reading) -> Self {
+        Self {
+            interval_minutes: (reading.interval_minutes > 0).then_some(reading.interval_minutes),
+            usual_minutes: reading.usual_minutes,
+            least_minutes: reading.least_minutes,
+            most_minutes: reading.most_minutes,
+            bodies: reading.bodies,
+            has_bodies: reading.has_bodies,
+            changed_by: text(reading.changed_by),
+            changed_at: moment(reading.changed_at),
+        }
+    }
+}
+
 /// The objects that can be mapped to each other.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PairList {

@@ -6,8 +6,8 @@ use model::{
     AccessChanged, AttributionChanged, AttributionSettingsChanged, BudgetChanged, BudgetReached,
     CaptureRequested, CaptureStopped, CommissionChanged, ConflictRecorded, ConnectionChanged,
     CrmSettingsChanged, DealRegistrationChanged, DecisionRefused, DecisionTaken, FieldAdded, MailingChanged,
-    MappingChanged, PartnerChanged, PayoutCreated, ReadRequested, RecordChanged, SchemaDriftDetected,
-    SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind,
+    MappingChanged, PartnerChanged, PayoutCreated, ReadRequested, ReadingChanged, RecordChanged,
+    SchemaDriftDetected, SchemaRefreshed, SyncRunFinished, VerifyRequested, WatchRequested, kind,
 };
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
@@ -47,6 +47,7 @@ fn all() -> BTreeMap<String, Value> {
         described::<ConnectionChanged>(kind::CONNECTION_REFUSED),
         described::<BudgetChanged>(kind::BUDGET_CHANGED),
         described::<BudgetReached>(kind::BUDGET_REACHED),
+        described::<ReadingChanged>(kind::READING_CHANGED),
         described::<ConnectionChanged>(kind::TOKEN_REFRESHED),
         described::<ConnectionChanged>(kind::TOKEN_REFRESH_FAILED),
         described::<SchemaRefreshed>(kind::SCHEMA_REFRESHED),

@@ -7,7 +7,9 @@ use axum::{
 use model::Scope;
 use proto::{
     audit::{Entry, ListEntriesRequest},
-    connections::{Connection, ConnectionRequest, FeedProgress, GetProgressResponse, ObjectProgress},
+    connections::{
+        Connection, ConnectionRequest, FeedProgress, GetProgressResponse, ObjectProgress, Reading,
+    },
     crm::{NotificationRule, VendorUser},
     sync::{
         Conflict, Issue, ListConflictsRequest, ListIssuesRequest, ListMappingsRequest, ListPairsRequest,
@@ -51,6 +53,8 @@ pub(crate) struct Body {
     steps: [Step; 3],
     /// What of the vendor people's doings is read from.
     feeds: Vec<FeedProgress>,
+    /// How those are read, of a vendor that tells people's doings.
+    reading: Option<Reading>,
     /// What is told in its channels.
     rules: Vec<NotificationRule>,
     /// The people in its channels, for whoever says who they are.
@@ -105,6 +109,7 @@ pub(crate) struct Facts {
     pub connection: Connection,
     pub purpose: Purpose,
     pub progress: GetProgressResponse,
+    pub reading: Option<Reading>,
     pub synced: Synced,
     pub told: Told,
     pub entries: Vec<Entry>,
@@ -133,6 +138,7 @@ impl Facts {
             connection,
             purpose: Purpose::Records,
             progress: GetProgressResponse::default(),
+            reading: None,
             synced: Synced::default(),
             told: Told::default(),
             entries: Vec::new(),
@@ -142,12 +148,12 @@ impl Facts {
 
 impl Body {
     fn new(shell: Shell, people: &People, facts: Facts) -> Self {
-        let Facts { connection, purpose, progress, synced, told, entries } = facts;
+        let Facts { connection, purpose, progress, reading, synced, told, entries } = facts;
         let Synced { pairs, mappings, issues, conflicts } = synced;
         let (feeds, progress) = (progress.feeds, progress.objects);
         let steps = match purpose {
             Purpose::Records => steps(&connection, &mappings),
-            Purpose::Activities => reading(&connection, &feeds),
+            Purpose::Activities => following(&connection, &feeds),
             Purpose::Posts => telling(&connection, &told),
         };
         let rows = pairs.into_iter().map(|pair| {
@@ -174,6 +180,7 @@ impl Body {
             purpose,
             steps,
             feeds,
+            reading,
             rules: told.rules,
             people: told.people,
             pairs,
@@ -204,6 +211,12 @@ impl Body {
         } else {
             format!("looked for every {} s", self.connection.poll_interval_seconds)
         }
+    }
+
+    /// How often it is read, in words.
+    fn looked_for(&self, reading: &Reading) -> String {
+        let chosen = reading.interval_minutes;
+        every(60 * if chosen > 0 { chosen } else { reading.usual_minutes })
     }
 
     /// Whether there is something to read at once.
@@ -248,7 +261,7 @@ fn authorize(connection: &Connection) -> Step {
 }
 
 /// The steps of a vendor whose people's doings are read.
-fn reading(connection: &Connection, feeds: &[FeedProgress]) -> [Step; 3] {
+fn following(connection: &Connection, feeds: &[FeedProgress]) -> [Step; 3] {
     let authorized = is_authorized(connection);
     let whole = !feeds.is_empty() && feeds.iter().all(|feed| feed.phase == "live");
     let read: u64 = feeds.iter().map(|feed| feed.read).sum();
@@ -364,7 +377,10 @@ impl ConnectionPage {
     pub(crate) fn sample_mail(shell: Shell) -> Self {
         let progress = GetProgressResponse { objects: Vec::new(), feeds: sample::feeds() };
         let facts = Facts::of(sample::m365_connection());
-        Self::sample_of(shell, Facts { purpose: Purpose::Activities, progress, ..facts })
+        Self::sample_of(
+            shell,
+            Facts { purpose: Purpose::Activities, progress, reading: Some(sample::reading()), ..facts },
+        )
     }
 
     /// A workspace in this state, in whose channels things are told.
@@ -454,9 +470,16 @@ async fn load(
         Purpose::Posts => told(app, visitor, &connection.id).await?,
         _ => Told::default(),
     };
+    let reading = match purpose {
+        Purpose::Activities => {
+            let request = visitor.ask(ConnectionRequest { connection_id: connection.id.clone() })?;
+            Some(app.rooms().connections().get_reading(request).await?.into_inner())
+        }
+        _ => None,
+    };
     let people = People::load(app, visitor).await?;
     let (progress, entries) = (progress.into_inner(), entries.into_inner().entries);
-    let facts = Facts { connection, purpose, progress, synced, told, entries };
+    let facts = Facts { connection, purpose, progress, reading, synced, told, entries };
     Ok(Body::new(shell, &people, facts))
 }
 

@@ -1,7 +1,7 @@
 //! Tools that are no CRM: a mailbox, a calendar, and channels in which things are told.
 
 use proto::{
-    connections::{Channel, Connection, FeedArrival, FeedProgress, Login, Vendor},
+    connections::{Channel, Connection, FeedArrival, FeedProgress, Login, Reading, Vendor},
     crm::{NotificationRule, VendorUser},
 };
 
@@ -84,6 +84,18 @@ pub fn google_connection() -> Connection {
         vendor: "google-calendar".to_owned(),
         account_id: "117238472640".to_owned(),
         ..m365_connection()
+    }
+}
+
+/// How a mailbox is read, as nobody changed it.
+#[must_use]
+pub fn reading() -> Reading {
+    Reading {
+        usual_minutes: 5,
+        least_minutes: 1,
+        most_minutes: 1_440,
+        has_bodies: true,
+        ..Reading::default()
     }
 }
 

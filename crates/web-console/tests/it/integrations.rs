@@ -293,6 +293,7 @@ async fn under_another_vendors_name_nothing_is_there_and_nothing_is_done() {
             ("pairs", vec![("object", "partner"), ("vendor_object", "companies")]),
             ("disconnect", vec![]),
             ("budget", vec![("calls", "5000"), ("window_seconds", "3600")]),
+            ("reading", vec![("interval_minutes", "9")]),
             ("reconcile", vec![]),
             ("issues", vec![("action", "retry_all")]),
             ("issues/issue_3/settle", vec![("winner", "crm")]),
@@ -452,4 +453,32 @@ async fn the_budget_of_a_connection_is_changed_on_the_page_of_its_health() {
     assert!(browser.get(&health).await.body.contains("The budget is 5,000 API calls an hour now."));
     let malformed = browser.post(&path, &[("calls", "many"), ("window_seconds", "60")]).await;
     assert_eq!(malformed.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn how_a_mailbox_is_read_is_changed_on_its_page() {
+    let mut browser = Browser::of(Role::Admin).await;
+    browser.rooms.serve_all_vendors();
+    let base = format!("/settings/integrations/m365/{}", sample::m365_connection().id);
+    let page = browser.get(&base).await;
+    for shown in
+        ["Keep the whole text of each mail", "From 1 to 1440", "what is there already stays as it is"]
+    {
+        assert!(page.body.contains(shown), "{shown} is not shown");
+    }
+    let path = format!("{base}/reading");
+    let page = browser.post(&path, &[("interval_minutes", " 15 "), ("bodies", "on")]).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, &*base));
+    let page = browser.post(&path, &[("interval_minutes", "")]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    let asked = ["set_reading every 15 bodies true", "set_reading every 0 bodies false"];
+    assert_eq!(browser.rooms.asked(), asked);
+    let malformed = browser.post(&path, &[("interval_minutes", "often")]).await;
+    assert_eq!(malformed.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let mut viewer = Browser::of(Role::Viewer).await;
+    viewer.rooms.serve_all_vendors();
+    let page = viewer.get(&base).await;
+    assert!(page.body.contains("The first 255 letters of each mail are kept."), "{}", page.body);
+    assert!(!page.body.contains("save-reading"), "a viewer changes nothing");
 }

@@ -476,6 +476,16 @@ impl Connections for Rooms {
         self.enter(&request, Some(Scope::ConnectionsRead), "")?;
         Ok(Response::new(sample::budget()))
     }
+    async fn get_reading(&self, request: Request<con::ConnectionRequest>) -> Answer<con::Reading> {
+        self.enter(&request, Some(Scope::ConnectionsRead), "")?;
+        Ok(Response::new(sample::reading()))
+    }
+    async fn set_reading(&self, request: Request<con::SetReadingRequest>) -> Answer<con::Reading> {
+        let (interval_minutes, bodies) = (request.get_ref().interval_minutes, request.get_ref().bodies);
+        let call = format!("set_reading every {interval_minutes} bodies {bodies}");
+        self.enter(&request, Some(Scope::ConnectionsManage), call)?;
+        Ok(Response::new(con::Reading { interval_minutes, bodies, ..sample::reading() }))
+    }
     async fn set_budget(&self, request: Request<con::SetBudgetRequest>) -> Answer<con::Budget> {
         let asked = request.get_ref();
         let (calls, window_seconds, warn_percent) = (asked.calls, asked.window_seconds, asked.warn_percent);

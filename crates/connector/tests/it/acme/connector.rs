@@ -47,8 +47,8 @@ pub(crate) const TELLING: Capabilities = Capabilities {
     sweeps_deleted: false,
     quiet: &[],
     feeds: &[
-        Feed { name: "inbox", label: "Inbox", every: Duration::from_millis(100) },
-        Feed { name: "sent", label: "Sent items", every: Duration::from_millis(100) },
+        Feed { name: "inbox", label: "Inbox", every: Duration::from_millis(100), has_bodies: false },
+        Feed { name: "sent", label: "Sent items", every: Duration::from_millis(100), has_bodies: true },
     ],
     ..FAST
 };
@@ -56,8 +56,8 @@ pub(crate) const TELLING: Capabilities = Capabilities {
 /// The same, polled once in a week; it tells at an address of ours what is new in the inbox.
 pub(crate) const PUSHING: Capabilities = Capabilities {
     feeds: &[
-        Feed { name: "inbox", label: "Inbox", every: Duration::from_secs(604_800) },
-        Feed { name: "sent", label: "Sent items", every: Duration::from_secs(604_800) },
+        Feed { name: "inbox", label: "Inbox", every: Duration::from_secs(604_800), has_bodies: false },
+        Feed { name: "sent", label: "Sent items", every: Duration::from_secs(604_800), has_bodies: true },
     ],
     ..TELLING
 };
