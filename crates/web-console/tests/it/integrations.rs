@@ -472,7 +472,7 @@ async fn how_a_mailbox_is_read_is_changed_on_its_page() {
     let page = browser.post(&path, &[("interval_minutes", "")]).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     let asked = ["set_reading every 15 bodies true", "set_reading every 0 bodies false"];
-    assert_eq!(browser.rooms.asked(), asked);
+    assert_eq!(browser.rooms.asked()[1..], asked, "after the page was read");
     let malformed = browser.post(&path, &[("interval_minutes", "often")]).await;
     assert_eq!(malformed.status, StatusCode::UNPROCESSABLE_ENTITY);
 
