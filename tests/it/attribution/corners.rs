@@ -2,6 +2,7 @@
 //! changed for what comes, a webhook that is forgotten, and a ledger that somebody damaged.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use model::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use sqlx::{Connection as _, PgConnection};
@@ -59,7 +60,7 @@ fn signature(key: &str, at: &str, body: &str) -> String {
 
 async fn a_body_of_close_is_an_event_if_its_signature_fits(shop: &Shop) {
     shop.click("close@shop.example").await;
-    let now = jiff::Timestamp::now();
+    let now = SystemClock.now();
     let (made, path) = ingest_url(shop, "close", "event.data.custom.cf_1", Some(CLOSE_KEY)).await;
     let body = json!({
         "subscription_id": "whsub_1",
@@ -114,7 +115,7 @@ async fn a_body_of_copper_is_an_event_if_its_secret_fits(shop: &Shop) {
     let body = |secret: &str| {
         json!({
             "subscription_id": 1, "type": "opportunity", "event": "update", "ids": [11],
-            "updated_attributes": { "status": ["Open", "Won"] }, "timestamp": jiff::Timestamp::now().to_string(),
+            "updated_attributes": { "status": ["Open", "Won"] }, "timestamp": SystemClock.now().to_string(),
             "accord_secret": secret,
         })
         .to_string()
@@ -148,7 +149,7 @@ async fn earned(shop: &Shop, event: &Value, amount: &str) -> Value {
 async fn an_event_of_a_time_to_come_is_recorded_and_waits(shop: &Shop) {
     shop.click("early@shop.example").await;
     for (minutes, flags) in [(4, json!([])), (10, json!(["early_event"]))] {
-        let ts = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes);
+        let ts = SystemClock.now() + jiff::SignedDuration::from_mins(minutes);
         let event =
             json!({ "userId": "early@shop.example", "type": "signup", "value": 10, "ts": ts.to_string() });
         let recorded = shop.ok("POST", "/attribution/events", Some(event)).await;

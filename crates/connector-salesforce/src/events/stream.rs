@@ -65,7 +65,7 @@ pub(crate) async fn subscribe(
     let mut opener = pubsub.clone();
     let mut opening: BoxFuture<'static, _> = Box::pin(async move { opener.subscribe(&topic, behind).await });
     let flow = match timeout(FIRST_ANSWER.min(config.longest_silence), &mut opening).await {
-        Ok(opened) => Subscribed::Open(opened?),
+        Ok(opened) => Subscribed::Open(Box::new(opened?)),
         Err(_) => Subscribed::Opening(opening),
     };
     Ok(Box::new(Events {
@@ -97,7 +97,7 @@ pub(crate) fn topic(object: &str) -> String {
 /// that nobody answers looks like one of an object that nobody changes.
 enum Subscribed {
     Opening(BoxFuture<'static, Result<Flow, Error>>),
-    Open(Flow),
+    Open(Box<Flow>),
 }
 
 /// An open stream. What was received and is not handed out yet is kept, so that [`ChangeStream::next`] may be dropped.
@@ -145,7 +145,7 @@ impl Events {
             Subscribed::Open(flow) => flow,
             Subscribed::Opening(opening) => {
                 let opened = timeout_at(dead_at, opening).await.map_err(|_| silent())??;
-                self.flow = Subscribed::Open(opened);
+                self.flow = Subscribed::Open(Box::new(opened));
                 return Box::pin(self.receive()).await;
             }
         };

@@ -218,7 +218,7 @@ async fn a_beginning_takes_the_place_of_no_whole_text() {
         is_preview: true,
         ..told(id, version, "Offer, changed", &people)
     };
-    world.hear(&[whole.clone()]).await;
+    world.hear(std::slice::from_ref(&whole)).await;
     world.has_heard_all().await;
     world.hear(&[preview("m1", 2), preview("m2", 1)]).await;
     world.has_heard_all().await;
