@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     publisher::Publisher,
     pushing, states,
-    store::Connection,
+    store::{Connection, Store},
 };
 
 /// The inbox's name for requests that were taken.
@@ -208,11 +208,10 @@ async fn revoked(
     at: Timestamp,
     message: &str,
 ) -> Result<(), Failure> {
-    let connections = core.store.connections_to(vendor, account).await?;
-    let ended = connections.iter().filter(|it| it.connected_at.as_second() <= at.as_second());
     let mut tx = core.store.pool.begin().await?;
     if !bus::inbox::fresh(&mut tx, INBOX, &[format!("{vendor}:{id}")]).await?.is_empty() {
-        for connection in ended {
+        let connections = Store::lock_connections_to(&mut tx, vendor, account).await?;
+        for connection in connections.iter().filter(|it| it.connected_at.as_second() <= at.as_second()) {
             let publisher = Publisher::new(connection.organization, vendor);
             let (code, now) = (ErrorKind::AccessRevoked.code(), core.now());
             states::require_authorization(&mut tx, &publisher, connection.id, code, message, now).await?;

@@ -131,7 +131,10 @@ async fn is_once(shop: &Shop, step: &Step, event: &Value, answered: Option<Value
         rows.into_iter().filter(|row| row["externalEventId"] == name).collect::<Vec<_>>()
     };
     let before = events().await;
-    assert_eq!(before.len(), usize::from(step.3), "{}: it is whole or not there: {before:?}", step.0);
+    // Postgres was asked to commit: it may do so on its way down, with nobody left to hear of it.
+    let may_be_there = step.3 || step.2 == "AFTER INSERT";
+    let sound = (usize::from(step.3)..=usize::from(may_be_there)).contains(&before.len());
+    assert!(sound, "{}: it is whole or not there: {before:?}", step.0);
     let again = shop.ok("POST", "/attribution/events", Some(event.clone())).await;
     assert!(answered.is_none_or(|first| first == again), "{}: it has its first answer", step.0);
     let after = events().await;

@@ -152,16 +152,22 @@ impl Store {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
-    /// The connections to an account that are not disconnected, whosever they are.
-    pub(crate) async fn connections_to(&self, vendor: &str, account: &str) -> Result<Vec<Connection>, Error> {
+    /// The connections to an account that are not disconnected, whosever they are. They stay as they are until the transaction
+    /// ends: nobody authorizes one again in between.
+    pub(crate) async fn lock_connections_to(
+        tx: &mut PgConnection,
+        vendor: &str,
+        account: &str,
+    ) -> Result<Vec<Connection>, Error> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT c.*, s.refreshed_at AS schema_refreshed_at
              FROM connections c LEFT JOIN schemas s ON s.connection = c.id
-             WHERE c.vendor = $1 AND c.account_id = $2 AND c.state <> 'disconnected' ORDER BY c.id",
+             WHERE c.vendor = $1 AND c.account_id = $2 AND c.state <> 'disconnected' ORDER BY c.id
+             FOR NO KEY UPDATE OF c",
         )
         .bind(vendor)
         .bind(account)
-        .fetch_all(&self.pool)
+        .fetch_all(tx)
         .await?;
         rows.into_iter().map(TryInto::try_into).collect()
     }
