@@ -44,6 +44,7 @@ async fn browser_reads_the_timeline_of_a_company_and_a_transcript() {
     walk.words_and_kinds_narrow_it(&timeline).await;
     walk.a_transcript_and_a_long_text_are_read(&timeline).await;
     walk.pages_lead_through_all(&timeline).await;
+    walk.a_deal_shows_what_was_said_with_its_company(&company).await;
     walk.fits_a_phone(&[&timeline, &format!("/records/company/{company}")]).await;
     walk.end().await;
 }
@@ -181,6 +182,28 @@ impl Walk {
             "at": format!("2026-01-01T10:{number:02}:00Z"), "subject": format!("Note {number}"),
         })).collect();
         self.house.ok("POST", "/api/v1/activities", Some(json!({ "activities": notes }))).await;
+    }
+
+    async fn a_deal_shows_what_was_said_with_its_company(&self, company: &str) {
+        let fields = json!({ "fields": { "name": "Ten presses", "company_id": company } });
+        let made = self.house.ok("POST", "/api/v1/records/deal", Some(fields)).await;
+        let deal = made["id"].as_str().expect("an id");
+        let said = eventually(Duration::from_secs(60), "the timeline of the deal", || async {
+            let path = format!("/api/v1/timeline?record_id={deal}");
+            let data = self.house.ok("GET", &path, None).await["data"].clone();
+            data.as_array().is_some_and(|rows| rows.len() >= 2).then_some(data)
+        })
+        .await;
+        let subjects: Vec<&Value> =
+            said.as_array().expect("a list").iter().map(|row| &row["subject"]).collect();
+        assert_eq!(
+            subjects,
+            ["Offer for <ten> presses", "First talk"],
+            "what was said, and no note of the company"
+        );
+        self.open(&format!("/records/deal/{deal}/timeline")).await;
+        self.chrome.wait_for_text(".timeline", "First talk").await;
+        self.chrome.shoot("58-timeline-of-a-deal").await;
     }
 
     async fn words_and_kinds_narrow_it(&self, timeline: &str) {

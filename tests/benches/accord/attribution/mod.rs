@@ -90,7 +90,7 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         servers.cpu()?.per_change_since(&before, following::CLICKS)
     ));
     let disk = Some(servers.sync_p50()?);
-    let posted = shop.posted(gateway, disk).await?;
+    let posted = shop.posted(gateway, floor, disk).await?;
     let tiered = tiered(&shop).await?;
     let audited = audited(&shop, &servers, &started).await?;
     let whole = shop.verify().await?;
