@@ -72,6 +72,18 @@ impl Client<'_> {
         self.get("read a mail", &path, vec![("Prefer", IMMUTABLE.to_owned())]).await
     }
 
+    /// In which folder a message is.
+    pub(crate) async fn place(&self, id: &str) -> Result<Answer, Error> {
+        let path = format!("{}?$select=parentFolderId", path_of(id));
+        self.get("look where a mail is", &path, vec![("Prefer", IMMUTABLE.to_owned())]).await
+    }
+
+    /// A folder, by its well-known name.
+    pub(crate) async fn folder(&self, name: &str) -> Result<Answer, Error> {
+        let path = format!("me/mailFolders/{name}?$select=id");
+        self.get("look for a folder", &path, vec![("Prefer", IMMUTABLE.to_owned())]).await
+    }
+
     /// A message's class.
     pub(crate) async fn class(&self, id: &str) -> Result<Answer, Error> {
         let path = format!("{}?$select=id&$expand={CLASS}", path_of(id));

@@ -9,6 +9,7 @@ mod error;
 mod html;
 mod login;
 mod mail;
+mod moved;
 mod push;
 mod read;
 mod send;

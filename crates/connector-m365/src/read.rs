@@ -9,7 +9,9 @@ use url::Url;
 
 use crate::{
     client::{Answer, Client, VERSION},
-    mail, wire,
+    mail,
+    moved::Ends,
+    wire,
 };
 
 const READ: &str = "read mail";
@@ -29,6 +31,15 @@ pub(crate) const PAGE_SIZES: [usize; 3] = [200, 20, 1];
 /// A mailbox answers four calls at once, <https://learn.microsoft.com/en-us/graph/throttling-limits>, and has two feeds.
 const READ_AT_ONCE: usize = 2;
 
+/// The well-known name of a feed's folder.
+pub(crate) fn folder_of(feed: &str) -> Option<&'static str> {
+    match feed {
+        INBOX => Some("inbox"),
+        SENT => Some("sentitems"),
+        _ => None,
+    }
+}
+
 /// A page of a feed behind a position. `own` are the addresses of the mailbox.
 pub(crate) async fn fetch(
     client: Client<'_>,
@@ -37,11 +48,8 @@ pub(crate) async fn fetch(
     own: &[String],
     now: Timestamp,
 ) -> Result<ActivityPage, Error> {
-    let folder = match feed {
-        INBOX => "inbox",
-        SENT => "sentitems",
-        _ => return Err(Error::new(ErrorKind::Protocol, READ, "there is no such feed of mail")),
-    };
+    let none = || Error::new(ErrorKind::Protocol, READ, "there is no such feed of mail");
+    let folder = folder_of(feed).ok_or_else(none)?;
     let beginning = Client::beginning(folder);
     let path = position.unwrap_or(&beginning);
     let answer = page(client, path).await.map_err(|error| of_position(error, position.is_some()))?;
@@ -53,7 +61,8 @@ pub(crate) async fn fetch(
     };
     let position = position_of(&client.0.api_url(), &link)
         .ok_or_else(|| undocumented("a link that leads away from Microsoft Graph"))?;
-    let rows = stream::iter(delta.value.into_iter().map(|row| read(client, row, feed)));
+    let ends = &Ends::of(client, feed, &delta.value).await?;
+    let rows = stream::iter(delta.value.into_iter().map(|row| read(client, row, feed, ends)));
     let rows: Vec<Option<Row>> = rows.buffered(READ_AT_ONCE).try_collect().await?;
     let told = rows.into_iter().flatten().map(|row| tell(row, feed, own, now));
     let activities = told.filter_map(Result::transpose).collect::<Result<_, _>>()?;
@@ -110,8 +119,8 @@ struct Row {
 }
 
 /// A row with all that is to be known of it.
-async fn read(client: Client<'_>, row: wire::Message, feed: &str) -> Result<Option<Row>, Error> {
-    let Some(mut row) = whole(client, row).await? else { return Ok(None) };
+async fn read(client: Client<'_>, row: wire::Message, feed: &str, ends: &Ends) -> Result<Option<Row>, Error> {
+    let Some(mut row) = whole(client, row, ends).await? else { return Ok(None) };
     if let Some(message) =
         row.message.as_mut().filter(|message| feed == INBOX && mail::may_be_report(message))
     {
@@ -130,11 +139,11 @@ async fn read(client: Client<'_>, row: wire::Message, feed: &str) -> Result<Opti
 }
 
 /// A row that says all that is asked for: one of what changed is read again. None when it is gone by now, of which the
-/// next round tells.
-async fn whole(client: Client<'_>, row: wire::Message) -> Result<Option<Row>, Error> {
+/// next round tells, and when it is somewhere else.
+async fn whole(client: Client<'_>, row: wire::Message, ends: &Ends) -> Result<Option<Row>, Error> {
     let id = row.id.clone();
     if row.removed.is_some() {
-        return Ok(Some(Row { id, message: None }));
+        return Ok(ends.have(client, &id).await?.then_some(Row { id, message: None }));
     }
     if mail::is_whole(&row) {
         return Ok(Some(Row { id, message: Some(row) }));

@@ -82,6 +82,18 @@ pub(crate) struct Message {
     pub(crate) class: Option<String>,
 }
 
+/// Where a message is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Place {
+    pub(crate) parent_folder_id: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Folder {
+    pub(crate) id: String,
+}
+
 /// A message's extended properties, of those that were asked for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,7 @@
 //! What changes in a mailbox, and what Microsoft makes of it.
 
+use std::collections::HashMap;
+
 use connector::{ErrorKind, Retry};
 use sandbox::microsoft::{FaultKind, FaultMatch};
 use serde_json::json;
@@ -7,16 +9,16 @@ use serde_json::json;
 use crate::mailbox::{connected, fault, subjects};
 
 #[tokio::test]
-async fn what_is_deleted_or_moved_out_of_the_folder_is_gone() {
+async fn what_is_deleted_is_gone_wherever_deleted_mail_lies() {
     let mailbox = connected().await;
-    let deleted = mailbox.arrives("deleted", json!({}));
+    let erased = mailbox.arrives("erased", json!({}));
     let binned = mailbox.arrives("binned", json!({}));
-    let moved = mailbox.arrives("moved", json!({}));
+    let recoverable = mailbox.arrives("recoverable", json!({}));
     let (told, mut position) = mailbox.read("inbox", None).await;
     assert_eq!(told.len(), 3);
-    mailbox.control("delete", json!({"id": deleted, "for_good": true}));
+    mailbox.control("delete", json!({"id": erased, "for_good": true}));
     mailbox.control("delete", json!({"id": binned}));
-    mailbox.control("move", json!({"id": moved, "folder": "archive"}));
+    mailbox.control("move", json!({"id": recoverable, "folder": "recoverableitemsdeletions"}));
     let gone = mailbox.news("inbox", &mut position).await;
     assert_eq!(gone.len(), 3);
     for mail in &gone {
@@ -28,6 +30,49 @@ async fn what_is_deleted_or_moved_out_of_the_folder_is_gone() {
 }
 
 #[tokio::test]
+async fn what_is_moved_to_a_folder_that_is_not_read_stays_as_it_was_told() {
+    let mailbox = connected().await;
+    let mails = ["archived", "filed"].map(|subject| mailbox.arrives(subject, json!({})));
+    let (_, mut position) = mailbox.read("inbox", None).await;
+    let own = mailbox.post("me/mailFolders", json!({"displayName": "Partners"})).await;
+    for (id, folder) in mails.iter().zip(["archive", own["id"].as_str().unwrap()]) {
+        mailbox.post(&format!("me/messages/{id}/move"), json!({"destinationId": folder})).await;
+    }
+    let told = mailbox.news("inbox", &mut position).await;
+    assert!(told.is_empty(), "{told:?}");
+    // What is back before it is looked for is not gone either.
+    mailbox.sandbox.advance_clock(300_000);
+    mailbox.control("move", json!({"id": mails[0], "folder": "inbox"}));
+    mailbox.control("move", json!({"id": mails[0], "folder": "archive"}));
+    mailbox.control("move", json!({"id": mails[0], "folder": "inbox"}));
+    let back = mailbox.news("inbox", &mut position).await;
+    assert!(back.iter().all(|mail| !mail.is_gone), "{back:?}");
+    assert_eq!(subjects(&back), ["archived"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_for_is_looked_for_again_and_nothing_is_lost() {
+    let mailbox = connected().await;
+    let [deleted, archived] = ["deleted", "archived"].map(|subject| mailbox.arrives(subject, json!({})));
+    let (_, mut position) = mailbox.read("inbox", None).await;
+    mailbox.control("delete", json!({"id": deleted}));
+    mailbox.control("move", json!({"id": archived, "folder": "archive"}));
+    for looked_at in ["/me/messages/", "/me/mailFolders/deleteditems"] {
+        for (kind, told) in
+            [(FaultKind::Internal, ErrorKind::Unavailable), (FaultKind::Denied, ErrorKind::Permission)]
+        {
+            mailbox.fault(looked_at, kind, 100);
+            let refused = mailbox.try_read("inbox", Some(&position)).await.unwrap_err();
+            assert_eq!(refused.kind, told, "{looked_at}");
+            assert_eq!(refused.is_transient(), kind == FaultKind::Internal);
+            mailbox.sandbox.clear_faults();
+        }
+    }
+    let gone = mailbox.news("inbox", &mut position).await;
+    assert!(gone.len() == 1 && gone[0].is_gone && gone[0].external_id.ends_with(&deleted), "{gone:?}");
+}
+
+#[tokio::test]
 async fn what_comes_back_is_newer_than_that_it_was_gone() {
     let mailbox = connected().await;
     for moves_are_changed in [false, true] {
@@ -35,7 +80,7 @@ async fn what_comes_back_is_newer_than_that_it_was_gone() {
         let id = mailbox.arrives("there and back", json!({}));
         let (told, mut position) = mailbox.read("inbox", None).await;
         let told = told.into_iter().find(|mail| mail.external_id.ends_with(&id)).unwrap();
-        mailbox.control("move", json!({"id": id, "folder": "archive"}));
+        mailbox.control("delete", json!({"id": id}));
         let gone = mailbox.news("inbox", &mut position).await;
         assert!(gone.len() == 1 && gone[0].is_gone, "{gone:?}");
         mailbox.sandbox.advance_clock(300_000);
@@ -52,25 +97,34 @@ async fn what_comes_back_is_newer_than_that_it_was_gone() {
 }
 
 #[tokio::test]
-async fn what_is_dragged_from_one_folder_to_the_other_is_gone_here_and_new_there() {
-    let mailbox = connected().await;
-    let id = mailbox.arrives("dragged", json!({"from": "nora.field@harborline.example"}));
-    let (inbox, mut in_inbox) = mailbox.read("inbox", None).await;
-    let (sent, mut in_sent) = mailbox.read("sent", None).await;
-    assert_eq!(
-        (inbox[0].direction.as_str(), sent.len()),
-        ("outbound", 0),
-        "it is from the mailbox's own address"
-    );
-    mailbox.control("move", json!({"id": id, "folder": "sentitems"}));
-    let there = mailbox.news("sent", &mut in_sent).await;
-    let here = mailbox.news("inbox", &mut in_inbox).await;
-    assert!(here.len() == 1 && here[0].is_gone && here[0].external_id == inbox[0].external_id);
-    assert_eq!(subjects(&there), ["dragged"]);
-    assert_ne!(
-        there[0].external_id, here[0].external_id,
-        "being gone from one must not hide it in the other"
-    );
+async fn what_is_dragged_from_one_folder_to_the_other_is_there_once_whichever_is_read_first() {
+    for order in [["inbox", "sent"], ["sent", "inbox"]] {
+        let mailbox = connected().await;
+        let id = mailbox.arrives("dragged", json!({"from": "nora.field@harborline.example"}));
+        let mut positions = HashMap::new();
+        let mut known = HashMap::new();
+        for (feed, count) in [("inbox", 1), ("sent", 0)] {
+            let (told, position) = mailbox.read(feed, None).await;
+            assert_eq!(told.len(), count);
+            assert!(told.iter().all(|mail| mail.direction == "outbound"), "it is from the own address");
+            positions.insert(feed, position);
+            known.extend(told.into_iter().map(|mail| (mail.external_id.clone(), mail)));
+        }
+        for (folder, feed) in [("sentitems", "sent"), ("inbox", "inbox")] {
+            mailbox.sandbox.advance_clock(5_000);
+            mailbox.control("move", json!({"id": id, "folder": folder}));
+            for read in order {
+                for mail in mailbox.news(read, positions.get_mut(read).unwrap()).await {
+                    let newest = known.get(&mail.external_id).is_none_or(|it| it.version < mail.version);
+                    assert!(newest, "{mail:?} is not newer");
+                    known.insert(mail.external_id.clone(), mail);
+                }
+            }
+            let there: Vec<&str> =
+                known.values().filter(|it| !it.is_gone).map(|it| it.external_id.as_str()).collect();
+            assert_eq!(there, [format!("{feed}:{id}")], "{order:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use connector::{Activity, AuthorizeRequest, Connector, Error, Grant, Session, http::Client};
+use connector::{
+    Activity, AuthorizeRequest, Body, Connector, Error, Grant, Host, Request, Session, http::Client,
+};
 use connector_m365::{Config, M365};
 use jiff::Timestamp;
 use sandbox::microsoft::{self, Fault, FaultKind, FaultMatch, Handle, Settings};
@@ -130,6 +132,20 @@ impl Mailbox {
 
     pub(crate) fn control(&self, path: &str, body: Json) -> Json {
         self.sandbox.control("POST", &format!("/_sandbox/{path}"), body).unwrap()
+    }
+
+    /// What another client of the mailbox does.
+    pub(crate) async fn post(&self, path: &str, body: Json) -> Json {
+        let request = Request {
+            host: Host::Api,
+            class: "graph",
+            method: http::Method::POST,
+            path: format!("/v1.0/{path}"),
+            headers: vec![("Prefer", "IdType=\"ImmutableId\"".to_owned())],
+            body: Body::Json(body.to_string().into()),
+            idempotent: false,
+        };
+        serde_json::from_slice(&self.session.send(request).await.unwrap().body).unwrap()
     }
 
     pub(crate) fn fault(&self, contains: &str, kind: FaultKind, times: u32) {

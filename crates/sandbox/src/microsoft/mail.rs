@@ -8,7 +8,7 @@ use super::call::{Call, Outcome, Reply};
 use super::errors::Failure;
 use super::filter::Filter;
 use super::ids::Item;
-use super::mailbox::{DELETED, Folder, Mailbox, Touched};
+use super::mailbox::{DELETED, Folder, Mailbox, RECOVERABLE, Touched};
 use super::message::{Address, Message};
 use super::sim::Sim;
 use super::wire::{self, Shape};
@@ -61,7 +61,8 @@ pub(crate) fn shape(call: &Call) -> Result<Shape, Failure> {
 /// `GET /me/mailFolders`
 pub(crate) fn folders(sim: &mut Sim, call: &Call) -> Outcome {
     let mailbox = sim.mailbox(call)?;
-    let all: Vec<Value> = (0..mailbox.folders.len()).map(|at| wire::folder(mailbox, at)).collect();
+    let shown = (0..mailbox.folders.len()).filter(|at| *at != RECOVERABLE);
+    let all: Vec<Value> = shown.map(|at| wire::folder(mailbox, at)).collect();
     let (top, skip) =
         (number(call, "$top")?.unwrap_or(PAGE).min(PAGE_MOST), number(call, "$skip")?.unwrap_or(0));
     let value: Vec<&Value> = all.iter().skip(skip).take(top).collect();

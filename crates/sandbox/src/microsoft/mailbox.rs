@@ -12,7 +12,9 @@ pub(crate) const INBOX: usize = 0;
 pub(crate) const DRAFTS: usize = 1;
 pub(crate) const SENT: usize = 2;
 pub(crate) const DELETED: usize = 3;
-const WELL_KNOWN: [(&str, &str); 7] = [
+/// Where lies what was deleted from Deleted Items, as long as it can be recovered. No list of folders has it.
+pub(crate) const RECOVERABLE: usize = 7;
+const WELL_KNOWN: [(&str, &str); 8] = [
     ("inbox", "Inbox"),
     ("drafts", "Drafts"),
     ("sentitems", "Sent Items"),
@@ -20,6 +22,7 @@ const WELL_KNOWN: [(&str, &str); 7] = [
     ("archive", "Archive"),
     ("junkemail", "Junk Email"),
     ("outbox", "Outbox"),
+    ("recoverableitemsdeletions", "Deletions"),
 ];
 
 /// A user of the tenant.

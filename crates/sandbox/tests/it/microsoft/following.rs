@@ -109,6 +109,19 @@ async fn a_move_is_a_removal_in_one_folder_and_an_arrival_in_the_other() {
 }
 
 #[tokio::test]
+async fn deleted_mail_that_can_be_recovered_lies_in_a_folder_that_no_list_has() {
+    let cloud = cloud().await;
+    let mail = text(&cloud.arrives("a@outside.example", "recoverable"), "immutableId");
+    let folder = cloud.get("me/mailFolders/recoverableitemsdeletions").await.ok();
+    cloud.control("move", json!({"id": mail, "folder": "recoverableitemsdeletions"}));
+    let place =
+        cloud.get_with(&format!("me/messages/{mail}?$select=parentFolderId"), &[IMMUTABLE]).await.ok();
+    assert_eq!(place["parentFolderId"], folder["id"]);
+    let listed = cloud.get("me/mailFolders?$top=100").await.ok();
+    assert!(!texts(listed["value"].as_array().expect("rows"), "id").contains(&text(&folder, "id")));
+}
+
+#[tokio::test]
 async fn ids_are_what_the_header_of_each_call_prefers() {
     let cloud = cloud().await;
     let mail = cloud.arrives("a@outside.example", "ids");
