@@ -14,6 +14,7 @@ mod budget;
 mod campaigns;
 mod clocks;
 mod conflict;
+mod conversing;
 mod crash;
 mod crms;
 mod deciding;

@@ -31,6 +31,8 @@ pub struct Start {
     pub contacts: usize,
     /// Accounts, contacts, opportunities and leads of a Salesforce; with none, there is no Salesforce.
     pub accounts: usize,
+    /// Whether Slack, Google Calendar and Microsoft 365 are connected, and a partner registered a deal.
+    pub conversations: bool,
     /// Edits that the sandbox's portal users make in a minute.
     pub edits_per_minute: u32,
     /// Seconds between two polls.
@@ -50,6 +52,7 @@ impl Default for Start {
             deals: 40,
             contacts: 0,
             accounts: 0,
+            conversations: false,
             edits_per_minute: 0,
             poll_seconds: 1,
             association_seconds: 300,
@@ -445,6 +448,7 @@ fn spawn(directory: &TestDirectory, start: &Start) -> Child {
         .args(["--demo-deals", &start.deals.to_string()])
         .args(["--demo-accounts", &start.accounts.to_string()])
         .args(["--demo-contacts", &start.contacts.to_string()])
+        .args(["--demo-conversations", &start.conversations.to_string()])
         .args(["--edits-per-minute", &start.edits_per_minute.to_string()])
         .args(["--poll-seconds", &start.poll_seconds.to_string()])
         .args(["--association-seconds", &start.association_seconds.to_string()])

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 
@@ -115,7 +115,7 @@ pub(crate) struct Suggest {
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// Add an organization, four users and living sandboxes of HubSpot and Salesforce that are connected, mapped and synced;
-    /// beside them sandboxes of Slack, Google and Microsoft 365.
+    /// beside them sandboxes of Slack, Google Calendar and Microsoft 365 that are connected.
     #[arg(long)]
     pub(crate) demo: bool,
     /// Where everything is kept.
@@ -159,6 +159,9 @@ pub(crate) struct Up {
     /// How many accounts, contacts, opportunities and leads the demo's Salesforce has; with none, there is no Salesforce.
     #[arg(long, default_value_t = 250)]
     pub(crate) demo_accounts: usize,
+    /// Whether the demo connects Slack, Google Calendar and Microsoft 365 as well, and a partner registers a deal.
+    #[arg(long, action = ArgAction::Set, default_value_t = true)]
+    pub(crate) demo_conversations: bool,
     /// Seconds between two polls of an object at rest.
     #[arg(long, env = "ACCORD_POLL_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) poll_seconds: u64,

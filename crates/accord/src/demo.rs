@@ -1,18 +1,22 @@
 //! The demo: an organization whose CRMs are the sandboxes, connected as a person would connect them, mapped, planned,
-//! activated, backfilled, and then living; and a deal that is won in one of them earns a partner a commission.
+//! activated, backfilled, and then living; a deal that is won in one of them earns a partner a commission, and people talk in
+//! the sandboxes of Slack, Google and Microsoft 365, where they decide and whence timelines come.
 
+mod consent;
 mod earning;
+mod talking;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use connector::http::Client;
 use identity::{FirstUser, Operator};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Role, SystemClock};
 use proto::{
     attribution::{attribution_client::AttributionClient, conversion_rules_client::ConversionRulesClient},
     connections::{self as conn, connections_client::ConnectionsClient},
+    crm::crm_client::CrmClient,
+    identity::identity_client::IdentityClient,
     sync::{self as sync, sync_client::SyncClient},
     v1,
 };
@@ -22,9 +26,8 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::Channel,
 };
-use url::Url;
 
-use self::earning::Earning;
+use self::{earning::Earning, talking::Talking};
 use crate::{cli::Up, sandboxes::Sandboxes, up::say};
 
 /// How long a step of the demo may take before something is wrong.
@@ -39,13 +42,17 @@ pub(crate) struct Demo<'a> {
     pub(crate) api_key: &'a str,
 }
 
-/// A CRM of the demo.
-struct Crm {
-    vendor: &'static str,
+/// A vendor of the demo.
+struct Vendor {
+    name: &'static str,
     label: &'static str,
-    /// What the button of its consent page says, and what pressing it adds to the form.
+    /// What the button of its consent page says, and what pressing it sends.
     button: &'static str,
     consent: Vec<(&'static str, String)>,
+}
+
+struct Crm {
+    vendor: Vendor,
     /// What is mapped, ours and theirs.
     pairs: Vec<(&'static str, &'static str)>,
 }
@@ -112,6 +119,8 @@ impl Demo<'_> {
             Channel::from_shared(self.grpc_url.to_owned())?.connect().await.context("reach the rooms")?;
         let key = Key(format!("Bearer {}", self.api_key).parse()?);
         let attribution = AttributionClient::with_interceptor(channel.clone(), key.clone());
+        let crm = CrmClient::with_interceptor(channel.clone(), key.clone());
+        let identity = IdentityClient::with_interceptor(channel.clone(), key.clone());
         let rules = ConversionRulesClient::with_interceptor(channel.clone(), key.clone());
         let mut rooms = Rooms {
             sync: SyncClient::with_interceptor(channel.clone(), key.clone())
@@ -124,26 +133,22 @@ impl Demo<'_> {
             say(&format!("Filled the sandbox of {planted}"));
         }
         for crm in self.crms() {
-            match rooms.connection(crm.vendor).await? {
-                Some(connection) if connection.state == "disconnected" => {
-                    let label = crm.label;
-                    say(&format!(
-                        "{label} stays disconnected, as somebody left it; the console connects it again"
-                    ));
-                }
-                Some(connection) => self.map_all(&mut rooms, &connection.id, &crm).await?,
-                None => {
-                    let connection = self.connect(&mut rooms, &crm).await?;
-                    self.map_all(&mut rooms, &connection, &crm).await?;
-                }
+            if let Some(connection) = rooms.connected(&crm.vendor).await? {
+                self.map_all(&mut rooms, &connection, &crm).await?;
             }
         }
         let hubspot = rooms.connection("hubspot").await?.filter(|found| found.state != "disconnected");
         if let Some(connection) = hubspot.filter(|_| self.up.demo_contacts > 0 && self.up.demo_deals > 0) {
             let (sandboxes, connection) = (self.sandboxes, connection.id);
             let connections = rooms.connections.clone();
+            let attribution = attribution.clone();
             let earning = Earning { attribution, rules, connections, sandboxes, connection };
             earning.run().await.context("earn a commission")?;
+        }
+        if self.up.demo_conversations {
+            let (up, sandboxes) = (self.up, self.sandboxes);
+            let talking = Talking { up, sandboxes, rooms, crm, identity, attribution };
+            talking.run().await.context("connect Slack, Google Calendar and Microsoft 365")?;
         }
         self.sandboxes.live(self.up.edits_per_minute)?;
         say(&format!("The sandboxes' users now make about {} edits a minute each", self.up.edits_per_minute));
@@ -153,20 +158,24 @@ impl Demo<'_> {
     fn crms(&self) -> Vec<Crm> {
         let contacts = (self.up.demo_contacts > 0).then_some(("contact", "contacts"));
         let hubspot = Crm {
-            vendor: "hubspot",
-            label: "HubSpot",
-            button: "Connect app",
-            consent: vec![
-                ("portal_id", self.sandboxes.hubspot.portal_id().to_string()),
-                ("decision", "connect".to_owned()),
-            ],
+            vendor: Vendor {
+                name: "hubspot",
+                label: "HubSpot",
+                button: "Connect app",
+                consent: vec![
+                    ("portal_id", self.sandboxes.hubspot.portal_id().to_string()),
+                    ("decision", "connect".to_owned()),
+                ],
+            },
             pairs: [("company", "companies"), ("deal", "deals")].into_iter().chain(contacts).collect(),
         };
         let salesforce = self.sandboxes.salesforce.as_ref().map(|_| Crm {
-            vendor: "salesforce",
-            label: "Salesforce",
-            button: "Allow",
-            consent: vec![("decision", "allow".to_owned())],
+            vendor: Vendor {
+                name: "salesforce",
+                label: "Salesforce",
+                button: "Allow",
+                consent: vec![("decision", "allow".to_owned())],
+            },
             pairs: vec![
                 ("company", "Account"),
                 ("contact", "Contact"),
@@ -177,42 +186,9 @@ impl Demo<'_> {
         std::iter::once(hubspot).chain(salesforce).collect()
     }
 
-    /// Connects through the vendor's consent page, as a person's browser would.
-    async fn connect(&self, rooms: &mut Rooms, crm: &Crm) -> anyhow::Result<String> {
-        let Crm { vendor, label, button, .. } = crm;
-        say(&format!("Connecting {label}: opening its consent page and pressing “{button}”"));
-        let browser = Client::try_with_cookies(Duration::from_secs(20))?;
-        let begin = conn::BeginAuthorizationRequest {
-            vendor: (*vendor).to_owned(),
-            return_path: "/settings/integrations".to_owned(),
-            connection_id: String::new(),
-            site: String::new(),
-        };
-        let begin = rooms.connections.begin_authorization(begin).await.map_err(refused)?.into_inner();
-        let start: Url = begin.start_url.parse().context("read the address to start at")?;
-        let consent = follow(&browser, &start).await.context("open the consent page")?;
-        let page = browser.get(&consent, None).await.context("open the consent page")?;
-        let mut fields = hidden_fields(&String::from_utf8_lossy(&page.body));
-        fields.extend(crm.consent.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let form: Vec<(&str, &str)> =
-            fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let mut action = consent.clone();
-        action.set_query(None);
-        let answer = browser.post_form(&action, &form).await.with_context(|| format!("press “{button}”"))?;
-        let back: Url =
-            consent.join(answer.header("location").context("be sent back by the consent page")?)?;
-        let landed = follow(&browser, &back).await.context("come back from the consent page")?;
-        let Some(token) = confirmation(&landed) else {
-            bail!("connect: the browser ended at {} without a consent to confirm", landed.path());
-        };
-        let confirmed = rooms.connections.confirm_authorization(conn::ConfirmAuthorizationRequest { token });
-        let confirmed = confirmed.await.map_err(refused)?.into_inner();
-        Ok(confirmed.connection.context("find the connection in the answer")?.id)
-    }
-
     async fn map_all(&self, rooms: &mut Rooms, connection: &str, crm: &Crm) -> anyhow::Result<()> {
         for pair in &crm.pairs {
-            self.map(rooms, connection, crm.label, *pair).await?;
+            self.map(rooms, connection, crm.vendor.label, *pair).await?;
         }
         Ok(())
     }
@@ -306,6 +282,21 @@ impl Rooms {
         let answer = self.connections.list_connections(request).await.map_err(refused)?.into_inner();
         let of_vendor = answer.connections.into_iter().filter(|connection| connection.vendor == vendor);
         Ok(of_vendor.min_by_key(|connection| connection.state == "disconnected"))
+    }
+
+    /// Its connection, made where there never was one; none where somebody disconnected it.
+    async fn connected(&mut self, vendor: &Vendor) -> anyhow::Result<Option<String>> {
+        match self.connection(vendor.name).await? {
+            Some(connection) if connection.state == "disconnected" => {
+                let label = vendor.label;
+                say(&format!(
+                    "{label} stays disconnected, as somebody left it; the console connects it again"
+                ));
+                Ok(None)
+            }
+            Some(connection) => Ok(Some(connection.id)),
+            None => consent::give(&mut self.connections, vendor).await.map(Some),
+        }
     }
 
     async fn mapping(
@@ -433,44 +424,6 @@ fn reviewed(mapping: &str, vendor_object: &str) -> Vec<sync::SetFieldRequest> {
         }
         _ => Vec::new(),
     }
-}
-
-/// What the console's page would confirm in the name of its visitor.
-fn confirmation(landed: &Url) -> Option<String> {
-    landed.query_pairs().find(|(name, _)| name == "confirm").map(|(_, token)| token.into_owned())
-}
-
-/// Follows redirects until a page answers, or one that must be looked at: the vendor's consent page, or the console's
-/// that confirms.
-async fn follow(browser: &Client, from: &Url) -> anyhow::Result<Url> {
-    let mut at = from.clone();
-    for _ in 0..6 {
-        if at.path().ends_with("/authorize") || confirmation(&at).is_some() {
-            return Ok(at);
-        }
-        let answer = browser.get(&at, None).await?;
-        match answer.header("location") {
-            Some(next) => at = at.join(next).context("follow a redirect")?,
-            None => return Ok(at),
-        }
-    }
-    bail!("follow redirects: there are too many")
-}
-
-/// The hidden inputs of the page's form, by name.
-fn hidden_fields(page: &str) -> HashMap<String, String> {
-    let attribute = |tag: &str, name: &str| {
-        let start = tag.find(&format!(" {name}=\""))? + name.len() + 3;
-        let value = &tag[start..];
-        let value = &value[..value.find('"')?];
-        Some(value.replace("&amp;", "&").replace("&quot;", "\"").replace("&#39;", "'").replace("&#x2F;", "/"))
-    };
-    page.split("<input")
-        .skip(1)
-        .filter_map(|rest| rest.split('>').next())
-        .filter(|tag| tag.contains("type=\"hidden\""))
-        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))
-        .collect()
 }
 
 fn show(plan: &sync::Plan, label: &str) {

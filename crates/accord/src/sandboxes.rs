@@ -3,6 +3,7 @@
 mod planting;
 
 use anyhow::Context;
+pub(crate) use planting::CHANNEL;
 use sandbox::{google, hubspot, microsoft, salesforce, slack};
 use serde_json::{Value, json};
 

@@ -302,6 +302,10 @@ fn announce(up: &Up, ready: &Ready, data_dir: &Path) -> anyhow::Result<()> {
     if up.demo {
         text += "\n  The sandboxes' users edit a few records a minute. Watch them arrive under Records, edit one yourself and\n  \
                  see it reach the CRMs, and read all of it in the audit log.\n";
+        if up.demo_conversations {
+            text += "\n  A partner's deal waits under Deal registrations and in Slack: approve it in either. Mails and meetings are\n  \
+                     on the timelines of contacts and companies.\n";
+        }
     }
     text += "\n  Ctrl-C stops everything; the next start goes on where this one ended.\n";
     say_plain(&text);

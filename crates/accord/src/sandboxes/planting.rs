@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::Sandboxes;
 
-const CHANNEL: &str = "deal-registrations";
+/// Where deals of partners are talked of.
+pub(crate) const CHANNEL: &str = "deal-registrations";
 const TALK: [(&str, &str); 3] = [
     ("adam", "Partners register their deals in Accord, and we say yes or no here."),
     ("mia", "Does a no need a reason? Bluefin will ask."),
