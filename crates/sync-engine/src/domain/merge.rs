@@ -272,11 +272,13 @@ impl Field {
     /// Settles a foreign value that our write covered before it was ever seen. The vendor holds our value now; a
     /// vendor's win brings the covered one back by the next write.
     pub(crate) fn covered(&mut self, foreign: Remote<'_>, local: Local<'_>, policy: Policy) -> Decision {
-        let known = self.base.as_ref() == Some(foreign.value)
-            || self.seen.as_ref() == Some(foreign.value)
-            || self.was_sent(foreign.value);
+        let was_there = self.seen.as_ref() == Some(foreign.value);
+        let known = self.base.as_ref() == Some(foreign.value) || was_there || self.was_sent(foreign.value);
+        let is_asked = self.held.as_ref().is_some_and(|held| held.value == *foreign.value);
         let decision = match foreign.value == local.value {
             true => Decision::Agreed,
+            // A person is asked about it still, and does not find it there any more.
+            false if is_asked && was_there => Decision::Held,
             false if known => Decision::Known,
             false => conflict(foreign, local, policy),
         };

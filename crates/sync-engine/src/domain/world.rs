@@ -481,3 +481,27 @@ fn an_old_value_that_somebody_puts_back_after_our_write_stands() {
         assert_eq!(world.record.value("name").to_string(), "start", "{policy:?}");
     }
 }
+
+#[test]
+fn what_our_write_covers_while_somebody_is_asked_about_it_is_kept_among_the_conflicts() {
+    let mut world = World::new(Policy::Manual, |text| text.to_owned());
+    // Theirs is decided for and on its way back when somebody puts it there by hand; then both sides move again.
+    let steps = [
+        Step::EditThere(0),
+        Step::EditHere(0),
+        Step::ApplyWrite,
+        Step::PutBackThere(0),
+        Step::DeliverAnswer(0),
+        Step::Decide(true),
+        Step::Read,
+        Step::EditHere(0),
+        Step::Deliver(1),
+        Step::EditThere(0),
+    ];
+    for step in steps {
+        world.take(&step);
+    }
+    world.settle();
+    assert!(world.is_equal());
+    assert_eq!(world.lost_edits(), Vec::<String>::new());
+}
