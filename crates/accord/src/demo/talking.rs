@@ -11,8 +11,10 @@ use proto::{
     identity::{ListUsersRequest, identity_client::IdentityClient},
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tonic::Code;
 
-use super::{Authorized, Rooms, Vendor, refused};
+use super::{Authorized, LOOK_EVERY, PATIENCE, Rooms, Vendor, refused};
 use crate::{
     cli::Up,
     sandboxes::{CHANNEL, Sandboxes},
@@ -45,11 +47,12 @@ impl Talking<'_> {
         if self.up.slack.client_id.is_empty() {
             let workspace = self.sandboxes.slack.control("GET", "/_sandbox/workspace", Value::Null).await;
             let workspace = workspace.context("look into the Slack sandbox")?;
-            let is_new = self.rooms.connection("slack").await?.is_none();
-            if let Some(connection) = self.rooms.connected(&slack(&workspace)?).await?.filter(|_| is_new) {
+            if let Some(connection) = self.rooms.connected(&slack(&workspace)?).await?
+                && !self.is_registered().await?
+            {
                 self.set_up(&connection, &workspace).await?;
+                self.register().await?;
             }
-            self.register().await?;
         }
         Ok(())
     }
@@ -77,7 +80,7 @@ impl Talking<'_> {
             events: TOLD.map(str::to_owned).to_vec(),
         };
         let rules = SetNotificationRulesRequest { connection_id: connection.to_owned(), rules: vec![rule] };
-        self.crm.set_notification_rules(rules).await.map_err(refused)?;
+        self.set_rules(rules).await?;
         let users = self.identity.list_users(ListUsersRequest {}).await.map_err(refused)?.into_inner().users;
         for name in PEOPLE {
             let ours = users.iter().find(|user| user.email.split('@').next() == Some(name));
@@ -92,13 +95,29 @@ impl Talking<'_> {
         Ok(())
     }
 
-    /// A partner registers the first deal, which then waits for somebody's decision.
-    async fn register(&mut self) -> anyhow::Result<()> {
+    /// The connection arrives over the bus a while after it was made.
+    async fn set_rules(&mut self, rules: SetNotificationRulesRequest) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.crm.set_notification_rules(rules.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(status) if status.code() == Code::NotFound && Instant::now() < deadline => {
+                    sleep(LOOK_EVERY).await;
+                }
+                Err(status) => return Err(refused(status)),
+            }
+        }
+    }
+
+    /// Whether an earlier start came to the end of this.
+    async fn is_registered(&mut self) -> anyhow::Result<bool> {
         let any = ListDealRegistrationsRequest { limit: 1, ..Default::default() };
         let known = self.crm.list_deal_registrations(any).await.map_err(refused)?.into_inner();
-        if !known.registrations.is_empty() {
-            return Ok(());
-        }
+        Ok(!known.registrations.is_empty())
+    }
+
+    /// A partner registers a deal, which then waits for somebody's decision.
+    async fn register(&mut self) -> anyhow::Result<()> {
         let registration = SubmitDealRegistrationRequest {
             partner_id: self.partner().await?,
             company_name: "Halcyon Robotics".to_owned(),
