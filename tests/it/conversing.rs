@@ -50,7 +50,7 @@ async fn is_whole(house: &House) {
     })
     .await;
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("registration:approve"), "{told:?}");
+    assert!(told[0].contains("registration:approve") && told[0].contains("Bluefin Resellers"), "{told:?}");
     for (object, kind) in [("contact", "email"), ("company", "meeting")] {
         eventually(WAIT, &format!("a timeline of a {object} to have a {kind}"), || async {
             let records = house.ok("GET", &format!("/api/v1/records/{object}?limit=100"), None).await;

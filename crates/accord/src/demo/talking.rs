@@ -47,11 +47,12 @@ impl Talking<'_> {
         if self.up.slack.client_id.is_empty() {
             let workspace = self.sandboxes.slack.control("GET", "/_sandbox/workspace", Value::Null).await;
             let workspace = workspace.context("look into the Slack sandbox")?;
-            if let Some(connection) = self.rooms.connected(&slack(&workspace)?).await?
-                && !self.is_registered().await?
-            {
+            // Where the connection is known, the partner is too, who came before it.
+            let partner = if self.is_registered().await? { None } else { Some(self.partner().await?) };
+            let connection = self.rooms.connected(&slack(&workspace)?).await?;
+            if let (Some(partner), Some(connection)) = (partner, connection) {
                 self.set_up(&connection, &workspace).await?;
-                self.register().await?;
+                self.register(partner).await?;
             }
         }
         Ok(())
@@ -117,9 +118,9 @@ impl Talking<'_> {
     }
 
     /// A partner registers a deal, which then waits for somebody's decision.
-    async fn register(&mut self) -> anyhow::Result<()> {
+    async fn register(&mut self, partner_id: String) -> anyhow::Result<()> {
         let registration = SubmitDealRegistrationRequest {
-            partner_id: self.partner().await?,
+            partner_id,
             company_name: "Halcyon Robotics".to_owned(),
             company_domain: "halcyon-robotics.example".to_owned(),
             contact_name: "Ines Halder".to_owned(),
