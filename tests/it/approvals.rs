@@ -7,6 +7,8 @@ use testkit::eventually;
 use tests::{House, Start};
 
 const WAIT: Duration = Duration::from_secs(60);
+/// The partner who registers deals.
+pub(crate) const PARTNER: &str = "Ada Writes";
 const CHANNEL: &str = "deal-registrations";
 
 /// The house's Slack, in which a channel is told of registrations and Accord knows who the people are.
@@ -47,7 +49,7 @@ impl Workspace {
             let path = format!("/api/v1/vendor-users/{connection}/{theirs}");
             house.ok("PUT", &path, Some(json!({ "user_id": user["id"] }))).await;
         }
-        let ada = json!({ "name": "Ada Writes", "email": "ada@blog.example" });
+        let ada = json!({ "name": PARTNER, "email": "ada@blog.example" });
         let partner = house.ok("POST", "/api/partners", Some(ada)).await;
         let partner = partner["id"].as_str().expect("an id").to_owned();
         Self { house, url, partner }
