@@ -100,16 +100,16 @@ async fn crash_between_any_two_steps_loses_nothing_that_was_answered_and_pays_no
         wait_until_whole(&story).await;
         story.is_still.store(false, Ordering::Relaxed);
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    is_enough_to_say_anything(&story).await;
     story.is_over.store(true, Ordering::Relaxed);
     for worker in workers {
         worker.await.expect("a caller goes on until the end");
     }
     let (shop, answered) = (story.shop(), story.note(|answered| answered.clone()));
-    answered.is_enough_to_say_anything();
     answered.is_kept(&shop).await;
     answered.is_told(&shop, &receiver).await;
     kept::every_event_earns_once(&shop).await;
+    kept::no_cent_is_paid_twice(&shop).await;
     wait_until_whole(&story).await;
     let told = house.operator(&["ledger", "verify"]);
     assert!(told.contains(": whole, ") && !told.contains("DIFFERENT"), "{told}");
@@ -139,6 +139,18 @@ async fn kill_one(house: &mut House, story: &Story, victim: &str, rng: &mut StdR
         // It may have ended by itself a moment ago, because what it depends on was killed.
         let _ = kill(pid, Signal::SIGKILL);
     }
+}
+
+/// Waits until enough was answered of each kind of work.
+async fn is_enough_to_say_anything(story: &Story) {
+    let lacks = || story.note(|answered| answered.lacks());
+    let wait = async {
+        while lacks().is_some() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let wait = tokio::time::timeout(WHOLE_WITHIN, wait).await;
+    assert!(wait.is_ok(), "too little to say anything: {:?}", lacks());
 }
 
 /// Waits until the ledger is what the facts come to, while everybody but who changes models goes on.
