@@ -78,7 +78,7 @@ impl Workspace {
             "partner_id": self.partner, "deal_name": deal, "company_name": deal, "company_domain": domain,
             "contact_name": "Carol Wild", "contact_email": format!("carol@{domain}"),
             "amount": "45000.00", "currency": "EUR" });
-        let made = self.house.ok("POST", "/api/v1/deal-registrations", Some(registration)).await;
+        let made = self.house.register(&registration).await;
         self.message(deal, |_| true).await;
         made["id"].as_str().expect("an id").to_owned()
     }

@@ -13,7 +13,7 @@ const WAIT: Duration = Duration::from_secs(60);
 async fn browser_registers_a_deal_by_the_link_to_a_form_until_the_link_and_the_partner_are_revoked() {
     let house = House::start(Start { companies: 2, deals: 1, ..Start::default() }).await;
     let (ada, bo) = (partner(&house, "Ada Writes").await, partner(&house, "Bo Sells").await);
-    house.ok("POST", "/api/v1/deal-registrations", Some(deal(&bo))).await;
+    house.register(&deal(&bo)).await;
     let (admin, chrome) = (Chrome::start().await, Chrome::start().await);
     admin.open(house.ready("sign_in.owner")).await;
     admin.wait_for_url("/settings/integrations").await;

@@ -256,6 +256,16 @@ impl House {
         answer.body
     }
 
+    /// Registers a deal, once its partner is known to who keeps them.
+    pub async fn register(&self, deal: &Value) -> Value {
+        eventually(Duration::from_secs(30), "the partner to be known", || async {
+            let answer = self.call("POST", "/api/v1/deal-registrations", Some(deal.clone())).await;
+            assert!(answer.status < 300 || answer.status == 404, "{deal}: {} {}", answer.status, answer.body);
+            (answer.status < 300).then_some(answer.body)
+        })
+        .await
+    }
+
     /// Confirms the consent of a browser that came back, with the ready file's key.
     pub async fn confirm(&self, landed: &Landed) -> Answer {
         let token = landed.query("confirm").unwrap_or_else(|| panic!("no consent at {}", landed.url));

@@ -12,7 +12,7 @@ use proto::{
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{Authorized, LOOK_EVERY, PATIENCE, Rooms, Vendor, refused};
 use crate::{
@@ -47,11 +47,11 @@ impl Talking<'_> {
         if self.up.slack.client_id.is_empty() {
             let workspace = self.sandboxes.slack.control("GET", "/_sandbox/workspace", Value::Null).await;
             let workspace = workspace.context("look into the Slack sandbox")?;
-            // Where the connection is known, the partner is too, who came before it.
-            let partner = if self.is_registered().await? { None } else { Some(self.partner().await?) };
+            let is_registered = self.is_registered().await?;
             let connection = self.rooms.connected(&slack(&workspace)?).await?;
-            if let (Some(partner), Some(connection)) = (partner, connection) {
+            if let (false, Some(connection)) = (is_registered, connection) {
                 self.set_up(&connection, &workspace).await?;
+                let partner = self.partner().await?;
                 self.register(partner).await?;
             }
         }
@@ -81,7 +81,7 @@ impl Talking<'_> {
             events: TOLD.map(str::to_owned).to_vec(),
         };
         let rules = SetNotificationRulesRequest { connection_id: connection.to_owned(), rules: vec![rule] };
-        self.set_rules(rules).await?;
+        once_known(async || self.crm.set_notification_rules(rules.clone()).await).await?;
         let users = self.identity.list_users(ListUsersRequest {}).await.map_err(refused)?.into_inner().users;
         for name in PEOPLE {
             let ours = users.iter().find(|user| user.email.split('@').next() == Some(name));
@@ -94,20 +94,6 @@ impl Talking<'_> {
         }
         say(&format!("#{CHANNEL} in Slack is told of deals and commissions from now on"));
         Ok(())
-    }
-
-    /// The connection arrives over the bus a while after it was made.
-    async fn set_rules(&mut self, rules: SetNotificationRulesRequest) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.crm.set_notification_rules(rules.clone()).await {
-                Ok(_) => return Ok(()),
-                Err(status) if status.code() == Code::NotFound && Instant::now() < deadline => {
-                    sleep(LOOK_EVERY).await;
-                }
-                Err(status) => return Err(refused(status)),
-            }
-        }
     }
 
     /// Whether an earlier start came to the end of this.
@@ -131,7 +117,9 @@ impl Talking<'_> {
             note: "They decide this quarter, and know our price.".to_owned(),
             ..Default::default()
         };
-        let made = self.crm.submit_deal_registration(registration).await.map_err(refused)?.into_inner();
+        let made = once_known(async || self.crm.submit_deal_registration(registration.clone()).await)
+            .await?
+            .into_inner();
         let partner = PARTNER.1;
         say(&format!(
             "{partner} registered the deal “{}”, which waits in #{CHANNEL} and in the review queue",
@@ -149,6 +137,19 @@ impl Talking<'_> {
         let (email, name) = (PARTNER.0.to_owned(), PARTNER.1.to_owned());
         let partner = CreatePartnerRequest { email, name, ..Default::default() };
         Ok(self.attribution.create_partner(partner).await.map_err(refused)?.into_inner().id)
+    }
+}
+
+/// Asks until what is named arrived over the bus, which takes a while after it was made.
+async fn once_known<T>(mut ask: impl AsyncFnMut() -> Result<T, Status>) -> anyhow::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Err(status) if status.code() == Code::NotFound && Instant::now() < deadline => {
+                sleep(LOOK_EVERY).await;
+            }
+            answer => return answer.map_err(refused),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     },
     error::Refusal,
     publisher,
-    store::{self, registrations::Registration, settings::Settings},
+    store::{self, partners::Known, registrations::Registration, settings::Settings},
     text::{self, LONGEST_NAME, LONGEST_NOTE},
 };
 
@@ -34,8 +34,14 @@ impl Service {
         let mut tx = self.pool.begin().await?;
         let settings = store::settings::find(&mut tx, asker.organization).await?;
         let mut new = said(asker, partner, &request, &settings, now)?;
-        if store::partners::is_revoked(&mut tx, asker.organization, partner).await? {
-            return Err(Refusal::conflict("partner_revoked", "The partner was revoked.").into());
+        match store::partners::known(&mut tx, asker.organization, partner).await? {
+            Some(Known::Active) => {}
+            Some(Known::Revoked) => {
+                return Err(Refusal::conflict("partner_revoked", "The partner was revoked.").into());
+            }
+            // Whoever asks with a key of the partner's is one, though nothing was told of them yet.
+            None if asker.partner.is_some() => {}
+            None => return Err(no_such_partner().into()),
         }
         if asker.by_form {
             let since = now.saturating_sub(HOUR).unwrap_or(now);
@@ -66,7 +72,8 @@ impl Service {
     pub(super) async fn deal_form(&self, asker: &Asker, partner: PartnerId) -> Result<wire::DealForm, Error> {
         let mut db = self.pool.acquire().await?;
         let name = store::partners::name(&mut db, asker.organization, partner).await?;
-        let revoked = store::partners::is_revoked(&mut db, asker.organization, partner).await?;
+        let known = store::partners::known(&mut db, asker.organization, partner).await?;
+        let revoked = known == Some(Known::Revoked);
         let (partner_id, partner_name) = (partner.to_string(), name.unwrap_or_default());
         Ok(wire::DealForm { partner_id, partner_name, revoked })
     }
@@ -186,15 +193,19 @@ fn missing() -> Refusal {
 
 /// The partner that a request is about: the caller, where it is one.
 fn whose(asker: &Asker, named: &str) -> Result<PartnerId, Refusal> {
-    let missing = || Refusal::missing("partner_not_found", "There is no such partner.");
     match asker.partner {
         Some(own) if named.is_empty() || named == own.to_string() => Ok(own),
-        Some(_) => Err(missing()),
+        Some(_) => Err(no_such_partner()),
         None if named.is_empty() => {
             Err(Refusal::invalid("partner_id", "required", "partner_id is required."))
         }
-        None => named.parse().map_err(|_| missing()),
+        None => named.parse().map_err(|_| no_such_partner()),
     }
+}
+
+fn no_such_partner() -> Refusal {
+    let message = "There is no such partner. One who was made just now is known in a moment: try again.";
+    Refusal::missing("partner_not_found", message)
 }
 
 /// What a partner says, checked.

@@ -16,20 +16,27 @@ pub(crate) struct Partner {
     pub(crate) at: Timestamp,
 }
 
-/// Whether a partner was revoked. Of whom nothing was told was not.
-pub(crate) async fn is_revoked(
+/// Of those who were told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Active,
+    Revoked,
+}
+
+/// How a partner stands; none: nothing was told of such a partner.
+pub(crate) async fn known(
     db: &mut PgConnection,
     organization: OrganizationId,
     partner: PartnerId,
-) -> Result<bool, Error> {
-    let found: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM partners WHERE organization = $1 AND partner = $2 AND status = 'revoked')",
+) -> Result<Option<Known>, Error> {
+    let is_revoked: Option<bool> = sqlx::query_scalar(
+        "SELECT status = 'revoked' FROM partners WHERE organization = $1 AND partner = $2",
     )
     .bind(organization.uuid())
     .bind(partner.uuid())
-    .fetch_one(db)
+    .fetch_optional(db)
     .await?;
-    Ok(found)
+    Ok(is_revoked.map(|is_revoked| if is_revoked { Known::Revoked } else { Known::Active }))
 }
 
 /// What a partner is called; empty where that was not told.

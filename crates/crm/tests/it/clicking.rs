@@ -199,7 +199,7 @@ async fn a_role_that_may_not_decide_is_refused_also_when_it_was_another_one_befo
 async fn a_registration_of_another_organization_is_none() {
     let world = world().await;
     let mut slack = told(&world).await;
-    let foreign = world.submit("other", deal(1, "Elsewhere")).await.unwrap();
+    let foreign = world.submit("other", deal(3, "Elsewhere")).await.unwrap();
     let values = [foreign.id.as_str(), "dreg_00000000000000000000000000000000", "x", ""];
     for (number, value) in values.into_iter().enumerate() {
         slack.approve(&format!("a{number}"), 0, value).await;

@@ -5,15 +5,16 @@ use proto::crm::{
     Participant, Settings, SubmitDealRegistrationRequest,
 };
 
-use crate::world::{by, code, deal, mail, world};
+use crate::world::{by, code, deal, mail, partner, world};
 
 #[tokio::test]
 async fn a_registration_that_makes_no_sense_is_refused_and_nothing_personal_is_said() {
     let world = world().await;
     type Spoil = fn(&mut SubmitDealRegistrationRequest);
-    let mistakes: [(&str, &str, Spoil); 17] = [
+    let mistakes: [(&str, &str, Spoil); 18] = [
         ("partner_id", "required", |it| it.partner_id.clear()),
         ("", "partner_not_found", |it| it.partner_id = "ptnr_1".to_owned()),
+        ("", "partner_not_found", |it| it.partner_id = partner(99).to_string()),
         ("partner_record_id", "record_invalid", |it| it.partner_record_id = "rec_1".to_owned()),
         ("company_name", "required", |it| it.company_name = " ".to_owned()),
         ("company_name", "too_long", |it| it.company_name = "x".repeat(600)),

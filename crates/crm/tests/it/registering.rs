@@ -147,11 +147,8 @@ async fn a_revoked_partner_registers_nothing_and_the_companys_record_is_named() 
     };
     world.publish("record", "company", kind::RECORD_CREATED, &created).await;
     eventually(SOON, "the room to know them", || async {
-        let known: i64 =
-            sqlx::query_scalar("SELECT (SELECT count(*) FROM partners) + (SELECT count(*) FROM directory)")
-                .fetch_one(&world.pool)
-                .await
-                .unwrap();
+        let count = "SELECT (SELECT count(*) FROM partners WHERE status = 'revoked') + (SELECT count(*) FROM directory)";
+        let known: i64 = sqlx::query_scalar(count).fetch_one(&world.pool).await.unwrap();
         (known == 2).then_some(())
     })
     .await;

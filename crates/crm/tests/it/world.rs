@@ -79,7 +79,8 @@ async fn serve(router: tonic::transport::server::Router) -> Channel {
     Endpoint::from_shared(url).unwrap().connect().await.unwrap()
 }
 
-/// `ann` and `bob` may do all, `viewer` reads; `first` and `second` are partners, `form` the link to the form of the first; `other` is of another organization.
+/// `ann` and `bob` may do all, `viewer` reads; `first` and `second` are partners, `form` the link to the form of the first; `other` is of another organization,
+/// whose partner is the third.
 fn knowing(organization: OrganizationId, other: OrganizationId) -> Identity {
     let all = || Identity::key(organization, Scope::ALL);
     let (ann, bob) = (all(), all());
@@ -130,6 +131,9 @@ pub(crate) async fn world() -> World {
         ..Config::new(database.url(), "https://api.example")
     };
     let pool = crm::open(&config).await.unwrap();
+    for (of, number) in [(organization, 1), (organization, 2), (other, 3)] {
+        knows(&pool, of, partner(number)).await;
+    }
     let deps = Deps {
         bus: bus.clone(),
         guard: Guard::new(identity),
@@ -140,6 +144,18 @@ pub(crate) async fn world() -> World {
     let running = crm::start(config.clone(), deps.clone()).await.unwrap();
     let client = CrmClient::new(serve(Server::builder().add_service(running.grpc())).await);
     World { organization, clock, bus, pool, client, config, deps, _database: database, _nats: nats }
+}
+
+/// The room was told of a partner, and not what they are called.
+async fn knows(pool: &PgPool, organization: OrganizationId, partner: PartnerId) {
+    sqlx::query(
+        "INSERT INTO partners (partner, organization, status, at, name) VALUES ($1, $2, 'active', 'epoch', '')",
+    )
+    .bind(partner.uuid())
+    .bind(organization.uuid())
+    .execute(pool)
+    .await
+    .unwrap();
 }
 
 /// A deal with Acme.
